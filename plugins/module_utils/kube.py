@@ -1,0 +1,213 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The Kubernetes API: one HTTP session, raw documents, and the way into the cluster's own HTTP servers.
+
+The kubernetes client reads kubeconfigs (exec plugins, OIDC, certificates) and brings the connection pool; requests are
+made on that pool directly, because most of what this collection does is proxying and server-side apply of plain
+documents, which need no models.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    ApiError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    TracingError,
+    Unreachable,
+)
+
+FIELD_MANAGER = "orion.tracing"
+APPLY_PATCH = "application/apply-patch+yaml"
+BY_STATUS: dict[int, type[TracingError]] = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: Conflict}
+REMEDY = "Check the option kubeconfig (or K8S_AUTH_KUBECONFIG), its context, and that the cluster is running."
+
+
+@dataclass(frozen=True)
+class Response:
+    """status, lower-case headers and body of any answer, also of a refusal."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Kube:
+    """A connected API server. calls counts the requests made, for tests and results."""
+
+    def __init__(self, pool: Any, configuration: Any, owner: Any = None) -> None:
+        self._pool, self._configuration, self._owner = pool, configuration, owner
+        self.host: str = configuration.host.rstrip("/")
+        self.calls = 0
+
+    @classmethod
+    def connect(cls, params: dict[str, Any]) -> Kube:
+        """Connect with the options kubeconfig, context, host, api_key, ca_cert, validate_certs (module.KUBE_OPTIONS).
+
+        Without any of them: the default kubeconfig, or the service account of the pod this runs in.
+        """
+        try:
+            from kubernetes import config
+            from kubernetes.client import ApiClient, Configuration
+        except ImportError as error:
+            raise InvalidInput(
+                "the Python package kubernetes cannot be imported",
+                str(error),
+                "Install it for the interpreter that runs the module (ansible_python_interpreter).",
+            ) from error
+        configuration = Configuration()
+        try:
+            source = params.get("kubeconfig")
+            if params.get("host"):
+                configuration.host = params["host"]
+                if params.get("api_key"):
+                    configuration.api_key["authorization"] = "Bearer " + params["api_key"]
+            elif isinstance(source, dict):
+                config.load_kube_config_from_dict(
+                    source, context=params.get("context"), client_configuration=configuration
+                )
+            else:
+                try:
+                    config.load_kube_config(
+                        config_file=source, context=params.get("context"), client_configuration=configuration
+                    )
+                except config.ConfigException:
+                    if source:
+                        raise
+                    config.load_incluster_config(client_configuration=configuration)
+        except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+            where = f"kubeconfig {source}" if isinstance(source, str) else "the kubeconfig"
+            raise InvalidInput(f"{where} cannot be used", str(error), REMEDY) from error
+        if params.get("ca_cert"):
+            configuration.ssl_ca_cert = params["ca_cert"]
+        if params.get("validate_certs") is not None:
+            configuration.verify_ssl = params["validate_certs"]
+        configuration.connection_pool_maxsize = 16
+        client = ApiClient(configuration)
+        return cls(client.rest_client.pool_manager, configuration, client)
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Response:
+        """One request to the API server; any answer is returned, only silence raises (Unreachable)."""
+        from urllib3.exceptions import HTTPError
+
+        url = self.host + path
+        if query:
+            url += "?" + urlencode(query, doseq=True)
+        head = {"Accept": "application/json", "User-Agent": FIELD_MANAGER, **(headers or {})}
+        for setting in self._configuration.auth_settings().values():
+            if setting.get("value"):
+                head[setting["key"]] = setting["value"]
+        self.calls += 1
+        try:
+            answer = self._pool.request(
+                method, url, body=body, headers=head, timeout=timeout, retries=False, redirect=False
+            )
+        except HTTPError as error:
+            raise Unreachable(f"no answer from the API server {self.host}", _reason(error), REMEDY) from error
+        return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: float = 30.0,
+    ) -> Any:
+        """A request whose body and answer are JSON documents; a refusal raises the matching TracingError."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": content_type}
+        answer = self.send(method, path, query, data, headers, timeout)
+        if not answer.ok:
+            raise refusal(f"{method} {path}", answer)
+        return answer.json() if answer.body else None
+
+    def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
+        """The document at a path, or None where there is none (404)."""
+        try:
+            return self.request("GET", path, query)
+        except NotFound:
+            return None
+
+    def list(self, path: str, label_selector: str = "", field_selector: str = "") -> list[dict[str, Any]]:
+        """The items of a collection, e.g. /api/v1/namespaces/tracing/pods."""
+        query = {k: v for k, v in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if v}
+        return self.request("GET", path, query)["items"]
+
+    def apply(self, path: str, document: dict[str, Any], dry_run: bool = False, force: bool = True) -> dict[str, Any]:
+        """Server-side apply of one document at its own path, under this collection's field manager."""
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self.request("PATCH", path, query, document, content_type=APPLY_PATCH)
+
+    def version(self) -> str:
+        """The API server's gitVersion, e.g. v1.34.4."""
+        return self.request("GET", "/version")["gitVersion"]
+
+    def proxy(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        port: int | str,
+        path: str,
+        method: str = "GET",
+        query: dict[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        scheme: str = "http",
+        timeout: float = 30.0,
+    ) -> Response:
+        """An HTTP request to a Service or Pod inside the cluster, through the API server.
+
+        kind: "services" or "pods". Needs the verb of the method on services/proxy or pods/proxy (get, create, …).
+        The API server answers 503 itself when nothing listens there. It drops the Authorization header.
+        Source: https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/
+        """
+        target = f"/api/v1/namespaces/{quote(namespace)}/{kind}/{scheme}:{quote(name)}:{port}/proxy/{path.lstrip('/')}"
+        return self.send(method, target, query, body, {"Accept": "*/*", **(headers or {})}, timeout)
+
+
+def refusal(what: str, answer: Response) -> TracingError:
+    """The error for an HTTP refusal, with the server's own message."""
+    try:
+        why = answer.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        why = answer.text[:500]
+    return BY_STATUS.get(answer.status, ApiError)(f"{what} answered {answer.status}", why, status=answer.status)
+
+
+def _reason(error: Exception) -> str:
+    """urllib3 wraps the socket's words in two layers of its own."""
+    return str(getattr(error, "reason", None) or error)

@@ -1,0 +1,78 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The base of every module: connection options, one place that turns errors into fail_json, one way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
+
+# The options and environment variables that kubernetes.core's modules read, so that AWX credentials fit as they are.
+KUBE_OPTIONS: dict[str, dict[str, Any]] = {
+    "kubeconfig": {"type": "raw", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+    "host": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_HOST"])},
+    "api_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["K8S_AUTH_API_KEY"])},
+    "ca_cert": {
+        "type": "path",
+        "aliases": ["ssl_ca_cert"],
+        "fallback": (env_fallback, ["K8S_AUTH_SSL_CA_CERT"]),
+    },
+    "validate_certs": {
+        "type": "bool",
+        "aliases": ["verify_ssl"],
+        "fallback": (env_fallback, ["K8S_AUTH_VERIFY_SSL"]),
+    },
+}
+
+
+class TracingModule(AnsibleModule):
+    """AnsibleModule with this collection's connection options (kube=True) and its way to fail and to finish."""
+
+    def __init__(self, argument_spec: dict[str, Any], kube: bool = True, **kwargs: Any) -> None:
+        super().__init__(argument_spec={**(KUBE_OPTIONS if kube else {}), **argument_spec}, **kwargs)
+
+    def _log_invocation(self) -> None:
+        # A kubeconfig that is a path may be named in errors; the strings inside one that is a dictionary are secrets.
+        if isinstance(self.params.get("kubeconfig"), dict):
+            self.no_log_values.update(_strings(self.params["kubeconfig"].get("users")))
+        super()._log_invocation()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn this collection's errors into fail_json."""
+        try:
+            yield
+        except TracingError as error:
+            self.fail_json(msg=str(error), **error.details)
+
+    @contextmanager
+    def client(self) -> Iterator[Kube]:
+        """A connection to the API server; errors inside the block become fail_json."""
+        with self.guard():
+            kube = Kube.connect(self.params)
+            try:
+                yield kube
+            finally:
+                kube.close()
+
+    def exit(self, plan: Plan) -> NoReturn:
+        """The same keys in every mode: changed, diff, steps, and the plan's result."""
+        for warning in plan.warnings:
+            self.warn(warning)
+        self.exit_json(changed=plan.changed, diff=plan.diff, steps=[step.name for step in plan.steps], **plan.result)
+
+
+def _strings(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set().union(*map(_strings, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(_strings, value))
+    return {value} if isinstance(value, str) else set()
