@@ -1,0 +1,54 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the connection options that every module with an S3 store shares."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  endpoint_url:
+    description:
+      - URL of the S3 store, C(https://host[:port]). AWS by default.
+      - Falls back to the environment variables E(AWS_ENDPOINT_URL_S3) and E(AWS_ENDPOINT_URL).
+    type: str
+  region:
+    description:
+      - Region that requests are signed for, and in which AWS creates the bucket.
+      - Falls back to the environment variables E(AWS_REGION) and E(AWS_DEFAULT_REGION), then to the profile, then to
+        V(us-east-1).
+    type: str
+  access_key:
+    description:
+      - Access key. Without it, boto3 looks for credentials in its own order (environment, profile, web identity, role).
+      - Falls back to the environment variable E(AWS_ACCESS_KEY_ID).
+    type: str
+  secret_key:
+    description:
+      - Secret key that belongs to O(access_key).
+      - Falls back to the environment variable E(AWS_SECRET_ACCESS_KEY).
+    type: str
+  session_token:
+    description:
+      - Session token of temporary credentials.
+      - Falls back to the environment variable E(AWS_SESSION_TOKEN).
+    type: str
+  ca_bundle:
+    description:
+      - File with the certificate authorities that the store's certificate is checked against.
+      - Falls back to the environment variable E(AWS_CA_BUNDLE).
+    type: path
+  validate_certs:
+    description: Whether the store's certificate is checked.
+    type: bool
+    default: true
+  addressing_style:
+    description:
+      - Whether the bucket is named in the path or in the host name of a request.
+      - V(path) by default where O(endpoint_url) is not AWS's, else V(auto).
+    type: str
+    choices: [auto, path, virtual]
+requirements:
+  - boto3 (Python package)
+"""

@@ -1,0 +1,49 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an aspect of a bucket is: one document of its configuration, read, compared and written as a whole. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+# A normalised document: JSON-like, two documents mean the same if and only if they are equal. None: nothing is set.
+Document = Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """One S3 request: boto3's method, the permission it needs, and its arguments besides Bucket."""
+
+    operation: str
+    action: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One document of a bucket's configuration.
+
+    option: the module's option that it is named by in steps, diffs and messages.
+    asked: whether the options say anything about it; if not, it is neither read nor written.
+    read: the request; absent: error codes by which stores say that nothing is set.
+    parse: the answer, normalised.
+    wanted: (options, current document, ARN of the bucket) → the document that has to be there.
+    write: (document) → the request that makes it so; also for None.
+    fresh: what AWS sets by itself on a new bucket.
+    """
+
+    option: str
+    asked: Callable[[dict[str, Any]], bool]
+    read: Call
+    absent: frozenset[str]
+    parse: Callable[[dict[str, Any]], Document]
+    wanted: Callable[[dict[str, Any], Document, str], Document]
+    write: Callable[[Document], Call]
+    fresh: Document = None
+
+
+def set_(option: str) -> Callable[[dict[str, Any]], bool]:
+    """The usual asked: the option of that name has a value."""
+    return lambda params: params.get(option) is not None

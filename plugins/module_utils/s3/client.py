@@ -1,0 +1,351 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A connection to an S3 store: AWS or anything that speaks its protocol. Errors come out in this collection's words."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    ApiError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    TracingError,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
+
+# An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2.5, 20, 3
+
+CREDENTIALS_REFUSED = {
+    "ExpiredToken": "The session has expired: get new credentials.",
+    "ExpiredTokenException": "The session has expired: get new credentials.",
+    "InvalidAccessKeyId": "The store does not know access_key (or AWS_ACCESS_KEY_ID).",
+    "InvalidToken": "session_token (or AWS_SESSION_TOKEN) does not belong to these keys.",
+    "RequestTimeTooSkewed": "Set the clock of the machine that runs the module.",
+    "SignatureDoesNotMatch": "secret_key (or AWS_SECRET_ACCESS_KEY) does not belong to access_key.",
+}
+# What stores answer about a part of the API that they do not have.
+UNSUPPORTED = frozenset(
+    {"MethodNotAllowed", "NotImplemented", "NotSupported", "UnsupportedOperation", "XNotImplemented", "405", "501"}
+)
+HEAD = Call("head_bucket", "s3:ListBucket")
+LOCATION = Call("get_bucket_location", "s3:GetBucketLocation")
+
+
+class Unsupported(TracingError):
+    """The store does not have this part of the S3 API."""
+
+
+def is_aws(endpoint_url: str) -> bool:
+    """Whether an endpoint is AWS's own, VPC and dual-stack endpoints included; "" is."""
+    host = urlsplit(endpoint_url).hostname or ""
+    return not endpoint_url or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+
+
+class Store:
+    """A connected S3 store. Safe to use from several threads.
+
+    endpoint: the URL in use; region: the region that requests are signed for; custom: it is not AWS;
+    partition: first part of ARNs after "arn:"; api_calls: HTTP requests sent so far, retries included.
+    """
+
+    def __init__(self, client: Any, partition: str = "aws") -> None:
+        self._client = client
+        self.endpoint: str = client.meta.endpoint_url
+        self.region: str = client.meta.region_name
+        self.custom = not is_aws(self.endpoint)
+        self.partition = "aws" if self.custom else partition
+        self.api_calls = 0
+        self._lock = threading.Lock()
+        client.meta.events.register("request-created.s3", self._count)
+        if self.custom:
+            client.meta.events.register("before-call.s3", _content_md5)
+
+    @classmethod
+    def connect(cls, params: dict[str, Any]) -> Store:
+        """Connect with the options of options.S3_OPTIONS. Sends nothing.
+
+        Without keys, boto3 looks for credentials in its own order: environment, profile, web identity (IRSA), Pod
+        Identity, instance role.
+        """
+        try:
+            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
+        except ImportError as error:
+            raise InvalidInput(
+                "the Python package boto3 cannot be imported",
+                str(error),
+                "Install it for the interpreter that runs the module (ansible_python_interpreter).",
+            ) from error
+        url = params.get("endpoint_url") or ""
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise InvalidInput(f"endpoint_url {url} is not a URL", "", "Write it as https://host[:port].")
+        if bool(params.get("access_key")) != bool(params.get("secret_key")):
+            lacking = "secret_key" if params.get("access_key") else "access_key"
+            raise InvalidInput(f"{lacking} is missing", "", "Set both access_key and secret_key, or none of them.")
+        custom = not is_aws(url)
+        settings: dict[str, Any] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+            "max_pool_connections": 16,
+            "user_agent_extra": "orion.tracing",
+            "s3": {"addressing_style": params.get("addressing_style") or ("path" if custom else "auto")},
+        }
+        if custom:
+            # Checksums that botocore adds by itself since 1.36 are refused by many stores (boto/boto3#4392).
+            settings["request_checksum_calculation"] = settings["response_checksum_validation"] = "when_required"
+        verify: Any = params.get("ca_bundle") or None
+        if params.get("validate_certs") is False:
+            verify = False
+        try:
+            session = boto3.session.Session(
+                aws_access_key_id=params.get("access_key") or None,
+                aws_secret_access_key=params.get("secret_key") or None,
+                aws_session_token=params.get("session_token") or None,
+                region_name=params.get("region") or None,
+            )
+            client = session.client(
+                "s3",
+                endpoint_url=url or None,
+                region_name=session.region_name or "us-east-1",
+                verify=verify,
+                config=Config(**settings),
+            )
+            partition = "aws" if custom else session.get_partition_for_region(client.meta.region_name)
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise InvalidInput(
+                "the S3 connection options cannot be used",
+                str(error),
+                "Check region, endpoint_url, ca_bundle and the AWS_* environment variables.",
+            ) from error
+        return cls(client, partition)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _count(self, **_: Any) -> None:
+        with self._lock:
+            self.api_calls += 1
+
+    def call(self, bucket: str, call: Call) -> dict[str, Any]:
+        """Send one request about a bucket; a refusal raises the matching TracingError (details: code, status)."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        arguments = {**call.arguments, "Bucket": bucket} if bucket else call.arguments
+        try:
+            answer: dict[str, Any] = getattr(self._client, call.operation)(**arguments)
+        except ClientError as error:
+            raise refusal(error.response, call, bucket) from error
+        except BotoCoreError as error:
+            raise self._silence(error, call, bucket) from error
+        return answer
+
+    def check(self, bucket: str, call: Call) -> None:
+        """Refuse arguments that the S3 API does not have, or of a wrong type, without sending them."""
+        from botocore.exceptions import ParamValidationError
+        from botocore.validate import validate_parameters
+
+        name = self._client.meta.method_to_api_mapping[call.operation]
+        shape = self._client.meta.service_model.operation_model(name).input_shape
+        try:
+            validate_parameters({**call.arguments, "Bucket": bucket}, shape)
+        except ParamValidationError as error:
+            raise _invalid(error, call) from error
+
+    def wait(self, bucket: str) -> None:
+        """Until a new bucket is seen by every part of the store, at most 20 s."""
+        from botocore.exceptions import WaiterError
+
+        try:
+            waiter = self._client.get_waiter("bucket_exists")
+            waiter.wait(Bucket=bucket, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        except WaiterError as error:
+            raise TimedOut(f"bucket {bucket} was created but is not there", str(error), "Run again.") from error
+
+    def head(self, bucket: str) -> dict[str, Any] | None:
+        """The answer to HeadBucket, None for a bucket that does not exist.
+
+        A refusal is told apart by further requests, because the answer to HEAD has no body: wrong credentials, a bucket
+        of one's own without the permission to use it, somebody else's bucket.
+        """
+        try:
+            return self.call(bucket, HEAD)
+        except NotFound:
+            return None
+        except (PermissionDenied, ApiError) as error:
+            if error.details.get("status") not in (400, 401, 403):
+                raise
+            return self._why_not(bucket, error)
+
+    def _why_not(self, bucket: str, refused: TracingError) -> dict[str, Any] | None:
+        try:
+            self.call(bucket, LOCATION)
+            there = True
+        except NotFound:
+            return None
+        except (PermissionDenied, ApiError) as error:
+            if error.details.get("code") in CREDENTIALS_REFUSED or refused.details.get("status") == 400:
+                raise error from refused
+            there = False
+        status: dict[str, Any] = {"status": refused.details.get("status"), "code": "AccessDenied"}
+        missing = f"{HEAD.action} on bucket {bucket} was refused"
+        try:
+            mine = [b["Name"] for b in self.call("", Call("list_buckets", "s3:ListAllMyBuckets")).get("Buckets", [])]
+        except TracingError:
+            if there:
+                mine = [bucket]
+            else:
+                raise PermissionDenied(
+                    missing,
+                    "it belongs to somebody else, or these credentials may not use it (nor list buckets)",
+                    f"Choose another bucket name, or grant {HEAD.action} on arn:{self.partition}:s3:::{bucket}"
+                    f"{self._plain()}.",
+                    **status,
+                ) from refused
+        if there or bucket in mine:
+            raise PermissionDenied(
+                missing,
+                "the bucket exists and is in reach, but these credentials lack the permission",
+                f"Grant {HEAD.action} on arn:{self.partition}:s3:::{bucket}, or change the bucket policy"
+                f"{self._plain()}.",
+                **status,
+            ) from refused
+        raise PermissionDenied(
+            missing,
+            "the bucket exists and is not among the buckets of these credentials",
+            "Bucket names are shared by all accounts of a store: choose another one, or have its owner grant "
+            f"{HEAD.action}{self._plain()}.",
+            **status,
+        ) from refused
+
+    def _plain(self) -> str:
+        # The commonest reason for a sudden 403 from a store of one's own.
+        plain = self.endpoint.startswith("http://")
+        return "; a policy that allows only TLS also refuses this http:// endpoint" if plain else ""
+
+    def _silence(self, error: Exception, call: Call, bucket: str) -> TracingError:
+        from botocore import exceptions as known
+
+        where = f"the S3 endpoint {self.endpoint} (option endpoint_url)"
+        if isinstance(error, known.ParamValidationError):
+            return _invalid(error, call)
+        if isinstance(error, known.SSLError):
+            return Unreachable(
+                f"no TLS connection to {where}",
+                _reason(error),
+                "Give the certificate authority in ca_bundle, and use a host name that the certificate has.",
+            )
+        if isinstance(error, (known.ConnectionError, known.HTTPClientError)):
+            return Unreachable(
+                f"no answer from {where}",
+                _reason(error),
+                "Check host and port, the network between, and that the store is running.",
+            )
+        if isinstance(
+            error,
+            (
+                known.NoCredentialsError,
+                known.PartialCredentialsError,
+                known.CredentialRetrievalError,
+                known.TokenRetrievalError,
+                known.MetadataRetrievalError,
+            ),
+        ):
+            return PermissionDenied(
+                f"no usable credentials for {where}",
+                str(error),
+                "Set access_key and secret_key, AWS_* variables, AWS_PROFILE, or run where a role is attached.",
+            )
+        return ApiError(f"{call.operation} on bucket {bucket} failed", str(error))
+
+
+def refusal(response: dict[str, Any], call: Call, bucket: str) -> TracingError:
+    """The error for an answer of the store that is not a success. Pure; response: botocore's ClientError.response."""
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or (code if code.isdigit() else 0))
+    message = str(response.get("Error", {}).get("Message") or "")
+    why = ": ".join(part for part in (code, message) if part)
+    on = f" on bucket {bucket}" if bucket else ""
+    details: dict[str, Any] = {"code": code, "status": status}
+    if code in CREDENTIALS_REFUSED:
+        return PermissionDenied("the store refuses these credentials", why, CREDENTIALS_REFUSED[code], **details)
+    if status in (401, 403):
+        return PermissionDenied(
+            f"{call.action}{on} was refused",
+            why,
+            f"Grant {call.action} to these credentials, and see whether the bucket's policy denies it.",
+            **details,
+        )
+    if code in UNSUPPORTED or status in (405, 501):
+        return Unsupported(f"the store has no {call.operation}", why, **details)
+    if status == 404:
+        return NotFound(f"{call.operation}{on} found nothing", why, **details)
+    if code == "BucketAlreadyExists":
+        return Conflict(
+            f"bucket {bucket} belongs to somebody else",
+            why,
+            "Names are shared by all accounts of a store: choose another one.",
+            **details,
+        )
+    if code == "BucketNotEmpty":
+        return not_empty(bucket, why)
+    if status == 409:
+        return Conflict(f"{call.operation}{on} met another change", why, "Run again in a minute.", **details)
+    return ApiError(f"{call.operation}{on} answered {status or code}", why, **details)
+
+
+def not_empty(bucket: str, why: str = "") -> Conflict:
+    """The refusal to delete a bucket that still holds something."""
+    return Conflict(
+        f"bucket {bucket} is not empty, so it is not deleted",
+        why,
+        "Delete its objects first, with all their versions and delete markers.",
+        code="BucketNotEmpty",
+        status=409,
+    )
+
+
+def _invalid(error: Exception, call: Call) -> InvalidInput:
+    # botocore's report begins with a heading line of its own.
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("Parameter validation failed")]
+    return InvalidInput(
+        f"the arguments of {call.operation} are not valid", "; ".join(lines), "Use boto3's names and types."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """botocore's own sentence repeats the URL; what urllib3 or the socket said is the reason."""
+    inner = getattr(error, "kwargs", {}).get("error")
+    inner = getattr(inner, "reason", inner)
+    return str(inner or error)
+
+
+def _content_md5(params: dict[str, Any], **_: Any) -> None:
+    """Send Content-MD5 where S3 demands a checksum: botocore sends CRC32 instead, which older stores do not know.
+
+    Source: https://github.com/boto/boto3/issues/4392 and boto/botocore#3415.
+    """
+    checksum = params.get("context", {}).get("checksum", {})
+    if "request_algorithm" not in checksum:
+        return
+    body = params.get("body") or b""
+    body = body.encode() if isinstance(body, str) else body
+    if isinstance(body, bytes | bytearray):
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+        checksum.pop("request_algorithm")
+        checksum.pop("request_algorithm_header", None)
+        for name in [h for h in params["headers"] if h.lower() == "x-amz-sdk-checksum-algorithm"]:
+            del params["headers"][name]

@@ -1,0 +1,65 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Block Public Access of one bucket. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, set_
+
+SETTINGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def parse(answer: dict[str, Any]) -> Document:
+    """All four settings; four times false is the same as none."""
+    given = answer.get("PublicAccessBlockConfiguration") or {}
+    document = {name: bool(given.get(name)) for name in SETTINGS}
+    return document if any(document.values()) else None
+
+
+def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+    """A boolean stands for all four settings; a dictionary names them, and what it leaves out is false."""
+    value = params["public_access_block"]
+    if not isinstance(value, dict):
+        value = dict.fromkeys(SETTINGS, value)
+    unknown = sorted(set(value) - set(SETTINGS))
+    if unknown:
+        raise InvalidInput(
+            f"public_access_block has the unknown key {unknown[0]}", "", f"Known keys: {', '.join(SETTINGS)}."
+        )
+    return parse({"PublicAccessBlockConfiguration": {name: _boolean(name, v) for name, v in value.items()}})
+
+
+def _boolean(name: str, value: Any) -> bool:
+    # The option is raw, so that it takes both forms; values from templates arrive as text.
+    text = str(value).lower()
+    if text in TRUE or text in FALSE:
+        return text in TRUE
+    raise InvalidInput(
+        f"public_access_block: {value!r} is not a boolean", "", f"Write true or false, or a dictionary of {name}, …"
+    )
+
+
+def write(document: Document) -> Call:
+    if document is None:
+        return Call("delete_public_access_block", "s3:PutBucketPublicAccessBlock")
+    return Call(
+        "put_public_access_block",
+        "s3:PutBucketPublicAccessBlock",
+        {"PublicAccessBlockConfiguration": document},
+    )
+
+
+ASPECT = Aspect(
+    option="public_access_block",
+    asked=set_("public_access_block"),
+    read=Call("get_public_access_block", "s3:GetBucketPublicAccessBlock"),
+    absent=frozenset({"NoSuchPublicAccessBlockConfiguration"}),
+    parse=parse,
+    wanted=wanted,
+    write=write,
+    fresh=dict.fromkeys(SETTINGS, True),
+)
