@@ -1,0 +1,352 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The role's variables as values of the tempo chart, with tempo.yaml built as data.
+
+Pure: no I/O, no Ansible. The configuration is that of Tempo's ingester line and valid in 2.8 to 2.10: the key names are
+those of modules/*/config.go, tempodb/config.go and tempodb/backend/s3/config.go of grafana/tempo v2.10.8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+
+# Where the chart mounts the key ca.crt of s3.caSecret.
+S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
+
+# Tempo's -target, and the prefix of the component's variables.
+COMPONENTS = {
+    "distributor": "tempo_distributor",
+    "ingester": "tempo_ingester",
+    "querier": "tempo_querier",
+    "query-frontend": "tempo_query_frontend",
+    "compactor": "tempo_compactor",
+    "metrics-generator": "tempo_metrics_generator",
+}
+
+# The share of the memory limit that Go's garbage collector aims to stay below; the rest is for stacks, the kernel and
+# allocations between two collections (https://tip.golang.org/doc/gc-guide#Memory_limit recommends 5-10 % at least).
+MEMORY_SHARE = 0.8
+
+# ansible-playbook -e name=value makes strings of everything, and a role's argument spec checks without converting.
+_INTEGERS = (
+    "tempo_compaction_max_block_bytes",
+    "tempo_replication_factor",
+    "tempo_ingestion_rate_limit_bytes",
+    "tempo_ingestion_burst_size_bytes",
+    "tempo_max_traces_per_user",
+    "tempo_max_bytes_per_trace",
+    "tempo_search_concurrent_jobs",
+    "tempo_search_target_bytes_per_job",
+    "tempo_distributor_replicas",
+    "tempo_ingester_replicas",
+    "tempo_querier_replicas",
+    "tempo_query_frontend_replicas",
+    "tempo_compactor_replicas",
+)
+_BOOLEANS = ("tempo_s3_insecure", "tempo_metrics_generator_enabled", "tempo_network_policy_enabled")
+_TRUE = {"true", "yes", "on", "y", "t", "1"}
+_FALSE = {"false", "no", "off", "n", "f", "0", ""}
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(?:(m|k|[MGTPE]|[KMGTPE]i)|e(\d+))?")
+_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3}
+_UNITS |= {letter: 1000.0 ** (power + 2) for power, letter in enumerate("MGTPE")}
+_UNITS |= {f"{letter}i": 1024.0 ** (power + 1) for power, letter in enumerate("KMGTPE")}
+
+_ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
+
+
+def duration_seconds(name: str, value: Any) -> float:
+    """Seconds of a positive Go duration ("168h", "1h30m"); name is the variable that an error names."""
+    text = str(value)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise InvalidInput(
+            f"{name}: '{value}' is not a Go duration",
+            remedy="Write numbers with the units h, m, s or ms, for example 168h for seven days or 1h30m.",
+        )
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds <= 0:
+        raise InvalidInput(f"{name}: the duration must be longer than zero")
+    return seconds
+
+
+def memory_bytes(name: str, value: Any) -> int:
+    """Bytes of a Kubernetes quantity ("512Mi", "2G", 1073741824, "1e9")."""
+    match = _QUANTITY.fullmatch(str(value))
+    if not match:
+        raise InvalidInput(
+            f"{name}: '{value}' is not a Kubernetes quantity", remedy="Write it as in a pod, for example 512Mi or 2Gi."
+        )
+    number, unit, exponent = match.groups()
+    return int(float(number) * (10.0 ** int(exponent) if exponent else _UNITS[unit or ""]))
+
+
+def go_mem_limit(name: str, resources: Mapping[str, Any]) -> str:
+    """GOMEMLIMIT for a container: 80 % of its memory limit in whole MiB, or "" where there is no limit."""
+    limit = (resources.get("limits") or {}).get("memory")
+    return "" if limit is None else f"{int(memory_bytes(name, limit) * MEMORY_SHARE) // 2**20}MiB"
+
+
+def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """base with extra laid over it: mappings are merged, everything else (lists too) is replaced."""
+    merged = dict(base)
+    for key, value in extra.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+    """tempo.yaml for every component of the profile.
+
+    variables: all tempo_* variables and tracing_namespace, as roles/tempo/meta/argument_specs.yml describes them.
+    It holds no credentials: they reach Tempo's S3 client by environment.
+    Raises InvalidInput, naming the variable, for what Tempo would only report in a crashing pod, or not at all.
+    """
+    v = typed(variables)
+    _check(v)
+    distributed = v["tempo_profile"] == "distributed"
+    memberlist = {"kvstore": {"store": "memberlist"}}
+    config: dict[str, Any] = {
+        # Grafana streams search results by gRPC through the port of the HTTP API.
+        "stream_over_http_enabled": True,
+        "server": {"http_listen_port": 3200, "grpc_listen_port": 9095, "log_level": v["tempo_log_level"]},
+        "distributor": {
+            "receivers": {
+                "otlp": {
+                    "protocols": {
+                        # 4 MiB, the receiver's default, refuses what a sampler exports in one batch of large traces.
+                        "grpc": {"endpoint": "0.0.0.0:4317", "max_recv_msg_size_mib": 16},
+                        "http": {"endpoint": "0.0.0.0:4318"},
+                    }
+                }
+            },
+            # Without it a collector takes RATE_LIMITED for a permanent error and drops the spans.
+            "retry_after_on_resource_exhausted": v["tempo_retry_after_on_resource_exhausted"],
+        },
+        "ingester": {
+            "lifecycler": {
+                "ring": {"replication_factor": v["tempo_replication_factor"] if distributed else 1},
+                "min_ready_duration": v["tempo_ingester_min_ready_duration"],
+            },
+            "trace_idle_period": v["tempo_ingester_trace_idle_period"],
+            "max_block_duration": v["tempo_ingester_max_block_duration"],
+            "complete_block_timeout": v["tempo_ingester_complete_block_timeout"],
+        },
+        "query_frontend": {
+            "search": {
+                "concurrent_jobs": v["tempo_search_concurrent_jobs"],
+                "target_bytes_per_job": v["tempo_search_target_bytes_per_job"],
+                "max_duration": v["tempo_search_max_duration"],
+            }
+        },
+        "compactor": {
+            "compaction": {
+                "block_retention": v["tempo_retention"],
+                "compacted_block_retention": v["tempo_compaction_compacted_block_retention"],
+                "compaction_window": v["tempo_compaction_window"],
+                "max_block_bytes": v["tempo_compaction_max_block_bytes"],
+            }
+        },
+        "storage": {
+            "trace": {
+                "backend": "s3",
+                "blocklist_poll": v["tempo_blocklist_poll"],
+                "wal": {"path": "/var/tempo/wal"},
+                "s3": _s3(v),
+            }
+        },
+        "overrides": {
+            "defaults": {
+                "ingestion": {
+                    "rate_strategy": v["tempo_ingestion_rate_strategy"],
+                    "rate_limit_bytes": v["tempo_ingestion_rate_limit_bytes"],
+                    "burst_size_bytes": v["tempo_ingestion_burst_size_bytes"],
+                    "max_traces_per_user": v["tempo_max_traces_per_user"],
+                },
+                "global": {"max_bytes_per_trace": v["tempo_max_bytes_per_trace"]},
+            }
+        },
+        "usage_report": {"reporting_enabled": False},
+    }
+    if distributed:
+        namespace = v["tracing_namespace"]
+        config["memberlist"] = {
+            "join_members": [f"dns+{release_name}-gossip-ring.{namespace}.svc:7946"],
+            "abort_if_cluster_join_fails": False,
+            # Pods that start together may each see only themselves in DNS; joining again heals such a split.
+            "rejoin_interval": "15s",
+            # Keeps rings apart when a pod of another release gets the address of a former member.
+            "cluster_label": f"{release_name}.{namespace}",
+        }
+        config["distributor"]["ring"] = memberlist
+        config["ingester"]["lifecycler"]["ring"]["kvstore"] = memberlist["kvstore"]
+        # On the volume: an ingester that comes back takes its old place in the ring at once.
+        config["ingester"]["lifecycler"]["tokens_file_path"] = "/var/tempo/tokens.json"
+        config["querier"] = {
+            "frontend_worker": {
+                "frontend_address": f"{release_name}-query-frontend-discovery.{namespace}.svc:9095",
+                # The default of 10s is what a new query-frontend would wait for its first querier.
+                "dns_lookup_duration": "2s",
+            }
+        }
+        config["compactor"]["ring"] = {
+            **memberlist,
+            # Several compactors wait until all of them know each other (upstream's minute); one has nobody to wait for.
+            "wait_stability_min_duration": "1m" if v["tempo_compactor_replicas"] > 1 else "0s",
+        }
+    if v["tempo_metrics_generator_enabled"]:
+        generator = _metrics_generator(v)
+        if distributed:
+            generator["ring"] = memberlist
+        config["metrics_generator"] = generator
+        config["overrides"]["defaults"]["metrics_generator"] = {"processors": ["service-graphs", "span-metrics"]}
+    return merge(config, v["tempo_extra_config"])
+
+
+def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+    """Values of roles/tempo/files/chart for the role's variables; same arguments and errors as tempo_config."""
+    v = typed(variables)
+    config = tempo_config(v, release_name)
+    persistence = {"size": v["tempo_ingester_storage_size"], "storageClass": v["tempo_ingester_storage_class"]}
+    components: dict[str, dict[str, Any]]
+    if v["tempo_profile"] == "monolithic":
+        components = {"all": {**_component(v, "tempo_monolithic", 1), "persistence": persistence}}
+    else:
+        components = {
+            name: _component(v, prefix, v.get(f"{prefix}_replicas", 1))
+            for name, prefix in COMPONENTS.items()
+            if name != "metrics-generator" or v["tempo_metrics_generator_enabled"]
+        }
+        components["ingester"]["persistence"] = persistence
+    return {
+        "profile": v["tempo_profile"],
+        "image": {"repository": v["tempo_image_repository"], "tag": v["tempo_image_tag"]},
+        "imagePullSecrets": [{"name": name} for name in v["tempo_image_pull_secrets"]],
+        "config": config,
+        "s3": {"credentialsSecret": v["tempo_s3_credentials_secret"], "caSecret": v["tempo_s3_ca_secret"]},
+        "serviceAccount": {"annotations": v["tempo_service_account_annotations"]},
+        "components": components,
+        "nodeSelector": v["tempo_node_selector"],
+        "tolerations": v["tempo_tolerations"],
+        "priorityClassName": v["tempo_priority_class_name"],
+        "networkPolicy": {
+            "enabled": v["tempo_network_policy_enabled"],
+            "otlpFrom": v["tempo_network_policy_otlp_from"],
+            "queryFrom": v["tempo_network_policy_query_from"],
+            "adminFrom": v["tempo_network_policy_admin_from"],
+        },
+    }
+
+
+def typed(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables with whole numbers as int and switches as bool."""
+    result = dict(variables)
+    for name in _INTEGERS:
+        try:
+            result[name] = int(result[name])
+        except (TypeError, ValueError):
+            raise InvalidInput(f"{name}: '{result[name]}' is not a whole number") from None
+    for name in _BOOLEANS:
+        word = str(result[name]).lower()
+        if word not in _TRUE | _FALSE:
+            raise InvalidInput(f"{name}: '{result[name]}' is neither true nor false")
+        result[name] = word in _TRUE
+    return result
+
+
+def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
+    s3 = {"bucket": v["tempo_s3_bucket"], "endpoint": v["tempo_s3_endpoint"], "region": v["tempo_s3_region"]}
+    if v["tempo_s3_prefix"]:
+        s3["prefix"] = v["tempo_s3_prefix"]
+    if v["tempo_s3_insecure"]:
+        s3["insecure"] = True
+    if v["tempo_s3_ca_secret"]:
+        s3["tls_ca_path"] = S3_CA_PATH
+    return s3
+
+
+def _metrics_generator(v: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "processor": {
+            "service_graphs": {"dimensions": v["tempo_metrics_generator_service_graph_dimensions"]},
+            "span_metrics": {"dimensions": v["tempo_metrics_generator_span_metrics_dimensions"]},
+        },
+        "storage": {
+            "path": "/var/tempo/generator/wal",
+            "remote_write": [{"url": v["tempo_metrics_generator_remote_write_url"], "send_exemplars": True}],
+        },
+    }
+
+
+def _component(v: Mapping[str, Any], prefix: str, replicas: int) -> dict[str, Any]:
+    resources = v[f"{prefix}_resources"]
+    return {
+        "replicas": replicas,
+        "resources": resources,
+        "goMemLimit": go_mem_limit(f"{prefix}_resources.limits.memory", resources),
+    }
+
+
+def _check(v: Mapping[str, Any]) -> None:
+    """What the types of the argument spec cannot say and Tempo reports late, obscurely or never."""
+    if not v["tempo_s3_bucket"]:
+        raise InvalidInput("tempo_s3_bucket is empty", remedy="Set object_storage_bucket, or tempo_s3_bucket itself.")
+    endpoint = str(v["tempo_s3_endpoint"])
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise InvalidInput(
+            f"tempo_s3_endpoint: '{endpoint}' is not host or host:port",
+            "Tempo's S3 client takes no scheme and no path",
+            "Leave out 'https://' and the path; for plain HTTP set tempo_s3_insecure to true.",
+        )
+    if v["tempo_s3_insecure"] and v["tempo_s3_ca_secret"]:
+        raise InvalidInput(
+            "tempo_s3_ca_secret is set, but tempo_s3_insecure turns TLS off",
+            remedy="Set tempo_s3_insecure to false, or leave tempo_s3_ca_secret empty.",
+        )
+    seconds = {
+        name: duration_seconds(name, v[name])
+        for name in (
+            "tempo_retention",
+            "tempo_compaction_compacted_block_retention",
+            "tempo_compaction_window",
+            "tempo_search_max_duration",
+            "tempo_blocklist_poll",
+            "tempo_retry_after_on_resource_exhausted",
+            "tempo_ingester_min_ready_duration",
+            "tempo_ingester_trace_idle_period",
+            "tempo_ingester_max_block_duration",
+            "tempo_ingester_complete_block_timeout",
+        )
+    }
+    # Tempo only warns of these (Config.CheckConfig), and then loses sight of blocks for a while.
+    for name in (
+        "tempo_ingester_complete_block_timeout",
+        "tempo_compaction_compacted_block_retention",
+        "tempo_retention",
+    ):
+        if seconds[name] < seconds["tempo_blocklist_poll"]:
+            raise InvalidInput(
+                f"{name} ({v[name]}) is shorter than tempo_blocklist_poll ({v['tempo_blocklist_poll']})",
+                "queriers would miss traces, or read blocks that are gone, until their next poll",
+                f"Raise {name} or lower tempo_blocklist_poll.",
+            )
+    if v["tempo_profile"] == "distributed" and v["tempo_replication_factor"] > v["tempo_ingester_replicas"]:
+        raise InvalidInput(
+            f"tempo_replication_factor is {v['tempo_replication_factor']}, but tempo_ingester_replicas is only "
+            f"{v['tempo_ingester_replicas']}",
+            "every span is written to as many different ingesters as the replication factor says",
+            "Raise tempo_ingester_replicas or lower tempo_replication_factor.",
+        )
+    if v["tempo_metrics_generator_enabled"] and not v["tempo_metrics_generator_remote_write_url"]:
+        raise InvalidInput(
+            "tempo_metrics_generator_remote_write_url is empty, but tempo_metrics_generator_enabled is true",
+            remedy="Set the URL of a Prometheus remote-write receiver, for example http://prometheus:9090/api/v1/write.",
+        )

@@ -1,0 +1,221 @@
+{{/* Labels that select the pods of this release. They are immutable, so nothing may be added later. */}}
+{{- define "tempo.selector" -}}
+app.kubernetes.io/name: tempo
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "tempo.labels" -}}
+{{ include "tempo.selector" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The components of the profile, as a JSON list. */}}
+{{- define "tempo.components" -}}
+{{- if eq .Values.profile "monolithic" -}}
+{{- list "all" | toJson -}}
+{{- else -}}
+{{- $names := list "distributor" "ingester" "querier" "query-frontend" "compactor" -}}
+{{- if gt (int (index .Values.components "metrics-generator" "replicas")) 0 -}}
+{{- $names = append $names "metrics-generator" -}}
+{{- end -}}
+{{- $names | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* Name of a component's workload and Service. Argument: a dict of root and component. */}}
+{{- define "tempo.componentName" -}}
+{{- if eq .component "all" }}{{ .root.Release.Name }}{{ else }}{{ .root.Release.Name }}-{{ .component }}{{ end -}}
+{{- end }}
+
+{{/* The pod of a component. Arguments: root, component, spec (the component's values). */}}
+{{- define "tempo.podTemplate" -}}
+{{- $root := .root -}}
+{{- $values := .root.Values -}}
+{{- $component := .component -}}
+{{- $persistent := has $component (list "ingester" "all") -}}
+metadata:
+  labels:
+    {{- include "tempo.labels" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ $component }}
+    {{- if ne $component "query-frontend" }}
+    app.kubernetes.io/part-of: memberlist
+    {{- end }}
+  annotations:
+    checksum/config: {{ toYaml $values.config | sha256sum }}
+spec:
+  serviceAccountName: {{ $root.Release.Name }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- with $values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  topologySpreadConstraints:
+    {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - topologyKey: {{ $key }}
+      maxSkew: 1
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "tempo.selector" $root | nindent 10 }}
+          app.kubernetes.io/component: {{ $component }}
+    {{- end }}
+  # An ingester writes what it holds in memory to its volume before it ends; the metrics-generator sends what is left.
+  terminationGracePeriodSeconds: {{ if $persistent }}300{{ else if eq $component "metrics-generator" }}90{{ else }}45{{ end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile:
+      type: RuntimeDefault
+  containers:
+    - name: tempo
+      image: {{ $values.image.repository }}:{{ $values.image.tag }}
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      args:
+        - -config.file=/etc/tempo/config/tempo.yaml
+        - -target={{ $component }}
+        {{- if has $component (list "distributor" "query-frontend") }}
+        # Not ready first, gone later: clients stop choosing this pod before it closes its connections.
+        - -shutdown-delay=5s
+        {{- end }}
+      {{- $credentials := and $values.s3.credentialsSecret (ne $component "distributor") }}
+      {{- if or $credentials .spec.goMemLimit }}
+      env:
+        {{- with .spec.goMemLimit }}
+        - name: GOMEMLIMIT
+          value: {{ . | quote }}
+        {{- end }}
+        {{- if $credentials }}
+        # The S3 client's credential chain reads these, so the configuration need not hold them.
+        - name: AWS_ACCESS_KEY_ID
+          valueFrom:
+            secretKeyRef:
+              name: {{ $values.s3.credentialsSecret }}
+              key: access_key
+        - name: AWS_SECRET_ACCESS_KEY
+          valueFrom:
+            secretKeyRef:
+              name: {{ $values.s3.credentialsSecret }}
+              key: secret_key
+        {{- end }}
+      {{- end }}
+      ports:
+        - name: http
+          containerPort: 3200
+        - name: grpc
+          containerPort: 9095
+        {{- if ne $component "query-frontend" }}
+        - name: gossip
+          containerPort: 7946
+        {{- end }}
+        {{- if has $component (list "distributor" "all") }}
+        - name: otlp-grpc
+          containerPort: 4317
+        - name: otlp-http
+          containerPort: 4318
+        {{- end }}
+      readinessProbe:
+        httpGet:
+          path: /ready
+          port: http
+        periodSeconds: 3
+        timeoutSeconds: 2
+      # /ready stays false while an ingester replays its write-ahead log, which may take minutes, so it cannot say
+      # whether the process is alive.
+      livenessProbe:
+        httpGet:
+          path: /status/version
+          port: http
+        initialDelaySeconds: 30
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      {{- with .spec.resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop: [ALL]
+      volumeMounts:
+        - name: config
+          mountPath: /etc/tempo/config
+          readOnly: true
+        - name: data
+          mountPath: /var/tempo
+        {{- if $values.s3.caSecret }}
+        - name: s3-ca
+          mountPath: /etc/tempo/s3-ca
+          readOnly: true
+        {{- end }}
+  volumes:
+    - name: config
+      configMap:
+        name: {{ $root.Release.Name }}-config
+    {{- if not $persistent }}
+    - name: data
+      emptyDir: {}
+    {{- end }}
+    {{- with $values.s3.caSecret }}
+    - name: s3-ca
+      secret:
+        secretName: {{ . }}
+        items:
+          - key: ca.crt
+            path: ca.crt
+    {{- end }}
+{{- end }}
+
+{{/* A Service. Arguments: root, name, component ("" selects the members of the gossip ring), ports, headless, notReady. */}}
+{{- define "tempo.service" -}}
+{{- $numbers := dict "otlp-grpc" 4317 "otlp-http" 4318 "http" 3200 "grpc" 9095 "gossip" 7946 -}}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .root.Release.Name }}{{ with .name }}-{{ . }}{{ end }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "tempo.labels" .root | nindent 4 }}
+    {{- with .component }}
+    app.kubernetes.io/component: {{ . }}
+    {{- end }}
+spec:
+  {{- if .headless }}
+  clusterIP: None
+  {{- end }}
+  {{- if .notReady }}
+  publishNotReadyAddresses: true
+  {{- end }}
+  selector:
+    {{- include "tempo.selector" .root | nindent 4 }}
+    {{- if .component }}
+    app.kubernetes.io/component: {{ .component }}
+    {{- else }}
+    app.kubernetes.io/part-of: memberlist
+    {{- end }}
+  ports:
+    {{- range .ports }}
+    - name: {{ . }}
+      port: {{ get $numbers . }}
+      targetPort: {{ . }}
+    {{- end }}
+{{ end }}

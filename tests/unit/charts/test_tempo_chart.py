@@ -1,0 +1,346 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The tempo chart, rendered by helm, and the tempo.yaml in it, read by Tempo itself.
+
+Tempo is taken from the environment variable ORION_TEMPO, else from PATH.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import merge, tempo_values
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "tempo"
+CHART = ROLE / "files" / "chart"
+
+SMALL = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+SIZES = ("distributor", "ingester", "querier", "query_frontend", "compactor")
+CASES: dict[str, dict[str, Any]] = {
+    "production": {},
+    "irsa": {
+        "tempo_service_account_annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/tempo"},
+        "tempo_node_selector": {"pool": "tracing"},
+        "tempo_tolerations": [{"key": "tracing", "operator": "Exists", "effect": "NoSchedule"}],
+        "tempo_priority_class_name": "high",
+        "tempo_image_pull_secrets": ["registry"],
+        "tempo_network_policy_query_from": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "tempo_network_policy_admin_from": [{"namespaceSelector": {}}],
+    },
+    "local": {
+        "tempo_s3_endpoint": "seaweedfs.local-backends.svc:8333",
+        "tempo_s3_credentials_secret": "tempo-s3",
+        "tempo_s3_ca_secret": "tempo-s3",
+        "tempo_ingester_storage_size": "1Gi",
+        "tempo_ingester_storage_class": "standard",
+        "tempo_ingester_min_ready_duration": "1s",
+        **{f"tempo_{name}_replicas": 1 for name in ("distributor", "querier", "query_frontend", "compactor")},
+        **{f"tempo_{name}_resources": SMALL for name in SIZES},
+    },
+    "generator": {
+        "tempo_metrics_generator_enabled": True,
+        "tempo_metrics_generator_remote_write_url": "http://prometheus-operated:9090/api/v1/write",
+        "tempo_compactor_replicas": 2,
+    },
+    "monolithic": {"tempo_profile": "monolithic", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_insecure": True},
+    "monolithic-generator": {
+        "tempo_profile": "monolithic",
+        "tempo_metrics_generator_enabled": True,
+        "tempo_metrics_generator_remote_write_url": "http://prometheus-operated:9090/api/v1/write",
+    },
+    "open": {"tempo_network_policy_otlp_from": [], "tempo_ingester_storage_class": ""},
+    "no-policies": {"tempo_network_policy_enabled": False},
+}
+
+
+def values_of(case: str) -> dict[str, Any]:
+    """The values that the role would pass."""
+    merged = {**yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()), "object_storage_bucket": "orion-traces"}
+    merged |= CASES[case]
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, str) and "{{" in value:
+            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
+        return value
+
+    return tempo_values({name: resolve(value) for name, value in merged.items()})
+
+
+@pytest.fixture
+def rendered(render: Callable[..., list[dict[str, Any]]]) -> Callable[[str], list[dict[str, Any]]]:
+    return lambda case: render(CHART, values_of(case), release="tempo")
+
+
+def workloads(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in objects if item["kind"] in ("Deployment", "StatefulSet")}
+
+
+def by_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in objects if item["kind"] == kind}
+
+
+def container(workload: dict[str, Any]) -> dict[str, Any]:
+    (only,) = workload["spec"]["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def selects(selector: dict[str, str], workload: dict[str, Any]) -> bool:
+    return selector.items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_objects_fit_the_api_and_run_under_restricted(
+    case: str,
+    rendered: Callable[[str], list[dict[str, Any]]],
+    validate_kubernetes: Callable[[list[dict[str, Any]]], None],
+    assert_restricted: Callable[[dict[str, Any]], None],
+) -> None:
+    objects = rendered(case)
+    validate_kubernetes(objects)
+    assert workloads(objects)
+    for workload in workloads(objects).values():
+        assert_restricted(workload["spec"]["template"]["spec"])
+        assert selects(workload["spec"]["selector"]["matchLabels"], workload)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_selectors_find_their_ports(case: str, rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    """Every Service, PDB and NetworkPolicy selects workloads, which have all the ports."""
+    objects = rendered(case)
+    pods = workloads(objects).values()
+    for name, service in by_kind(objects, "Service").items():
+        chosen = [pod for pod in pods if selects(service["spec"]["selector"], pod)]
+        assert chosen, name
+        for pod in chosen:
+            ports = {port["name"] for port in container(pod)["ports"]}
+            assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, name
+    for name, budget in by_kind(objects, "PodDisruptionBudget").items():
+        chosen = [pod for pod in pods if selects(budget["spec"]["selector"]["matchLabels"], pod)]
+        assert [pod["metadata"]["name"] for pod in chosen] == [name]
+        assert budget["spec"]["maxUnavailable"] == 1
+    assert len(by_kind(objects, "PodDisruptionBudget")) == len(workloads(objects))
+    for name, policy in by_kind(objects, "NetworkPolicy").items():
+        chosen = [pod for pod in pods if selects(policy["spec"]["podSelector"].get("matchLabels", {}), pod)]
+        assert chosen, name
+        known = {port["name"] for pod in chosen for port in container(pod)["ports"]}
+        for rule in policy["spec"]["ingress"]:
+            assert {port["port"] for port in rule["ports"]} <= known, name
+
+
+def test_distributed_names_and_ports(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("generator")
+    kinds = {name: item["kind"] for name, item in workloads(objects).items()}
+    assert kinds == {
+        "tempo-distributor": "Deployment",
+        "tempo-querier": "Deployment",
+        "tempo-query-frontend": "Deployment",
+        "tempo-compactor": "Deployment",
+        "tempo-ingester": "StatefulSet",
+        "tempo-metrics-generator": "StatefulSet",
+    }
+    services = by_kind(objects, "Service")
+    ports = {name: {p["port"] for p in item["spec"]["ports"]} for name, item in services.items()}
+    assert ports == {
+        "tempo-distributor": {4317, 4318, 3200},
+        "tempo-query-frontend": {3200, 9095},
+        "tempo-query-frontend-discovery": {9095},
+        "tempo-gossip-ring": {7946},
+        "tempo-ingester": {3200, 9095},
+        "tempo-querier": {3200, 9095},
+        "tempo-compactor": {3200, 9095},
+        "tempo-metrics-generator": {3200, 9095},
+    }
+    for name in ("tempo-gossip-ring", "tempo-query-frontend-discovery"):
+        assert services[name]["spec"]["publishNotReadyAddresses"] is True
+        assert services[name]["spec"]["clusterIP"] == "None"
+    # A member that does not listen for gossip would be a dead address in the ring's DNS name.
+    members = {
+        name
+        for name, pod in workloads(objects).items()
+        if selects(services["tempo-gossip-ring"]["spec"]["selector"], pod)
+    }
+    assert members == set(kinds) - {"tempo-query-frontend"}
+    for item in workloads(objects).values():
+        if item["kind"] == "StatefulSet":
+            assert services[item["spec"]["serviceName"]]["spec"]["clusterIP"] == "None"
+
+
+def test_monolithic_serves_under_the_same_names(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("monolithic")
+    assert {name: item["kind"] for name, item in workloads(objects).items()} == {"tempo": "StatefulSet"}
+    assert set(by_kind(objects, "Service")) == {"tempo", "tempo-distributor", "tempo-query-frontend"}
+    tempo = workloads(objects)["tempo"]
+    assert "-target=all" in container(tempo)["args"]
+    assert [claim["metadata"]["name"] for claim in tempo["spec"]["volumeClaimTemplates"]] == ["data"]
+
+
+def test_ingesters_keep_their_volume(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    ingester = workloads(rendered("production"))["tempo-ingester"]["spec"]
+    assert ingester["replicas"] == 3
+    assert ingester["podManagementPolicy"] == "Parallel"
+    (claim,) = ingester["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "gp3"
+    assert claim["spec"]["resources"]["requests"]["storage"] == "50Gi"
+    # Immutable: nothing in it may change with the chart's or the image's version.
+    assert set(claim["metadata"]["labels"]) == {
+        "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component",
+    }  # fmt: skip
+    default_class = workloads(rendered("open"))["tempo-ingester"]["spec"]["volumeClaimTemplates"][0]
+    assert "storageClassName" not in default_class["spec"]
+
+
+def test_credentials_are_references(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    for name, workload in workloads(rendered("local")).items():
+        env = {item["name"]: item for item in container(workload).get("env", [])}
+        assert env["GOMEMLIMIT"]["value"] == "409MiB"
+        if name == "tempo-distributor":  # it never talks to the bucket
+            assert set(env) == {"GOMEMLIMIT"}
+            continue
+        for variable, key in (("AWS_ACCESS_KEY_ID", "access_key"), ("AWS_SECRET_ACCESS_KEY", "secret_key")):
+            assert env[variable]["valueFrom"] == {"secretKeyRef": {"name": "tempo-s3", "key": key}}
+        mounts = {mount["name"]: mount["mountPath"] for mount in container(workload)["volumeMounts"]}
+        assert mounts["s3-ca"] == "/etc/tempo/s3-ca"
+    for case in CASES:
+        (config,) = by_kind(rendered(case), "ConfigMap").values()
+        assert "access_key" not in str(config)
+        assert "secret_key" not in str(config)
+
+
+def test_irsa_annotates_the_service_account_only(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("irsa")
+    (account,) = by_kind(objects, "ServiceAccount").values()
+    assert account["metadata"]["annotations"] == CASES["irsa"]["tempo_service_account_annotations"]
+    for workload in workloads(objects).values():
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == account["metadata"]["name"]
+        assert pod["automountServiceAccountToken"] is False
+        assert {item["name"] for item in container(workload)["env"]} == {"GOMEMLIMIT"}
+        assert pod["nodeSelector"] == {"pool": "tracing"}
+        assert pod["priorityClassName"] == "high"
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def peers(objects: list[dict[str, Any]], policy: str) -> Any:
+    (rule,) = by_kind(objects, "NetworkPolicy")[policy]["spec"]["ingress"]
+    return rule.get("from")
+
+
+def test_network_policies(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("production")
+    assert set(by_kind(objects, "NetworkPolicy")) == {"tempo", "tempo-otlp", "tempo-query", "tempo-admin"}
+    sampler = {"app.kubernetes.io/name": "otel-collector", "app.kubernetes.io/component": "sampler"}
+    assert peers(objects, "tempo-otlp") == [{"podSelector": {"matchLabels": sampler}}]
+    # No "from" at all, since an empty selector would leave out the API server.
+    assert peers(objects, "tempo-query") is None
+    assert peers(objects, "tempo-admin") is None
+    assert peers(rendered("open"), "tempo-otlp") is None
+    narrowed = rendered("irsa")
+    assert peers(narrowed, "tempo-query") == CASES["irsa"]["tempo_network_policy_query_from"]
+    assert peers(narrowed, "tempo-admin") == CASES["irsa"]["tempo_network_policy_admin_from"]
+    assert set(by_kind(rendered("monolithic"), "NetworkPolicy")) == {"tempo", "tempo-otlp", "tempo-query"}
+    assert by_kind(rendered("no-policies"), "NetworkPolicy") == {}
+
+
+def test_a_config_change_rolls_the_pods(render: Callable[..., list[dict[str, Any]]]) -> None:
+    def checksums(values: dict[str, Any]) -> set[str]:
+        pods = workloads(render(CHART, values, release="tempo")).values()
+        return {pod["spec"]["template"]["metadata"]["annotations"]["checksum/config"] for pod in pods}
+
+    before = values_of("production")
+    after = copy.deepcopy(before)
+    after["config"]["compactor"]["compaction"]["block_retention"] = "24h"
+    assert len(checksums(before)) == 1
+    assert checksums(before) != checksums(after)
+
+
+def test_config_arrives_as_it_was_given(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    """Helm turns numbers into floats on the way: 107374182400 must not become 1.073741824e+11, which Tempo refuses."""
+    for case in CASES:
+        (config,) = by_kind(rendered(case), "ConfigMap").values()
+        assert "e+" not in config["data"]["tempo.yaml"]
+        assert yaml.safe_load(config["data"]["tempo.yaml"]) == values_of(case)["config"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_tempo_accepts_the_config(
+    case: str, rendered: Callable[[str], list[dict[str, Any]]], tmp_path: Path, tempo: str
+) -> None:
+    (config,) = by_kind(rendered(case), "ConfigMap").values()
+    done = verify(tempo, config["data"]["tempo.yaml"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tempo_refuses_an_unknown_key(tmp_path: Path, tempo: str) -> None:
+    """The check above can fail."""
+    config = merge(values_of("production")["config"], {"ingester": {"no_such_key": 1}})
+    done = verify(tempo, yaml.safe_dump(config), tmp_path)
+    assert done.returncode != 0
+    assert "no_such_key" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def tempo() -> str:
+    path = os.environ.get("ORION_TEMPO") or shutil.which("tempo")
+    if not path or not os.access(path, os.X_OK):
+        pytest.fail("tempo was not found: set ORION_TEMPO to its path (`python -m airgap path tempo` prints one)")
+    return path
+
+
+def verify(tempo: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    file = folder / "tempo.yaml"
+    file.write_text(text)
+    return subprocess.run(
+        [tempo, f"-config.file={file}", "-config.verify=true"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        ({"profil": "x"}, ["profil"]),
+        ({"profile": "scalable"}, ["profile"]),
+        ({"components": {"ingestor": {"replicas": 3}}}, ["components", "ingestor"]),
+        ({"components": {"ingester": {"replica": 3}}}, ["components", "ingester", "replica"]),
+        ({"components": {"ingester": {"replicas": "3"}}}, ["components", "ingester", "replicas"]),
+        ({"components": {"distributor": {"replicas": 0}}}, ["components", "distributor", "replicas"]),
+        ({"components": {"all": {"replicas": 2}}}, ["components", "all", "replicas"]),
+        ({"components": {"querier": {"resources": {"limits": {"memory": "1GB"}}}}}, ["limits", "memory"]),
+        ({"components": {"querier": {"resources": {"limit": {}}}}}, ["querier", "resources", "limit"]),
+        ({"components": {"querier": {"goMemLimit": "80%"}}}, ["querier", "goMemLimit"]),
+        ({"s3": {"credentials": "x"}}, ["s3", "credentials"]),
+        ({"s3": {"caSecret": "Not A Name"}}, ["s3", "caSecret"]),
+        ({"networkPolicy": {"queryFrom": [{"podSelectors": {}}]}}, ["networkPolicy", "queryFrom", "podSelectors"]),
+        ({"image": {"pullPolicy": "Sometimes"}}, ["image", "pullPolicy"]),
+    ],
+)
+def test_closed_schema_names_the_path(
+    change: dict[str, Any], texts: list[str], assert_fails: Callable[..., None]
+) -> None:
+    assert_fails(CHART, merge(values_of("production"), change), *texts)
+
+
+def test_config_is_required(assert_fails: Callable[..., None]) -> None:
+    assert_fails(CHART, {}, "config", "storage")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_helm_lint(case: str, tmp_path: Path) -> None:
+    helm = os.environ.get("ORION_HELM") or shutil.which("helm")
+    if not helm:
+        pytest.fail("helm was not found: set ORION_HELM to its path (`python -m airgap path helm` prints one)")
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values_of(case)))
+    done = subprocess.run(
+        [helm, "lint", "--strict", str(CHART), "--values", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

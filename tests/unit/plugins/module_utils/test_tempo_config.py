@@ -1,0 +1,215 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.filter.tempo import FilterModule
+from ansible_collections.orion.tracing.plugins.module_utils import tempo_config as tc
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+
+ROLE = Path(__file__).resolve().parents[4] / "roles" / "tempo"
+
+
+def variables(**changes: Any) -> dict[str, Any]:
+    """The role's defaults with changes, templated as Ansible would."""
+    merged = {
+        **yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()),
+        "object_storage_bucket": "traces",
+        **changes,
+    }
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, str) and "{{" in value:
+            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
+        return value
+
+    return {name: resolve(value) for name, value in merged.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("168h", 604800), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("3µs", 3e-6), ("1m0.5s", 60.5)],
+)
+def test_go_durations(text: str, seconds: float) -> None:
+    assert tc.duration_seconds("x", text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["7 days", "7d", "", "h", "5", 300, "1h 30m", "-1h", "0s", "1hx", None])
+def test_what_is_no_duration_names_the_variable(text: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^tempo_retention: "):
+        tc.duration_seconds("tempo_retention", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("512Mi", 512 * 2**20), ("2Gi", 2**31), ("1Ki", 1024), ("1.5Gi", 3 * 2**29), ("2G", 2 * 10**9), ("1M", 10**6),
+        ("1k", 1000), ("1e9", 10**9), (1048576, 2**20), ("2000m", 2), ("1Ti", 2**40), ("1E", 10**18),
+    ],
+)  # fmt: skip
+def test_quantities(text: Any, size: int) -> None:
+    assert tc.memory_bytes("x", text) == size
+
+
+@pytest.mark.parametrize("text", ["512MB", "", "1 Gi", "-1", "Mi", "1KiB"])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"x: .* is not a Kubernetes quantity"):
+        tc.memory_bytes("x", text)
+
+
+def test_go_mem_limit_is_80_percent_in_whole_mebibytes() -> None:
+    assert tc.go_mem_limit("x", {"limits": {"memory": "512Mi"}}) == "409MiB"
+    assert tc.go_mem_limit("x", {"limits": {"cpu": "1"}}) == ""
+    assert tc.go_mem_limit("x", {"limits": None}) == ""
+    assert tc.go_mem_limit("x", {}) == ""
+
+
+def test_merge_replaces_lists_and_keeps_its_arguments() -> None:
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert tc.merge(base, {"a": {"c": [3]}, "d": {"e": 2}, "f": 3}) == {"a": {"b": 1, "c": [3]}, "d": {"e": 2}, "f": 3}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_seed_figures_are_the_defaults() -> None:
+    config = tc.tempo_config(variables())
+    assert config["compactor"]["compaction"] == {
+        "block_retention": "168h",
+        "compacted_block_retention": "1h",
+        "compaction_window": "1h",
+        "max_block_bytes": 107374182400,
+    }
+    assert config["query_frontend"]["search"]["concurrent_jobs"] == 1000
+    assert config["query_frontend"]["search"]["target_bytes_per_job"] == 104857600
+    assert config["ingester"]["lifecycler"]["ring"] == {"replication_factor": 3, "kvstore": {"store": "memberlist"}}
+    assert config["storage"]["trace"]["s3"] == {
+        "bucket": "traces",
+        "endpoint": "s3.us-east-1.amazonaws.com",
+        "region": "us-east-1",
+    }
+    values = tc.tempo_values(variables())
+    replicas = {name: component["replicas"] for name, component in values["components"].items()}
+    assert replicas == {"distributor": 3, "ingester": 3, "querier": 2, "query-frontend": 2, "compactor": 1}
+    assert values["components"]["ingester"]["persistence"] == {"size": "50Gi", "storageClass": "gp3"}
+    assert values["components"]["ingester"]["goMemLimit"] == "3276MiB"
+
+
+def test_names_follow_release_and_namespace() -> None:
+    config = tc.tempo_config(variables(tracing_namespace="obs"), "t2")
+    assert config["memberlist"]["join_members"] == ["dns+t2-gossip-ring.obs.svc:7946"]
+    assert config["memberlist"]["cluster_label"] == "t2.obs"
+    assert config["querier"]["frontend_worker"]["frontend_address"] == "t2-query-frontend-discovery.obs.svc:9095"
+
+
+def test_monolithic_has_no_ring_members_to_find() -> None:
+    values = tc.tempo_values(variables(tempo_profile="monolithic", tempo_ingester_replicas=1))
+    assert set(values["components"]) == {"all"}
+    assert values["components"]["all"]["replicas"] == 1
+    config = values["config"]
+    assert config["ingester"]["lifecycler"]["ring"] == {"replication_factor": 1}
+    assert "memberlist" not in config
+    assert "querier" not in config
+    assert "ring" not in config["compactor"]
+
+
+@pytest.mark.parametrize("profile", ["distributed", "monolithic"])
+def test_metrics_generator(profile: str) -> None:
+    url = "http://prometheus:9090/api/v1/write"
+    given = variables(
+        tempo_profile=profile, tempo_metrics_generator_enabled=True, tempo_metrics_generator_remote_write_url=url
+    )
+    values = tc.tempo_values(given)
+    config = values["config"]
+    assert config["metrics_generator"]["storage"]["remote_write"] == [{"url": url, "send_exemplars": True}]
+    assert config["overrides"]["defaults"]["metrics_generator"]["processors"] == ["service-graphs", "span-metrics"]
+    assert ("ring" in config["metrics_generator"]) is (profile == "distributed")
+    assert ("metrics-generator" in values["components"]) is (profile == "distributed")
+
+
+def test_one_compactor_does_not_wait_for_others() -> None:
+    def wait(replicas: int) -> str:
+        config = tc.tempo_config(variables(tempo_compactor_replicas=replicas))
+        return str(config["compactor"]["ring"]["wait_stability_min_duration"])
+
+    assert (wait(1), wait(2)) == ("0s", "1m")
+
+
+def test_s3_variants_hold_no_credentials() -> None:
+    values = tc.tempo_values(
+        variables(
+            tempo_s3_endpoint="seaweedfs.local-backends.svc:8333",
+            tempo_s3_credentials_secret="tempo-s3",
+            tempo_s3_ca_secret="tempo-s3",
+            tempo_s3_prefix="p",
+        )
+    )
+    assert values["config"]["storage"]["trace"]["s3"] == {
+        "bucket": "traces",
+        "endpoint": "seaweedfs.local-backends.svc:8333",
+        "region": "us-east-1",
+        "prefix": "p",
+        "tls_ca_path": tc.S3_CA_PATH,
+    }
+    assert values["s3"] == {"credentialsSecret": "tempo-s3", "caSecret": "tempo-s3"}
+    insecure = tc.tempo_config(variables(tempo_s3_insecure=True))
+    assert insecure["storage"]["trace"]["s3"]["insecure"] is True
+
+
+def test_extra_config_comes_last() -> None:
+    config = tc.tempo_config(variables(tempo_extra_config={"server": {"log_format": "json"}}))
+    assert config["server"] == {
+        "http_listen_port": 3200,
+        "grpc_listen_port": 9095,
+        "log_level": "info",
+        "log_format": "json",
+    }
+
+
+def test_strings_of_the_command_line_are_converted() -> None:
+    values = tc.tempo_values(
+        variables(tempo_ingester_replicas="5", tempo_replication_factor="3", tempo_network_policy_enabled="False")
+    )
+    assert values["components"]["ingester"]["replicas"] == 5
+    assert values["config"]["ingester"]["lifecycler"]["ring"]["replication_factor"] == 3
+    assert values["networkPolicy"]["enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"object_storage_bucket": ""}, "tempo_s3_bucket is empty"),
+        (
+            {"tempo_s3_endpoint": "https://s3.amazonaws.com"},
+            "tempo_s3_endpoint: 'https://s3.amazonaws.com' is not host",
+        ),
+        ({"tempo_s3_endpoint": "s3.amazonaws.com/x"}, "tempo_s3_endpoint"),
+        ({"tempo_s3_endpoint": ""}, "tempo_s3_endpoint"),
+        ({"tempo_s3_insecure": True, "tempo_s3_ca_secret": "x"}, "tempo_s3_ca_secret is set"),
+        ({"tracing_retention": "7 days"}, "tempo_retention: '7 days' is not a Go duration"),
+        ({"tempo_retention": "1m"}, "tempo_retention .1m. is shorter than tempo_blocklist_poll"),
+        ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout .1m. is shorter"),
+        ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention .1m. is"),
+        ({"tempo_ingester_replicas": 2}, "tempo_replication_factor is 3, but tempo_ingester_replicas is only 2"),
+        ({"tempo_metrics_generator_enabled": True}, "tempo_metrics_generator_remote_write_url is empty"),
+        ({"tempo_replication_factor": "three"}, "tempo_replication_factor: 'three' is not a whole number"),
+        ({"tempo_replication_factor": None}, "tempo_replication_factor: 'None' is not a whole number"),
+        ({"tempo_s3_insecure": "perhaps"}, "tempo_s3_insecure: 'perhaps' is neither true nor false"),
+        ({"tempo_querier_resources": {"limits": {"memory": "1GB"}}}, "tempo_querier_resources.limits.memory: '1GB'"),
+    ],
+)
+def test_bad_input_names_the_variable(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        tc.tempo_values(variables(**changes))
+
+
+def test_filter_turns_errors_into_ansibles() -> None:
+    from ansible.errors import AnsibleFilterError
+
+    tempo_values = FilterModule().filters()["tempo_values"]
+    assert tempo_values(variables()) == tc.tempo_values(variables())
+    with pytest.raises(AnsibleFilterError, match="tempo_s3_bucket is empty"):
+        tempo_values(variables(object_storage_bucket=""))
