@@ -1,0 +1,257 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""`make lint` and `make test`: every gate by name, its time, and one line of totals at the end.
+
+A gate is a program that must exit with 0. One that runs pytest counts with its tests, any other as one. A skipped test
+is a failure: where something is missing, the set-up has to bring it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools import local
+from tools.steps import ROOT, STATE, environment
+
+WORK = STATE / "gates"
+TARBALL = WORK / "build/orion-tracing-0.1.0.tar.gz"
+TEST_CLUSTER = "orion-test"
+MODULE_UTILS = "ansible_collections.orion.tracing.plugins.module_utils"
+
+
+@dataclass
+class Gate:
+    """argv is run in cwd; before, if given, prepares it and may return other words for argv."""
+
+    name: str
+    argv: list[str]
+    cwd: Path = ROOT
+    env: dict[str, str] = field(default_factory=dict)
+    before: Callable[[], None] | None = None
+    pytest: bool = False
+    stream: bool = False
+
+
+@dataclass
+class Outcome:
+    name: str
+    passed: int
+    failed: int
+    seconds: float
+    output: str = ""
+
+
+def copy_for_ansible_test() -> None:
+    """ansible-test wants a path of real folders that ends in ansible_collections/orion/tracing, in a git work tree."""
+    target = WORK / "sanity/ansible_collections/orion/tracing"
+    shutil.rmtree(target, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source, dest = ROOT / name, target / name
+        if source.is_file():
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, dest)
+    for argv in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *argv], cwd=target, check=True, capture_output=True)
+    # The sanity tests' own virtual environments take pip from Python instead of downloading a bootstrap script: the
+    # machine may reach package registries only.
+    stub = WORK / "home/.ansible/test/cache"
+    stub.mkdir(parents=True, exist_ok=True)
+    for version in ("20_3_4", "21_3_1", "24_2", "25_2", "25_3", "26_0", "26_1"):
+        file = stub / f"get_pip_{version}.py"
+        if not file.exists():
+            file.write_text("import ensurepip\nensurepip.bootstrap(default_pip=True)\n")
+
+
+def build_collection() -> None:
+    """The tarball as it would be published, and an installation of it in an empty folder."""
+    shutil.rmtree(WORK / "build", ignore_errors=True)
+    (WORK / "build").mkdir(parents=True)
+    for argv in (
+        ["build", "--output-path", WORK / "build", ROOT],
+        ["install", "--offline", "-p", WORK / "build/installed", TARBALL],
+    ):
+        galaxy = [ROOT / ".venv/bin/ansible-galaxy", "collection", *argv]
+        subprocess.run(galaxy, env=environment(), check=True, capture_output=True)
+
+
+def oldest_core() -> None:
+    """A virtual environment with the oldest supported ansible-core."""
+    uv, venv = ROOT / ".venv/bin/uv", WORK / "core-2.20"
+    if not (venv / "bin/python").exists():
+        subprocess.run([uv, "venv", "-q", "-p", ROOT / ".venv/bin/python", venv], check=True)
+    requirements = ROOT / "requirements/core-2.20.txt"
+    subprocess.run(
+        [uv, "pip", "sync", "-q", "--python", venv / "bin/python", "--require-hashes", requirements], check=True
+    )
+
+
+def pytest(name: str, *argv: str, **kwargs) -> Gate:
+    return Gate(
+        name, ["python", "-m", "pytest", "-q", f"--junitxml={WORK / 'junit.xml'}", *argv], pytest=True, **kwargs
+    )
+
+
+def static_gates() -> list[Gate]:
+    """What needs neither a cluster nor an image."""
+    return [
+        Gate("ruff check", ["ruff", "check", "."]),
+        Gate("ruff format", ["ruff", "format", "--check", "."]),
+        Gate(
+            "mypy",
+            ["mypy", f"--config-file={ROOT / 'pyproject.toml'}", "-p", MODULE_UTILS],
+            cwd=STATE / "collections",
+        ),
+        Gate("yamllint", ["yamllint", "-s", "."]),
+        Gate("ansible-lint production", ["ansible-lint", "--offline", "-q"]),
+        Gate(
+            "ansible-test sanity",
+            ["ansible-test", "sanity", "--local", "--requirements", "--color", "no"],
+            cwd=WORK / "sanity/ansible_collections/orion/tracing",
+            before=copy_for_ansible_test,
+            # ansible-test keeps its environments in the home folder: give it one of ours, with the user's caches
+            env={
+                "HOME": str(WORK / "home"),
+                "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", f"{Path.home()}/.cache"),
+            },
+        ),
+        Gate("antsibull-docs lint", ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."]),
+        Gate("antsibull-changelog lint", ["antsibull-changelog", "lint"]),
+        Gate(
+            "galaxy-importer",
+            ["python", "-m", "galaxy_importer.main", str(TARBALL)],
+            cwd=WORK,
+            before=build_collection,
+            env={"GALAXY_IMPORTER_CONFIG": str(ROOT / "tools/galaxy-importer.cfg")},
+        ),
+    ]
+
+
+def unit_gate(tools: dict[str, str]) -> Gate:
+    return pytest(
+        "unit and chart tests, branch coverage of module_utils",
+        "tests/unit",
+        "--cov",
+        "--cov-branch",
+        "--cov-report=term-missing:skip-covered",
+        "--cov-fail-under=90",
+        env=tools,
+    )
+
+
+def cluster_gates(tools: dict[str, str]) -> list[Gate]:
+    """On one kind cluster, apart from that of `make up`."""
+    env = {"ORION_CLUSTER": TEST_CLUSTER, **tools}
+    state = {"ORION_TEST_STATE": str(STATE / TEST_CLUSTER)}
+    return [
+        Gate(
+            "molecule create",
+            ["molecule", "create", "-s", "default"],
+            env=env,
+            stream=True,
+        ),
+        Gate("molecule check, site", ["molecule", "test", "--all", "--destroy=never"], env=env, stream=True),
+        pytest("integration tests", "tests/integration", env=env | state, stream=True),
+        Gate(
+            "built collection on ansible-core 2.20",
+            [
+                str(WORK / "core-2.20/bin/ansible-playbook"),
+                "orion.tracing.site",
+                "-i",
+                str(ROOT / "inventories/local"),
+                "--check",
+            ],
+            cwd=WORK,
+            before=oldest_core,
+            env=env | {"ANSIBLE_COLLECTIONS_PATH": str(WORK / "build/installed"), "ANSIBLE_CONFIG": "/dev/null"},
+        ),
+        Gate("molecule destroy", ["molecule", "destroy", "-s", "default"], env=env, stream=True),
+    ]
+
+
+def run_gate(gate: Gate) -> Outcome:
+    print(f"\n=== {gate.name}", flush=True)
+    start, output = time.monotonic(), ""
+    junit = WORK / "junit.xml"
+    junit.unlink(missing_ok=True)
+    try:
+        if gate.before:
+            gate.before()
+        done = subprocess.run(
+            gate.argv,
+            cwd=gate.cwd,
+            env=environment(**gate.env),
+            stdin=subprocess.DEVNULL,
+            stdout=None if gate.stream else subprocess.PIPE,
+            stderr=None if gate.stream else subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        code, output = done.returncode, done.stdout or ""
+    except (OSError, subprocess.CalledProcessError, StopIteration) as error:
+        code, output = 1, f"{error}\n{(getattr(error, 'stderr', b'') or b'').decode(errors='replace')}"
+    passed, failed = (0, 1) if code else (1, 0)
+    if gate.pytest and junit.exists():
+        suites = ET.parse(junit).getroot().iter("testsuite")
+        totals = [{k: int(s.get(k, 0)) for k in ("tests", "failures", "errors", "skipped")} for s in suites]
+        bad = sum(t["failures"] + t["errors"] + t["skipped"] for t in totals)
+        passed = sum(t["tests"] for t in totals) - bad
+        failed = max(bad, 1 if code else 0)
+    outcome = Outcome(gate.name, passed, failed, time.monotonic() - start, output)
+    if failed and not gate.stream:
+        print(output[-12000:])
+    elif gate.pytest and not gate.stream:
+        print("\n".join(output.strip().splitlines()[-3:]))
+    print(
+        f"=== {gate.name}: {'FAILED' if failed else 'ok'}, {passed} passed, {failed} failed, {outcome.seconds:.1f} s",
+        flush=True,
+    )
+    return outcome
+
+
+def finish(outcomes: list[Outcome]) -> None:
+    width = max(len(o.name) for o in outcomes)
+    print("\nGate" + " " * (width - 2) + "passed  failed  seconds")
+    for o in outcomes:
+        print(f"{o.name:<{width}}  {o.passed:6}  {o.failed:6}  {o.seconds:7.1f}")
+    failed = sum(o.failed for o in outcomes)
+    print(f"\n{sum(o.passed for o in outcomes)} passed, {failed} failed")
+    sys.exit(bool(failed))
+
+
+def lint() -> None:
+    WORK.mkdir(parents=True, exist_ok=True)
+    finish([run_gate(gate) for gate in static_gates()])
+
+
+def test() -> None:
+    """Static gates first: they cost seconds and fail early. Then tools and images, then what needs them."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    outcomes = [run_gate(gate) for gate in static_gates()]
+    tools = local.tool_environment(local.prepare(everything=True))
+    outcomes.append(run_gate(unit_gate(tools)))
+    gates = cluster_gates(tools)
+    create, destroy = gates[0], gates[-1]
+    outcomes.append(run_gate(create))
+    try:
+        if not outcomes[-1].failed:
+            outcomes += [run_gate(gate) for gate in gates[1:-1]]
+        else:
+            outcomes += [Outcome(gate.name, 0, 1, 0.0, "no cluster") for gate in gates[1:-1]]
+    finally:
+        if not os.environ.get("ORION_KEEP"):
+            outcomes.append(run_gate(destroy))
+    finish(outcomes)
