@@ -19,7 +19,12 @@ class TracingError(Exception):
     """
 
     def __init__(self, what: str, why: str = "", remedy: str = "", **details: Any) -> None:
-        self.what, self.why, self.remedy, self.details = what.rstrip("."), why.strip().rstrip("."), remedy.strip(), details
+        self.what, self.why, self.remedy, self.details = (
+            what.rstrip("."),
+            why.strip().rstrip("."),
+            remedy.strip(),
+            details,
+        )
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
-
 from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
@@ -63,7 +62,7 @@ class TracingModule(AnsibleModule):
             finally:
                 kube.close()
 
-    def exit(self, plan: Plan) -> NoReturn:
+    def exit(self, plan: Plan) -> None:
         """The same keys in every mode: changed, diff, steps, and the plan's result."""
         for warning in plan.warnings:
             self.warn(warning)
