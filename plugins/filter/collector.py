@@ -1,0 +1,31 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filters around the collector's configuration; documented in the sidecar files of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.utils.display import Display
+from ansible_collections.orion.tracing.plugins.module_utils import collector_config
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+
+
+def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
+    """Values of the collector chart. Outdated spellings are shown as warnings, so no task reports a change for them."""
+    try:
+        values, warnings = collector_config.collector_values(variables)
+    except InvalidInput as error:
+        raise AnsibleFilterError(str(error)) from error
+    for warning in warnings:
+        Display().warning(warning)
+    return values
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"collector_values": collector_values}

@@ -1,0 +1,667 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From inventory variables to the collector chart's values, as data: no I/O, no Ansible.
+
+The component and option names are those of OpenTelemetry Collector contrib 0.158.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+
+Config = dict[str, Any]
+
+POD_IP = "${env:MY_POD_IP}"
+POD_NAME = "${env:MY_POD_NAME}"
+
+# Where the path of an HTTP request is written. The stable conventions split http.target into url.path and url.query;
+# SDKs from before (Java agent 1.x) still set http.target.
+PATH_KEYS = ("http.route", "url.path", "http.target")
+
+# Attributes that were renamed when the semantic conventions became stable, and what to match instead.
+RENAMED = {
+    "http.target": PATH_KEYS,
+    "http.method": ("http.request.method", "http.method"),
+    "http.status_code": ("http.response.status_code", "http.status_code"),
+    "http.url": ("url.full", "http.url"),
+    "db.name": ("db.namespace", "db.name"),
+    "db.system": ("db.system.name", "db.system"),
+    "messaging.destination": ("messaging.destination.name", "messaging.destination"),
+}
+
+# What a gateway must not stamp on other nodes' spans: these describe the machine that the gateway itself runs on.
+OWN_HOST = ("host.id", "host.image.id", "host.name", "host.type", "cloud.availability_zone")
+CLOUD_DETECTORS = ("ec2", "eks")
+
+# Queues are counted in spans. 8 KiB of memory limit for each: at 5 KiB, a large span, a full queue takes 60 % of the
+# limit and the memory limiter still has room to work.
+BYTES_PER_QUEUED_SPAN = 8 * 1024
+
+MEBIBYTE = 2**20
+GOMEMLIMIT_SHARE = 0.8  # of the memory limit, as the collector's own documentation advises
+
+_SUFFIXES = {
+    "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
+}  # fmt: skip
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(Ki|Mi|Gi|Ti|Pi|Ei|[kMGTPE]|[eE][0-9]+)?")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
+
+
+def quantity(text: Any) -> int:
+    """Bytes in a Kubernetes resource quantity such as 512Mi, 2Gi, 1.5G or 1e9. ValueError when it is none."""
+    match = _QUANTITY.fullmatch(str(text).strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a Kubernetes quantity such as 512Mi or 2Gi")
+    number, suffix = match[1], match[2] or ""
+    if suffix[:1] in ("e", "E") and len(suffix) > 1 and suffix[1].isdigit():
+        return int(Decimal(number + suffix))
+    return int(Decimal(number) * _SUFFIXES[suffix])
+
+
+def duration(text: Any) -> float:
+    """Seconds in a Go duration such as 10s, 1m30s or 500ms. ValueError when it is none."""
+    text = str(text).strip()
+    if not text or _DURATION.sub("", text):
+        raise ValueError(f"'{text}' is not a duration such as 10s, 1m30s or 500ms")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+
+
+def go_mem_limit(memory_limit: Any) -> str:
+    """GOMEMLIMIT for a container's memory limit: 80 % of it in whole MiB."""
+    return f"{int(quantity(memory_limit) * GOMEMLIMIT_SHARE) // MEBIBYTE}MiB"
+
+
+class _Variables:
+    """Reads variables with their types and keeps every finding, so that one run reports all of them.
+
+    Extra variables on the command line are text, so text that reads as a number or boolean is taken as one.
+    """
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables, self.findings = variables, list[str]()
+
+    def wrong(self, name: str, why: str) -> None:
+        self.findings.append(f"{name} {why}")
+
+    def raw(self, name: str) -> Any:
+        if name not in self._variables:
+            self.wrong(name, "is not defined")
+            return None
+        return self._variables[name]
+
+    def text(self, name: str, required: bool = True) -> str:
+        value = self.raw(name)
+        if value is not None and not isinstance(value, (dict, list)):
+            value = str(value).strip()
+            if value or not required:
+                return str(value)
+        self.wrong(name, f"is {value!r}: give {'non-empty ' if required else ''}text")
+        return ""
+
+    def number(self, name: str, minimum: float, maximum: float = math.inf) -> float:
+        value = self.raw(name)
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            number = float(value)
+            if not minimum <= number <= maximum:
+                raise ValueError
+        except (TypeError, ValueError):
+            limits = f"from {minimum:g} to {maximum:g}" if maximum < math.inf else f"of at least {minimum:g}"
+            self.wrong(name, f"is {value!r}: give a number {limits}")
+            return minimum
+        return int(number) if number.is_integer() else number
+
+    def integer(self, name: str, minimum: int) -> int:
+        number = self.number(name, minimum)
+        if number != int(number):
+            self.wrong(name, f"is {number}: give a whole number")
+        return int(number)
+
+    def boolean(self, name: str) -> bool:
+        value = self.raw(name)
+        known = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
+        if str(value).strip().lower() not in known:
+            self.wrong(name, f"is {value!r}: give true or false")
+        return known.get(str(value).strip().lower(), False)
+
+    def listing(self, name: str, kind: type[str] | type[dict[str, Any]]) -> list[Any]:
+        value = self.raw(name)
+        if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+            self.wrong(name, f"is {value!r}: give a list of {'texts' if kind is str else 'mappings'}")
+            return []
+        return [dict(item) if kind is dict else str(item) for item in value]
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        value = self.raw(name)
+        if not isinstance(value, dict):
+            self.wrong(name, f"is {value!r}: give a mapping")
+            return {}
+        return dict(value)
+
+    def strings(self, name: str) -> dict[str, str]:
+        return {str(key): _scalar(value) for key, value in self.mapping(name).items()}
+
+    def routes(self, name: str) -> list[str]:
+        routes = self.listing(name, str)
+        for route in routes:
+            if not route.startswith("/"):
+                self.wrong(name, f"has '{route}': a path or route begins with /")
+        return routes
+
+    def seconds(self, name: str) -> tuple[str, float]:
+        """A duration as it was written, and its seconds."""
+        text = self.text(name)
+        try:
+            if (seconds := duration(text)) > 0:
+                return text, seconds
+            self.wrong(name, "is 0: give a duration such as 10s")
+        except ValueError as error:
+            self.wrong(name, f"is wrong: {error}")
+        return text, 0.0
+
+    def tier(self, tier: str) -> tuple[dict[str, Any], int]:
+        """Replicas, resources and GOMEMLIMIT of a tier, and how many spans its queue may hold."""
+        name = f"collector_{tier}_resources"
+        resources = self.mapping(name)
+        limit = (resources.get("limits") or {}).get("memory", "")
+        try:
+            size = quantity(limit)
+        except ValueError as error:
+            self.wrong(name, f"needs limits.memory, from which GOMEMLIMIT and the queues are derived: {error}")
+            size, limit = MEBIBYTE, "1Mi"
+        values = {
+            "replicas": self.integer(f"collector_{tier}_replicas", 1),
+            "resources": resources,
+            "goMemLimit": go_mem_limit(limit),
+        }
+        return values, size // BYTES_PER_QUEUED_SPAN
+
+
+def _scalar(value: Any) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _literal(text: str) -> str:
+    """A string that the collector's ${…} expansion leaves as it is."""
+    return text.replace("$", "$$")
+
+
+def _ottl(text: str) -> str:
+    """An OTTL string literal."""
+    return _literal(json.dumps(text, ensure_ascii=False))
+
+
+def _equals_any(key: str, values: Iterable[str]) -> str:
+    return " or ".join(f'span.attributes["{key}"] == {_ottl(value)}' for value in values)
+
+
+def _ottl_policy(name: str, conditions: list[str]) -> Config:
+    """A trace matches when one span fulfils one of the conditions."""
+    return {"name": name, "type": "ottl_condition", "ottl_condition": {"error_mode": "ignore", "span": conditions}}
+
+
+def _errors(name: str) -> Config:
+    return {"name": name, "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+
+
+def health_check_policy(routes: list[str]) -> Config:
+    """Drops the traces that begin with a request to one of the routes, unless they hold an error.
+
+    A drop policy beats every other one, and a plain attribute policy matches when any span of the trace does: an order
+    that asks a downstream /health would be lost, error or not. So only the root span counts, and a failing health
+    check is left to the other policies.
+    """
+    root = _ottl_policy(
+        "begins-with-a-dropped-route", [f"IsRootSpan() and ({_equals_any(k, routes)})" for k in PATH_KEYS]
+    )
+    no_error = {"name": "no-error", "type": "not", "not": {"not_sub_policy": _errors("error")}}
+    return {"name": "health-checks", "type": "drop", "drop": {"drop_sub_policy": [root, no_error]}}
+
+
+def default_policies(
+    percentage: float, latency_threshold_ms: int, critical_routes: list[str], dropped_routes: list[str]
+) -> list[Config]:
+    """The policies of tail_sampling built from scalars. A trace is kept when one matches; drop comes before all.
+
+    percentage: of the traces that no other policy keeps, 0 to 100. latency_threshold_ms: exclusive lower bound.
+    Routes are compared exactly with http.route, url.path and http.target of every span (dropped: of the root span).
+    """
+    policies = [health_check_policy(dropped_routes)] if dropped_routes else []
+    policies += [
+        _errors("errors"),
+        {"name": "slow", "type": "latency", "latency": {"threshold_ms": latency_threshold_ms}},
+    ]
+    if critical_routes:
+        policies.append(_ottl_policy("critical-operations", [_equals_any(key, critical_routes) for key in PATH_KEYS]))
+    policies.append(
+        {"name": "baseline", "type": "probabilistic", "probabilistic": {"sampling_percentage": percentage}},
+    )
+    return policies
+
+
+def _matches_renamed(policy: Config) -> list[str]:
+    """OTTL conditions for a policy on a renamed attribute; empty when the policy is not about one."""
+    kind = policy["type"]
+    settings = policy.get(kind) or {}
+    keys = RENAMED.get(settings.get("key", ""), ())
+    if kind == "string_attribute":
+        values = [str(value) for value in settings.get("values", [])]
+        if not settings.get("enabled_regex_matching"):
+            return [_equals_any(key, values) for key in keys]
+        # A user's own pattern is passed on as it is: upstream's syntax, $$ for $ included.
+        return [f'IsMatch(span.attributes["{key}"], {json.dumps(value)})' for key in keys for value in values]
+    if kind == "numeric_attribute":
+        # As the collector does, a bound of 0 counts as none.
+        bounds = [(">=", settings.get("min_value", 0)), ("<=", settings.get("max_value", 0))]
+        tests = [(operator, int(value)) for operator, value in bounds if int(value)]
+        return [" and ".join(f'span.attributes["{key}"] {o} {v}' for o, v in tests) for key in keys] if tests else []
+    return []
+
+
+_NESTED = {
+    "and": "and_sub_policy",
+    "drop": "drop_sub_policy",
+    "composite": "composite_sub_policy",
+    "not": "not_sub_policy",
+}
+
+
+def modern_policies(policies: list[Config]) -> tuple[list[Config], list[str]]:
+    """Policies in an older spelling as the collector of today understands them, and warnings that say what to write.
+
+    - Attributes renamed by the stable semantic conventions are matched under both names.
+    - A top-level invert_match was a veto, and sampled the rest only if no other policy decided against. Since
+      collector 0.144 it samples all that does not match. It becomes a drop policy, plus always_sample when the list
+      holds nothing but vetoes. Inside another policy it still means what it meant and stays.
+
+    Source: tail_sampling's README and the changes contrib #39833, #44132 and #48976.
+    """
+    warnings: list[str] = []
+
+    def rename(policy: Config) -> Config:
+        conditions = _matches_renamed(policy)
+        if not conditions:
+            return policy
+        key = policy[policy["type"]]["key"]
+        warnings.append(
+            f"tail sampling policy '{policy['name']}' looks at {key}, which current SDKs do not set; it is matched as "
+            f"{', '.join(RENAMED[key])}. Write the policy with {RENAMED[key][0]}."
+        )
+        return _ottl_policy(policy["name"], conditions)
+
+    def nested(policy: Config) -> Config:
+        kind = policy["type"]
+        settings = dict(policy.get(kind) or {})
+        if kind in _NESTED:
+            below = settings.get(_NESTED[kind])
+            if isinstance(below, list):
+                settings[_NESTED[kind]] = [nested(item) for item in below]
+            elif isinstance(below, dict):
+                settings[_NESTED[kind]] = nested(below)
+            return {**policy, kind: settings}
+        if settings.get("invert_match"):  # a matcher that cannot be an ottl_condition, which has no inversion
+            return policy
+        return rename(policy)
+
+    result, vetoes = [], 0
+    for policy in policies:
+        kind = policy["type"]
+        if (policy.get(kind) or {}).get("invert_match"):
+            vetoes += 1
+            settings = {key: value for key, value in policy[kind].items() if key != "invert_match"}
+            warnings.append(
+                f"tail sampling policy '{policy['name']}' uses invert_match, which no longer keeps other policies from "
+                f"sampling a trace; it is written as a policy of type drop. Write it so."
+            )
+            match = rename({**policy, kind: settings})
+            result.append({"name": policy["name"], "type": "drop", "drop": {"drop_sub_policy": [match]}})
+        else:
+            result.append(nested(policy))
+    if vetoes and vetoes == len(policies):
+        result.append({"name": "not-excluded", "type": "always_sample"})
+    return result, warnings
+
+
+def _policies(read: _Variables) -> tuple[list[Config], list[str]]:
+    own = [
+        policy
+        for name in ("collector_tail_sampling_policies", "collector_tail_sampling_extra_policies")
+        for policy in read.listing(name, dict)
+    ]
+    for policy in own:
+        if not isinstance(policy.get("name"), str) or not isinstance(policy.get("type"), str):
+            read.wrong("collector_tail_sampling_policies", f"has {policy!r}: a policy needs a name and a type")
+            return [], []
+    built = default_policies(
+        read.number("collector_sampling_percentage", 0, 100),
+        read.integer("collector_latency_threshold_ms", 1),
+        read.routes("collector_critical_routes"),
+        read.routes("collector_dropped_routes"),
+    )
+    own, warnings = modern_policies(own)
+    policies = own if read.raw("collector_tail_sampling_policies") else built + own
+    names = [policy["name"] for policy in policies]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        read.wrong("collector_tail_sampling_policies", f"has the name '{name}' twice: the collector refuses to start")
+    return policies, warnings
+
+
+def _retry(initial: str, maximum: str, elapsed: str) -> Config:
+    # All five keys: load_balancing has no defaults for them, and a missing interval is a retry without any pause.
+    return {
+        "enabled": True,
+        "initial_interval": initial,
+        "max_interval": maximum,
+        "max_elapsed_time": elapsed,
+        "multiplier": 1.5,
+        "randomization_factor": 0.5,
+    }
+
+
+# The without_* switches give metrics the names that the collector uses where no reader is configured, and that its
+# documentation shows.
+_TELEMETRY_ENDPOINT: Config = {
+    "host": POD_IP,
+    "port": 8888,
+    "without_scope_info": True,
+    "without_type_suffix": True,
+    "without_units": True,
+}
+
+
+def _service(extensions: list[str], pipelines: Config) -> Config:
+    return {
+        "extensions": extensions,
+        "telemetry": {
+            # The pod's name instead of a random id at each start.
+            "resource": {"service.instance.id": POD_NAME},
+            "metrics": {"readers": [{"pull": {"exporter": {"prometheus": _TELEMETRY_ENDPOINT}}}]},
+        },
+        "pipelines": pipelines,
+    }
+
+
+_EXTENSIONS: Config = {
+    "health_check": {"endpoint": f"{POD_IP}:13133"},
+    "zpages": {"endpoint": "localhost:55679"},
+    "pprof": {"endpoint": "localhost:1777"},
+}
+_MEMORY_LIMITER: Config = {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}
+
+
+def _gateway_config(read: _Variables, queue_size: int) -> Config:
+    receivers: Config = {
+        "otlp": {
+            "protocols": {
+                "grpc": {
+                    "endpoint": f"{POD_IP}:4317",
+                    # Collectors in front of this one send batches of 8192 spans.
+                    "max_recv_msg_size_mib": 16,
+                    # A gRPC client stays with one gateway; this spreads clients again after scaling or a restart.
+                    "keepalive": {"server_parameters": {"max_connection_age": "5m", "max_connection_age_grace": "30s"}},
+                },
+                "http": {"endpoint": f"{POD_IP}:4318"},
+            }
+        }
+    }
+    if read.boolean("collector_jaeger_enabled"):
+        receivers["jaeger"] = {
+            "protocols": {"grpc": {"endpoint": f"{POD_IP}:14250"}, "thrift_http": {"endpoint": f"{POD_IP}:14268"}}
+        }
+    if read.boolean("collector_zipkin_enabled"):
+        receivers["zipkin"] = {"endpoint": f"{POD_IP}:9411"}
+
+    processors: Config = {
+        "memory_limiter": dict(_MEMORY_LIMITER),
+        "k8s_attributes": {
+            "extract": {
+                "metadata": [
+                    "k8s.namespace.name",
+                    "k8s.pod.name",
+                    "k8s.pod.uid",
+                    "k8s.deployment.name",
+                    "k8s.node.name",
+                ]
+            },
+            "pod_association": [
+                {"sources": [{"from": "resource_attribute", "name": "k8s.pod.ip"}]},
+                {"sources": [{"from": "resource_attribute", "name": "k8s.pod.uid"}]},
+                {"sources": [{"from": "connection"}]},
+            ],
+            # Missing permissions stop the start instead of leaving spans without attributes.
+            "wait_for_metadata": True,
+        },
+    }
+    if detectors := read.listing("collector_resource_detectors", str):
+        own_host = {"resource_attributes": {name: {"enabled": False} for name in OWN_HOST}}
+        processors["resource_detection"] = {
+            "detectors": detectors,
+            "timeout": "5s",
+            "override": False,
+            **{name: own_host for name in CLOUD_DETECTORS if name in detectors},
+        }
+    for processor, key, name in (
+        ("resource", "attributes", "collector_resource_attributes"),
+        ("attributes", "actions", "collector_span_attributes"),
+    ):
+        if wanted := read.strings(name):
+            processors[processor] = {
+                key: [{"key": k, "value": _literal(v), "action": "insert"} for k, v in wanted.items()]
+            }
+
+    exporter = {
+        "routing_key": "traceID",
+        "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
+        # Two layers. The inner one tries a sampler again for a few seconds, for these spans alone, and has no queue
+        # of its own, which would be lost with the sampler. The outer one keeps the request and routes it anew, over
+        # the samplers that are there by then. It sends the whole request, so some spans may reach a sampler twice.
+        "timeout": "10s",
+        "sending_queue": {
+            "enabled": True,
+            "sizer": "items",
+            "queue_size": max(queue_size, 2000),
+            "batch": {"flush_timeout": "200ms", "min_size": 2000, "max_size": 8000},
+        },
+        "retry_on_failure": _retry("1s", "5s", "0s"),
+        "protocol": {
+            "otlp": {
+                "tls": {"insecure": True},
+                "compression": "none",
+                "timeout": "5s",
+                "sending_queue": {"enabled": False},
+                "retry_on_failure": _retry("200ms", "1s", "5s"),
+            }
+        },
+    }
+    pipeline = {"receivers": list(receivers), "processors": list(processors), "exporters": ["load_balancing"]}
+    return {
+        "receivers": receivers,
+        "processors": processors,
+        "exporters": {"load_balancing": exporter},
+        "extensions": dict(_EXTENSIONS),
+        "service": _service(list(_EXTENSIONS), {"traces": pipeline}),
+    }
+
+
+def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Config]:
+    """Connectors, processor and exporter of the request, error and duration metrics, under the names Grafana reads.
+
+    Grafana's Tempo data source reads traces_spanmetrics_calls_total, traces_spanmetrics_latency_bucket (seconds) and
+    traces_service_graph_* and takes no other names.
+    """
+    connectors: Config = {
+        "span_metrics": {
+            "namespace": "traces.spanmetrics",
+            "histogram": {"unit": "s", "explicit": {}},
+            "dimensions": [{"name": name} for name in dimensions],
+            # One set of counters per service. By default each resource, so each pod, has its own, and once resource
+            # attributes are gone they would be the same series.
+            "resource_metrics_key_attributes": ["service.name"],
+            # Bounds for a service that puts ids into span names.
+            "aggregation_cardinality_limit": 5000,
+            "metrics_expiration": "1h",
+            "metrics_flush_interval": "15s",
+        },
+        "service_graph": {
+            "store": {"ttl": "10s", "max_items": 50000},
+            "database_name_attributes": ["db.namespace", "db.name"],
+            "virtual_node_peer_attributes": ["peer.service", "db.namespace", "db.name", "db.system.name", "db.system"],
+            "metrics_flush_interval": "15s",
+        },
+    }
+    processors: Config = {
+        "transform/red": {
+            "metric_statements": [
+                # Those of whichever pod came first; the service is a label.
+                'delete_matching_keys(resource.attributes, ".*")',
+                # With a unit, Prometheus' name would end in _seconds.
+                'set(metric.unit, "") where metric.name == "traces.spanmetrics.duration"',
+                'set(metric.name, "traces.spanmetrics.latency") where metric.name == "traces.spanmetrics.duration"',
+                'set(datapoint.attributes["service"], datapoint.attributes["service.name"]) '
+                'where datapoint.attributes["service.name"] != nil',
+                # service_graph does not set it, and samplers must not write each other's series.
+                f'set(datapoint.attributes["collector.instance.id"], "{POD_NAME}")',
+            ]
+        }
+    }
+    exporters: Config = {
+        "prometheus_remote_write": {
+            "endpoint": url,
+            "target_info": {"enabled": False},
+            # One sender: more could deliver the samples of a series out of order.
+            "remote_write_queue": {"enabled": True, "queue_size": 1000, "num_consumers": 1},
+        }
+    }
+    return connectors, processors, exporters
+
+
+def _sampler_config(read: _Variables, queue_size: int) -> tuple[Config, list[str]]:
+    policies, warnings = _policies(read)
+    num_traces = read.integer("collector_num_traces", 1)
+    exporters: Config = {
+        "otlp_grpc/tempo": {
+            "endpoint": read.text("collector_tempo_endpoint"),
+            "tls": {"insecure": True},
+            "sending_queue": {
+                "enabled": True,
+                "sizer": "items",
+                "queue_size": max(queue_size, 1000),
+                # In bytes: Tempo's gRPC receiver refuses messages above 4 MiB, and the collector would drop them.
+                "batch": {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": 3 * MEBIBYTE},
+            },
+            "retry_on_failure": _retry("1s", "5s", "0s"),
+        }
+    }
+    if read.boolean("collector_xray_enabled"):
+        exporters["awsxray"] = {
+            "region": read.text("tracing_region"),
+            "indexed_attributes": ["service.name", "http.request.method", "http.response.status_code"],
+        }
+    if read.boolean("collector_debug_enabled"):
+        exporters["debug"] = {"verbosity": "detailed", "sampling_initial": 5, "sampling_thereafter": 200}
+    traces_out = list(exporters)
+
+    processors: Config = {
+        "memory_limiter": dict(_MEMORY_LIMITER),
+        "tail_sampling": {
+            "decision_wait": read.seconds("collector_decision_wait")[0],
+            "num_traces": num_traces,
+            "expected_new_traces_per_sec": read.integer("collector_expected_new_traces_per_sec", 0),
+            # Late spans follow the decision of their trace: an order of magnitude above num_traces, says upstream.
+            "decision_cache": {"sampled_cache_size": 10 * num_traces, "non_sampled_cache_size": 10 * num_traces},
+            "policies": policies,
+        },
+    }
+    connectors: Config = {}
+    pipelines: Config = {
+        "traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": traces_out},
+    }
+    dimensions = read.listing("collector_span_metrics_dimensions", str)
+    if url := read.text("collector_remote_write_url", required=False):
+        if not re.match(r"https?://", url):
+            read.wrong("collector_remote_write_url", f"is '{url}': give a URL that begins with http:// or https://")
+        red_connectors, red_processors, red_exporters = _red_metrics(dimensions, url)
+        # Metrics are computed before sampling, so they count every request.
+        connectors = {"forward": {}, **red_connectors}
+        processors |= red_processors
+        exporters |= red_exporters
+        pipelines = {
+            "traces/in": {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": list(connectors)},
+            "traces/sampled": {"receivers": ["forward"], "processors": ["tail_sampling"], "exporters": traces_out},
+            "metrics/red": {
+                "receivers": list(red_connectors),
+                "processors": list(red_processors),
+                "exporters": list(red_exporters),
+            },
+        }
+    config: Config = {
+        # A gateway's request of 8000 spans may exceed gRPC's default of 4 MiB.
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"{POD_IP}:4317", "max_recv_msg_size_mib": 64}}}},
+        "processors": processors,
+        "exporters": exporters,
+        "extensions": dict(_EXTENSIONS),
+        "service": _service(list(_EXTENSIONS), pipelines),
+    }
+    return ({**config, "connectors": connectors} if connectors else config), warnings
+
+
+def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Values of the collector chart, and warnings about outdated spellings.
+
+    variables: all collector_* variables and tracing_namespace and tracing_region, as the role's defaults name them.
+    Raises InvalidInput that lists everything that is wrong, each with the variable's name.
+    """
+    read = _Variables(variables)
+    gateway, gateway_queue = read.tier("gateway")
+    sampler, sampler_queue = read.tier("sampler")
+    gateway["config"] = _gateway_config(read, gateway_queue)
+    sampler["config"], warnings = _sampler_config(read, sampler_queue)
+    gateway["terminationGracePeriodSeconds"] = 60
+    # On shutdown pending traces are decided at once; then the queue is sent.
+    sampler["terminationGracePeriodSeconds"] = math.ceil(read.seconds("collector_decision_wait")[1]) + 30
+    values = {
+        "image": {
+            "repository": read.text("collector_image_repository"),
+            "tag": read.text("collector_image_tag"),
+            "pullPolicy": "IfNotPresent",
+            "pullSecrets": read.listing("collector_image_pull_secrets", str),
+        },
+        "gateway": gateway,
+        "sampler": sampler,
+        "ports": {
+            "jaeger": read.boolean("collector_jaeger_enabled"),
+            "zipkin": read.boolean("collector_zipkin_enabled"),
+        },
+        "serviceAccount": {"annotations": read.strings("collector_service_account_annotations")},
+        "networkPolicy": {
+            "enabled": read.boolean("collector_network_policy_enabled"),
+            "clients": read.listing("collector_network_policy_clients", dict),
+        },
+        "podLabels": read.strings("collector_pod_labels"),
+        "podAnnotations": read.strings("collector_pod_annotations"),
+        "nodeSelector": read.strings("collector_node_selector"),
+        "tolerations": read.listing("collector_tolerations", dict),
+        "priorityClassName": read.text("collector_priority_class_name", required=False),
+    }
+    if read.findings:
+        raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(read.findings)))
+    return values, warnings

@@ -1,0 +1,177 @@
+{{/* Labels that select the pods of a tier. Call with (list . "gateway") or (list . "sampler"). */}}
+{{- define "otel-collector.selector" -}}
+app.kubernetes.io/name: otel-collector
+app.kubernetes.io/component: {{ index . 1 }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+{{- end }}
+
+{{- define "otel-collector.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "otel-collector.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: tracing
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end }}
+
+{{/* Kubernetes name of a tier: applications, the load balancer and the other roles know these names. */}}
+{{- define "otel-collector.name" -}}
+{{- if eq (index . 1) "gateway" }}otel-collector{{ else }}otel-sampler{{ end }}
+{{- end }}
+
+{{- define "otel-collector.config" -}}
+{{- toYaml (index (index . 0).Values (index . 1)).config }}
+{{- end }}
+
+{{/* Name, port and protocol of every port on which the gateway takes spans, as YAML. */}}
+{{- define "otel-collector.receiverPorts" -}}
+- {name: otlp-grpc, port: 4317, appProtocol: kubernetes.io/h2c}
+- {name: otlp-http, port: 4318, appProtocol: http}
+{{- if .Values.ports.jaeger }}
+- {name: jaeger-grpc, port: 14250, appProtocol: kubernetes.io/h2c}
+- {name: jaeger-http, port: 14268, appProtocol: http}
+{{- end }}
+{{- if .Values.ports.zipkin }}
+- {name: zipkin, port: 9411, appProtocol: http}
+{{- end }}
+{{- end }}
+
+{{/* The pod template of a tier, without "template:". */}}
+{{- define "otel-collector.pod" -}}
+{{- $root := index . 0 -}}
+{{- $tier := index . 1 -}}
+{{- $values := index $root.Values $tier -}}
+metadata:
+  labels:
+    {{- with $root.Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- include "otel-collector.labels" . | nindent 4 }}
+  annotations:
+    checksum/config: {{ include "otel-collector.config" . | sha256sum }}
+    {{- with $root.Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "otel-collector.name" . }}
+  # Only the gateway talks to the API server (pods for k8s_attributes, EndpointSlices for load_balancing).
+  automountServiceAccountToken: {{ eq $tier "gateway" }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+  {{- with $root.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with $root.Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $root.Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $root.Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  topologySpreadConstraints:
+    {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+    - topologyKey: {{ . }}
+      maxSkew: 1
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "otel-collector.selector" (list $root $tier) | nindent 10 }}
+    {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    seccompProfile:
+      type: RuntimeDefault
+  containers:
+    - name: otel-collector
+      image: {{ printf "%s:%s" $root.Values.image.repository $root.Values.image.tag | quote }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      args:
+        - --config=/etc/otelcol/collector.yaml
+      env:
+        - name: MY_POD_IP
+          valueFrom:
+            fieldRef:
+              fieldPath: status.podIP
+        - name: MY_POD_NAME
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.name
+        {{- with $values.goMemLimit }}
+        - name: GOMEMLIMIT
+          value: {{ . }}
+        {{- end }}
+      ports:
+        {{- if eq $tier "gateway" }}
+        {{- range include "otel-collector.receiverPorts" $root | fromYamlArray }}
+        - name: {{ .name }}
+          containerPort: {{ .port }}
+          protocol: TCP
+        {{- end }}
+        {{- else }}
+        - name: otlp-grpc
+          containerPort: 4317
+          protocol: TCP
+        {{- end }}
+        - name: metrics
+          containerPort: 8888
+          protocol: TCP
+        - name: health
+          containerPort: 13133
+          protocol: TCP
+      startupProbe:
+        httpGet:
+          path: /
+          port: health
+        periodSeconds: 1
+        failureThreshold: 120
+      readinessProbe:
+        httpGet:
+          path: /
+          port: health
+        periodSeconds: 5
+      livenessProbe:
+        httpGet:
+          path: /
+          port: health
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      lifecycle:
+        # The listeners close on SIGTERM; until then the pod leaves the endpoints that clients see.
+        preStop:
+          sleep:
+            seconds: 5
+      {{- with $values.resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop:
+            - ALL
+      volumeMounts:
+        - name: config
+          mountPath: /etc/otelcol
+          readOnly: true
+        - name: tmp
+          mountPath: /tmp
+  volumes:
+    - name: config
+      configMap:
+        name: {{ include "otel-collector.name" . }}
+    - name: tmp
+      emptyDir:
+        sizeLimit: 64Mi
+{{- end }}

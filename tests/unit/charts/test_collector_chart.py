@@ -1,0 +1,262 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The collector chart as the role's variables make it: what is rendered, and that the collector accepts it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "collector"
+CHART = ROLE / "files" / "chart"
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """Chart values from the role's own defaults, with the detectors that can start outside of EKS."""
+    text = (ROLE / "defaults" / "main.yml").read_text()
+    for name, value in {"tracing_namespace": "tracing", "tracing_environment": "production",
+                        "tracing_cluster_name": "orion-prod", "role_path": str(ROLE)}.items():  # fmt: skip
+        text = text.replace("{{ " + name + " }}", value)
+    return collector_values({**yaml.safe_load(text), "collector_resource_detectors": ["env", "ec2"], **changes})[0]
+
+
+def pod(workload: dict[str, Any]) -> dict[str, Any]:
+    return workload["spec"]["template"]["spec"]
+
+
+def container(workload: dict[str, Any]) -> dict[str, Any]:
+    return pod(workload)["containers"][0]
+
+
+@pytest.fixture(scope="module")
+def otelcol() -> str:
+    path = os.environ.get("ORION_OTELCOL", "")
+    if not os.access(path, os.X_OK):
+        pytest.fail("the collector's binary is needed: set ORION_OTELCOL (`python -m airgap path otelcol` prints it)")
+    return path
+
+
+@pytest.fixture
+def objects(render):
+    return render(CHART, values())
+
+
+def test_objects_fit_the_kubernetes_schemas(objects, validate_kubernetes):
+    validate_kubernetes(objects)
+    kinds = [item["kind"] for item in objects]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "NetworkPolicy": 2, "PodDisruptionBudget": 2, "ServiceAccount": 2, "ConfigMap": 2, "ClusterRole": 1,
+        "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1, "Service": 2, "Deployment": 1, "StatefulSet": 1,
+    }  # fmt: skip
+    assert all(item["metadata"].get("namespace", "tracing") == "tracing" for item in objects)
+
+
+def test_every_optional_value_renders(render, validate_kubernetes, pick):
+    objects = render(
+        CHART,
+        values(
+            collector_image_pull_secrets=["registry"],
+            collector_service_account_annotations={"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/x"},
+            collector_network_policy_clients=[{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
+            collector_pod_labels={"team": "platform"},
+            collector_pod_annotations={"example.com/note": "yes"},
+            collector_node_selector={"kubernetes.io/os": "linux"},
+            collector_tolerations=[{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}],
+            collector_priority_class_name="system-cluster-critical",
+        ),
+    )
+    validate_kubernetes(objects)
+    for kind, name in (("Deployment", "otel-collector"), ("StatefulSet", "otel-sampler")):
+        workload = pick(objects, kind, name)
+        assert pod(workload)["imagePullSecrets"] == [{"name": "registry"}]
+        assert pod(workload)["nodeSelector"] == {"kubernetes.io/os": "linux"}
+        assert pod(workload)["tolerations"][0]["key"] == "dedicated"
+        assert pod(workload)["priorityClassName"] == "system-cluster-critical"
+        assert workload["spec"]["template"]["metadata"]["labels"]["team"] == "platform"
+        assert workload["spec"]["template"]["metadata"]["annotations"]["example.com/note"] == "yes"
+        assert "eks.amazonaws.com/role-arn" in pick(objects, "ServiceAccount", name)["metadata"]["annotations"]
+    rule = pick(objects, "NetworkPolicy", "otel-collector")["spec"]["ingress"][0]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("Deployment", "otel-collector"), ("StatefulSet", "otel-sampler")])
+def test_pods_are_restricted_and_limited(objects, pick, assert_restricted, kind, name):
+    workload = pick(objects, kind, name)
+    assert_restricted(pod(workload))
+    assert pod(workload)["automountServiceAccountToken"] is (kind == "Deployment")
+    assert {"name": "GOMEMLIMIT", "value": "1638MiB"} in container(workload)["env"]  # 80 % of 2Gi
+    assert container(workload)["resources"]["limits"]["memory"] == "2Gi"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container(workload)[probe]["httpGet"]["port"] == "health"
+    assert {c["topologyKey"]: c["whenUnsatisfiable"] for c in pod(workload)["topologySpreadConstraints"]} == {
+        "kubernetes.io/hostname": "ScheduleAnyway",
+        "topology.kubernetes.io/zone": "ScheduleAnyway",
+    }
+
+
+def test_entry_point_and_sampler_service(objects, pick):
+    gateway = pick(objects, "Service", "otel-collector")["spec"]
+    assert [port["port"] for port in gateway["ports"]] == [4317, 4318, 14250, 14268, 9411]
+    sampler = pick(objects, "Service", "otel-sampler")["spec"]
+    assert sampler["clusterIP"] == "None"
+    assert "publishNotReadyAddresses" not in sampler
+    assert pick(objects, "StatefulSet", "otel-sampler")["spec"]["serviceName"] == "otel-sampler"
+
+
+def test_service_and_policy_ports_are_container_ports(objects, pick):
+    for kind, name in (("Deployment", "otel-collector"), ("StatefulSet", "otel-sampler")):
+        workload = pick(objects, kind, name)
+        ports = {port["name"]: port["containerPort"] for port in container(workload)["ports"]}
+        for port in pick(objects, "Service", name)["spec"]["ports"]:
+            assert ports[port["targetPort"]] == port["port"]
+        policy = pick(objects, "NetworkPolicy", name)["spec"]
+        assert {p["port"] for rule in policy["ingress"] for p in rule["ports"]} == set(ports)
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        for selector in (
+            policy["podSelector"]["matchLabels"],
+            workload["spec"]["selector"]["matchLabels"],
+            pick(objects, "Service", name)["spec"]["selector"],
+            pick(objects, "PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"],
+        ):
+            assert selector.items() <= labels.items()
+            assert selector["app.kubernetes.io/component"] == ("gateway" if kind == "Deployment" else "sampler")
+        assert pick(objects, "PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
+
+
+def test_only_gateways_send_to_samplers(objects, pick):
+    rules = pick(objects, "NetworkPolicy", "otel-sampler")["spec"]["ingress"]
+    by_port = {port["port"]: rule.get("from") for rule in rules for port in rule["ports"]}
+    gateway = pick(objects, "Deployment", "otel-collector")["spec"]["selector"]["matchLabels"]
+    assert by_port == {"otlp-grpc": [{"podSelector": {"matchLabels": gateway}}], "metrics": None, "health": None}
+
+
+def test_rights_of_the_gateway(objects, pick):
+    verbs = ["get", "list", "watch"]
+    assert pick(objects, "ClusterRole", "tracing-otel-collector")["rules"] == [
+        {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": verbs},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": verbs},
+    ]
+    assert pick(objects, "Role", "otel-collector")["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs}
+    ]
+    for kind, name in (("ClusterRoleBinding", "tracing-otel-collector"), ("RoleBinding", "otel-collector")):
+        assert pick(objects, kind, name)["subjects"] == [
+            {"kind": "ServiceAccount", "name": "otel-collector", "namespace": "tracing"}
+        ]
+
+
+def test_receivers_and_ports_go_together(render, pick):
+    objects = render(CHART, values(collector_jaeger_enabled=False, collector_zipkin_enabled=False))
+    assert [port["port"] for port in pick(objects, "Service", "otel-collector")["spec"]["ports"]] == [4317, 4318]
+    config = yaml.safe_load(pick(objects, "ConfigMap", "otel-collector")["data"]["collector.yaml"])
+    assert list(config["receivers"]) == ["otlp"]
+
+
+def test_a_change_of_the_configuration_replaces_that_tier_alone(render, pick):
+    def checksum(objects, kind, name):
+        return pick(objects, kind, name)["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
+    before, after = render(CHART, values()), render(CHART, values(collector_sampling_percentage=20))
+    sampler, gateway = ("StatefulSet", "otel-sampler"), ("Deployment", "otel-collector")
+    assert checksum(before, *sampler) != checksum(after, *sampler)
+    assert checksum(before, *gateway) == checksum(after, *gateway)
+
+
+def test_policies_can_be_left_out(render):
+    changed = values(collector_network_policy_enabled=False)
+    assert "NetworkPolicy" not in [item["kind"] for item in render(CHART, changed)]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "texts"),
+    [
+        (("gateway", "replicas"), "two", ("/gateway/replicas", "integer")),
+        (("gateway", "replica"), 2, ("/gateway", "replica")),
+        (("sampler", "goMemLimit"), "80%", ("/sampler/goMemLimit",)),
+        (("sampler", "resources", "limits", "memory"), "2 GB", ("/sampler/resources/limits/memory",)),
+        (("ports", "opencensus"), True, ("/ports", "opencensus")),
+        (("image", "pullPolicy"), "Sometimes", ("/image/pullPolicy",)),
+        (("unknown",), 1, ("unknown",)),
+    ],
+)
+def test_wrong_values_fail_with_their_path(assert_fails, path, value, texts):
+    wrong = copy.deepcopy(values())
+    place = wrong
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert_fails(CHART, wrong, *texts)
+
+
+SEED_POLICIES = [
+    {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
+    {"name": "latency", "type": "latency", "latency": {"threshold_ms": 1000}},
+    {"name": "probabilistic", "type": "probabilistic", "probabilistic": {"sampling_percentage": 10}},
+    {
+        "name": "critical-operations",
+        "type": "string_attribute",
+        "string_attribute": {"key": "http.target", "values": ["/api/v1/orders", "/api/v1/trades"]},
+    },
+    {
+        "name": "no-health-checks",
+        "type": "string_attribute",
+        "string_attribute": {"key": "http.target", "values": ["/health.*"], "enabled_regex_matching": True,
+                             "invert_match": True},
+    },
+    {
+        "name": "server-errors",
+        "type": "and",
+        "and": {"and_sub_policy": [
+            {"name": "status", "type": "numeric_attribute",
+             "numeric_attribute": {"key": "http.status_code", "min_value": 500, "max_value": 599}},
+            {"name": "not-test", "type": "string_attribute",
+             "string_attribute": {"key": "tenant", "values": ["test"], "invert_match": True}},
+        ]},
+    },
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"collector_remote_write_url": "http://prometheus.monitoring.svc:9090/api/v1/write"},
+        {"collector_xray_enabled": True, "collector_debug_enabled": True, "collector_resource_detectors": []},
+        {"collector_tail_sampling_policies": SEED_POLICIES},
+        {"collector_critical_routes": ['/a"b\\$1/ü'], "collector_dropped_routes": []},
+        {
+            "collector_jaeger_enabled": False,
+            "collector_zipkin_enabled": False,
+            "collector_span_attributes": {"a": "$x"},
+        },
+        {
+            "collector_gateway_resources": {"limits": {"memory": "32Mi"}},
+            "collector_sampler_resources": {"limits": {"memory": "32Mi"}},
+        },
+    ],
+    ids=["defaults", "remote-write", "xray-debug", "seed-policies", "odd-routes", "otlp-only", "small"],
+)
+@pytest.mark.parametrize("tier", ["otel-collector", "otel-sampler"])
+def test_the_collector_accepts_its_configuration(render, pick, otelcol, tmp_path, tier, changes):
+    text = pick(render(CHART, values(**changes)), "ConfigMap", tier)["data"]["collector.yaml"]
+    (tmp_path / "collector.yaml").write_text(text)
+    done = subprocess.run(
+        [otelcol, "validate", f"--config={tmp_path / 'collector.yaml'}"],
+        env={"MY_POD_IP": "127.0.0.1", "MY_POD_NAME": "pod-0", "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in (done.stderr + done.stdout).lower()
+
+
+def test_a_wrong_configuration_would_be_noticed(otelcol, tmp_path):
+    (tmp_path / "collector.yaml").write_text("receivers: {otlp: {protocol: {}}}\n")
+    done = subprocess.run([otelcol, "validate", f"--config={tmp_path / 'collector.yaml'}"], capture_output=True)
+    assert done.returncode != 0
