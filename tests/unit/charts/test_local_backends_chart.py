@@ -1,0 +1,180 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The chart of roles/local_backends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHART = Path(__file__).resolve().parents[3] / "roles/local_backends/files/chart"
+VALUES: dict[str, Any] = {
+    "seaweedfs": {
+        "secretRevision": "0f4c1c8a27d6b3e9",
+        "nodePort": 31333,
+        "storage": {"size": "20Gi", "storageClassName": "fast"},
+        "resources": {"limits": {"memory": "1Gi", "cpu": 2}},
+    },
+    "prometheus": {
+        "image": {"repository": "registry.example.org/prometheus", "tag": "2.42.0-debian"},
+        "scrapeNamespaces": ["tracing", "tracing-2"],
+        "retention": "2h",
+    },
+}
+
+
+def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        item["metadata"]["name"]: item["spec"]["template"] for item in objects if "template" in item.get("spec", {})
+    }
+
+
+def container(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    (only,) = pods(objects)[name]["spec"]["containers"]
+    return dict(only)
+
+
+@pytest.mark.parametrize("values", [{}, VALUES])
+def test_objects_fit_the_api_and_restricted(
+    values: dict[str, Any],
+    render: Callable[..., Any],
+    validate_kubernetes: Callable[..., None],
+    assert_restricted: Callable[..., None],
+) -> None:
+    objects = render(CHART, values, "local-backends", "local-backends")
+    validate_kubernetes(objects)
+    assert set(pods(objects)) == {"seaweedfs", "prometheus"}
+    for template in pods(objects).values():
+        assert_restricted(template["spec"])
+        assert template["spec"]["automountServiceAccountToken"] is False
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(template["spec"]["containers"][0])
+    assert not [item["kind"] for item in objects if item["kind"] in ("Secret", "Role", "ClusterRole")]
+
+
+def test_names_and_ports_that_other_roles_rely_on(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
+    objects = render(CHART, VALUES, "local-backends", "local-backends")
+    services = {name: pick(objects, "Service", name)["spec"] for name in ("seaweedfs", "seaweedfs-host", "prometheus")}
+    assert [services[name]["ports"][0]["port"] for name in services] == [8333, 8333, 9090]
+    assert services["seaweedfs-host"]["type"] == "NodePort"
+    assert services["seaweedfs-host"]["ports"][0]["nodePort"] == 31333
+    for name, service in services.items():
+        labels = pods(objects)[name.removesuffix("-host")]["metadata"]["labels"]
+        assert service["selector"].items() <= labels.items(), f"{name} selects its pods"
+        (port,) = container(objects, name.removesuffix("-host"))["ports"]
+        assert service["ports"][0]["targetPort"] == port["name"]
+
+
+def test_seaweedfs_keeps_its_data_and_takes_secrets_by_reference(
+    render: Callable[..., Any], pick: Callable[..., Any]
+) -> None:
+    objects = render(CHART, VALUES, "local-backends", "local-backends")
+    claim = pick(objects, "StatefulSet", "seaweedfs")["spec"]["volumeClaimTemplates"][0]["spec"]
+    assert claim["resources"]["requests"]["storage"] == "20Gi" and claim["storageClassName"] == "fast"
+    default = pick(render(CHART, {}, "local-backends"), "StatefulSet", "seaweedfs")["spec"]["volumeClaimTemplates"][0]
+    assert "storageClassName" not in default["spec"], "an empty string would ask for a volume without a class"
+    template, only = pods(objects)["seaweedfs"], container(objects, "seaweedfs")
+    assert template["metadata"]["annotations"] == {"checksum/secret": "0f4c1c8a27d6b3e9"}
+    env = {item["name"]: item for item in only["env"]}
+    assert env["WEED_S3_SSE_KEK"]["valueFrom"]["secretKeyRef"] == {"name": "tempo-s3", "key": "sse_kek"}
+    assert env["GOMEMLIMIT"]["value"] == "819MiB"
+    volume = next(item for item in template["spec"]["volumes"] if item["name"] == "s3")["secret"]
+    mounted = {item["path"] for item in volume["items"]}
+    folder = next(item for item in only["volumeMounts"] if item["name"] == "s3")["mountPath"]
+    used = {arg.split("=")[1].removeprefix(folder + "/") for arg in only["args"] if folder in arg}
+    assert used == mounted == {"s3.json", "tls.crt", "tls.key"}
+
+
+def test_seaweedfs_sends_nothing_home_and_trusts_nobody_outside_the_pod(render: Callable[..., Any]) -> None:
+    args = container(render(CHART, {}, "local-backends"), "seaweedfs")["args"]
+    assert {
+        "-master.telemetry=false",
+        "-ip.bind=127.0.0.1",
+        "-s3.autoCreateBucket=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    } <= set(args)
+    assert args.index("server") < args.index("-filer"), "logging options come before the command, the others after it"
+
+
+def test_prometheus_finds_every_component(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
+    objects = render(CHART, VALUES, "local-backends", "local-backends")
+    config = yaml.safe_load(pick(objects, "ConfigMap", "prometheus")["data"]["prometheus.yml"])
+    services = {
+        f"{item['metadata']['name']}.{item['metadata']['namespace']}.svc": item["spec"]
+        for item in objects
+        if item["kind"] == "Service" and item["metadata"]["namespace"] != "local-backends"
+    }
+    ports = {"otel-collector": 8888, "tempo": 3200}
+    seen = set()
+    for job in config["scrape_configs"]:
+        (discovery,) = job["dns_sd_configs"]
+        assert discovery["port"] == ports[job["job_name"]]
+        for name in discovery["names"]:
+            seen.add(name)
+            service = services[name]
+            labels = {
+                rule["target_label"]: match[1]
+                for rule in job["relabel_configs"]
+                if (match := re.fullmatch(rule["regex"], name))
+            }
+            assert labels == {
+                "component": service["selector"]["app.kubernetes.io/component"],
+                "namespace": name.split(".")[1],
+            }
+            assert service["selector"]["app.kubernetes.io/name"] == job["job_name"]
+            assert service["clusterIP"] == "None" and service["publishNotReadyAddresses"]
+            assert service["ports"][0]["port"] == discovery["port"]
+    assert seen == set(services) and len(seen) == 18
+
+
+def test_prometheus_restarts_with_its_configuration(render: Callable[..., Any]) -> None:
+    one, two = (pods(render(CHART, values, "local-backends"))["prometheus"] for values in ({}, VALUES))
+    assert one["metadata"]["annotations"] != two["metadata"]["annotations"]
+    (only,) = two["spec"]["containers"]
+    assert only["image"] == "registry.example.org/prometheus:2.42.0-debian"
+    assert {
+        "--storage.tsdb.retention.time=2h",
+        "--web.enable-remote-write-receiver",
+        "--enable-feature=exemplar-storage",
+    } <= set(only["args"])
+    assert {"name": "GOMEMLIMIT", "value": "409MiB"} in only["env"]
+
+
+def test_network_policies_open_the_named_ports_only(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
+    objects = render(CHART, VALUES, "local-backends", "local-backends")
+    for name, port in (("seaweedfs", "s3"), ("prometheus", "http")):
+        spec = pick(objects, "NetworkPolicy", name)["spec"]
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        assert spec["ingress"] == [{"ports": [{"port": port}]}]
+        assert spec["podSelector"]["matchLabels"].items() <= pods(objects)[name]["metadata"]["labels"].items()
+    assert pick(objects, "NetworkPolicy", "seaweedfs")["spec"]["egress"] == []
+    dns, targets = pick(objects, "NetworkPolicy", "prometheus")["spec"]["egress"]
+    assert {(item["port"], item["protocol"]) for item in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert {item["port"] for item in targets["ports"]} == {8888, 3200}
+    assert targets["to"][0]["namespaceSelector"]["matchExpressions"][0]["values"] == ["tracing", "tracing-2"]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"minio": {}}, "minio"),
+        ({"seaweedfs": {"acessKey": "x"}}, "acessKey"),
+        ({"seaweedfs": {"nodePort": "30333"}}, "nodePort"),
+        ({"seaweedfs": {"secretRevision": "not a digest"}}, "secretRevision"),
+        ({"seaweedfs": {"storage": {"size": "5 GB"}}}, "size"),
+        ({"seaweedfs": {"resources": {"limits": None}}}, "limits"),
+        ({"prometheus": {"resources": {"limits": {"memory": "512M"}}}}, "memory"),
+        ({"prometheus": {"retention": "7 days"}}, "retention"),
+        ({"prometheus": {"scrapeNamespaces": []}}, "scrapeNamespaces"),
+        ({"prometheus": {"scrapeNamespaces": ["Tracing"]}}, "scrapeNamespaces"),
+    ],
+)
+def test_wrong_values_are_refused_with_their_path(
+    values: dict[str, Any], text: str, assert_fails: Callable[..., None]
+) -> None:
+    assert_fails(CHART, values, text)
