@@ -22,6 +22,14 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Target:
+    """The bucket that a document is for: its ARN, and whether its store is custom, that is, not AWS."""
+
+    arn: str
+    custom: bool
+
+
+@dataclass(frozen=True)
 class Aspect:
     """One document of a bucket's configuration.
 
@@ -29,7 +37,7 @@ class Aspect:
     asked: whether the options say anything about it; if not, it is neither read nor written.
     read: the request; absent: error codes by which stores say that nothing is set.
     parse: the answer, normalised.
-    wanted: (options, current document, ARN of the bucket) → the document that has to be there.
+    wanted: (options, current document, bucket) → the document that has to be there.
     write: (document) → the request that makes it so; also for None.
     fresh: what AWS sets by itself on a new bucket.
     """
@@ -39,7 +47,7 @@ class Aspect:
     read: Call
     absent: frozenset[str]
     parse: Callable[[dict[str, Any]], Document]
-    wanted: Callable[[dict[str, Any], Document, str], Document]
+    wanted: Callable[[dict[str, Any], Document, Target], Document]
     write: Callable[[Document], Call]
     fresh: Document = None
 

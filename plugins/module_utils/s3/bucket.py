@@ -20,7 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     tags,
     versioning,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported, not_empty
 
 # In the order in which they are written: what protects comes before what opens.
@@ -135,11 +135,12 @@ def _is_empty(store: Store, bucket: str) -> bool:
 def make_plan(state: State, params: dict[str, Any]) -> Plan:
     """The steps from what is there to what is asked for. Pure. Step.data is the Call."""
     bucket = params["name"]
+    target = Target(f"arn:{state.partition}:s3:::{bucket}", state.custom)
     plan = Plan(result={"unsupported": []})
     present = params["state"] == "present"
     plan.result["bucket"] = {
         "name": bucket,
-        "arn": f"arn:{state.partition}:s3:::{bucket}",
+        "arn": target.arn,
         "region": state.region,
         "endpoint_url": state.endpoint,
         "exists": present,
@@ -157,8 +158,8 @@ def make_plan(state: State, params: dict[str, Any]) -> Plan:
     lacking: dict[str, str] = {}
     for aspect in asked(params):
         current = state.documents.get(aspect.option)
-        wanted = aspect.wanted(params, current, plan.result["bucket"]["arn"])
-        if not _needed(aspect, params, state, current, wanted, plan.result["bucket"]["arn"]):
+        wanted = aspect.wanted(params, current, target)
+        if not _needed(aspect, params, state, current, wanted, target):
             continue
         if aspect.option in state.unsupported:
             lacking[aspect.option] = state.unsupported[aspect.option]
@@ -174,12 +175,12 @@ def make_plan(state: State, params: dict[str, Any]) -> Plan:
 
 
 def _needed(
-    aspect: Aspect, params: dict[str, Any], state: State, current: Document, wanted: Document, arn: str
+    aspect: Aspect, params: dict[str, Any], state: State, current: Document, wanted: Document, target: Target
 ) -> bool:
     if state.exists or state.custom or aspect.fresh is None:
         return bool(wanted != current)
     # AWS gives a new bucket a document of its own: say explicitly what is wanted, and take back what is not.
-    return wanted is not None or aspect.wanted(params, aspect.fresh, arn) != aspect.fresh
+    return wanted is not None or aspect.wanted(params, aspect.fresh, target) != aspect.fresh
 
 
 def _create(state: State) -> Call:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2.5, 20, 3
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2.5, 10, 3
 
 CREDENTIALS_REFUSED = {
     "ExpiredToken": "The session has expired: get new credentials.",
@@ -199,36 +200,24 @@ class Store:
             if error.details.get("code") in CREDENTIALS_REFUSED or refused.details.get("status") == 400:
                 raise error from refused
             there = False
-        status: dict[str, Any] = {"status": refused.details.get("status"), "code": "AccessDenied"}
         missing = f"{HEAD.action} on bucket {bucket} was refused"
+        arn = f"arn:{self.partition}:s3:::{bucket}"
+        details: dict[str, Any] = {"status": refused.details.get("status"), "code": "AccessDenied"}
         try:
-            mine = [b["Name"] for b in self.call("", Call("list_buckets", "s3:ListAllMyBuckets")).get("Buckets", [])]
+            owned = self.call("", Call("list_buckets", "s3:ListAllMyBuckets")).get("Buckets") or []
+            mine = bucket in [entry["Name"] for entry in owned]
+            why = "it is not among the buckets of these credentials, and the store does not say whether it exists"
         except TracingError:
-            if there:
-                mine = [bucket]
-            else:
-                raise PermissionDenied(
-                    missing,
-                    "it belongs to somebody else, or these credentials may not use it (nor list buckets)",
-                    f"Choose another bucket name, or grant {HEAD.action} on arn:{self.partition}:s3:::{bucket}"
-                    f"{self._plain()}.",
-                    **status,
-                ) from refused
-        if there or bucket in mine:
-            raise PermissionDenied(
-                missing,
-                "the bucket exists and is in reach, but these credentials lack the permission",
-                f"Grant {HEAD.action} on arn:{self.partition}:s3:::{bucket}, or change the bucket policy"
-                f"{self._plain()}.",
-                **status,
-            ) from refused
-        raise PermissionDenied(
-            missing,
-            "the bucket exists and is not among the buckets of these credentials",
-            "Bucket names are shared by all accounts of a store: choose another one, or have its owner grant "
-            f"{HEAD.action}{self._plain()}.",
-            **status,
-        ) from refused
+            mine, why = False, "the store does not say whether it exists, nor which buckets these credentials have"
+        if there or mine:
+            why = "the bucket exists and is in reach, but these credentials lack the permission"
+            remedy = f"Grant {HEAD.action} on {arn}, or change the bucket policy"
+        else:
+            remedy = (
+                f"If it is yours to create, grant {HEAD.action} and s3:CreateBucket on {arn}; if it is somebody else's "
+                "(all accounts share the names), choose another one"
+            )
+        raise PermissionDenied(missing, why, remedy + self._plain() + ".", **details) from refused
 
     def _plain(self) -> str:
         # The commonest reason for a sudden 403 from a store of one's own.
@@ -329,7 +318,8 @@ def _reason(error: Exception) -> str:
     """botocore's own sentence repeats the URL; what urllib3 or the socket said is the reason."""
     inner = getattr(error, "kwargs", {}).get("error")
     inner = getattr(inner, "reason", inner)
-    return str(inner or error)
+    words = next((arg for arg in reversed(getattr(inner, "args", ())) if isinstance(arg, str)), str(inner or error))
+    return re.sub(r"^\w*Connection\([^)]*\): ", "", words)
 
 
 def _content_md5(params: dict[str, Any], **_: Any) -> None:

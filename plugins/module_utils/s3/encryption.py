@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 ALGORITHMS = {"sse_s3": "AES256", "sse_kms": "aws:kms"}
 
@@ -28,15 +28,15 @@ def parse(answer: dict[str, Any]) -> Document:
     return document
 
 
-def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """BlockedEncryptionTypes is in the same document but no option sets it, so it is kept.
 
-    AWS encrypts every bucket with AES256 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html),
-    so encryption "none" can mean no more than that there.
+    AWS encrypts every bucket at least with AES256, so there encryption "none" can mean no more than that.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
     """
     kept = {k: v for k, v in (current or {}).items() if k == "BlockedEncryptionTypes"}
     if params["encryption"] == "none":
-        return current if current == {"SSEAlgorithm": "AES256", **kept} else None
+        return current if current == {"SSEAlgorithm": "AES256", **kept} and not target.custom else None
     document = {"SSEAlgorithm": ALGORITHMS[params["encryption"]], **kept}
     if params["encryption"] == "sse_kms":
         document["BucketKeyEnabled"] = bool(params.get("bucket_key_enabled"))

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 MARKER = "ExpiredObjectDeleteMarker"
 NUMBERS = (
@@ -31,7 +31,7 @@ def normalise(rule: dict[str, Any]) -> dict[str, Any]:
     """
     rule = _clean(rule)
     where = {"Prefix": rule.pop("Prefix", ""), **rule.pop("Filter", {})}
-    where = {**where, **where.pop("And", {})}
+    where.update(where.pop("And", {}))
     tags = [*where.pop("Tags", []), *([where.pop("Tag")] if where.get("Tag") else [])]
     conditions: dict[str, Any] = {k: v for k, v in where.items() if v not in ("", None)}
     if len(tags) + len(conditions) > 1:
@@ -81,7 +81,7 @@ def _sorted(rules: list[dict[str, Any]]) -> Document:
     return sorted(rules, key=lambda r: (r.get("ID", ""), json.dumps(r, sort_keys=True, default=str))) or None
 
 
-def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """Exactly the given rules. One without ID is the present rule of the same content, whatever ID that has."""
     nameless = list(current or [])
     rules: list[dict[str, Any]] = []

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target
 
 TLS_SID = "DenyInsecureTransport"
 VERSION = "2012-10-17"
@@ -106,7 +106,7 @@ def _has(statement: dict[str, Any], key: str) -> bool:
     return bool(statement.get(key)) or bool(statement.get(f"Not{key}"))
 
 
-def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """policy owns every statement but DenyInsecureTransport, tls_only that one. Unset, they leave theirs alone."""
     policy = current or {}
     before = policy.get("Statement", [])
@@ -116,7 +116,7 @@ def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
         check(params["policy"])
         own = params["policy"]
     if params.get("tls_only") is not None:
-        tls = [tls_statement(arn)] if params["tls_only"] else []
+        tls = [tls_statement(target.arn)] if params["tls_only"] else []
     return normalise({**policy, "Statement": [*own, *tls]})
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 SETTINGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -20,7 +20,7 @@ def parse(answer: dict[str, Any]) -> Document:
     return document if any(document.values()) else None
 
 
-def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """A boolean stands for all four settings; a dictionary names them, and what it leaves out is false."""
     value = params["public_access_block"]
     if not isinstance(value, dict):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 
 def parse(answer: dict[str, Any]) -> Document:
@@ -14,7 +14,7 @@ def parse(answer: dict[str, Any]) -> Document:
     return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet") or []} or None
 
 
-def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """Exactly the given tags. Those that begin with "aws:" are AWS's own and cannot be removed, so they stay."""
     system = {k: v for k, v in (current or {}).items() if k.startswith("aws:")}
     return {**{str(k): _text(v) for k, v in params["tags"].items()}, **system} or None

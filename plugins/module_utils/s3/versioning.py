@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 
 def parse(answer: dict[str, Any]) -> Document:
@@ -14,7 +14,7 @@ def parse(answer: dict[str, Any]) -> Document:
     return answer.get("Status") or None
 
 
-def wanted(params: dict[str, Any], current: Document, arn: str) -> Document:
+def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """Versioning cannot be taken back, only suspended; a bucket that never had it stays as it is.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html
