@@ -333,6 +333,14 @@ def test_config_is_required(assert_fails: Callable[..., None]) -> None:
     assert_fails(CHART, {}, "config", "storage")
 
 
+def test_a_limit_that_was_left_out_stays_out(render: Callable[..., list[dict[str, Any]]]) -> None:
+    values = values_of("production")
+    values["components"]["querier"] |= {"resources": {"requests": {"cpu": "1"}}, "goMemLimit": ""}
+    querier = container(workloads(render(CHART, values, release="tempo"))["tempo-querier"])
+    assert querier["resources"] == {"requests": {"cpu": "1"}}
+    assert "env" not in querier
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_helm_lint(case: str, tmp_path: Path) -> None:
     helm = os.environ.get("ORION_HELM") or shutil.which("helm")

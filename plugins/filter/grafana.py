@@ -1,0 +1,27 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filters of the grafana role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.grafana_datasources import grafana_values as build
+
+
+def grafana_values(variables: dict[str, Any]) -> dict[str, Any]:
+    """See grafana_values.yml."""
+    try:
+        return build(variables)
+    except TracingError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"grafana_values": grafana_values}

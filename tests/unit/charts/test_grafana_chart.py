@@ -1,0 +1,94 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The grafana-datasources chart: what Grafana's sidecar gets, and what the closed schema refuses."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.grafana_datasources import grafana_values
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "grafana"
+CHART = ROLE / "files" / "chart"
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """The values that the role would pass."""
+    merged = {
+        **yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()),
+        "grafana_prometheus_url": "http://prometheus:9090",
+        "grafana_loki_url": "http://loki-gateway",
+        "grafana_trace_query_time_shift": "30m",
+        **changes,
+    }
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, str) and "{{" in value:
+            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
+        return value
+
+    return grafana_values({name: resolve(value) for name, value in merged.items()})
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_document_arrives_as_it_was_built(
+    kind: str,
+    render: Callable[..., list[dict[str, Any]]],
+    validate_kubernetes: Callable[[list[dict[str, Any]]], None],
+) -> None:
+    given = values(grafana_provisioning_kind=kind)
+    objects = render(CHART, given, namespace="monitoring", release="grafana-datasources")
+    validate_kubernetes(objects)
+    (item,) = objects
+    assert item["kind"] == kind
+    assert item["metadata"]["namespace"] == "monitoring"
+    assert item["metadata"]["labels"]["grafana_datasource"] == "1"
+    text = item["data"]["orion-tracing.yaml"]
+    text = base64.b64decode(text).decode() if kind == "Secret" else text
+    assert yaml.safe_load(text) == given["document"]
+    # Read by Grafana, which expands a single "$" as an environment variable.
+    assert "$" not in text.replace("$$", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "texts"),
+    [
+        (["kinds"], "x", ["kinds"]),
+        (["kind"], "Deployment", ["kind"]),
+        (["labels"], {}, ["labels"]),
+        (["document", "datasource"], [], ["document", "datasource"]),
+        (["document", "datasources", 0, "isdefault"], True, ["datasources", "isdefault"]),
+        (["document", "datasources", 0, "uid"], "a b", ["datasources", "uid"]),
+        (["document", "datasources", 0, "url"], "tempo:3200", ["datasources", "url"]),
+        (["document", "datasources", 0, "access"], "direct", ["datasources", "access"]),
+        # The user story's fields that Grafana ignores.
+        (["document", "datasources", 0, "jsonData", "httpMethod"], "GET", ["jsonData", "httpMethod"]),
+        (["document", "datasources", 0, "jsonData", "lokiSearch"], {}, ["jsonData", "lokiSearch"]),
+        (["document", "datasources", 0, "jsonData", "tracesToLogs"], {}, ["jsonData", "tracesToLogs"]),
+        (["document", "datasources", 0, "jsonData", "tracesToLogsV2", "tags"], ["a"], ["tracesToLogsV2", "tags"]),
+        (["document", "datasources", 0, "jsonData", "tracesToMetrics", "queries", 0, "query"], "up", ["query"]),
+        (["document", "datasources", 0, "jsonData", "spanBar", "type"], "tag", ["spanBar", "type"]),
+        (["document", "datasources", 1, "jsonData", "nodeGraph"], {}, ["jsonData", "nodeGraph"]),
+        (["document", "datasources", 2, "jsonData", "derivedFields", 0, "uid"], "x", ["derivedFields", "uid"]),
+    ],
+)  # fmt: skip
+def test_closed_schema_names_the_path(
+    path: list[Any], value: Any, texts: list[str], assert_fails: Callable[..., None]
+) -> None:
+    changed: Any = copy.deepcopy(values())
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert_fails(CHART, changed, *texts)
+
+
+def test_document_is_required(assert_fails: Callable[..., None]) -> None:
+    assert_fails(CHART, {}, "document", "datasources")
