@@ -67,7 +67,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # Parsing botocore's description of S3 takes most of the time of connecting; once is enough here.
-    monkeypatch.setattr(botocore.loaders, "create_loader", lambda *_: LOADER)
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: LOADER)
 
 
 def options(**given: Any) -> dict[str, Any]:
