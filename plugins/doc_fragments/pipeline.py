@@ -1,0 +1,51 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the options that say where the pods of the pipeline are."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  namespace:
+    description: Namespace of the collectors and of Tempo.
+    type: str
+    default: tracing
+  gateway_selector:
+    description: Label selector of the gateway pods. OTLP/HTTP is sent to port 4318 of each, metrics are read from 8888.
+    type: str
+    default: app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=gateway
+  sampler_selector:
+    description: Label selector of the pods with the C(tail_sampling) processor. Metrics are read from port 8888.
+    type: str
+    default: app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=sampler
+  distributor_selector:
+    description: Label selector of Tempo's distributors. Metrics are read from port 3200.
+    type: str
+    default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (distributor,all)
+  ingester_selector:
+    description: Label selector of Tempo's ingesters. Metrics are read from port 3200.
+    type: str
+    default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)
+  query_frontend_service:
+    description: Service through which traces are read back.
+    type: str
+    default: tempo-query-frontend
+  query_frontend_port:
+    description: Its HTTP port.
+    type: int
+    default: 3200
+  decision_wait:
+    description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
+    type: str
+    default: 10s
+  progress_file:
+    description:
+      - A file that lines about the progress are appended to.
+      - Set by the action plugin, which shows them while the module runs on the controller.
+    type: path
+notes:
+  - Everything goes through the API server's pod and service proxies. The user needs the verb C(list) on C(pods),
+    C(get) and C(create) on C(pods/proxy), and C(get) on C(services/proxy) in the namespace.
+"""

@@ -1,0 +1,381 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The installed pipeline as seen from outside: its pods, the way in (gateways), and what its own metrics say.
+
+Everything goes through the API server's pod proxy, so the user's kubeconfig is all that is needed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    ApiError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response, refusal
+
+OTLP_HTTP_PORT = 4318
+COLLECTOR_METRICS_PORT = 8888
+TEMPO_PORT = 3200
+# What OTLP calls retryable, and 404/500 by the API server itself (see Sender._retryable).
+# Source: https://opentelemetry.io/docs/specs/otlp/#failures-1
+RETRYABLE = frozenset({429, 502, 503, 504})
+THREADS = 8
+
+
+class Clock:
+    """Real time; tests bring their own. monotonic and sleep in seconds, time_ns since the epoch."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time_ns(self) -> int:
+        return time.time_ns()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass
+class Deadline:
+    """A moment on a clock. wait(interval) sleeps that long at most and says whether time is left."""
+
+    clock: Clock
+    seconds: float
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock.monotonic() - self.started
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.seconds - self.elapsed)
+
+    def wait(self, interval: float) -> bool:
+        if not self.left:
+            return False
+        self.clock.sleep(min(interval, self.left))
+        return True
+
+
+@dataclass(frozen=True)
+class Selectors:
+    """Label selectors of the pods of each component. Tempo's match the monolithic profile too."""
+
+    gateway: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=gateway"
+    sampler: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=sampler"
+    distributor: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (distributor,all)"
+    ingester: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)"
+
+
+@dataclass
+class Figures:
+    """Metrics of one moment: by component, by pod, by series. missing: pods that did not answer.
+
+    tempo: distributors and ingesters.
+    """
+
+    gateway: dict[str, text.Samples] = field(default_factory=dict)
+    sampler: dict[str, text.Samples] = field(default_factory=dict)
+    tempo: dict[str, text.Samples] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+COMPONENTS = ("gateway", "sampler", "tempo")
+
+
+@dataclass(frozen=True)
+class Increase:
+    """How far the counters of each component went up between two moments, added up over its pods."""
+
+    gateway: text.Samples
+    sampler: text.Samples
+    tempo: text.Samples
+
+    @property
+    def accepted_spans(self) -> int:
+        """Spans that the gateways took."""
+        return round(text.total(self.gateway, "otelcol_receiver_accepted_spans"))
+
+    @property
+    def refused_spans(self) -> int:
+        """Spans that a gateway or sampler refused; the sender may have sent them again."""
+        return sum(round(text.total(part, "otelcol_receiver_refused_spans")) for part in (self.gateway, self.sampler))
+
+    @property
+    def new_traces(self) -> int:
+        """Traces that the samplers saw for the first time."""
+        return round(text.total(self.sampler, "otelcol_processor_tail_sampling_new_trace_id_received"))
+
+    @property
+    def decided_traces(self) -> int:
+        """Traces that the samplers decided on, either way."""
+        return round(text.total(self.sampler, "otelcol_processor_tail_sampling_global_count_traces_sampled"))
+
+    @property
+    def kept_traces(self) -> int:
+        """Traces that the samplers decided to keep."""
+        return round(
+            text.total(self.sampler, "otelcol_processor_tail_sampling_global_count_traces_sampled", sampled="true")
+        )
+
+    @property
+    def kept_by_policy(self) -> dict[str, int]:
+        """Traces that each policy votes to keep; a trace counts for every policy that does."""
+        counts = text.by_label(
+            self.sampler, "otelcol_processor_tail_sampling_count_traces_sampled", "policy", sampled="true"
+        )
+        return {policy: round(count) for policy, count in counts.items()}
+
+    @property
+    def exported_spans(self) -> int:
+        """Spans that the samplers handed on."""
+        return round(text.total(self.sampler, "otelcol_exporter_sent_spans"))
+
+    @property
+    def received_spans(self) -> int:
+        """Spans that Tempo's distributors received."""
+        return round(text.total(self.tempo, "tempo_distributor_spans_received"))
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Spans (dropped_too_early: traces) that are gone for good, by place. All zero in a healthy pipeline."""
+
+        def count(samples: text.Samples, name: str) -> int:
+            return round(text.total(samples, name))
+
+        return {
+            "gateway_send_failed_spans": count(self.gateway, "otelcol_exporter_send_failed_spans"),
+            "gateway_enqueue_failed_spans": count(self.gateway, "otelcol_exporter_enqueue_failed_spans"),
+            "sampler_dropped_too_early": count(
+                self.sampler, "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
+            ),
+            "sampler_send_failed_spans": count(self.sampler, "otelcol_exporter_send_failed_spans"),
+            "sampler_enqueue_failed_spans": count(self.sampler, "otelcol_exporter_enqueue_failed_spans"),
+            "tempo_discarded_spans": count(self.tempo, "tempo_discarded_spans"),
+        }
+
+
+class Pipeline:
+    """Reads pods and metrics of one namespace."""
+
+    def __init__(self, kube: Kube, namespace: str, selectors: Selectors, clock: Clock | None = None) -> None:
+        self.kube, self.namespace, self.selectors, self.clock = kube, namespace, selectors, clock or Clock()
+
+    def pods(self, selector: str) -> dict[str, bool]:
+        """Pods of a label selector that are not being deleted: name → ready, sorted by name."""
+        items = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
+        alive = [item for item in items if "deletionTimestamp" not in item["metadata"]]
+        return dict(sorted((item["metadata"]["name"], _ready(item)) for item in alive))
+
+    def gateways(self, deadline: Deadline) -> list[str]:
+        """Names of the ready gateway pods, as soon as there is one."""
+        while True:
+            pods = self.pods(self.selectors.gateway)
+            if not pods:
+                raise NotFound(
+                    f"namespace {self.namespace} has no gateway pod with the labels {self.selectors.gateway}",
+                    remedy="Check the options namespace and gateway_selector, and that the collector is installed.",
+                )
+            if ready := [name for name, is_ready in pods.items() if is_ready]:
+                return ready
+            if not deadline.wait(1.0):
+                raise TimedOut(
+                    f"none of the gateway pods {', '.join(pods)} in namespace {self.namespace} became ready in "
+                    f"{deadline.seconds:.0f} s",
+                    remedy="Look at their events and logs.",
+                )
+
+    def figures(self, components: Sequence[str] = COMPONENTS) -> Figures:
+        """The metrics of all pods of these components, read at the same time."""
+        selectors = {
+            "gateway": (self.selectors.gateway,),
+            "sampler": (self.selectors.sampler,),
+            "tempo": (self.selectors.distributor, self.selectors.ingester),
+        }
+        targets = [
+            (part, pod, TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT)
+            for part in components
+            # The same pod may match both of Tempo's selectors.
+            for pod in {name: None for selector in selectors[part] for name in self.pods(selector)}
+        ]
+        found = Figures()
+        for (part, pod, _port), samples in zip(targets, in_threads(self._scrape, targets), strict=True):
+            if samples is None:
+                found.missing.append(pod)
+            else:
+                getattr(found, part)[pod] = samples
+        return found
+
+    def _scrape(self, target: tuple[str, str, int]) -> text.Samples | None:
+        _part, pod, port = target
+        try:
+            answer = self.kube.proxy("pods", self.namespace, pod, port, "metrics", timeout=10.0)
+        except Unreachable:
+            return None
+        if answer.status == 403 and from_api_server(answer):
+            raise proxy_denied("get", "pods", self.namespace, answer)
+        return text.parse(answer.text) if answer.ok else None
+
+    def flush(self, deadline: Deadline) -> list[str]:
+        """Ask every ingester to cut and flush its blocks now. Returns the pods asked; refusals raise ApiError."""
+        pods = [name for name, ready in self.pods(self.selectors.ingester).items() if ready]
+        if not pods:
+            raise NotFound(
+                f"namespace {self.namespace} has no ready ingester pod with the labels {self.selectors.ingester}",
+                remedy="Check the option ingester_selector.",
+            )
+
+        def one(pod: str) -> Response:
+            return self.kube.proxy(
+                "pods", self.namespace, pod, TEMPO_PORT, "flush", timeout=max(5.0, min(60.0, deadline.left))
+            )
+
+        for pod, answer in zip(pods, in_threads(one, pods), strict=True):
+            if answer.status == 403 and from_api_server(answer):
+                raise proxy_denied("get", "pods", self.namespace, answer)
+            if not answer.ok:
+                raise refusal(f"GET /flush of pod {pod}", answer)
+        return pods
+
+
+def increases(before: Figures, after: Figures) -> Increase:
+    """The difference of two moments. A pod that is new counts from 0, one that is gone counts no more."""
+    return Increase(
+        **{
+            part: text.add(
+                text.increase(getattr(before, part).get(pod, {}), samples)
+                for pod, samples in getattr(after, part).items()
+            )
+            for part in COMPONENTS
+        }
+    )
+
+
+def in_threads[T, R](function: Callable[[T], R], items: Sequence[T], threads: int = THREADS) -> list[R]:
+    """function of every item, in the order of items; the first error is raised."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        return list(pool.map(function, items))
+
+
+class Sender:
+    """Sends documents to gateway pods. Counts are exact from any number of threads.
+
+    spans: accepted by a gateway. rejected: refused for good in a partial success. retries: requests sent again.
+    """
+
+    def __init__(self, pipeline: Pipeline, gateways: Sequence[str]) -> None:
+        self.pipeline, self.gateways = pipeline, list(gateways)
+        self._lock = threading.Lock()
+        self.requests = self.retries = self.spans = self.rejected = 0
+        self.by_gateway: dict[str, int] = dict.fromkeys(gateways, 0)
+        self.last_refusal = ""
+
+    def send(self, document: Mapping[str, Any], first: int, deadline: Deadline) -> None:
+        """One request to gateway number first (modulo their count); the next one is asked when it cannot take it.
+
+        A document may so be sent twice if an answer got lost: Tempo takes the same span once.
+        """
+        count = otlp.count_spans(document)
+        body = gzip.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+        attempt = 0
+        while True:
+            gateway = self.gateways[(first + attempt) % len(self.gateways)]
+            reason, pause = self._try(gateway, body, count)
+            if not reason:
+                return
+            attempt += 1
+            with self._lock:
+                self.retries += 1
+                self.last_refusal = reason
+            if not deadline.wait(pause or min(5.0, 0.25 * 2 ** min(attempt, 5))):
+                raise TimedOut(
+                    f"the gateways did not accept spans within {deadline.seconds:.0f} s",
+                    f"the last of {attempt} attempts: {reason}",
+                    "Look at the logs and the memory of the gateway pods.",
+                )
+
+    def _try(self, gateway: str, body: bytes, count: int) -> tuple[str, float]:
+        """Empty on success, else why the request may be sent again, and the wait that the server asked for."""
+        namespace = self.pipeline.namespace
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        with self._lock:
+            self.requests += 1
+        try:
+            answer = self.pipeline.kube.proxy(
+                "pods", namespace, gateway, OTLP_HTTP_PORT, "v1/traces", "POST", body=body, headers=headers
+            )
+        except Unreachable as error:
+            return str(error), 0.0
+        if answer.ok:
+            rejected = _rejected(answer)
+            with self._lock:
+                self.spans += count - rejected
+                self.rejected += rejected
+                self.by_gateway[gateway] += count - rejected
+            return "", 0.0
+        if answer.status == 403 and from_api_server(answer):
+            raise proxy_denied("create", "pods", namespace, answer)
+        refused = refusal(f"POST /v1/traces of gateway {gateway}", answer)
+        # A gateway pod may go away while we send (404 by the API server), or not listen yet (its 500 or 503).
+        if answer.status in RETRYABLE or (answer.status in (404, 500) and from_api_server(answer)):
+            return str(refused), _retry_after(answer)
+        raise ApiError(refused.what, refused.why, "Spans of this form were not accepted.", **refused.details)
+
+
+def from_api_server(answer: Response) -> bool:
+    """Whether the API server itself refused (it sends a Status document), not the server behind its proxy."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("kind") == "Status"
+
+
+def proxy_denied(verb: str, resource: str, namespace: str, answer: Response) -> PermissionDenied:
+    return PermissionDenied(
+        f"no permission for {resource}/proxy in namespace {namespace}",
+        refusal("", answer).why,
+        f"Grant the verb {verb} on {resource}/proxy to the user of the kubeconfig.",
+        status=answer.status,
+    )
+
+
+def _ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _rejected(answer: Response) -> int:
+    """Spans refused in a partial success. Source: https://opentelemetry.io/docs/specs/otlp/#partial-success-1"""
+    try:
+        return int(answer.json()["partialSuccess"]["rejectedSpans"])
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def _retry_after(answer: Response) -> float:
+    """Seconds of a Retry-After header, at most 30; 0 without one or with a date."""
+    try:
+        return min(30.0, float(answer.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return 0.0

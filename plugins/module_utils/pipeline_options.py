@@ -1,0 +1,61 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The options that say where the pods of the pipeline are; documented in the fragment orion.tracing.pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import duration
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+
+DEFAULTS = Selectors()
+PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
+    "namespace": {"type": "str", "default": "tracing"},
+    "gateway_selector": {"type": "str", "default": DEFAULTS.gateway},
+    "sampler_selector": {"type": "str", "default": DEFAULTS.sampler},
+    "distributor_selector": {"type": "str", "default": DEFAULTS.distributor},
+    "ingester_selector": {"type": "str", "default": DEFAULTS.ingester},
+    "query_frontend_service": {"type": "str", "default": "tempo-query-frontend"},
+    "query_frontend_port": {"type": "int", "default": 3200},
+    "decision_wait": {"type": "str", "default": "10s"},
+    "progress_file": {"type": "path"},
+}
+
+
+def connect(kube: Kube, params: dict[str, Any]) -> tuple[Pipeline, Tempo]:
+    """The pipeline and Tempo's query API that the options name."""
+    parts = ("gateway", "sampler", "distributor", "ingester")
+    selectors = Selectors(**{part: params[f"{part}_selector"] for part in parts})
+    namespace = params["namespace"]
+    return (
+        Pipeline(kube, namespace, selectors),
+        Tempo(kube, namespace, params["query_frontend_service"], params["query_frontend_port"]),
+    )
+
+
+def seconds(params: dict[str, Any], option: str) -> float:
+    """An option that is a Go duration."""
+    try:
+        return duration(params[option])
+    except ValueError as error:
+        raise InvalidInput(f"option {option} is wrong", str(error)) from error
+
+
+def progress(params: dict[str, Any]) -> Callable[[str], None]:
+    """Appends lines to progress_file. A file that cannot be written to must not stop the work."""
+
+    def append(line: str) -> None:
+        if params["progress_file"]:
+            try:
+                with Path(params["progress_file"]).open("a", encoding="utf-8") as stream:
+                    stream.write(line + "\n")
+            except OSError:
+                params["progress_file"] = None
+
+    return append

@@ -1,0 +1,329 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs a probe: sends its traces to the gateways, waits for the samplers' decisions, reads back what is there.
+
+Nothing here waits for a fixed time: every wait is for a condition, with one deadline for the whole run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from ansible_collections.orion.tracing.plugins.module_utils import probe
+from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+    THREADS,
+    Clock,
+    Deadline,
+    Figures,
+    Increase,
+    Pipeline,
+    Sender,
+    increases,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+
+POLL = 0.5
+# After the last decision a kept trace is in Tempo within this time, or no more comes (exporter's flush and one retry).
+SETTLE = 6.0
+# Gateways learn of a new sampler within this time, or their resolver does not work.
+ROUTES = 30.0
+# What a flush may take after everything else used up the time.
+FLUSH = 30.0
+# A block's times are those of its spans, rounded.
+BLOCK_SLACK = 5.0
+META = "meta.json"
+
+
+class Bucket(Protocol):
+    """What is needed of s3.client.Store."""
+
+    def call(self, bucket: str, call: Call) -> dict[str, Any]: ...
+
+
+@dataclass
+class Proof:
+    """The outcome of a run, with the keys of proof.json (docs/proof.md)."""
+
+    run: str
+    started: str
+    seconds: float
+    passed: bool
+    first_trace_seconds: float | None
+    checks: list[probe.Check]
+    traces: dict[str, list[str]]
+    gateways: list[str]
+    sent: dict[str, int]
+    kept_by_policy: dict[str, int]
+    last_seen: str
+    notes: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        return {"schema_version": 1, **vars(self)}
+
+
+class Probe:
+    """One run. progress is called with a line of text for people now and then."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        tempo: Tempo,
+        settings: probe.Settings,
+        run: str,
+        timeout: float,
+        decision_wait: float,
+        bucket: Bucket | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.pipeline, self.tempo, self.settings, self.run_id = pipeline, tempo, settings, run
+        self.decision_wait, self.bucket, self.progress = decision_wait, bucket, progress
+        self.clock: Clock = pipeline.clock
+        self.deadline = Deadline(self.clock, timeout)
+        self.seen = probe.Observation()
+        self.notes: list[str] = []
+
+    def run(self) -> Proof:
+        """The proof. Raises TracingError only where nothing can be said (no gateway, no permission, no bucket)."""
+        started = self.clock.time_ns()
+        gateways = self.pipeline.gateways(self.deadline)
+        if len(gateways) == 1:
+            self.notes.append("only one gateway replica: that spans of one trace meet again was not put to the test")
+        if self.bucket is not None:
+            self.store_time = self._store_time(self.bucket)
+        before = self._routes_are_known()
+        sender = Sender(self.pipeline, gateways)
+        self._build()
+        self.progress(f"sending {len(self.traces)} traces to {len(gateways)} gateway pods")
+        self._send(sender)
+        self._until_decided(before)
+        self._until_settled(before)
+        self._until_searched()
+        if self.bucket is not None:
+            self._until_flushed(self.bucket)
+        return self._proof(started, increases(before, self.pipeline.figures()), sender)
+
+    def _build(self) -> None:
+        self.sent_at = Deadline(self.clock, 0.0)
+        now = self.clock.time_ns()
+        self.now = now / 1e9
+        self.start, self.end = int(self.now) - MARGIN_SECONDS, int(self.now) + MARGIN_SECONDS
+        self.traces = probe.build(self.settings, self.run_id, now)
+        self.by_id = {one.trace_id: one for one in self.traces}
+
+    def _routes_are_known(self) -> Figures:
+        """Metrics before anything is sent, as soon as every gateway knows of every ready sampler.
+
+        A gateway that does not yet would route spans elsewhere than the others do.
+        """
+        ready = sum(self.pipeline.pods(self.pipeline.selectors.sampler).values())
+        limit = Deadline(self.clock, min(ROUTES, self.deadline.left))
+        while True:
+            figures = self.pipeline.figures()
+            known = [
+                text.total(samples, "otelcol_loadbalancer_num_backends")
+                for samples in figures.gateway.values()
+                if text.has(samples, "otelcol_loadbalancer_num_backends")
+            ]
+            if all(count == ready for count in known):
+                return figures
+            if not limit.wait(POLL):
+                counts = ", ".join(f"{count:.0f}" for count in known)
+                self.notes.append(f"{ready} samplers are ready, but the gateways know {counts} of them")
+                return figures
+
+    def _send(self, sender: Sender) -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            running: list[Future[None]] = [
+                pool.submit(sender.send, document, gateway, self.deadline)
+                for gateway, document in probe.requests(self.traces)
+            ]
+            try:
+                for future in running:
+                    future.result()
+            except TracingError:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _read(self, trace_ids: Sequence[str]) -> None:
+        """Read traces by id and note when each one is complete."""
+        for trace_id, trace in self.tempo.traces(trace_ids, self.start, self.end).items():
+            self.seen.read[trace_id] = trace
+            if probe.is_complete(self.by_id[trace_id], trace) and trace_id not in self.seen.complete_at:
+                self.seen.complete_at[trace_id] = self.sent_at.elapsed
+                if len(self.seen.complete_at) == 1:
+                    self.progress(f"first trace read back after {self.sent_at.elapsed:.1f} s")
+
+    def _lacking(self, kept: bool) -> list[str]:
+        """Traces that are not complete yet: those that must be kept, or all others."""
+        return [
+            one.trace_id
+            for one in self.traces
+            if (one.case in probe.KEPT_CASES) == kept and one.trace_id not in self.seen.complete_at
+        ]
+
+    def _until_decided(self, before: Figures) -> None:
+        """Until the samplers' counters and the clock both say that there is a decision on every trace.
+
+        The counters alone do not where other traffic counts too; the clock alone does not where spans waited in a
+        queue. Without samplers' metrics, twice decision_wait must do. The first error trace is read meanwhile.
+        """
+        last_sent = self.sent_at.elapsed
+        while True:
+            if not self.seen.complete_at:
+                self._read(self._lacking(kept=True)[:1])
+            samplers = self.pipeline.figures(["sampler"])
+            waited = self.sent_at.elapsed - last_sent
+            if samplers.sampler:
+                counted = increases(before, samplers).decided_traces >= len(self.traces)
+                self.seen.decided = counted and waited >= self.decision_wait
+            else:
+                self.seen.decided = waited >= 2 * self.decision_wait
+            if self.seen.decided:
+                self.progress(f"all decisions made after {self.sent_at.elapsed:.1f} s")
+                return
+            if not self.deadline.wait(POLL):
+                return
+
+    def _until_settled(self, before: Figures) -> None:
+        """Until as many traces have been read as the samplers kept, or nothing new comes any more.
+
+        The samplers' count includes other traffic, so it can be too high, never too low.
+        """
+        state, changed, next_full = (-1, -1), 0.0, 0.0
+        while True:
+            self._read(self._lacking(kept=True))
+            whole, now = not self._lacking(kept=True), self.sent_at.elapsed
+            if state != (seen := (len(self.seen.read), len(self.seen.complete_at))):
+                state, changed = seen, now
+            quiet = now - changed >= SETTLE
+            # Asking for hundreds of traces that are not there costs Tempo a lot, so not at every turn.
+            if ((whole or quiet) and now >= next_full) or not self.deadline.left:
+                next_full = now + SETTLE / 2
+                self._read(self._lacking(kept=False))
+                kept = increases(before, self.pipeline.figures(["sampler"])).kept_traces
+                count = len(self.seen.read)
+                quiet = quiet and state[0] == count
+                if (whole and (count == kept or quiet)) or (quiet and count >= kept):
+                    break
+            if not self.deadline.wait(POLL):
+                break
+        self.seen.settled_at = self.sent_at.elapsed
+        self.progress(f"{len(self.seen.read)} traces are in Tempo, {len(self.traces) - len(self.seen.read)} are not")
+
+    def _until_searched(self) -> None:
+        query = f'{{ span.{probe.RUN_ATTRIBUTE} = "{self.run_id}" }}'
+        must = {trace_id for trace_id in self.seen.complete_at if self.by_id[trace_id].case in probe.KEPT_CASES}
+        while True:
+            problem = ""
+            try:
+                self.seen.searched |= self.tempo.search(query, self.start, self.end, 2 * len(self.traces))
+            except NotNow as error:
+                problem = str(error)
+            if must <= self.seen.searched.keys():
+                self.seen.searched_at = self.sent_at.elapsed
+                self.progress(f"TraceQL search finds them after {self.sent_at.elapsed:.1f} s")
+                return
+            if not self.deadline.wait(2 * POLL):
+                if problem:
+                    self.notes.append(problem)
+                return
+
+    def _until_flushed(self, bucket: Bucket) -> None:
+        """Force a flush and look for a block that is newer than the run and reaches into its time."""
+        before = self.pipeline.figures(["tempo"])
+        limit = Deadline(self.clock, max(FLUSH, self.deadline.left))
+        try:
+            pods = self.pipeline.flush(limit)
+            self.progress(f"flushed {len(pods)} ingesters")
+            while True:
+                flushed = increases(before, self.pipeline.figures(["tempo"])).tempo
+                # Listing a large bucket is costly, so only once a block was written (as far as ingesters count them).
+                counted = text.has(flushed, "tempo_ingester_blocks_flushed")
+                if not counted or text.total(flushed, "tempo_ingester_blocks_flushed"):
+                    self.seen.block = self._new_block(bucket)
+                if self.seen.block:
+                    self.seen.block_at = self.sent_at.elapsed
+                    return
+                if not limit.wait(2 * POLL):
+                    self.seen.block_problem = f"no block newer than the run after {limit.seconds:.0f} s"
+                    return
+        except TracingError as error:
+            self.seen.block_problem = str(error)
+
+    def _new_block(self, bucket: Bucket) -> probe.Block | None:
+        prefix = {"Prefix": self.settings.prefix.strip("/") + "/"} if self.settings.prefix else {}
+        token: dict[str, str] = {}
+        while True:
+            page = bucket.call(self.settings.bucket, Call("list_objects_v2", "s3:ListBucket", prefix | token))
+            for item in page.get("Contents", ()):
+                if item["Key"].endswith("/" + META) and item["LastModified"] >= self.store_time:
+                    found = bucket.call(self.settings.bucket, Call("get_object", "s3:GetObject", {"Key": item["Key"]}))
+                    meta = json.loads(found["Body"].read())
+                    if datetime.fromisoformat(meta["endTime"]).timestamp() >= self.now - BLOCK_SLACK:
+                        return probe.Block(meta["blockID"], int(meta.get("totalObjects", 0)), int(meta.get("size", 0)))
+            if not page.get("IsTruncated"):
+                return None
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _store_time(self, bucket: Bucket) -> datetime:
+        """The store's own clock (whole seconds), which stamps its objects. Proves too that the bucket can be listed."""
+        answer = bucket.call(self.settings.bucket, Call("list_objects_v2", "s3:ListBucket", {"MaxKeys": 1}))
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+    def _proof(self, started: int, increase: Increase, sender: Sender) -> Proof:
+        self.seen.seconds = self.sent_at.elapsed
+        checks = probe.evaluate(self.settings, self.traces, self.seen)
+        spans = sum(len(one.spans) for one in self.traces)
+        passed = all(check["passed"] for check in checks)
+        received = bool(self.seen.read)
+        if not self.settings.bucket:
+            self.notes.append("no bucket given, so whether blocks reach object storage was not checked")
+        if sender.retries:
+            self.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")
+        return Proof(
+            run=self.run_id,
+            started=datetime.fromtimestamp(started / 1e9, UTC).isoformat(timespec="seconds"),
+            seconds=round((self.clock.time_ns() - started) / 1e9, 1),
+            passed=passed,
+            first_trace_seconds=min((round(at, 2) for at in self.seen.complete_at.values()), default=None),
+            checks=checks,
+            traces={
+                case: [one.trace_id for one in self.traces if one.case == case]
+                for case in probe.KEPT_CASES
+                if case in self.settings.cases
+            },
+            gateways=sender.gateways,
+            sent={"traces": len(self.traces), "spans": spans, "requests": sender.requests, "retries": sender.retries},
+            kept_by_policy=increase.kept_by_policy,
+            last_seen="" if passed else probe.last_seen(increase, spans, len(self.traces), received),
+            notes=self.notes,
+        )
+
+
+def write_proof(path: str, text: str) -> None:
+    """Write a file in one step, readable by all (it holds no secret)."""
+    target = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InvalidInput(f"proof_path {path} cannot be written", str(error), "Make its folder first.") from error

@@ -1,0 +1,399 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Replays a file of OTLP/JSON lines through the gateways and says what became of it.
+
+The file is read twice, a line at a time: once to check it and to learn when each trace ends, once to send it. Memory
+grows with the number of traces (about 300 bytes each), not with the number of spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+    Clock,
+    Deadline,
+    Figures,
+    Pipeline,
+    Sender,
+    increases,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.probe import align
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+
+RUN_ATTRIBUTE = "orion.replay.run"
+# A request holds lines up to one of these sizes; a single line may be larger.
+BATCH_SPANS, BATCH_BYTES = 2000, 1 << 20
+BROKEN_SHOWN = 20
+PROGRESS_SECONDS = 5.0
+# Spans become searchable in waves, and from Tempo 3.0 on only after query_end_cutoff (30 s).
+SEARCH_LAG, SEARCH_QUIET = 45.0, 15.0
+POLL = 1.0
+
+
+@dataclass(slots=True)
+class TraceFacts:
+    """end: Unix nanoseconds of its last span. spans: their number. error: whether one of them has status ERROR."""
+
+    end: int = 0
+    spans: int = 0
+    error: bool = False
+
+
+@dataclass
+class FileFacts:
+    """What is in a file. broken: (line number, what is wrong), the first BROKEN_SHOWN of broken_lines."""
+
+    lines: int = 0
+    spans: int = 0
+    broken_lines: int = 0
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    traces: dict[str, TraceFacts] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> list[str]:
+        """Ids of the traces with an ERROR span."""
+        return [trace_id for trace_id, facts in self.traces.items() if facts.error]
+
+
+def scan(path: str | Path) -> FileFacts:
+    """Read a whole file and check every line. InvalidInput if it cannot be read."""
+    facts = FileFacts()
+    try:
+        for number, line in otlp.read_lines(path):
+            facts.lines += 1
+            try:
+                document = otlp.parse(line)
+            except otlp.BrokenDocument as error:
+                facts.broken_lines += 1
+                if len(facts.broken) < BROKEN_SHOWN:
+                    facts.broken.append((number, str(error)))
+                continue
+            for span in otlp.spans(document):
+                trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts())
+                trace.end = max(trace.end, int(span["endTimeUnixNano"]))
+                trace.spans += 1
+                trace.error = trace.error or otlp.is_error(span)
+                facts.spans += 1
+    except OSError as error:
+        raise InvalidInput(f"path {path} cannot be read", str(error), "Give a file of OTLP/JSON lines.") from error
+    return facts
+
+
+def refuse_broken(path: str | Path, facts: FileFacts, on_broken_line: str) -> None:
+    """InvalidInput for a file with broken lines, naming them, or without any span; on_broken_line: fail or skip."""
+    if facts.broken and on_broken_line == "fail":
+        shown = "; ".join(f"line {number}: {reason}" for number, reason in facts.broken[:3])
+        raise InvalidInput(
+            f"path {path}: {facts.broken_lines} of {facts.lines} lines are broken, nothing was sent",
+            shown,
+            "Repair the file, or set on_broken_line to skip to send the other lines.",
+            broken_lines=[{"line": number, "reason": reason} for number, reason in facts.broken],
+        )
+    if not facts.spans:
+        raise InvalidInput(f"path {path} holds no span", remedy="Give a file of OTLP/JSON lines.")
+
+
+@dataclass
+class Batch:
+    """Lines first to last as one document."""
+
+    first: int
+    last: int = 0
+    spans: int = 0
+    size: int = 0
+    documents: list[otlp.Document] = field(default_factory=list)
+
+
+def batches(path: str | Path) -> Iterator[Batch]:
+    """The good lines of a file in groups of at most BATCH_SPANS and BATCH_BYTES, larger only for a single line."""
+    batch: Batch | None = None
+    for number, line in otlp.read_lines(path):
+        try:
+            document = otlp.parse(line)
+        except otlp.BrokenDocument:
+            continue
+        count = otlp.count_spans(document)
+        if batch and (batch.spans + count > BATCH_SPANS or batch.size + len(line) > BATCH_BYTES):
+            yield batch
+            batch = None
+        batch = batch or Batch(number)
+        batch.last, batch.spans, batch.size = number, batch.spans + count, batch.size + len(line)
+        batch.documents.append(document)
+    if batch:
+        yield batch
+
+
+def span_ids(path: str | Path, wanted: set[str]) -> dict[str, set[str]]:
+    """Ids of all spans of some traces in a file."""
+    found: dict[str, set[str]] = {trace_id: set() for trace_id in wanted}
+    for batch in batches(path):
+        for document in batch.documents:
+            for span in otlp.spans(document):
+                if (trace_id := span["traceId"].lower()) in wanted:
+                    found[trace_id].add(span["spanId"].lower())
+    return found
+
+
+@dataclass
+class Report:
+    """Figures of a replay. What only reading back can tell is None without it.
+
+    refused_spans: refused by a gateway or sampler at first, which are sent again; lost: gone for good, by place.
+    """
+
+    run: str
+    traces_in_file: int
+    spans_in_file: int
+    broken_lines: int
+    traces_sent: int = 0
+    spans_sent: int = 0
+    requests: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    spans_per_second: float = 0.0
+    refused_spans: int | None = None
+    lost: dict[str, int] = field(default_factory=dict)
+    kept_by_policy: dict[str, int] = field(default_factory=dict)
+    traces_kept: int | None = None
+    traces_found: int | None = None
+    traces_incomplete: int | None = None
+    error_traces: dict[str, Any] = field(default_factory=dict)
+    verify_seconds: float | None = None
+    passed: bool | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        rows = [
+            ["sent", f"{self.traces_sent:,} traces, {self.spans_sent:,} spans in {self.requests:,} requests"],
+            ["rate", f"{self.spans_per_second:,.0f} spans/s over {self.seconds:.0f} s, {self.retries} sent again"],
+        ]
+        if self.broken_lines:
+            rows.append(["broken lines", f"{self.broken_lines:,} passed over"])
+        if self.passed is not None:
+            errors = self.error_traces
+            rows += [
+                ["refused at first", f"{self.refused_spans:,} spans"],
+                ["lost", ", ".join(f"{place} {n:,}" for place, n in self.lost.items() if n) or "none"],
+                *([f"kept by {policy}", f"{count:,} traces"] for policy, count in self.kept_by_policy.items()),
+                ["kept in all", f"{self.traces_kept:,} traces"],
+                ["found in Tempo", f"{self.traces_found:,} traces, {self.traces_incomplete:,} of them incomplete"],
+                [
+                    "error traces",
+                    f"{errors['sent']:,} sent, {errors['found']:,} found, {errors['complete']:,} complete",
+                ],
+                ["result", "passed" if self.passed else "FAILED: " + "; ".join(self.problems)],
+            ]
+        return align(rows, right=set())
+
+
+class Replay:
+    """One replay of a file that was scanned. progress is called with a line of text for people now and then."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        tempo: Tempo,
+        path: str,
+        facts: FileFacts,
+        run: str,
+        spans_per_second: int,
+        concurrency: int,
+        timeout: float,
+        decision_wait: float,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.pipeline, self.tempo, self.path, self.facts = pipeline, tempo, path, facts
+        self.rate, self.concurrency, self.timeout, self.decision_wait = (
+            spans_per_second, concurrency, timeout, decision_wait,
+        )  # fmt: skip
+        self.progress = progress
+        self.clock: Clock = pipeline.clock
+        self.report = Report(run, len(facts.traces), facts.spans, facts.broken_lines)
+        self.expected: dict[str, set[str]] = {trace_id: set() for trace_id in facts.errors}
+        self.shifts: dict[str, int] = {}
+
+    def run(self, verify: bool) -> Report:
+        """Send everything, then read back. A refusal that cannot be overcome raises TracingError."""
+        gateways = self.pipeline.gateways(Deadline(self.clock, self.timeout))
+        before = self.pipeline.figures() if verify else Figures()
+        sender = Sender(self.pipeline, gateways)
+        started = self.clock.time_ns() // 10**9
+        self._send(sender)
+        if verify:
+            sent = Deadline(self.clock, self.timeout)
+            self._verify(before, sent, started - MARGIN_SECONDS)
+            self.report.verify_seconds = round(sent.elapsed, 1)
+        return self.report
+
+    def _offset(self, trace_id: str) -> int:
+        """Nanoseconds that make a trace end when its first line is sent."""
+        key = trace_id.lower()
+        if key not in self.shifts:
+            self.shifts[key] = self.clock.time_ns() - self.facts.traces[key].end
+        return self.shifts[key]
+
+    def _send(self, sender: Sender) -> None:
+        report, total = self.report, self.facts.spans
+        started = Deadline(self.clock, 0.0)
+        read, shown = 0, 0.0
+        running: set[Future[None]] = set()
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            for number, batch in enumerate(batches(self.path)):
+                # The bounds: spans per second since the start, and requests under way.
+                if (ahead := read / self.rate - started.elapsed) > 0:
+                    self.clock.sleep(ahead)
+                while len(running) >= self.concurrency:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    _raise(done)
+                document = self._prepare(batch)
+                read += batch.spans
+                running.add(pool.submit(self._send_one, sender, document, batch, number))
+                if started.elapsed - shown >= PROGRESS_SECONDS:
+                    shown = started.elapsed
+                    self.progress(
+                        f"{sender.spans:,} of {total:,} spans sent ({100 * sender.spans / total:.0f} %), "
+                        f"{sender.spans / shown:,.0f} spans/s, {shown:.0f} s"
+                    )
+            _raise(wait(running).done)
+        report.traces_sent, report.spans_sent = len(self.shifts), sender.spans
+        report.requests, report.retries = sender.requests - sender.retries, sender.retries
+        report.seconds = round(started.elapsed, 1)
+        report.spans_per_second = round(sender.spans / max(started.elapsed, 1e-3), 1)
+        if sender.rejected:
+            report.lost["gateway_rejected_spans"] = sender.rejected
+        if sender.retries:
+            report.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")
+        self.progress(
+            f"all {report.spans_sent:,} spans of {report.traces_sent:,} traces sent in {report.seconds:.0f} s"
+        )
+
+    def _prepare(self, batch: Batch) -> otlp.Document:
+        document = otlp.merge(batch.documents)
+        for span in otlp.spans(document):
+            if (wanted := self.expected.get(span["traceId"].lower())) is not None:
+                wanted.add(span["spanId"].lower())
+        otlp.shift(document, self._offset, {RUN_ATTRIBUTE: self.report.run})
+        return document
+
+    def _send_one(self, sender: Sender, document: otlp.Document, batch: Batch, number: int) -> None:
+        try:
+            sender.send(document, number, Deadline(self.clock, self.timeout))
+        except TracingError as error:
+            # Which lines, since what went before them is in the pipeline already.
+            what = f"lines {batch.first} to {batch.last} of {self.path} were not accepted: {error.what}"
+            raise type(error)(what, error.why, error.remedy, **error.details, spans_sent=sender.spans) from error
+
+    def _verify(self, before: Figures, sent: Deadline, start: int) -> None:
+        self._until_decided(before, sent)
+        end = self.clock.time_ns() // 10**9 + MARGIN_SECONDS
+        self._read_errors(sent, start, end)
+        found = self._search(before, sent, start, end)
+        incomplete = self._incomplete(found, start, end)
+        increase = increases(before, self.pipeline.figures())
+        report = self.report
+        report.refused_spans, report.kept_by_policy = increase.refused_spans, increase.kept_by_policy
+        report.traces_kept, report.traces_found, report.traces_incomplete = (
+            increase.kept_traces, len(found), len(incomplete),
+        )  # fmt: skip
+        report.lost |= increase.lost
+        alone = increase.new_traces == report.traces_sent
+        if not alone:
+            report.notes.append(
+                f"the samplers saw {increase.new_traces:,} new traces while {report.traces_sent:,} were replayed, so "
+                "their counts include other traffic"
+            )
+        errors = report.error_traces
+        self._problem(errors["complete"] < errors["sent"], f"error traces not complete: {', '.join(errors['missing'])}")
+        self._problem(bool(incomplete), f"traces not complete: {', '.join(sorted(incomplete)[:BROKEN_SHOWN])}")
+        self._problem(any(report.lost.values()), "spans were lost")
+        self._problem(report.spans_sent < report.spans_in_file, "the gateways did not accept all spans")
+        self._problem(
+            alone and len(found) != increase.kept_traces,
+            f"the samplers kept {increase.kept_traces:,} traces, TraceQL search finds {len(found):,}",
+        )
+        report.passed = not report.problems
+
+    def _problem(self, there: bool, text: str) -> None:
+        if there:
+            self.report.problems.append(text)
+
+    def _until_decided(self, before: Figures, sent: Deadline) -> None:
+        """Until the samplers' counters and the clock both say that there is a decision on every trace."""
+        self.progress("waiting for the samplers' decisions")
+        while True:
+            samplers = self.pipeline.figures(["sampler"])
+            decided = increases(before, samplers).decided_traces
+            if sent.elapsed >= self.decision_wait and (
+                decided >= self.report.traces_sent or (not samplers.sampler and sent.elapsed >= 2 * self.decision_wait)
+            ):
+                self.progress(f"decided on {decided:,} traces after {sent.elapsed:.0f} s")
+                return
+            if not sent.wait(POLL):
+                self.report.notes.append(
+                    f"the samplers decided on {decided:,} of {self.report.traces_sent:,} traces in {sent.seconds:.0f} s"
+                )
+                return
+
+    def _read_errors(self, sent: Deadline, start: int, end: int) -> None:
+        """Read every error trace by id until all are complete."""
+        found: dict[str, bool] = {}
+        while True:
+            lacking = [trace_id for trace_id in self.expected if not found.get(trace_id)]
+            for trace_id, trace in self.tempo.traces(lacking, start, end).items():
+                found[trace_id] = trace.spans.keys() == self.expected[trace_id]
+            complete = sum(found.values())
+            self.progress(f"{complete:,} of {len(self.expected):,} error traces are in Tempo, complete")
+            if complete == len(self.expected) or not sent.wait(POLL):
+                break
+        self.report.error_traces = {
+            "sent": len(self.expected),
+            "found": len(found),
+            "complete": complete,
+            "missing": [trace_id for trace_id in self.expected if not found.get(trace_id)][:BROKEN_SHOWN],
+        }
+
+    def _search(self, before: Figures, sent: Deadline, start: int, end: int) -> dict[str, int]:
+        """All traces of this replay that TraceQL search finds, with their numbers of spans.
+
+        Ends as soon as they are as many as the samplers kept, else when nothing more comes.
+        """
+        query = f'{{ span.{RUN_ATTRIBUTE} = "{self.report.run}" }}'
+        found: dict[str, int] = {}
+        quiet = Deadline(self.clock, SEARCH_QUIET)
+        while True:
+            kept = increases(before, self.pipeline.figures(["sampler"])).kept_traces
+            try:
+                now = self.tempo.search(query, start, end, 2 * len(self.facts.traces))
+            except NotNow:
+                now = found
+            if now != found:
+                found, quiet = now, Deadline(self.clock, SEARCH_QUIET)
+                self.progress(f"TraceQL search finds {len(found):,} of {kept:,} kept traces")
+            if len(found) == kept or (sent.elapsed > SEARCH_LAG and not quiet.left) or not sent.wait(2 * POLL):
+                return found
+
+    def _incomplete(self, found: dict[str, int], start: int, end: int) -> list[str]:
+        """Traces that lack a span. Search may count too few (a trace in two blocks), so doubts are settled by id."""
+        doubtful = {
+            trace_id
+            for trace_id, count in found.items()
+            if trace_id in self.facts.traces and count != self.facts.traces[trace_id].spans
+        }
+        if not doubtful:
+            return []
+        wanted = span_ids(self.path, doubtful)
+        read = self.tempo.traces(sorted(doubtful), start, end)
+        return [one for one in doubtful if one not in read or read[one].spans.keys() != wanted[one]]
+
+
+def _raise(done: set[Future[None]]) -> None:
+    for future in done:
+        future.result()

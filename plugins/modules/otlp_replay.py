@@ -1,0 +1,243 @@
+#!/usr/bin/python
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: otlp_replay
+short_description: Send a file of recorded OTLP traces through the pipeline and report what became of them
+description:
+  - Reads a file of OTLP/JSON lines, as the collector's file exporter writes them, plain or compressed with gzip. Each
+    line is one C(ExportTraceServiceRequest); it may hold several traces, or a part of one.
+  - Moves each trace in time as a whole, so that it ends when its first line is sent, and sends everything to the
+    gateway pods at a bounded rate.
+  - Then reports how many traces the samplers kept, by policy, and how many are in Tempo, and proves that every trace
+    with an ERROR span is there with all its spans and that nothing was lost on the way.
+  - The file is read twice, a line at a time, so its size does not matter for memory; its number of traces does, at
+    about 300 bytes each.
+author:
+  - orion.tracing contributors (@orion-tracing)
+extends_documentation_fragment:
+  - orion.tracing.kube
+  - orion.tracing.attributes
+  - orion.tracing.pipeline
+attributes:
+  check_mode:
+    support: full
+    details: The file is read and checked; nothing is sent.
+  diff_mode:
+    support: none
+options:
+  path:
+    description: The file.
+    type: path
+    required: true
+  spans_per_second:
+    description: Upper bound of the rate.
+    type: int
+    default: 5000
+  concurrency:
+    description: Requests under way at the same time.
+    type: int
+    default: 4
+  on_broken_line:
+    description:
+      - What to do about a file with lines that are no OTLP/JSON.
+      - V(fail) names them and sends nothing.
+      - V(skip) sends the other lines.
+    type: str
+    choices: [fail, skip]
+    default: fail
+  verify:
+    description:
+      - Whether to wait for the samplers' decisions, read back, and fail unless every trace with an ERROR span is in
+        Tempo and complete, no kept trace lacks a span, and no span was lost.
+      - Set to V(false) where the sampling policies do not keep all errors.
+    type: bool
+    default: true
+  timeout:
+    description:
+      - How long a request is repeated that the gateways refuse for the moment (429, 503), and how long to wait after
+        the last span for everything to be in Tempo, each as a Go duration.
+    type: str
+    default: 3m
+notes:
+  - Trace ids stay as they are in the file. Replaying a file twice adds the same spans again at a later time, and Tempo
+    then shows them as one trace; a sampler with a decision cache repeats its first decision.
+  - All spans get the attribute C(orion.replay.run), a TraceQL query away.
+seealso:
+  - module: orion.tracing.trace_probe
+"""
+
+EXAMPLES = r"""
+- name: Replay an hour of production through a test cluster
+  orion.tracing.otlp_replay:
+    path: ./traces.jsonl.gz
+    spans_per_second: 10000
+
+- name: Check a file without sending it
+  orion.tracing.otlp_replay:
+    path: ./traces.jsonl
+  check_mode: true
+"""
+
+RETURN = r"""
+passed:
+  description: Whether everything was found as it must be. Null in check mode and without O(verify).
+  returned: always
+  type: bool
+problems:
+  description: Why not.
+  returned: always
+  type: list
+  elements: str
+table:
+  description: The figures as a text table.
+  returned: always
+  type: str
+run:
+  description: The value of the span attribute C(orion.replay.run) of all spans of this replay.
+  returned: always
+  type: str
+traces_in_file:
+  description: Traces in the file.
+  returned: always
+  type: int
+spans_in_file:
+  description: Spans in the file.
+  returned: always
+  type: int
+broken_lines:
+  description: Lines that are no OTLP/JSON. If the module fails because of them, a list with C(line) and C(reason).
+  returned: always
+  type: raw
+traces_sent:
+  description: Traces sent.
+  returned: always
+  type: int
+spans_sent:
+  description: Spans that a gateway accepted.
+  returned: always
+  type: int
+requests:
+  description: Requests, not counting repetitions.
+  returned: always
+  type: int
+retries:
+  description: Repetitions after a refusal for the moment.
+  returned: always
+  type: int
+seconds:
+  description: How long sending took.
+  returned: always
+  type: float
+spans_per_second:
+  description: The rate reached.
+  returned: always
+  type: float
+refused_spans:
+  description: Spans that a gateway or sampler refused for the moment. Their senders repeat them.
+  returned: always
+  type: int
+lost:
+  description: Spans that are gone for good, by place (C(sampler_dropped_too_early) counts traces).
+  returned: always
+  type: dict
+  sample: {"gateway_send_failed_spans": 0, "tempo_discarded_spans": 0}
+kept_by_policy:
+  description: Traces that each policy voted to keep. A trace counts for each policy that does.
+  returned: always
+  type: dict
+  sample: {"errors": 503, "slow": 231, "baseline": 402}
+traces_kept:
+  description: Traces that the samplers kept.
+  returned: always
+  type: int
+traces_found:
+  description: Traces of this replay that TraceQL search finds.
+  returned: always
+  type: int
+traces_incomplete:
+  description: Those of them that lack a span.
+  returned: always
+  type: int
+error_traces:
+  description: Traces with an ERROR span, and up to 20 ids of those not found complete.
+  returned: always
+  type: dict
+  sample: {"sent": 503, "found": 503, "complete": 503, "missing": []}
+verify_seconds:
+  description: How long reading back took.
+  returned: always
+  type: float
+notes:
+  description: What else to know, for example that the samplers' counts include other traffic.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import secrets
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils import replay
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
+    PIPELINE_OPTIONS,
+    connect,
+    progress,
+    seconds,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    **PIPELINE_OPTIONS,
+    "path": {"type": "path", "required": True},
+    "spans_per_second": {"type": "int", "default": 5000},
+    "concurrency": {"type": "int", "default": 4},
+    "on_broken_line": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
+    "verify": {"type": "bool", "default": True},
+    "timeout": {"type": "str", "default": "3m"},
+}
+
+
+def main() -> None:
+    module = TracingModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    show = progress(params)
+    with module.guard():
+        timeout, decision_wait = seconds(params, "timeout"), seconds(params, "decision_wait")
+        for option in ("spans_per_second", "concurrency"):
+            if params[option] < 1:
+                raise InvalidInput(f"option {option} is {params[option]}", remedy="Give a number from 1 up.")
+        facts = replay.scan(params["path"])
+        replay.refuse_broken(params["path"], facts, params["on_broken_line"])
+    show(f"{facts.spans:,} spans of {len(facts.traces):,} traces in the file, {len(facts.errors):,} with an ERROR span")
+    steps = [Step(f"send {facts.spans:,} spans of {len(facts.traces):,} traces", "send")]
+    run = secrets.token_hex(8)
+    if module.check_mode:
+        report = replay.Report(run, len(facts.traces), facts.spans, facts.broken_lines)
+        module.exit(Plan(steps, result={**vars(report), "table": report.table()}))
+    with module.client() as kube:
+        pipeline, tempo = connect(kube, params)
+        report = replay.Replay(
+            pipeline,
+            tempo,
+            params["path"],
+            facts,
+            run,
+            spans_per_second=params["spans_per_second"],
+            concurrency=params["concurrency"],
+            timeout=timeout,
+            decision_wait=decision_wait,
+            progress=show,
+        ).run(params["verify"])
+    result = {**vars(report), "table": report.table()}
+    if report.passed is False:
+        module.fail_json(msg="the replay was not found as sent: " + "; ".join(report.problems) + ".", **result)
+    module.exit(Plan(steps, result=result))
+
+
+if __name__ == "__main__":
+    main()

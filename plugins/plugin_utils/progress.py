@@ -1,0 +1,72 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Shows what a long module is doing while it runs.
+
+A module cannot print: its output is its result. So it appends lines to a file that the action plugin watches. That
+needs a module that runs as the same user on the controller; elsewhere it runs without progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+INTERVAL = 0.2
+
+
+class ProgressAction(ActionBase):
+    """Runs the module of the same name with its option progress_file set, and displays the lines of that file."""
+
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        background = bool(self._task.async_val)
+        local = self._connection.transport == "local" and not self._connection.become
+        with contextlib.ExitStack() as stack:
+            if local and not background and "progress_file" not in arguments:
+                arguments["progress_file"] = stack.enter_context(displayed(self._task.action.rpartition(".")[2]))
+            result |= self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=background)
+        if not background:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+
+@contextlib.contextmanager
+def displayed(name: str) -> Iterator[str]:
+    """A file whose lines are displayed as they are appended, each after the module's name; gone afterwards."""
+    handle, path = tempfile.mkstemp(prefix="orion-tracing-progress-")
+    os.close(handle)
+    done = threading.Event()
+    display = Display()
+
+    def follow() -> None:
+        with Path(path).open(encoding="utf-8") as stream:
+            rest = ""
+            while True:
+                last = done.is_set()
+                *lines, rest = (rest + stream.read()).split("\n")
+                for line in lines:
+                    display.display(f"{name}: {line}")
+                if last:
+                    return
+                done.wait(INTERVAL)
+
+    watcher = threading.Thread(target=follow, daemon=True)
+    watcher.start()
+    try:
+        yield path
+    finally:
+        done.set()
+        watcher.join()
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,258 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A pipeline in memory behind a Kube of the same form: gateways, samplers that decide, Tempo, a bucket.
+
+It samples as the real one does and answers in the real ones' forms; switches break one part at a time. Time is a
+number that moves when somebody sleeps.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock
+
+EPOCH = 1_800_000_000
+
+
+class FakeClock(Clock):
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._lock = threading.Lock()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return EPOCH * 10**9 + int(self.now * 1e9)
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.now += seconds
+
+
+class FakePipeline:
+    def __init__(self, gateways: int = 2, samplers: int = 2, ingesters: int = 3) -> None:
+        self.clock = FakeClock()
+        self.lock = threading.RLock()
+        self.pods: dict[str, dict[str, bool]] = {
+            "gateway": {f"gw-{n}": True for n in range(gateways)},
+            "sampler": {f"sampler-{n}": True for n in range(samplers)},
+            "distributor": {"distributor-0": True},
+            "ingester": {f"ingester-{n}": True for n in range(ingesters)},
+        }
+        self.decision_wait, self.search_lag, self.percentage = 10.0, 15.0, 10.0
+        self.critical, self.dropped = {"/api/v1/orders"}, {"/health"}
+        self.latency_ms = 1000.0
+        # What can be broken.
+        self.answers: list[Response] = []  # the gateways' next answers instead of 200
+        self.unreachable = 0  # how many times a gateway does not answer
+        self.export_broken = False
+        self.lose_service = ""  # spans of this service do not reach the samplers
+        self.rewrite_parents = False
+        self.query_answers: list[Response] = []
+        self.search_answers: list[Response] = []
+        self.other_traffic = 0  # traces per decision that are not ours
+        self.metrics_down: set[str] = set()
+        self.backends: int | None = samplers
+        self.flush_status = 200
+        self.flush_writes = True
+        self.deny: str = ""  # a verb/resource that RBAC refuses
+        self.query_service = "tempo-query-frontend"
+        # State.
+        self.requests: list[tuple[str, otlp.Document]] = []
+        self.arrived: dict[str, tuple[float, list[otlp.Span]]] = {}
+        self.stored: dict[str, tuple[float, list[otlp.Span]]] = {}
+        self.decided: set[str] = set()
+        self.accepted: dict[str, int] = {}
+        self.policies: dict[str, int] = {}
+        self.kept = self.received = self.blocks_flushed = 0
+        self.objects: list[dict[str, Any]] = []
+
+    # ---- the samplers
+
+    def tick(self) -> None:
+        for trace_id, (first, spans) in list(self.arrived.items()):
+            if trace_id in self.decided or self.clock.now < first + self.decision_wait:
+                continue
+            self.decided.add(trace_id)
+            policies = self.votes(spans)
+            for policy in policies:
+                self.policies[policy] = self.policies.get(policy, 0) + 1
+            if policies:
+                self.kept += 1
+                if not self.export_broken:
+                    self.received += len(spans)
+                    self.stored[trace_id] = (self.clock.now, spans)
+
+    def votes(self, spans: list[otlp.Span]) -> list[str]:
+        values = [otlp.attribute_values(span["attributes"]) for span in spans]
+        routes = {value.get("http.route") for value in values}
+        if routes & self.dropped:
+            return []
+        length = max(int(s["endTimeUnixNano"]) for s in spans) - min(int(s["startTimeUnixNano"]) for s in spans)
+        votes = {
+            "errors": any(otlp.is_error(span) for span in spans),
+            "slow": length > self.latency_ms * 1e6,
+            "critical-operations": bool(routes & self.critical),
+            "baseline": int(spans[0]["traceId"][-8:], 16) / 2**32 < self.percentage / 100,
+        }
+        return [policy for policy, vote in votes.items() if vote]
+
+    # ---- the API server
+
+    def list(self, path: str, label_selector: str = "", field_selector: str = "") -> list[dict[str, Any]]:
+        if self.deny == "list":
+            raise PermissionDenied("GET pods answered 403", "forbidden", status=403)
+        component = next(part for part in self.pods if f"component={part}" in label_selector or f"({part}" in label_selector)
+        return [
+            {
+                "metadata": {"name": name},
+                "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+            }
+            for name, ready in self.pods[component].items()
+        ]
+
+    def proxy(self, kind: str, namespace: str, name: str, port: int | str, path: str, method: str = "GET",
+              query: dict[str, Any] | None = None, body: bytes | None = None, headers: dict[str, str] | None = None,
+              scheme: str = "http", timeout: float = 30.0) -> Response:  # fmt: skip
+        with self.lock:
+            if self.deny == f"{method} {kind}":
+                return status(403, "forbidden")
+            if kind == "services":
+                if name != self.query_service:
+                    return status(404, f'services "{name}" not found')
+                self.tick()
+                return self.query(path, query or {})
+            if path == "v1/traces":
+                return self.ingest(name, body or b"", headers or {})
+            if path == "flush":
+                return self.flush()
+            if name in self.metrics_down:
+                raise Unreachable("no answer")
+            self.tick()
+            return Response(200, {}, self.metrics(name).encode())
+
+    def ingest(self, gateway: str, body: bytes, headers: dict[str, str]) -> Response:
+        if self.unreachable:
+            self.unreachable -= 1
+            raise Unreachable("no answer from the API server", "read timed out")
+        if self.answers:
+            return self.answers.pop(0)
+        assert headers["Content-Type"] == "application/json"
+        document = json.loads(gzip.decompress(body))
+        self.requests.append((gateway, document))
+        self.accepted[gateway] = self.accepted.get(gateway, 0) + otlp.count_spans(document)
+        for part in document["resourceSpans"]:
+            service = otlp.attribute_values(part["resource"]["attributes"]).get("service.name")
+            if service == self.lose_service:
+                continue
+            for scope in part["scopeSpans"]:
+                for span in scope["spans"]:
+                    self.arrived.setdefault(span["traceId"], (self.clock.now, []))[1].append(span)
+        return Response(200, {}, b'{"partialSuccess":{}}')
+
+    def metrics(self, pod: str) -> str:
+        prefix = "otelcol_processor_tail_sampling_"
+        if pod.startswith("gw"):
+            lines = [f'otelcol_receiver_accepted_spans_total{{transport="http"}} {self.accepted.get(pod, 0)}']
+            if self.backends is not None:
+                lines.append(f'otelcol_loadbalancer_num_backends{{resolver="k8s"}} {self.backends}')
+        elif pod == "sampler-0":
+            other = self.other_traffic if self.decided else 0
+            lines = [
+                f"{prefix}new_trace_id_received_total {len(self.arrived) + other}",
+                f'{prefix}global_count_traces_sampled_total{{sampled="true"}} {self.kept + other}',
+                f'{prefix}global_count_traces_sampled_total{{sampled="false"}} {len(self.decided) - self.kept}',
+                *(
+                    f'{prefix}count_traces_sampled_total{{policy="{policy}",sampled="true"}} {count}'
+                    for policy, count in self.policies.items()
+                ),
+            ]
+        elif pod == "distributor-0":
+            lines = [f"tempo_distributor_spans_received_total{{tenant=\"single-tenant\"}} {self.received}"]
+        elif pod == "ingester-0":
+            lines = [f"tempo_ingester_blocks_flushed_total {self.blocks_flushed}"]
+        else:
+            lines = ["up 1"]
+        return "\n".join(lines) + "\n"
+
+    def query(self, path: str, query: dict[str, Any]) -> Response:
+        if path.startswith("api/v2/traces/"):
+            if self.query_answers:
+                return self.query_answers.pop(0)
+            assert query["start"] < EPOCH < query["end"]
+            found = self.stored.get(path.rpartition("/")[2])
+            if found is None:
+                return Response(404, {}, b"trace not found")
+            spans = [self.as_tempo(span) for span in found[1]]
+            return reply({"trace": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}})
+        if self.search_answers:
+            return self.search_answers.pop(0)
+        wanted = query["q"].split('"')[1]
+        found = {}
+        for trace_id, (since, spans) in self.stored.items():
+            match = [s for s in spans if any(a["value"].get("stringValue") == wanted for a in s["attributes"])]
+            if match and self.clock.now >= since + self.search_lag:
+                found[trace_id.lstrip("0")] = len(match)
+        traces = [{"traceID": one, "spanSets": [{"matched": n}]} for one, n in found.items()]
+        return reply({"traces": traces[: query["limit"]]})
+
+    def as_tempo(self, span: otlp.Span) -> otlp.Span:
+        """Tempo's JSON has ids in base64."""
+        copy = dict(span)
+        for key in ("traceId", "spanId", "parentSpanId"):
+            if key in copy:
+                copy[key] = base64.b64encode(bytes.fromhex(copy[key])).decode()
+        if self.rewrite_parents and "parentSpanId" in copy:
+            copy["parentSpanId"] = base64.b64encode(b"\1" * 8).decode()
+        return copy
+
+    def flush(self) -> Response:
+        if self.flush_status != 200:
+            return Response(self.flush_status, {}, b"not here")
+        self.tick()
+        if self.flush_writes and self.stored:
+            self.blocks_flushed += 1
+            self.put_block("new-block", timedelta(0), len(self.stored))
+        return Response(204, {}, b"")
+
+    # ---- the bucket (module_utils.s3.client.Store)
+
+    def put_block(self, name: str, age: timedelta, traces: int, end: timedelta = timedelta(0)) -> None:
+        now = datetime.fromtimestamp(EPOCH, UTC) + timedelta(seconds=self.clock.now)
+        meta = {"blockID": name, "totalObjects": traces, "size": 4711, "endTime": (now - age - end).isoformat()}
+        for file in ("data.parquet", "meta.json"):
+            self.objects.append({"Key": f"t/{name}/{file}", "LastModified": now - age, "meta": json.dumps(meta).encode()})
+
+    def call(self, bucket: str, call: Any) -> dict[str, Any]:
+        if call.operation == "get_object":
+            return {"Body": io.BytesIO(next(o["meta"] for o in self.objects if o["Key"] == call.arguments["Key"]))}
+        assert call.operation == "list_objects_v2"
+        now = datetime.fromtimestamp(EPOCH, UTC) + timedelta(seconds=self.clock.now)
+        headers = {"date": format_datetime(now.replace(microsecond=0), usegmt=True)}
+        first = int(call.arguments.get("ContinuationToken", 0))
+        chosen = [o for o in self.objects if o["Key"].startswith(call.arguments.get("Prefix", ""))]
+        page = {"Contents": chosen[first : first + 1], "ResponseMetadata": {"HTTPHeaders": headers}}
+        if first + 1 < len(chosen):
+            page |= {"IsTruncated": True, "NextContinuationToken": str(first + 1)}
+        return page
+
+
+def reply(document: Any, code: int = 200) -> Response:
+    return Response(code, {"content-type": "application/json"}, json.dumps(document).encode())
+
+
+def status(code: int, message: str) -> Response:
+    """A refusal of the API server itself."""
+    return reply({"kind": "Status", "status": "Failure", "message": message, "code": code}, code)
