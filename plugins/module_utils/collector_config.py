@@ -44,6 +44,11 @@ CLOUD_DETECTORS = ("ec2", "eks")
 # limit and the memory limiter still has room to work.
 BYTES_PER_QUEUED_SPAN = 8 * 1024
 
+# What the semantic conventions advise for http.server.request.duration.
+LATENCY_BUCKETS = (
+    "5ms", "10ms", "25ms", "50ms", "75ms", "100ms", "250ms", "500ms", "750ms", "1s", "2500ms", "5s", "7500ms", "10s",
+)  # fmt: skip
+
 MEBIBYTE = 2**20
 GOMEMLIMIT_SHARE = 0.8  # of the memory limit, as the collector's own documentation advises
 
@@ -242,14 +247,13 @@ def default_policies(
 ) -> list[Config]:
     """The policies of tail_sampling built from scalars. A trace is kept when one matches; drop comes before all.
 
-    percentage: of the traces that no other policy keeps, 0 to 100. latency_threshold_ms: exclusive lower bound.
-    Routes are compared exactly with http.route, url.path and http.target of every span (dropped: of the root span).
+    percentage: of the traces that no other policy keeps, 0 to 100. latency_threshold_ms: exclusive lower bound, 0 for
+    none. Routes are compared exactly with http.route, url.path and http.target of every span (dropped: the root span).
     """
     policies = [health_check_policy(dropped_routes)] if dropped_routes else []
-    policies += [
-        _errors("errors"),
-        {"name": "slow", "type": "latency", "latency": {"threshold_ms": latency_threshold_ms}},
-    ]
+    policies.append(_errors("errors"))
+    if latency_threshold_ms:
+        policies.append({"name": "slow", "type": "latency", "latency": {"threshold_ms": latency_threshold_ms}})
     if critical_routes:
         policies.append(_ottl_policy("critical-operations", [_equals_any(key, critical_routes) for key in PATH_KEYS]))
     policies.append(
@@ -353,7 +357,7 @@ def _policies(read: _Variables) -> tuple[list[Config], list[str]]:
             return [], []
     built = default_policies(
         read.number("collector_sampling_percentage", 0, 100),
-        read.integer("collector_latency_threshold_ms", 1),
+        read.integer("collector_latency_threshold_ms", 0),
         read.routes("collector_critical_routes"),
         read.routes("collector_dropped_routes"),
     )
@@ -471,14 +475,16 @@ def _gateway_config(read: _Variables, queue_size: int) -> Config:
     exporter = {
         "routing_key": "traceID",
         "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
-        # Two layers. The inner one tries a sampler again for a few seconds, for these spans alone, and has no queue
-        # of its own, which would be lost with the sampler. The outer one keeps the request and routes it anew, over
-        # the samplers that are there by then. It sends the whole request, so some spans may reach a sampler twice.
-        "timeout": "10s",
+        # Two layers. The inner one tries a sampler again for a while, with that sampler's spans alone, and has no
+        # queue of its own, which would be lost with the sampler. The outer one keeps the request and routes it anew,
+        # over the samplers that are there by then. It sends the whole request again, so spans may reach a sampler
+        # twice: hence the inner one bridges a restart, and more consumers than usual, for those that wait in it.
+        "timeout": "20s",
         "sending_queue": {
             "enabled": True,
             "sizer": "items",
             "queue_size": max(queue_size, 2000),
+            "num_consumers": 20,
             "batch": {"flush_timeout": "200ms", "min_size": 2000, "max_size": 8000},
         },
         "retry_on_failure": _retry("1s", "5s", "0s"),
@@ -488,7 +494,7 @@ def _gateway_config(read: _Variables, queue_size: int) -> Config:
                 "compression": "none",
                 "timeout": "5s",
                 "sending_queue": {"enabled": False},
-                "retry_on_failure": _retry("200ms", "1s", "5s"),
+                "retry_on_failure": _retry("200ms", "2s", "15s"),
             }
         },
     }
@@ -511,7 +517,7 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
     connectors: Config = {
         "span_metrics": {
             "namespace": "traces.spanmetrics",
-            "histogram": {"unit": "s", "explicit": {}},
+            "histogram": {"unit": "s", "explicit": {"buckets": list(LATENCY_BUCKETS)}},
             "dimensions": [{"name": name} for name in dimensions],
             # One set of counters per service. By default each resource, so each pod, has its own, and once resource
             # attributes are gone they would be the same series.
@@ -523,6 +529,7 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
         },
         "service_graph": {
             "store": {"ttl": "10s", "max_items": 50000},
+            "latency_histogram_buckets": list(LATENCY_BUCKETS),
             "database_name_attributes": ["db.namespace", "db.name"],
             "virtual_node_peer_attributes": ["peer.service", "db.namespace", "db.name", "db.system.name", "db.system"],
             "metrics_flush_interval": "15s",
@@ -547,6 +554,7 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
         "prometheus_remote_write": {
             "endpoint": url,
             "target_info": {"enabled": False},
+            "disable_scope_info": True,
             # One sender: more could deliver the samples of a series out of order.
             "remote_write_queue": {"enabled": True, "queue_size": 1000, "num_consumers": 1},
         }
@@ -554,23 +562,36 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
     return connectors, processors, exporters
 
 
+def _tempo_exporter(read: _Variables, queue_size: int) -> Config:
+    """otlp_http for a URL, otlp_grpc for host:port.
+
+    HTTP is the default because gRPC, whose pause between connection attempts grows to two minutes and cannot be set,
+    may find a Tempo that came late only half as long again after that; HTTP tries at every retry. It also uses several
+    connections, so a sampler's load spreads over the distributors behind their Service.
+    """
+    endpoint = read.text("collector_tempo_endpoint")
+    settings: Config = {
+        "endpoint": endpoint,
+        "sending_queue": {
+            "enabled": True,
+            "sizer": "items",
+            "queue_size": max(queue_size, 1000),
+            # In bytes: a gRPC receiver refuses messages above 4 MiB, and the collector would give them up.
+            "batch": {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": 3 * MEBIBYTE},
+        },
+        "retry_on_failure": _retry("1s", "5s", "0s"),
+    }
+    if re.match(r"https?://[^/]", endpoint):
+        return {"otlp_http/tempo": settings}
+    if not re.fullmatch(r"[^/\s]+:[0-9]+", endpoint):
+        read.wrong("collector_tempo_endpoint", f"is '{endpoint}': give a URL (http://host:4318) or host:port (gRPC)")
+    return {"otlp_grpc/tempo": {**settings, "tls": {"insecure": True}}}
+
+
 def _sampler_config(read: _Variables, queue_size: int) -> tuple[Config, list[str]]:
     policies, warnings = _policies(read)
     num_traces = read.integer("collector_num_traces", 1)
-    exporters: Config = {
-        "otlp_grpc/tempo": {
-            "endpoint": read.text("collector_tempo_endpoint"),
-            "tls": {"insecure": True},
-            "sending_queue": {
-                "enabled": True,
-                "sizer": "items",
-                "queue_size": max(queue_size, 1000),
-                # In bytes: Tempo's gRPC receiver refuses messages above 4 MiB, and the collector would drop them.
-                "batch": {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": 3 * MEBIBYTE},
-            },
-            "retry_on_failure": _retry("1s", "5s", "0s"),
-        }
-    }
+    exporters = _tempo_exporter(read, queue_size)
     if read.boolean("collector_xray_enabled"):
         exporters["awsxray"] = {
             "region": read.text("tracing_region"),

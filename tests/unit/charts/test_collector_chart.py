@@ -223,26 +223,30 @@ SEED_POLICIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"collector_remote_write_url": "http://prometheus.monitoring.svc:9090/api/v1/write"},
-        {"collector_xray_enabled": True, "collector_debug_enabled": True, "collector_resource_detectors": []},
-        {"collector_tail_sampling_policies": SEED_POLICIES},
-        {"collector_critical_routes": ['/a"b\\$1/ü'], "collector_dropped_routes": []},
-        {
-            "collector_jaeger_enabled": False,
-            "collector_zipkin_enabled": False,
-            "collector_span_attributes": {"a": "$x"},
-        },
-        {
-            "collector_gateway_resources": {"limits": {"memory": "32Mi"}},
-            "collector_sampler_resources": {"limits": {"memory": "32Mi"}},
-        },
-    ],
-    ids=["defaults", "remote-write", "xray-debug", "seed-policies", "odd-routes", "otlp-only", "small"],
-)
+CHANGES = {
+    "defaults": {},
+    "remote-write": {"collector_remote_write_url": "http://prometheus.monitoring.svc:9090/api/v1/write"},
+    "xray-debug-grpc": {
+        "collector_xray_enabled": True,
+        "collector_debug_enabled": True,
+        "collector_resource_detectors": [],
+        "collector_tempo_endpoint": "tempo.example.com:4317",
+    },
+    "seed-policies": {"collector_tail_sampling_policies": SEED_POLICIES},
+    "odd-routes": {"collector_critical_routes": ['/a"b\\$1/${x}/ü'], "collector_dropped_routes": []},
+    "otlp-only": {
+        "collector_jaeger_enabled": False,
+        "collector_zipkin_enabled": False,
+        "collector_span_attributes": {"price": "$x"},
+    },
+    "small": {
+        "collector_gateway_resources": {"limits": {"memory": "32Mi"}},
+        "collector_sampler_resources": {"limits": {"memory": "32Mi"}},
+    },
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("tier", ["otel-collector", "otel-sampler"])
 def test_the_collector_accepts_its_configuration(render, pick, otelcol, tmp_path, tier, changes):
     text = pick(render(CHART, values(**changes)), "ConfigMap", tier)["data"]["collector.yaml"]
@@ -254,6 +258,48 @@ def test_the_collector_accepts_its_configuration(render, pick, otelcol, tmp_path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in (done.stderr + done.stdout).lower()
+
+
+ENDPOINTS_ANYWHERE = {
+    "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
+    "extensions": {name: {"endpoint": "127.0.0.1:0"} for name in ("health_check", "zpages", "pprof")},
+    "service": {"telemetry": {"metrics": {"level": "none", "readers": []}}},
+}
+
+
+def log_of_start(otelcol: str, folder: Path, config: str) -> str:
+    """What a collector writes until it is ready, or gives up."""
+    (folder / "collector.yaml").write_text(config)
+    (folder / "anywhere.yaml").write_text(yaml.safe_dump(ENDPOINTS_ANYWHERE))
+    process = subprocess.Popen(
+        [otelcol, f"--config={folder / 'collector.yaml'}", f"--config={folder / 'anywhere.yaml'}"],
+        env={"MY_POD_IP": "127.0.0.1", "MY_POD_NAME": "pod-0", "AWS_EC2_METADATA_DISABLED": "true"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if "Everything is ready" in line:
+                break
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_the_sampler_starts(render, pick, otelcol, tmp_path, changes):
+    """`validate` does not look into the policies; they are compiled at the start."""
+    config = pick(render(CHART, values(**changes)), "ConfigMap", "otel-sampler")["data"]["collector.yaml"]
+    assert "Everything is ready" in log_of_start(otelcol, tmp_path, config)
+
+
+def test_a_wrong_policy_would_be_noticed(otelcol, tmp_path):
+    config = values(collector_critical_routes=["/api"])["sampler"]["config"]
+    assert "span.attributes" in str(config)
+    broken = yaml.safe_dump(config).replace("span.attributes", "span.attribute")
+    assert "Everything is ready" not in log_of_start(otelcol, tmp_path, broken)
 
 
 def test_a_wrong_configuration_would_be_noticed(otelcol, tmp_path):
