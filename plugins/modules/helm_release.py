@@ -86,8 +86,9 @@ options:
     description:
       - What to do about a release in one of the states C(pending-install), C(pending-upgrade), C(pending-rollback) and
         C(uninstalling). Another helm may be at work on it, or have been interrupted, which cannot be told apart.
-      - V(fail) changes nothing.
-      - V(rollback) goes back to the deployed revision, then upgrades.
+      - V(fail) reports it.
+      - V(rollback) goes back to the revision before, then upgrades; where there is none, an unfinished install is
+        removed first.
       - V(replace) uninstalls the release and installs it again.
     type: str
     choices: [fail, rollback, replace]
@@ -97,7 +98,7 @@ options:
       - What to do about a release whose last operation failed.
       - V(upgrade) upgrades it.
       - V(replace) uninstalls it and installs it again.
-      - V(fail) changes nothing.
+      - V(fail) reports it.
     type: str
     choices: [upgrade, replace, fail]
     default: upgrade
@@ -246,7 +247,6 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
-
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, environment, seconds_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask

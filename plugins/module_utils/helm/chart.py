@@ -21,7 +21,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
-
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 
@@ -196,6 +195,8 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _directory(top: Path) -> dict[str, bytes]:
+    if not (top / METADATA).is_file():
+        raise ValueError("it has no Chart.yaml")  # before walking through whatever this folder is
     ignore_file = top / ".helmignore"
     ignored = ignore_rules(ignore_file.read_text("utf-8") if ignore_file.is_file() else "")
     found: dict[str, bytes] = {}

@@ -120,7 +120,7 @@ class Helm:
         the API server (capabilities, lookup) and writes nothing. ToolError with Helm's message where it fails."""
         with _probe(chart) as package:
             answer = self._call(
-                [*_upgrade(wanted, package, 4), "--dry-run=server"], _stdin(wanted), RENDER_SECONDS, "rendering failed"
+                [*_upgrade(wanted, package), "--dry-run=server"], _stdin(wanted), RENDER_SECONDS, "rendering failed"
             )
         document = self._document(answer.out)
         self._require(document.get("manifest") or "")
@@ -140,18 +140,20 @@ class Helm:
 
     def upgrade(self, wanted: Wanted) -> dict[str, Any]:
         """Install or upgrade; the release document as stored. ToolError with Helm's message where it fails."""
-        argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()), self._major())
+        argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()))
+        if wanted.rollback_on_failure:
+            argv.append("--rollback-on-failure" if self._major() >= 4 else "--atomic")
         return self._document(self._call(argv, _stdin(wanted), _guard(wanted), "the release failed").out)
 
-    def uninstall(self, wanted: Wanted) -> None:
+    def uninstall(self, wanted: Wanted, wait: bool) -> None:
         argv = ["uninstall", wanted.name, "--namespace", wanted.namespace, "--timeout", wanted.timeout]
-        answer = self._call([*argv, *_wait(wanted)], "", _guard(wanted), "uninstalling failed")
+        answer = self._call([*argv, *_wait(wait)], "", _guard(wanted), "uninstalling failed")
         if "uninstalled" not in answer.out + answer.err:
             raise self._not_helm()
 
-    def rollback(self, wanted: Wanted, revision: int) -> None:
+    def rollback(self, wanted: Wanted, revision: int, wait: bool) -> None:
         argv = ["rollback", wanted.name, str(revision), "--namespace", wanted.namespace, "--timeout", wanted.timeout]
-        self._call([*argv, *_wait(wanted), *_history(wanted)], "", _guard(wanted), "rolling back failed")
+        self._call([*argv, *_wait(wait), *_history(wanted)], "", _guard(wanted), "rolling back failed")
 
     def _major(self) -> int:
         return int(VERSION.match(self.version)[1]) if VERSION.match(self.version) else OLDEST[0]  # type: ignore[index]
@@ -214,17 +216,15 @@ def explain(err: str) -> str:
     return "\n".join(lines[start:]).removeprefix("Error:").strip()
 
 
-def _upgrade(wanted: Wanted, chart_path: str, major: int) -> list[str]:
-    """The one builder for the dry run and for the real thing: what is shown is what is done."""
+def _upgrade(wanted: Wanted, chart_path: str) -> list[str]:
+    """The one builder for the dry run and for the real thing: what is shown is what is done. Flags of both majors."""
     argv = ["upgrade", wanted.name, chart_path, "--install", "--namespace", wanted.namespace, "--reset-values"]
-    argv += ["--values", "-", "--output", "json", "--timeout", wanted.timeout, *_wait(wanted), *_history(wanted)]
-    if wanted.rollback_on_failure:
-        argv.append("--rollback-on-failure" if major >= 4 else "--atomic")
+    argv += ["--values", "-", "--output", "json", "--timeout", wanted.timeout, *_wait(wanted.wait), *_history(wanted)]
     return argv
 
 
-def _wait(wanted: Wanted) -> list[str]:
-    return ["--wait"] if wanted.wait else []
+def _wait(wait: bool) -> list[str]:
+    return ["--wait"] if wait else []
 
 
 def _history(wanted: Wanted) -> list[str]:

@@ -11,8 +11,10 @@ from urllib.parse import quote
 from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 
-LINES, WIDTH = 8, 300
+LINES, WIDTH = 8, 400
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+NOT_READY, STARTING = "not ready", "running, but not ready"
+UNEXPLAINED = (NOT_READY, STARTING)  # the pod's status does not say why; its events may
 Found = list[tuple[str, str]]  # name of the object, what is wrong with it
 
 
@@ -43,22 +45,24 @@ def findings(
     """Pure part of diagnose(): pods that are not ready with the reason, then warnings about the rest."""
     names = {str(document["metadata"]["name"]) for document in workloads}
     found: Found = []
-    told: set[str] = set()
+    explained: set[str] = set()
     for pod in pods:
         if not _selected(pod, workloads):
             continue
         for problem in _pod_problems(pod):
-            name = pod["metadata"]["name"]
-            told.add(name)
-            found.append((f"Pod {name}", problem))
-    quiet = {name for name in told if any(f"Pod {name}" == of and "not ready" not in text for of, text in found)}
+            found.append((f"Pod {pod['metadata']['name']}", problem))
+            if problem not in UNEXPLAINED:
+                explained.add(pod["metadata"]["name"])
+    seen: set[tuple[str, str]] = set()
     for event in sorted(events, key=_time, reverse=True):
         about = event.get("involvedObject") or {}
-        name = str(about.get("name", ""))
-        if _time(event) < since[:19] or name in quiet:
+        name, reason = str(about.get("name", "")), str(event.get("reason"))
+        workload = next((known for known in names if name == known or name.startswith(f"{known}-")), None)
+        if workload is None or name in explained or _time(event) < since[:19] or (workload, reason) in seen:
             continue
-        if name in names or any(name.startswith(f"{workload}-") for workload in names):
-            found.append((f"{about.get('kind')} {name}", f"{event.get('reason')}: {event.get('message')}"))
+        seen.add((workload, reason))
+        message = str(event.get("message", "")).removeprefix("(combined from similar events): ")
+        found.append((f"{about.get('kind')} {name}", f"{reason}: {message}"))
     return _lines(found)
 
 
@@ -108,13 +112,14 @@ def _pod_problems(pod: Mapping[str, Any]) -> list[str]:
         if waiting:
             text += f"{waiting.get('reason')}: {waiting.get('message', '')}"
         elif not ended:
-            text += "running, but not ready"
+            problems.append(STARTING)
+            continue
         if ended:
             text += f" (last exit code {ended.get('exitCode')}, {ended.get('reason')})"
             if ended.get("exitCode") == 0 and not waiting:
                 continue  # an init container that is done
         problems.append(text)
-    return problems or ["not ready"]
+    return problems or [NOT_READY]
 
 
 def _time(event: Mapping[str, Any]) -> str:

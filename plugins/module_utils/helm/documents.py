@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """YAML as Helm reads it, and one way to compare JSON-like values.
 
-Helm parses YAML with sigs.k8s.io/yaml: no timestamps, no sexagesimal numbers, exponents without a dot are floats.
-PyYAML's SafeLoader reads those differently, which would show differences that are none.
+Helm parses YAML with sigs.k8s.io/yaml: no timestamps, no sexagesimal numbers, exponents without a dot are floats, y and
+n are booleans. PyYAML's SafeLoader reads those differently, which would show differences that are none.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ def _integer(loader: Any, node: Any) -> int:
     return -number if text.startswith("-") else number
 
 
+def _boolean(loader: Any, node: Any) -> bool:
+    return node.value.lower() in ("y", "yes", "true", "on")
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
+_Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
@@ -79,9 +85,13 @@ def canonical(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_key(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _key(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) or key is None else str(key)

@@ -65,15 +65,24 @@ class Decision:
     sure: bool = False
 
 
+@dataclass(frozen=True)
+class Operation:
+    """What the executor of a helm step needs. revision: to roll back to. objects: those that have to become ready."""
+
+    revision: int = 0
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    wait: bool = True
+
+
 def decide(current: Current, wanted: Wanted, chart: Chart) -> Decision:
     """Compare by content. Conflict or NotFound where the options forbid to go on."""
-    latest, deployed = current.history.latest, current.history.deployed
+    latest, fallback = current.history.latest, current.history.fallback
     _check_namespace(current, wanted)
     if latest is None:
         # A dry run against the server fails on custom resources whose definitions are yet to come with the chart.
         return Decision(render="template" if chart.crds else "upgrade", sure=True)
     if latest.pending or latest.status == release.UNINSTALLING:
-        return _recover(latest, deployed, wanted, chart)
+        return _recover(latest, fallback, wanted, chart)
     if latest.status != release.DEPLOYED:
         if wanted.on_failed == "fail":
             raise Conflict(
@@ -87,24 +96,18 @@ def decide(current: Current, wanted: Wanted, chart: Chart) -> Decision:
     return Decision(render="upgrade", sure=not changed <= UNCERTAIN)
 
 
-def _recover(latest: Release, deployed: Release | None, wanted: Wanted, chart: Chart) -> Decision:
-    if wanted.on_pending == "replace":
+def _recover(latest: Release, fallback: Release | None, wanted: Wanted, chart: Chart) -> Decision:
+    if wanted.on_pending == "fail":
+        raise Conflict(
+            _state(latest, wanted),
+            "another helm operation is running, or one was interrupted",
+            "Wait for it; if nothing is running, set on_pending to rollback (back to the revision before, then upgrade)"
+            " or to replace (uninstall, then install again).",
+        )
+    if wanted.on_pending == "replace" or fallback is None or not latest.pending:
         return Decision(uninstall=True, render="template", sure=True)
-    if wanted.on_pending == "rollback" and deployed and latest.pending:
-        changed = _changed(deployed, wanted, chart)
-        return Decision(
-            rollback_to=deployed.revision, render="template" if changed else "", sure=not changed <= UNCERTAIN
-        )
-    why = "another helm operation is running, or one was interrupted"
-    if wanted.on_pending == "rollback":
-        why += "; there is no deployed revision to go back to"
-        remedy = "Set on_pending to replace (uninstall, then install again)."
-    else:
-        remedy = (
-            "Wait for it; if nothing is running, set on_pending to rollback (back to the deployed revision, then"
-            " upgrade) or to replace (uninstall, then install again)."
-        )
-    raise Conflict(_state(latest, wanted), why, remedy)
+    changed = _changed(fallback, wanted, chart)
+    return Decision(rollback_to=fallback.revision, render="template" if changed else "", sure=not changed <= UNCERTAIN)
 
 
 def _changed(stored: Release, wanted: Wanted, chart: Chart) -> set[str]:
@@ -129,18 +132,21 @@ def make_plan(
     before = _objects(latest)
     after: Objects = before
     summary = latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
+    fallback = current.history.fallback
+    if decision.rollback_to and latest and fallback:
+        after = _objects(fallback)
+        summary = {**fallback.summary(), "revision": latest.revision + 1, "status": release.DEPLOYED}
+    upgrades = rendered is not None and (decision.sure or not render.same(after, rendered))
     if decision.rollback_to:
-        target = current.history.deployed
-        after = _objects(target)
-        data = (decision.rollback_to, list(after.values()))
-        plan.steps.append(Step(f"roll back to revision {decision.rollback_to}", ROLLBACK, data))
-        if latest and target:
-            summary = {**target.summary(), "revision": latest.revision + 1, "status": release.DEPLOYED}
+        # Rolling back only unlocks the release where an upgrade follows: what it brings up need not become ready.
+        operation = Operation(decision.rollback_to, list(after.values()), wait=wanted.wait and not upgrades)
+        plan.steps.append(Step(f"roll back to revision {decision.rollback_to}", ROLLBACK, operation))
     if decision.uninstall:
-        plan.steps.append(Step("uninstall the unfinished release", UNINSTALL))
-    if rendered is not None and (decision.sure or not render.same(after, rendered)):
+        plan.steps.append(Step("uninstall the unfinished release", UNINSTALL, Operation(wait=True)))
+    if rendered is not None and upgrades:
         fresh = latest is None or decision.uninstall
-        plan.steps.append(Step("install" if fresh else "upgrade", UPGRADE, (0, list(rendered.values()))))
+        operation = Operation(objects=list(rendered.values()), wait=wanted.wait)
+        plan.steps.append(Step("install" if fresh else "upgrade", UPGRADE, operation))
         after = {**_crds(chart), **rendered} if fresh else rendered
         revision = 1 if latest is None or fresh else latest.revision + 1 + bool(decision.rollback_to)
         summary = _next(wanted, chart, revision)
@@ -154,7 +160,7 @@ def plan_absent(current: Current, wanted: Wanted, mask: Mask) -> Plan:
     plan = Plan()
     latest = current.history.latest
     if latest:
-        plan.steps.append(Step("uninstall", UNINSTALL))
+        plan.steps.append(Step("uninstall", UNINSTALL, Operation(wait=wanted.wait)))
     plan_objects(plan, _objects(latest), {}, wanted, mask)
     plan.result["release"] = release.absent(wanted.name, wanted.namespace)
     return plan
@@ -246,6 +252,17 @@ def _crds(chart: Chart) -> dict[render.Key, dict[str, Any]]:
     found: dict[render.Key, dict[str, Any]] = {}
     for data in chart.crds.values():
         found.update(render.parse(data.decode("utf-8", "replace"), CRD))
+    return found
+
+
+def crd_versions(chart: Chart) -> list[str]:
+    """What the chart's own CRDs will serve when its templates are rendered, as helm's --api-versions takes it."""
+    found: list[str] = []
+    for document in _crds(chart).values():
+        spec = document.get("spec") or {}
+        for version in spec.get("versions") or []:
+            prefix = f"{spec.get('group')}/{version.get('name')}"
+            found += [prefix, f"{prefix}/{(spec.get('names') or {}).get('kind')}"]
     return found
 
 

@@ -111,10 +111,13 @@ def of_document(document: dict[str, Any]) -> Release:
 
 @dataclass(frozen=True)
 class History:
-    """latest: the revision that Helm goes by; deployed: the one that serves, if any (often the same object)."""
+    """latest: the revision that Helm goes by.
+
+    fallback: where latest is pending, the revision to go back to: the deployed one, else the newest that is finished.
+    """
 
     latest: Release | None = None
-    deployed: Release | None = None
+    fallback: Release | None = None
 
 
 def history(secrets: Iterable[dict[str, Any]]) -> History:
@@ -125,10 +128,11 @@ def history(secrets: Iterable[dict[str, Any]]) -> History:
     latest = _of_secret(by_revision[-1])
     if latest.status == UNINSTALLED:
         return History()  # kept with `helm uninstall --keep-history`: Helm itself installs over it
-    if latest.status == DEPLOYED:
-        return History(latest, latest)
-    deployed = [secret for secret in by_revision if _labels(secret).get("status") == DEPLOYED]
-    return History(latest, _of_secret(deployed[-1]) if deployed else None)
+    if not latest.pending:
+        return History(latest)
+    finished = [secret for secret in by_revision[:-1] if _labels(secret).get("status") in (DEPLOYED, FAILED)]
+    finished.sort(key=lambda secret: (_labels(secret).get("status") == DEPLOYED, _revision(secret)))
+    return History(latest, _of_secret(finished[-1]) if finished else None)
 
 
 def _labels(secret: dict[str, Any]) -> dict[str, str]:

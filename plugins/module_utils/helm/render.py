@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
-
 from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 
-HOOK_ANNOTATION = "helm.sh/hook"
+HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"
 SECRET_NAME = re.compile(r"pass(word|phrase|wd)?|secret|token|credential|private|api_?key|access_?key", re.IGNORECASE)
 SHORTEST_SECRET = 6  # shorter strings occur by chance; masking them would garble names and numbers
@@ -130,9 +129,11 @@ def changes(
 
     namespace: the release's, for objects that name none. Order: as in the manifests, deleted objects last.
     """
+    for document in (*before.values(), *after.values()):
+        mask.object(document)  # learns the values of all Secrets, whether or not they change
     objects: list[dict[str, str]] = []
-    shown: list[tuple[str, str, str]] = []
-    for key in [*after, *(key for key in before if key not in after)]:
+    diff: list[dict[str, str]] = []
+    for key in [*after, *(key for key, document in before.items() if key not in after and _deleted(key, document))]:
         old, new = before.get(key), after.get(key)
         if old is not None and new is not None and documents.canonical(old) == documents.canonical(new):
             continue
@@ -151,12 +152,16 @@ def changes(
         header = f"{key.kind} {key.namespace or namespace}/{key.name}"
         if key.part != MANIFEST:
             header += f" ({_note(key.part, present or {})})"
-        shown.append((header, _show(old, mask), _show(new, mask)))
-    # Only now does the mask know the values of all Secrets.
-    return objects, [
-        {"before_header": header, "after_header": header, "before": mask.text(old), "after": mask.text(new)}
-        for header, old, new in shown
-    ]
+        diff.append(
+            {"before_header": header, "after_header": header, "before": _show(old, mask), "after": _show(new, mask)}
+        )
+    return objects, diff
+
+
+def _deleted(key: Key, document: dict[str, Any]) -> bool:
+    """Helm leaves hooks behind, and objects that ask for it."""
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    return key.part == MANIFEST and annotations.get(KEEP_ANNOTATION) != "keep"
 
 
 def _note(part: str, document: dict[str, Any]) -> str:
@@ -166,7 +171,7 @@ def _note(part: str, document: dict[str, Any]) -> str:
 
 
 def _show(document: dict[str, Any] | None, mask: Mask) -> str:
-    return "" if document is None else documents.dump(mask.object(document))
+    return "" if document is None else mask.text(documents.dump(mask.object(document)))
 
 
 def _plaintext(value: Any) -> str:

@@ -69,8 +69,9 @@ def _render(
         document = release.of_document(helm.render(wanted, chart))
         return render.parse_release(document.manifest, document.hooks)
     if decision.render == "template":
-        version, groups = kube.version(), _api_versions(kube)
-        return render.parse(helm.template(wanted, chart, version, groups, is_upgrade=bool(decision.rollback_to)))
+        served = [*_api_versions(kube), *plans.crd_versions(chart)]
+        manifest = helm.template(wanted, chart, kube.version(), served, is_upgrade=bool(decision.rollback_to))
+        return render.parse(manifest)
     return None
 
 
@@ -105,16 +106,15 @@ def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step) -> 
     started = datetime.now(UTC)
     try:
         if step.action == plans.ROLLBACK:
-            helm.rollback(wanted, step.data[0])
+            helm.rollback(wanted, step.data.revision, step.data.wait)
         elif step.action == plans.UNINSTALL:
-            helm.uninstall(wanted)
+            helm.uninstall(wanted, step.data.wait)
         else:
             plan.result["release"] = release.of_document(helm.upgrade(wanted)).summary()
     except TracingError as error:
-        objects = step.data[1] if step.data else []
         # The clocks of this machine and of the cluster may differ a little.
         since = (started - timedelta(seconds=30)).isoformat()
-        lines = diagnose(kube, wanted.namespace, objects, since)
+        lines = diagnose(kube, wanted.namespace, step.data.objects, since)
         why = "\n".join([error.why, *lines]) if lines else error.why
         raise type(error)(error.what, why, error.remedy, not_ready=lines, **error.details) from error
 
