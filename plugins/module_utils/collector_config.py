@@ -118,7 +118,7 @@ class _Variables:
             if isinstance(value, bool):
                 raise ValueError
             number = float(value)
-            if not minimum <= number <= maximum:
+            if not (minimum <= number <= maximum and math.isfinite(number)):
                 raise ValueError
         except (TypeError, ValueError):
             limits = f"from {minimum:g} to {maximum:g}" if maximum < math.inf else f"of at least {minimum:g}"
@@ -275,8 +275,8 @@ def _matches_renamed(policy: Config) -> list[str]:
         return [f'IsMatch(span.attributes["{key}"], {json.dumps(value)})' for key in keys for value in values]
     if kind == "numeric_attribute":
         # As the collector does, a bound of 0 counts as none.
-        bounds = [(">=", settings.get("min_value", 0)), ("<=", settings.get("max_value", 0))]
-        tests = [(operator, int(value)) for operator, value in bounds if int(value)]
+        bounds = [(">=", settings.get("min_value")), ("<=", settings.get("max_value"))]
+        tests = [(operator, value) for operator, value in bounds if isinstance(value, int) and value]
         return [" and ".join(f'span.attributes["{key}"] {o} {v}' for o, v in tests) for key in keys] if tests else []
     return []
 
@@ -289,8 +289,23 @@ _NESTED = {
 }
 
 
+def _below(policy: Config) -> list[Any]:
+    """The policies inside a policy."""
+    inside = (policy.get(policy["type"]) or {}).get(_NESTED.get(policy["type"], ""), [])
+    return inside if isinstance(inside, list) else [inside]
+
+
+def well_formed(policy: Any) -> bool:
+    """Whether it is a mapping with a name, a type and settings under the type's name, and so is what it holds."""
+    if not isinstance(policy, dict) or not all(isinstance(policy.get(key), str) for key in ("name", "type")):
+        return False
+    if not isinstance(policy.get(policy["type"]) or {}, dict):
+        return False
+    return all(well_formed(item) for item in _below(policy))
+
+
 def modern_policies(policies: list[Config]) -> tuple[list[Config], list[str]]:
-    """Policies in an older spelling as the collector of today understands them, and warnings that say what to write.
+    """Well-formed policies in today's spelling, and warnings that say what to write.
 
     - Attributes renamed by the stable semantic conventions are matched under both names.
     - A top-level invert_match was a veto, and sampled the rest only if no other policy decided against. Since
@@ -315,12 +330,9 @@ def modern_policies(policies: list[Config]) -> tuple[list[Config], list[str]]:
     def nested(policy: Config) -> Config:
         kind = policy["type"]
         settings = dict(policy.get(kind) or {})
-        if kind in _NESTED:
-            below = settings.get(_NESTED[kind])
-            if isinstance(below, list):
-                settings[_NESTED[kind]] = [nested(item) for item in below]
-            elif isinstance(below, dict):
-                settings[_NESTED[kind]] = nested(below)
+        if _below(policy):
+            items = [nested(item) for item in _below(policy)]
+            settings[_NESTED[kind]] = items if isinstance(settings[_NESTED[kind]], list) else items[0]
             return {**policy, kind: settings}
         if settings.get("invert_match"):  # a matcher that cannot be an ottl_condition, which has no inversion
             return policy
@@ -352,8 +364,11 @@ def _policies(read: _Variables) -> tuple[list[Config], list[str]]:
         for policy in read.listing(name, dict)
     ]
     for policy in own:
-        if not isinstance(policy.get("name"), str) or not isinstance(policy.get("type"), str):
-            read.wrong("collector_tail_sampling_policies", f"has {policy!r}: a policy needs a name and a type")
+        if not well_formed(policy):
+            read.wrong(
+                "collector_tail_sampling_policies",
+                f"has {policy!r}: a policy, and each one inside it, needs a name, a type and settings under the type's name",
+            )
             return [], []
     built = default_policies(
         read.number("collector_sampling_percentage", 0, 100),
@@ -397,7 +412,7 @@ def _service(extensions: list[str], pipelines: Config) -> Config:
         "extensions": extensions,
         "telemetry": {
             # The pod's name instead of a random id at each start.
-            "resource": {"service.instance.id": POD_NAME},
+            "resource": {"attributes": [{"name": "service.instance.id", "value": POD_NAME}]},
             "metrics": {"readers": [{"pull": {"exporter": {"prometheus": _TELEMETRY_ENDPOINT}}}]},
         },
         "pipelines": pipelines,
@@ -555,8 +570,6 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
             "endpoint": url,
             "target_info": {"enabled": False},
             "disable_scope_info": True,
-            # One sender: more could deliver the samples of a series out of order.
-            "remote_write_queue": {"enabled": True, "queue_size": 1000, "num_consumers": 1},
         }
     }
     return connectors, processors, exporters
