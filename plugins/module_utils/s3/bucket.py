@@ -98,13 +98,14 @@ def read(store: Store, params: dict[str, Any]) -> State:
                 if found is not None:
                     raise
         empty = objects.result() if objects and found is not None else True
-    region = _region(found) or store.region
+    region = region_of(found) or store.region
     return State(
         found is not None, region, store.custom, store.endpoint, store.partition, documents, unsupported, empty
     )
 
 
-def _region(head: dict[str, Any] | None) -> str:
+def region_of(head: dict[str, Any] | None) -> str:
+    """The region that the answer to HeadBucket names, "" if none."""
     headers = (head or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str((head or {}).get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 

@@ -1,0 +1,96 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Evaluates the variables of roles for the module of the same name, on the controller, where variables are.
+
+A role's defaults are not visible before it runs, and its argument spec is checked only then: after the roles before it
+have changed something. Here, all of them are evaluated and checked at the start. Inventory wins over defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible_collections.orion.tracing.plugins.module_utils.unknown import unknown_variables
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+S3 = {
+    "endpoint_url": "object_storage_endpoint_url",
+    "region": "object_storage_region",
+    "access_key": "object_storage_access_key",
+    "secret_key": "object_storage_secret_key",
+    "ca_bundle": "object_storage_ca_bundle",
+}
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        values: dict[str, Any] = {}
+        findings: list[dict[str, str]] = []
+        secret: set[str] = set()
+        roles = arguments.get("roles") or []
+        own = {name: task_vars[name] for name in task_vars if name.startswith(("tracing_", "preflight_"))}
+        values.update(self._evaluate(own, task_vars, "", findings))
+        for role in roles:
+            defaults, spec = self._role(role)
+            secret.update(name for name, option in spec.items() if option.get("no_log"))
+            mine = {name: task_vars[name] for name in task_vars if name.startswith(f"{role}_")}
+            seen = self._evaluate({**defaults, **mine}, {**defaults, **task_vars}, role, findings)
+            findings += _check_spec(spec, seen)
+            findings += [
+                {"variable": sentence.split(" ", 1)[0], "problem": sentence.split(" ", 1)[1], "remedy": ""}
+                for sentence in unknown_variables(mine, spec, f"{role}_")
+            ]
+            values = {**seen, **values}
+        if "object_storage" in roles:
+            arguments.setdefault("s3", {o: values[name] for o, name in S3.items() if values.get(name)})
+        # Of the same shape whatever was found: secrets go by options that are not logged, or not at all.
+        variables = {name: value for name, value in values.items() if name not in secret}
+        arguments["variables"] = {**variables, **(arguments.get("variables") or {})}
+        arguments["findings"] = findings + list(arguments.get("findings") or [])
+        return self._execute_module(module_args=arguments, task_vars=task_vars)
+
+    def _role(self, role: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Defaults and options of a role of this collection."""
+        folder = ROLES / role
+        if not (folder / "defaults/main.yml").is_file():
+            raise AnsibleActionFail(f"roles: {role} is no role of this collection.")
+        defaults = self._loader.load_from_file(str(folder / "defaults/main.yml"), trusted_as_template=True)
+        spec = self._loader.load_from_file(str(folder / "meta/argument_specs.yml"))
+        return defaults, spec["argument_specs"]["main"]["options"]
+
+    def _evaluate(
+        self, names: dict[str, Any], context: dict[str, Any], role: str, findings: list[dict[str, str]]
+    ) -> dict[str, Any]:
+        if role:
+            context = {**context, "role_path": str(ROLES / role), "role_name": role}
+        templar = self._templar.copy_with_new_env(available_variables=context)
+        values = {}
+        for name in sorted(names):
+            try:
+                values[name] = templar.template(context[name])
+            except AnsibleError as error:
+                problem = " ".join(str(error).split())
+                findings.append({"variable": name, "problem": f"cannot be evaluated: {problem}", "remedy": ""})
+        return values
+
+
+def _check_spec(spec: dict[str, Any], values: dict[str, Any]) -> list[dict[str, str]]:
+    """What the role's own argument spec says, one finding for each message."""
+    given = {name: values[name] for name in spec if name in values and not spec[name].get("no_log")}
+    open_ = {name: option for name, option in spec.items() if name in given}
+    result = ArgumentSpecValidator(open_).validate(given)
+    findings = []
+    for message in result.error_messages:
+        name = next((n for n in sorted(open_, key=len, reverse=True) if re.search(rf"\b{n}\b", message)), "")
+        findings.append({"variable": name or "variables", "problem": message.rstrip("."), "remedy": ""})
+    return findings

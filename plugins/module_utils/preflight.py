@@ -1,0 +1,642 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Everything that can be known to fail before anything changes. Pure: variables and facts in, findings out.
+
+Facts are gathered by preflight_facts.py. A check says nothing about a variable that is not there, so that any subset of
+the roles can be checked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values, duration, quantity
+from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle, names
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_config
+
+OLDEST_KUBERNETES = (1, 31)
+DEFAULT_SPANS_PER_TRACE = 10
+DEFAULT_BYTES_PER_SPAN = 1000
+DEFAULT_EXPIRY_MARGIN = "48h"
+
+ERROR, WARNING = "error", "warning"
+TRUE = ("true", "yes", "on", "1", "y", "t")
+DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
+CPU = re.compile(r"\d+(\.\d+)?m?")
+# The order of S3's own storage classes from which an object cannot be read at once.
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
+DURATIONS = (
+    "tracing_retention",
+    "tempo_retention",
+    "tempo_compaction_compacted_block_retention",
+    "tempo_compaction_window",
+    "tempo_search_max_duration",
+    "tempo_blocklist_poll",
+    "tempo_retry_after_on_resource_exhausted",
+    "tempo_ingester_min_ready_duration",
+    "tempo_ingester_trace_idle_period",
+    "tempo_ingester_max_block_duration",
+    "tempo_ingester_complete_block_timeout",
+    "tempo_wait_timeout",
+    "collector_decision_wait",
+    "collector_wait_timeout",
+    "preflight_expiry_margin",
+)
+ROUTES = ("collector_critical_routes", "collector_dropped_routes")
+URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+
+Variables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (severity error) or doubtful (warning), and what to do about it."""
+
+    severity: str
+    variable: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.problem}. {self.remedy}".strip()
+
+
+@dataclass(frozen=True)
+class Access:
+    """A verb on a resource ("deployments", "services/proxy") of an API group; namespace "" is the whole cluster."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out there; the defaults mean "not looked at", and no check says anything about them.
+
+    namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
+    storage_classes: name → whether it is the default; None where they may not be listed.
+    secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
+    bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    """
+
+    kubernetes_version: str = ""
+    cluster_error: TracingError | None = None
+    namespace_phase: str = ""
+    pod_security: str = ""
+    storage_classes: Mapping[str, bool] | None = None
+    denied: tuple[Access, ...] = ()
+    secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+    helm_version: str = ""
+    helm_error: TracingError | None = None
+    bucket_exists: bool | None = None
+    bucket_region: str = ""
+    s3_error: TracingError | None = None
+
+    @property
+    def default_storage_class(self) -> str:
+        return next((name for name, default in (self.storage_classes or {}).items() if default), "")
+
+
+def error(variable: str, problem: str, remedy: str = "") -> Finding:
+    return Finding(ERROR, variable, problem, remedy)
+
+
+def warning(variable: str, problem: str, remedy: str = "") -> Finding:
+    return Finding(WARNING, variable, problem, remedy)
+
+
+# Values: None where there is none, or none that can be read; the check of that variable says so.
+
+
+def flag(v: Variables, name: str) -> bool:
+    """Extra variables on the command line are text."""
+    return str(v.get(name, "")).strip().lower() in TRUE
+
+
+def number(v: Variables, name: str) -> float | None:
+    try:
+        return None if isinstance(v.get(name), bool) else float(v[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def seconds(v: Variables, name: str) -> float | None:
+    try:
+        return duration(v[name])
+    except (KeyError, ValueError):
+        return None
+
+
+def memory(resources: Any, kind: str) -> int | None:
+    """Bytes of a container's memory request or limit."""
+    try:
+        return quantity(resources[kind]["memory"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def text(v: Variables, name: str) -> str:
+    value = v.get(name)
+    return "" if value is None else str(value)
+
+
+def managed(v: Variables) -> bool:
+    """Whether the object_storage role makes the bucket."""
+    return "object_storage_bucket" in v and flag({"object_storage_manage": True, **v}, "object_storage_manage")
+
+
+# Checks of variables.
+
+
+def durations(v: Variables) -> Iterator[Finding]:
+    """Go durations: https://pkg.go.dev/time#ParseDuration."""
+    refused: dict[str, str] = {}
+    for name in DURATIONS:
+        value = text(v, name).strip()
+        # A default that only repeats another variable is not a second mistake.
+        if name not in v or value in refused:
+            continue
+        length = seconds(v, name)
+        if length is None:
+            refused[value] = name
+            yield error(name, f"'{value}' is not a Go duration", _write_instead(value))
+        elif length <= 0:
+            yield error(name, f"'{value}' is not longer than zero", "Write a duration such as 168h or 10s.")
+
+
+def _write_instead(value: str) -> str:
+    match = re.fullmatch(r"(\d+)\s*([a-z]+)", value.lower())
+    if match and match[2] in DAYS:
+        return f"Write {int(match[1]) * DAYS[match[2]] * 24}h."
+    return "Write numbers with the units h, m, s or ms, such as 168h, 1h30m or 10s."
+
+
+def percentage(v: Variables) -> Iterator[Finding]:
+    name = "collector_sampling_percentage"
+    value = number(v, name)
+    if name in v and (value is None or not 0 <= value <= 100):
+        yield error(name, f"{v[name]} is not a percentage", "Give a number from 0 to 100.")
+
+
+def replicas(v: Variables) -> Iterator[Finding]:
+    monolithic = v.get("tempo_profile") == "monolithic"
+    for name in sorted(v):
+        if not re.fullmatch(r"(tempo|collector)_\w+_replicas", name) or (monolithic and name.startswith("tempo_")):
+            continue
+        count = number(v, name)
+        if count is None or count < 1 or count != int(count):
+            yield error(name, f"{v[name]!r} is not a number of pods", "Give a whole number of at least 1.")
+
+
+def replication(v: Variables) -> Iterator[Finding]:
+    profile = text(v, "tempo_profile")
+    if profile and profile not in ("distributed", "monolithic"):
+        yield error("tempo_profile", f"'{profile}' is not a profile", "Choose distributed or monolithic.")
+    name = "tempo_replication_factor"
+    factor = number(v, name)
+    if name not in v or profile == "monolithic":
+        return
+    if factor is None or factor < 1 or factor % 2 != 1:
+        yield error(name, f"{v[name]!r} is not a replication factor", "Give 3, or 1 where loss is acceptable.")
+        return
+    ingesters = number(v, "tempo_ingester_replicas")
+    if ingesters is not None and factor > ingesters:
+        yield error(
+            name,
+            f"{factor:g} copies of every span need as many ingesters, but tempo_ingester_replicas is {ingesters:g}",
+            f"Set tempo_ingester_replicas to at least {factor:g}, or tempo_replication_factor to 1.",
+        )
+
+
+def s3_endpoint(v: Variables) -> Iterator[Finding]:
+    name = "tempo_s3_endpoint"
+    if name not in v:
+        return
+    endpoint = text(v, name)
+    scheme = re.match(r"(\w+)://", endpoint)
+    bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
+    if scheme:
+        insecure = "true" if scheme[1] == "http" else "false"
+        yield error(
+            name,
+            f"'{endpoint}' has a scheme, which Tempo does not take",
+            f"Write {bare or 'host[:port]'}, and set tempo_s3_insecure: {insecure}.",
+        )
+    elif not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", endpoint):
+        yield error(name, f"'{endpoint}' is not host[:port]", f"Write {bare or 's3.us-east-1.amazonaws.com'}.")
+    match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
+    region = text(v, "tempo_s3_region")
+    if match and region and match[1] != region:
+        yield error(
+            "tempo_s3_region", f"{region} is not the region of tempo_s3_endpoint {bare}", f"Set it to {match[1]}."
+        )
+    if is_aws(f"https://{bare}"):
+        return
+    if not text(v, "tempo_s3_credentials_secret"):
+        yield warning(
+            "tempo_s3_credentials_secret",
+            f"empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
+            "Name a Secret with the keys access_key and secret_key.",
+        )
+
+
+def buckets(v: Variables) -> Iterator[Finding]:
+    seen = set()
+    for name in ("object_storage_bucket", "tempo_s3_bucket"):
+        bucket = text(v, name)
+        # Where the store is somebody else's affair, only the name that Tempo uses matters.
+        if name not in v or bucket in seen or (name == "object_storage_bucket" and not managed(v)):
+            continue
+        seen.add(bucket)
+        if not bucket:
+            yield error(name, "no bucket is named", "Set object_storage_bucket to a name of 3 to 63 characters.")
+        elif wrong := names.problem(bucket):
+            yield error(name, f"'{bucket}' cannot be a bucket: {wrong}", "Choose another name.")
+    if managed(v) and "tempo_s3_bucket" in v and len(seen) == 2:
+        yield warning(
+            "tempo_s3_bucket",
+            f"Tempo uses {text(v, 'tempo_s3_bucket')}, but object_storage_bucket is {text(v, 'object_storage_bucket')}",
+            "Leave tempo_s3_bucket unset, or set object_storage_manage: false.",
+        )
+
+
+def transport(v: Variables) -> Iterator[Finding]:
+    if not managed(v) or not flag(v, "object_storage_tls_only"):
+        return
+    url = text(v, "object_storage_endpoint_url")
+    if url.startswith("http://"):
+        yield error(
+            "object_storage_tls_only",
+            f"true, but object_storage_endpoint_url {url} is plain HTTP, which the bucket's policy would refuse",
+            "Use an https:// endpoint, or set object_storage_tls_only: false.",
+        )
+    if flag(v, "tempo_s3_insecure"):
+        yield error(
+            "tempo_s3_insecure",
+            "true, but with object_storage_tls_only the bucket's policy refuses plain HTTP",
+            "Set tempo_s3_insecure: false, or object_storage_tls_only: false.",
+        )
+
+
+def regions(v: Variables) -> Iterator[Finding]:
+    if not managed(v) or text(v, "object_storage_endpoint_url"):
+        return
+    made, used = text(v, "object_storage_region"), text(v, "tempo_s3_region")
+    if made and used and made != used:
+        yield error(
+            "tempo_s3_region", f"{used}, but the bucket is made in object_storage_region {made}", "Set both to one."
+        )
+
+
+def urls(v: Variables) -> Iterator[Finding]:
+    for name in URLS:
+        value = text(v, name)
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
+
+
+def routes(v: Variables) -> Iterator[Finding]:
+    for name in ROUTES:
+        value = v.get(name)
+        for route in value if isinstance(value, list) else []:
+            if not str(route).startswith("/"):
+                yield error(name, f"'{route}' is not a route", f"Begin it with a slash: /{route}.")
+    both = [r for r in _list(v, ROUTES[0]) if r in _list(v, ROUTES[1])]
+    if both:
+        yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
+
+
+def _list(v: Variables, name: str) -> list[Any]:
+    value = v.get(name)
+    return value if isinstance(value, list) else []
+
+
+def red_metrics(v: Variables) -> Iterator[Finding]:
+    """Two sources of the same series make every rate wrong."""
+    if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
+        yield error(
+            "tempo_metrics_generator_enabled",
+            "true, but collector_remote_write_url makes the collectors compute the same RED metrics",
+            "Set tempo_metrics_generator_enabled: false (the collectors count unsampled traces), or empty the URL.",
+        )
+
+
+def resources(v: Variables) -> Iterator[Finding]:
+    """Quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/."""
+    for name in sorted(v):
+        if name.endswith("_storage_size") and name.startswith("tempo_"):
+            yield from _quantity(name, "", v[name])
+        if not re.fullmatch(r"(tempo|collector)_\w*resources", name) or not isinstance(v[name], Mapping):
+            continue
+        for kind in ("requests", "limits"):
+            section = v[name].get(kind)
+            for what, value in section.items() if isinstance(section, Mapping) else []:
+                if what != "cpu":
+                    yield from _quantity(name, f"{kind}.{what} ", value)
+                elif not CPU.fullmatch(str(value)):
+                    yield error(name, f"{kind}.cpu '{value}' is not a quantity", "Write it as 500m or 2.")
+        request, limit = memory(v[name], "requests"), memory(v[name], "limits")
+        if request is not None and limit is not None and request > limit:
+            yield error(name, "requests.memory is larger than limits.memory", "Raise the limit or lower the request.")
+
+
+def _quantity(name: str, where: str, value: Any) -> Iterator[Finding]:
+    try:
+        if quantity(value) <= 0:
+            yield error(name, f"{where}'{value}' is not larger than zero", "Write a quantity such as 512Mi or 2Gi.")
+    except ValueError:
+        yield error(name, f"{where}'{value}' is not a quantity", "Write a quantity such as 512Mi or 2Gi.")
+
+
+def sampler_memory(v: Variables) -> Iterator[Finding]:
+    """A sampler must hold num_traces undecided traces, and num_traces all that arrive until they are decided.
+
+    heap = num_traces × spans per trace × bytes per span; limit ≥ heap / 0.8 + 15 %: GOMEMLIMIT and the memory limiter
+    count heap and stay below 80 %, and resident memory is larger. num_traces ≥ 2 × new traces/s × decision_wait.
+    1000 bytes per span is the rule of thumb: contrib 0.160 takes 600 for minimal spans and 0.158 took 660 for recorded
+    ones; spans with large attributes take 5 KiB. 10 spans per trace suit a few services: count yours and set
+    preflight_spans_per_trace.
+    Source: https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/processor/tailsamplingprocessor
+    and https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor.
+    """
+    traces = number(v, "collector_num_traces")
+    if traces is None or traces < 1:
+        if "collector_num_traces" in v:
+            yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
+        return
+    wait, rate = seconds(v, "collector_decision_wait"), number(v, "collector_expected_new_traces_per_sec")
+    if wait is not None and rate is not None and traces < 2 * rate * wait:
+        yield warning(
+            "collector_num_traces",
+            f"{traces:.0f} is less than twice what arrives in collector_decision_wait ({rate:g}/s × {wait:g} s), so "
+            "traces would be dropped undecided",
+            f"Set it to {math.ceil(2 * rate * wait)} or more.",
+        )
+    limit = memory(v.get("collector_sampler_resources"), "limits")
+    spans = number(v, "preflight_spans_per_trace") or DEFAULT_SPANS_PER_TRACE
+    size = number(v, "preflight_bytes_per_span") or DEFAULT_BYTES_PER_SPAN
+    if limit is None:
+        return
+    needed = traces * spans * size / 0.8 * 1.15
+    if needed > limit:
+        yield error(
+            "collector_sampler_resources",
+            f"limits.memory {v['collector_sampler_resources']['limits']['memory']} is too small for "
+            f"collector_num_traces {traces:.0f}: at {spans:g} spans per trace and {size:g} bytes per span it takes "
+            f"{math.ceil(needed / 2**20)}Mi",
+            f"Raise the limit, lower collector_num_traces to {int(limit / 1.15 * 0.8 / spans / size)} or less, or "
+            "correct preflight_spans_per_trace and preflight_bytes_per_span.",
+        )
+
+
+def expiry(v: Variables) -> Iterator[Finding]:
+    """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
+    days = number(v, "object_storage_expiry_days")
+    if "object_storage_expiry_days" in v and (days is None or days < 0 or days != int(days)):
+        yield error(
+            "object_storage_expiry_days", f"{v['object_storage_expiry_days']!r} is not a number of days", "0 is never."
+        )
+    if not managed(v):
+        return
+    kept = seconds(v, "tempo_retention" if "tempo_retention" in v else "tracing_retention")
+    margin = seconds({"preflight_expiry_margin": DEFAULT_EXPIRY_MARGIN, **v}, "preflight_expiry_margin")
+    least = math.ceil((kept + margin) / 86400) if kept is not None and margin is not None else None
+    why = f"after Tempo's retention and a margin of {text(v, 'preflight_expiry_margin') or DEFAULT_EXPIRY_MARGIN}"
+    if least and days and days < least:
+        yield error(
+            "object_storage_expiry_days",
+            f"the store would delete blocks after {days:g} days, but may only {why}",
+            f"Set it to {least} or more, or to 0.",
+        )
+    for given in _list(v, "object_storage_lifecycle_rules"):
+        try:
+            rule = lifecycle.normalise(given)
+        except (AttributeError, TypeError, TracingError):
+            yield error("object_storage_lifecycle_rules", f"{given!r} is no rule", "Write rules as boto3 takes them.")
+            continue
+        if rule["Status"] != "Enabled":
+            continue
+        label = rule.get("ID") or "without ID"
+        after = (rule.get("Expiration") or {}).get("Days")
+        if least and isinstance(after, int) and after < least and not rule["Filter"]:
+            yield error(
+                "object_storage_lifecycle_rules",
+                f"rule {label} deletes blocks after {after} days, but may only {why}",
+                f"Set its Expiration to {least} days or more, or remove it.",
+            )
+        archived = [t["StorageClass"] for t in rule.get("Transitions", []) if t.get("StorageClass") in ARCHIVES]
+        if archived:
+            yield error(
+                "object_storage_lifecycle_rules",
+                f"rule {label} moves blocks to {archived[0]}, from which Tempo cannot read",
+                "Use STANDARD_IA or INTELLIGENT_TIERING.",
+            )
+    tidied = any("NoncurrentVersionExpiration" in rule for rule in _list(v, "object_storage_lifecycle_rules"))
+    if flag(v, "object_storage_versioning") and not days and not tidied:
+        yield warning(
+            "object_storage_versioning",
+            "true, but nothing removes old versions, so the bucket keeps all that Tempo deletes",
+            "Add a rule with NoncurrentVersionExpiration to object_storage_lifecycle_rules.",
+        )
+
+
+# Checks of facts.
+
+
+def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.cluster_error:
+        problem, remedy = _halves(facts.cluster_error)
+        yield error("tracing_kubeconfig", problem, remedy)
+    version = re.match(r"v?(\d+)\.(\d+)", facts.kubernetes_version)
+    if version and (int(version[1]), int(version[2])) < OLDEST_KUBERNETES:
+        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+        yield error(
+            "tracing_kubeconfig",
+            f"the cluster runs Kubernetes {facts.kubernetes_version}, but {oldest} is the oldest supported version",
+            "Upgrade the cluster, or name another one.",
+        )
+    if facts.namespace_phase == "Terminating":
+        yield error(
+            "tracing_namespace",
+            f"namespace {text(v, 'tracing_namespace')} is being deleted",
+            "Wait until it is gone (kubectl get namespace), or name another one.",
+        )
+
+
+def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if not facts.denied:
+        return
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for access in facts.denied:
+        resource = f"{access.resource}.{access.group}" if access.group else access.resource
+        where = f"in namespace {access.namespace}" if access.namespace else "in the cluster"
+        verbs.setdefault((where, resource), []).append(access.verb)
+    places: dict[str, list[str]] = {}
+    for (where, resource), some in verbs.items():
+        places.setdefault(where, []).append(f"{', '.join(some)} {resource}")
+    missing = "; ".join(f"{where}: {' · '.join(items)}" for where, items in places.items())
+    yield error(
+        "tracing_kubeconfig",
+        f"these credentials lack permissions {missing}",
+        "Use other credentials, or have them granted by a ClusterRole and a RoleBinding (kubectl auth can-i --list).",
+    )
+
+
+def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
+    name = "tempo_ingester_storage_class"
+    if name not in v or not facts.kubernetes_version:
+        return
+    wanted, classes = text(v, name), facts.storage_classes
+    if classes is None:
+        yield warning(name, "StorageClasses may not be listed with these credentials, so it was not checked")
+    elif wanted and wanted not in classes:
+        there = ", ".join(sorted(classes)) or "none"
+        yield error(name, f"the cluster has no StorageClass {wanted}", f"Name one that it has: {there}.")
+    elif not wanted and not facts.default_storage_class:
+        there = ", ".join(sorted(classes)) or "none"
+        yield error(name, "empty, but the cluster has no default StorageClass", f"Name one that it has: {there}.")
+
+
+def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
+    namespace = text(v, "tracing_namespace")
+    for name, keys in SECRET_KEYS.items():
+        secret = text(v, name)
+        if secret in facts.unreadable:
+            yield warning(name, f"Secret {secret} may not be read with these credentials, so it was not checked")
+        elif secret in facts.secrets:
+            there = facts.secrets[secret]
+            missing = [key for key in keys if key not in (there or [])]
+            literals = " ".join(f"--from-file={key}=…" for key in keys)
+            if there is None:
+                yield error(
+                    name,
+                    f"there is no Secret {secret} in namespace {namespace}",
+                    f"Create it: kubectl -n {namespace} create secret generic {secret} {literals}",
+                )
+            elif missing:
+                yield error(
+                    name,
+                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(missing)}",
+                    f"Add what is missing; it has {', '.join(sorted(there)) or 'no keys'}.",
+                )
+
+
+def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.helm_error:
+        problem, remedy = _halves(facts.helm_error)
+        yield error("tracing_helm_binary", problem, remedy)
+
+
+def store(v: Variables, facts: Facts) -> Iterator[Finding]:
+    bucket = text(v, "object_storage_bucket")
+    if facts.s3_error:
+        problem, remedy = _halves(facts.s3_error)
+        variable = "object_storage_endpoint_url"
+        if isinstance(facts.s3_error, PermissionDenied):
+            status = facts.s3_error.details.get("status")
+            variable = "object_storage_bucket" if status else "object_storage_access_key"
+            problem = f"{bucket}: missing permission ({status}): {problem}" if status else problem
+        elif not isinstance(facts.s3_error, Unreachable):
+            variable = "object_storage_bucket"
+        # Where somebody else makes the bucket, this machine may well be without a way to it.
+        yield Finding(ERROR if managed(v) else WARNING, variable, problem, remedy)
+    elif facts.bucket_exists is False and not managed(v):
+        yield error(
+            "object_storage_bucket",
+            f"there is no bucket {bucket}, and object_storage_manage is false",
+            "Create it, or set object_storage_manage: true.",
+        )
+    if facts.bucket_exists and is_aws(text(v, "object_storage_endpoint_url")) and facts.bucket_region:
+        for name in ("object_storage_region", "tempo_s3_region"):
+            used = text(v, name)
+            if used and used != facts.bucket_region:
+                yield error(name, f"{used}, but bucket {bucket} is in {facts.bucket_region}", "Set it to that.")
+
+
+def _halves(problem: TracingError) -> tuple[str, str]:
+    return (f"{problem.what}: {problem.why}" if problem.why else problem.what), problem.remedy
+
+
+def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:
+    """What the roles themselves refuse when they turn their variables into chart values."""
+    if "tempo" in roles:
+        try:
+            tempo_config(v)
+        except TracingError as problem:
+            yield error(_named(problem.what, "tempo"), *_halves(problem))
+        except KeyError:
+            pass  # a variable that is not there: the argument spec has said so
+    if "collector" in roles:
+        try:
+            collector_values(v)
+        except TracingError as problem:
+            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+ )", problem.why):
+                yield error(_named(sentence, "collector"), sentence.partition(" ")[2], problem.remedy)
+
+
+def _named(sentence: str, role: str) -> str:
+    name = re.search(rf"\b(?:{role}|tracing)_\w+", sentence)
+    return name[0] if name else f"{role}_*"
+
+
+VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
+    durations,
+    percentage,
+    replicas,
+    replication,
+    s3_endpoint,
+    buckets,
+    transport,
+    regions,
+    urls,
+    routes,
+    red_metrics,
+    resources,
+    sampler_memory,
+    expiry,
+)
+FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
+    cluster,
+    permissions,
+    storage_class,
+    secrets,
+    helm,
+    store,
+)
+
+
+def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable[Finding] = ()) -> list[Finding]:
+    """All findings, errors first, otherwise in the order of the checks.
+
+    roles: those whose own conversion of variables is tried too. given: findings from before, by argument specs. Of what
+    several say about one variable, or about its value under another name, the most specific is kept.
+    """
+    findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
+    for finding in (*given, *built(v, roles)):
+        refused = {f.variable for f in findings if f.severity == ERROR}
+        if finding.variable not in refused and v.get(finding.variable, refused) not in [v.get(n) for n in refused]:
+            findings.append(finding)
+    findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != ERROR)
+
+
+def report(findings: Iterable[Finding]) -> str:
+    """The errors as text for people, one numbered line each; "" for none."""
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    if not errors:
+        return ""
+    things = "1 thing" if len(errors) == 1 else f"{len(errors)} things"
+    lines = [f"{number}. {finding}" for number, finding in enumerate(errors, 1)]
+    return "\n".join([f"Preflight found {things} that would fail. Nothing was changed.", *lines])

@@ -1,0 +1,216 @@
+#!/usr/bin/python
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Find everything that can be known to fail, before anything changes
+author:
+  - orion.tracing contributors (@orion-tracing)
+description:
+  - Checks variables against each other, and against the cluster, helm and the S3 store. Reads only.
+  - Reports all findings at once, each with the variable, what is wrong and what to do. Fails if one is an error.
+  - An action plugin evaluates the variables of O(roles) on the controller, with the defaults of these roles, so that
+    what is checked is what will be used. Options of roles that are secret are not among them.
+extends_documentation_fragment:
+  - orion.tracing.kube
+  - orion.tracing.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: It changes nothing.
+options:
+  roles:
+    description:
+      - Roles of this collection whose variables are checked. Their argument specs are applied, and names that no role
+        knows are found.
+    type: list
+    elements: str
+    default: []
+  variables:
+    description: Variables to check, which win over those that were evaluated for O(roles).
+    type: dict
+    default: {}
+  findings:
+    description: Findings from before, reported together with the others. The action plugin sets it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      variable:
+        description: What it is about.
+        type: str
+        required: true
+      problem:
+        description: What is wrong.
+        type: str
+        required: true
+      remedy:
+        description: What to do.
+        type: str
+        default: ''
+  binary_path:
+    description:
+      - The helm binary, a path or a name on E(PATH).
+      - Falls back to the environment variable E(HELM_BINARY).
+    type: str
+    default: helm
+  s3:
+    description:
+      - How the bucket C(object_storage_bucket) of the variables is reached. The action plugin takes it from the
+        variables of the role C(object_storage). Without it and without that role, the store is not asked.
+    type: dict
+    suboptions:
+      endpoint_url:
+        description: URL of the store. AWS by default, or E(AWS_ENDPOINT_URL_S3), E(AWS_ENDPOINT_URL).
+        type: str
+      region:
+        description: Region that requests are signed for. Falls back to E(AWS_REGION), E(AWS_DEFAULT_REGION).
+        type: str
+      access_key:
+        description: Access key. Falls back to E(AWS_ACCESS_KEY_ID).
+        type: str
+      secret_key:
+        description: Secret key. Falls back to E(AWS_SECRET_ACCESS_KEY).
+        type: str
+      session_token:
+        description: Session token. Falls back to E(AWS_SESSION_TOKEN).
+        type: str
+      ca_bundle:
+        description: File with certificate authorities. Falls back to E(AWS_CA_BUNDLE).
+        type: path
+      validate_certs:
+        description: Whether the store's certificate is checked.
+        type: bool
+        default: true
+      addressing_style:
+        description: Where the bucket is named in a request.
+        type: str
+        choices: [auto, path, virtual]
+requirements:
+  - helm (3.18 or newer)
+  - boto3 (Python package)
+"""
+
+EXAMPLES = r"""
+- name: Check what the inventory says
+  orion.tracing.preflight:
+    roles: [object_storage, tempo, collector, grafana]
+
+- name: Check one idea
+  orion.tracing.preflight:
+    variables:
+      tracing_namespace: tracing
+      tempo_replication_factor: 3
+      tempo_ingester_replicas: 2
+"""
+
+RETURN = r"""
+findings:
+  description: What would fail. Empty on success.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    severity:
+      description: C(error).
+      type: str
+      sample: error
+    variable:
+      description: The variable that it is about.
+      type: str
+      sample: tracing_retention
+    problem:
+      description: What is wrong.
+      type: str
+      sample: "'7 days' is not a Go duration"
+    remedy:
+      description: What to do.
+      type: str
+      sample: Write 168h.
+advice:
+  description: What is doubtful, in the same form, with the severity C(warning). Also shown as warnings.
+  returned: always
+  type: list
+  elements: dict
+kubernetes_version:
+  description: The API server's version; empty if it did not answer.
+  returned: always
+  type: str
+  sample: v1.34.4
+helm_version:
+  description: Helm's version; empty if it is missing or unusable.
+  returned: always
+  type: str
+  sample: v4.3.1
+default_storage_class:
+  description: The cluster's default StorageClass; empty if there is none.
+  returned: always
+  type: str
+  sample: gp3
+pod_security:
+  description: The Pod Security level that the namespace enforces; empty if it does not exist or enforces none.
+  returned: always
+  type: str
+  sample: restricted
+bucket_exists:
+  description: Whether the bucket is there; null if that is not known.
+  returned: always
+  type: bool
+"""
+
+from dataclasses import asdict
+
+from ansible.module_utils.basic import env_fallback
+from ansible_collections.orion.tracing.plugins.module_utils import preflight, preflight_facts
+from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
+
+
+def main() -> None:
+    module = TracingModule(
+        argument_spec={
+            "roles": {"type": "list", "elements": "str", "default": []},
+            "variables": {"type": "dict", "default": {}},
+            "findings": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "variable": {"type": "str", "required": True},
+                    "problem": {"type": "str", "required": True},
+                    "remedy": {"type": "str", "default": ""},
+                },
+            },
+            "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
+            "s3": {"type": "dict", "options": s3_options()},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    facts = preflight_facts.gather(params)
+    given = [preflight.error(**finding) for finding in params["findings"]]
+    findings = preflight.check(params["variables"], facts, params["roles"], given)
+    errors = [finding for finding in findings if finding.severity == preflight.ERROR]
+    advice = [finding for finding in findings if finding.severity == preflight.WARNING]
+    for finding in advice:
+        module.warn(str(finding))
+    result = {
+        "findings": [asdict(finding) for finding in errors],
+        "advice": [asdict(finding) for finding in advice],
+        "kubernetes_version": facts.kubernetes_version,
+        "helm_version": facts.helm_version,
+        "default_storage_class": facts.default_storage_class,
+        "pod_security": facts.pod_security,
+        "bucket_exists": facts.bucket_exists,
+    }
+    if errors:
+        module.fail_json(msg=preflight.report(errors), **result)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
