@@ -367,7 +367,7 @@ def _policies(read: _Variables) -> tuple[list[Config], list[str]]:
         if not well_formed(policy):
             read.wrong(
                 "collector_tail_sampling_policies",
-                f"has {policy!r}: a policy, and each one inside it, needs a name, a type and settings under the type's name",
+                f"has {policy!r}: a policy, and each inside it, needs a name, a type and settings of the type's name",
             )
             return [], []
     built = default_policies(
