@@ -177,6 +177,9 @@ class Kind:
         return ports
 
     def load(self, archive: Archive) -> None:
+        """Load an archive, unless a node that was stopped while the plan was made turns out to have it."""
+        if self.run("docker", "exec", self.node, "ls", f"{LOADED_DIR}/{archive.key}", check=False):
+            return
         self.kind("load", "image-archive", archive.path, "--name", self.params["name"])
         self.run("docker", "exec", self.node, "touch", f"{LOADED_DIR}/{archive.key}")
 
@@ -194,7 +197,13 @@ class Kind:
         os.replace(path + ".new", path)
 
     def usable(self) -> bool:
-        """Whether the API server and the node become ready in time; not so after a creation that was interrupted."""
+        """Whether the cluster is whole and its API server and node become ready in time.
+
+        A creation that was interrupted late leaves a ready node without network and storage; it also lacks the
+        folder that is made last.
+        """
+        if not self.run("docker", "exec", self.node, "ls", "-d", LOADED_DIR, check=False):
+            return False
         deadline = time.monotonic() + self.params["timeout"]
         while True:
             try:
@@ -255,7 +264,7 @@ def main() -> None:
         state = kind.read()
         plan = make_plan(state, wanted, node, bool(node) and kind.engine_has(node), archives)
         if wanted and state.exists and state.running and not module.check_mode and not kind.usable():
-            module.warn("The node runs but does not become ready: it is replaced.")
+            module.warn("The node runs but is incomplete or does not become ready: it is replaced.")
             plan = replacement(kind, node, archives)
         seconds: dict[str, float] = {}
         plan.result["seconds"] = seconds
@@ -286,7 +295,7 @@ def apply(kind, plan, node, archives, seconds) -> None:
         elif step.action == "start":
             kind.run("docker", "start", kind.node)
             if not kind.usable():
-                kind.module.warn("The node was started but does not become ready: it is replaced.")
+                kind.module.warn("The node was started but is incomplete or does not become ready: it is replaced.")
                 again = replacement(kind, node, archives)
                 run_steps([s for s in again.steps if s.action != "load"], execute)
         seconds[step.name] = round(time.monotonic() - start, 1)
