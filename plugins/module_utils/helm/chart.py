@@ -116,7 +116,7 @@ def differences(stored: Chart, wanted: Chart) -> set[str]:
         name for name in stored.files.keys() | wanted.files.keys() if stored.files.get(name) != wanted.files.get(name)
     }
     # Helm rewrites the list of dependencies (enabled, alias) when it installs: subcharts are compared by rendering.
-    if _without(stored.metadata, "dependencies") != _without(wanted.metadata, "dependencies"):
+    if _identity(stored) != _identity(wanted):
         names.add(METADATA)
     if stored.lock.get("digest") != wanted.lock.get("digest"):
         names.add(LOCK)
@@ -270,5 +270,5 @@ def _clean(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in mapping.items() if name != key}
+def _identity(chart: Chart) -> str:
+    return documents.canonical({name: value for name, value in chart.metadata.items() if name != "dependencies"})

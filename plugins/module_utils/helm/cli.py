@@ -33,7 +33,7 @@ VERSION_SOURCE = (VERSION_MARK + "{{ .Capabilities.HelmVersion.Version }}\n").en
 VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")
 DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-RENDER_SECONDS = 180.0
+RENDER_SECONDS, GRACE_SECONDS = 180.0, 10.0
 # Inherited, these would send helm to another cluster or another kind of storage than the one this collection reads.
 DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
 
@@ -62,7 +62,7 @@ def run_process(argv: list[str], env: Mapping[str, str], stdin: str, seconds: fl
     except subprocess.TimeoutExpired as error:
         process.terminate()
         try:
-            process.communicate(timeout=10)
+            process.communicate(timeout=GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

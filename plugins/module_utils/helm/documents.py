@@ -24,7 +24,7 @@ _FLOAT = re.compile(
 )
 
 
-class _Loader(_BASE):  # type: ignore[misc]
+class _Loader(_BASE):
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to declare them
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
         for first, resolvers in _BASE.yaml_implicit_resolvers.items()
@@ -49,7 +49,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
-class _Dumper(_DUMP):  # type: ignore[misc]
+class _Dumper(_DUMP):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

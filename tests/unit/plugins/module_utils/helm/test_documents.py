@@ -1,0 +1,59 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.helm.documents import canonical, dump, load, load_all
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12:30", "12:30"),
+        ("2020-01-01", "2020-01-01"),
+        ("1e3", 1000.0),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("0755", 493),
+        ("0x1F", 31),
+        ("-0b11", -3),
+        ("1_000", 1000),
+        ("y", True),
+        ("off", False),
+        ("N", False),
+        ("1.2.3", "1.2.3"),
+        ("", None),
+        ("~", None),
+        (".inf", float("inf")),
+    ],
+)
+def test_scalars_are_read_as_helm_reads_them(text: str, value: object) -> None:
+    loaded = load(text)
+    assert loaded == value
+    assert type(loaded) is type(value)
+
+
+def test_streams_hold_empty_documents() -> None:
+    assert load_all("a: 1\n---\n# nothing\n---\nb: 2\n") == [{"a": 1}, None, {"b": 2}]
+
+
+def test_dump_is_made_for_diffs() -> None:
+    shared = {"z": "one\ntwo\n"}
+    assert dump({"b": shared, "a": shared}) == "a:\n  z: |\n    one\n    two\nb:\n  z: |\n    one\n    two\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        ({"a": 1, "b": [1]}, {"b": [1.0], "a": 1}, True),
+        (True, 1, False),
+        ("1", 1, False),
+        (None, "null", False),
+        ({"a": None}, {}, False),
+        ({True: 1, None: 2}, {"true": 1, "none": 2}, True),
+        ((1, 2), [1, 2], True),
+        (1.5, 1, False),
+    ],
+)
+def test_canonical(left: object, right: object, equal: bool) -> None:
+    assert (canonical(left) == canonical(right)) is equal
