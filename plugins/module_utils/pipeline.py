@@ -120,6 +120,16 @@ class Increase:
         return sum(round(text.total(part, "otelcol_receiver_refused_spans")) for part in (self.gateway, self.sampler))
 
     @property
+    def arrived_spans(self) -> int:
+        """Spans that the samplers took."""
+        return round(text.total(self.sampler, "otelcol_receiver_accepted_spans"))
+
+    @property
+    def repeated_spans(self) -> int:
+        """Spans of traces that the samplers had decided on before, and whose cached decision they repeated."""
+        return round(text.total(self.sampler, "otelcol_processor_tail_sampling_early_releases_from_cache_decision"))
+
+    @property
     def new_traces(self) -> int:
         """Traces that the samplers saw for the first time."""
         return round(text.total(self.sampler, "otelcol_processor_tail_sampling_new_trace_id_received"))
@@ -145,11 +155,6 @@ class Increase:
         return {policy: round(count) for policy, count in counts.items()}
 
     @property
-    def exported_spans(self) -> int:
-        """Spans that the samplers handed on."""
-        return round(text.total(self.sampler, "otelcol_exporter_sent_spans"))
-
-    @property
     def received_spans(self) -> int:
         """Spans that Tempo's distributors received."""
         return round(text.total(self.tempo, "tempo_distributor_spans_received"))
@@ -171,6 +176,33 @@ class Increase:
             "sampler_enqueue_failed_spans": count(self.sampler, "otelcol_exporter_enqueue_failed_spans"),
             "tempo_discarded_spans": count(self.tempo, "tempo_discarded_spans"),
         }
+
+
+class Decisions:
+    """Tells when the samplers have decided on everything that was sent. Times are seconds after the last span was sent.
+
+    Their counters alone cannot, where other traffic counts too or cached decisions are repeated, which count nowhere;
+    the clock alone cannot, where spans waited in a queue.
+    """
+
+    def __init__(self, traces: int, spans: int, decision_wait: float) -> None:
+        self.traces, self.spans, self.decision_wait = traces, spans, decision_wait
+        self._arrived_at: float | None = None
+
+    def made(self, elapsed: float, since: Increase) -> bool:
+        """since: how far the counters went up since before the first span was sent."""
+        if since.arrived_spans >= self.spans and self._arrived_at is None:
+            self._arrived_at = elapsed
+        if elapsed < self.decision_wait:
+            return False
+        if not since.sampler:
+            # No metrics: the clock is all there is.
+            return elapsed >= 2 * self.decision_wait
+        if since.decided_traces >= self.traces:
+            return True
+        if self._arrived_at is None:
+            return False
+        return since.decided_traces >= since.new_traces or elapsed >= self._arrived_at + 2 * self.decision_wait
 
 
 class Pipeline:

@@ -271,7 +271,7 @@ def evaluate(settings: Settings, traces: Sequence[ProbeTrace], seen: Observation
             outcomes.append((f"{len(whole)} of {len(sent)} traces{parts}", at, len(whole) == len(sent)))
     for case in (DROPPED, PLAIN):
         if sent := [one for one in traces if one.case == case]:
-            count = sum(one.trace_id in seen.read for one in sent)
+            count = sum(one.trace_id in seen.read or one.trace_id in seen.searched for one in sent)
             late = "" if seen.decided else ", before the sampler had decided"
             if case == DROPPED:
                 good, share = count == 0, ""

@@ -25,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     THREADS,
     Clock,
     Deadline,
+    Decisions,
     Figures,
     Increase,
     Pipeline,
@@ -35,7 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Cal
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
 
 POLL = 0.5
-# After the last decision a kept trace is in Tempo within this time, or no more comes (exporter's flush and one retry).
+# When nothing new came for this long (an exporter's flush and one retry), nothing more comes.
 SETTLE = 6.0
 # Gateways learn of a new sampler within this time, or their resolver does not work.
 ROUTES = 30.0
@@ -109,7 +110,6 @@ class Probe:
         self._send(sender)
         self._until_decided(before)
         self._until_settled(before)
-        self._until_searched()
         if self.bucket is not None:
             self._until_flushed(self.bucket)
         return self._proof(started, increases(before, self.pipeline.figures()), sender)
@@ -121,6 +121,7 @@ class Probe:
         self.start, self.end = int(self.now) - MARGIN_SECONDS, int(self.now) + MARGIN_SECONDS
         self.traces = probe.build(self.settings, self.run_id, now)
         self.by_id = {one.trace_id: one for one in self.traces}
+        self.spans = sum(len(one.spans) for one in self.traces)
 
     def _routes_are_known(self) -> Figures:
         """Metrics before anything is sent, as soon as every gateway knows of every ready sampler.
@@ -174,22 +175,14 @@ class Probe:
         ]
 
     def _until_decided(self, before: Figures) -> None:
-        """Until the samplers' counters and the clock both say that there is a decision on every trace.
-
-        The counters alone do not where other traffic counts too; the clock alone does not where spans waited in a
-        queue. Without samplers' metrics, twice decision_wait must do. The first error trace is read meanwhile.
-        """
+        """Until there is a decision on every trace. The first error trace is read meanwhile."""
         last_sent = self.sent_at.elapsed
+        decisions = Decisions(len(self.traces), self.spans, self.decision_wait)
         while True:
             if not self.seen.complete_at:
                 self._read(self._lacking(kept=True)[:1])
-            samplers = self.pipeline.figures(["sampler"])
-            waited = self.sent_at.elapsed - last_sent
-            if samplers.sampler:
-                counted = increases(before, samplers).decided_traces >= len(self.traces)
-                self.seen.decided = counted and waited >= self.decision_wait
-            else:
-                self.seen.decided = waited >= 2 * self.decision_wait
+            since = increases(before, self.pipeline.figures(["sampler"]))
+            self.seen.decided = decisions.made(self.sent_at.elapsed - last_sent, since)
             if self.seen.decided:
                 self.progress(f"all decisions made after {self.sent_at.elapsed:.1f} s")
                 return
@@ -197,48 +190,51 @@ class Probe:
                 return
 
     def _until_settled(self, before: Figures) -> None:
-        """Until as many traces have been read as the samplers kept, or nothing new comes any more.
+        """Until what was kept is known for certain.
 
-        The samplers' count includes other traffic, so it can be too high, never too low.
+        That is when search finds as many traces as the samplers kept. Their count includes other traffic, so it can be
+        too high, never too low; then it is when search finds all that must be there and nothing new comes, and each
+        trace of the other cases is asked for by id. That costs Tempo a lot, so it is not done without need.
         """
-        state, changed, next_full = (-1, -1), 0.0, 0.0
+        state, changed, next_full = (-1, -1, -1), 0.0, 0.0
         while True:
             self._read(self._lacking(kept=True))
+            problem = self._search()
             whole, now = not self._lacking(kept=True), self.sent_at.elapsed
-            if state != (seen := (len(self.seen.read), len(self.seen.complete_at))):
+            searchable = self.seen.searched_at is not None
+            kept = increases(before, self.pipeline.figures(["sampler"])).kept_traces
+            if whole and searchable and len(self.seen.searched) == kept:
+                self._read([one for one in self.seen.searched if one not in self.seen.complete_at])
+                break
+            if state != (seen := (len(self.seen.read), len(self.seen.complete_at), len(self.seen.searched))):
                 state, changed = seen, now
-            quiet = now - changed >= SETTLE
-            # Asking for hundreds of traces that are not there costs Tempo a lot, so not at every turn.
-            if ((whole or quiet) and now >= next_full) or not self.deadline.left:
-                next_full = now + SETTLE / 2
+            quiet = now - changed >= SETTLE and (searchable or not whole)
+            if (quiet and now >= next_full) or not self.deadline.left:
+                next_full = now + 2 * SETTLE
                 self._read(self._lacking(kept=False))
-                kept = increases(before, self.pipeline.figures(["sampler"])).kept_traces
-                count = len(self.seen.read)
-                quiet = quiet and state[0] == count
-                if (whole and (count == kept or quiet)) or (quiet and count >= kept):
+                if quiet and (whole or len(self.seen.read) >= kept):
                     break
             if not self.deadline.wait(POLL):
-                break
-        self.seen.settled_at = self.sent_at.elapsed
-        self.progress(f"{len(self.seen.read)} traces are in Tempo, {len(self.traces) - len(self.seen.read)} are not")
-
-    def _until_searched(self) -> None:
-        query = f'{{ span.{probe.RUN_ATTRIBUTE} = "{self.run_id}" }}'
-        must = {trace_id for trace_id in self.seen.complete_at if self.by_id[trace_id].case in probe.KEPT_CASES}
-        while True:
-            problem = ""
-            try:
-                self.seen.searched |= self.tempo.search(query, self.start, self.end, 2 * len(self.traces))
-            except NotNow as error:
-                problem = str(error)
-            if must <= self.seen.searched.keys():
-                self.seen.searched_at = self.sent_at.elapsed
-                self.progress(f"TraceQL search finds them after {self.sent_at.elapsed:.1f} s")
-                return
-            if not self.deadline.wait(2 * POLL):
                 if problem:
                     self.notes.append(problem)
-                return
+                break
+        self.seen.settled_at = self.sent_at.elapsed
+        there = len(self.seen.read.keys() | self.seen.searched.keys())
+        self.progress(f"{there} traces are in Tempo, {len(self.traces) - there} are not")
+
+    def _search(self) -> str:
+        """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
+        query = f'{{ span.{probe.RUN_ATTRIBUTE} = "{self.run_id}" }}'
+        try:
+            found = self.tempo.search(query, self.start, self.end, 2 * len(self.traces))
+        except NotNow as error:
+            return str(error)
+        self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}
+        must = {one.trace_id for one in self.traces if one.case in probe.KEPT_CASES}
+        if self.seen.searched_at is None and must <= self.seen.searched.keys():
+            self.seen.searched_at = self.sent_at.elapsed
+            self.progress(f"TraceQL search finds the kept traces after {self.sent_at.elapsed:.1f} s")
+        return ""
 
     def _until_flushed(self, bucket: Bucket) -> None:
         """Force a flush and look for a block that is newer than the run and reaches into its time."""
@@ -285,7 +281,6 @@ class Probe:
     def _proof(self, started: int, increase: Increase, sender: Sender) -> Proof:
         self.seen.seconds = self.sent_at.elapsed
         checks = probe.evaluate(self.settings, self.traces, self.seen)
-        spans = sum(len(one.spans) for one in self.traces)
         passed = all(check["passed"] for check in checks)
         received = bool(self.seen.read)
         if not self.settings.bucket:
@@ -305,9 +300,14 @@ class Probe:
                 if case in self.settings.cases
             },
             gateways=sender.gateways,
-            sent={"traces": len(self.traces), "spans": spans, "requests": sender.requests, "retries": sender.retries},
+            sent={
+                "traces": len(self.traces),
+                "spans": self.spans,
+                "requests": sender.requests,
+                "retries": sender.retries,
+            },
             kept_by_policy=increase.kept_by_policy,
-            last_seen="" if passed else probe.last_seen(increase, spans, len(self.traces), received),
+            last_seen="" if passed else probe.last_seen(increase, self.spans, len(self.traces), received),
             notes=self.notes,
         )
 

@@ -19,6 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Invali
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
     Deadline,
+    Decisions,
     Figures,
     Pipeline,
     Sender,
@@ -271,9 +272,7 @@ class Replay:
             report.lost["gateway_rejected_spans"] = sender.rejected
         if sender.retries:
             report.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")
-        self.progress(
-            f"all {report.spans_sent:,} spans of {report.traces_sent:,} traces sent in {report.seconds:.0f} s"
-        )
+        self.progress(f"{report.spans_sent:,} spans of {report.traces_sent:,} traces sent in {report.seconds:.0f} s")
 
     def _prepare(self, batch: Batch) -> otlp.Document:
         document = otlp.merge(batch.documents)
@@ -294,30 +293,42 @@ class Replay:
     def _verify(self, before: Figures, sent: Deadline, start: int) -> None:
         self._until_decided(before, sent)
         end = self.clock.time_ns() // 10**9 + MARGIN_SECONDS
-        self._read_errors(sent, start, end)
+        complete = self._read_errors(sent, start, end)
         found = self._search(before, sent, start, end)
         incomplete = self._incomplete(found, start, end)
-        increase = increases(before, self.pipeline.figures())
+        since = increases(before, self.pipeline.figures())
         report = self.report
-        report.refused_spans, report.kept_by_policy = increase.refused_spans, increase.kept_by_policy
-        report.traces_kept, report.traces_found, report.traces_incomplete = (
-            increase.kept_traces, len(found), len(incomplete),
+        # Only search tells this replay's spans from those of an earlier one of the same file.
+        missing = [trace_id for trace_id in self.expected if trace_id not in complete or trace_id not in found]
+        report.error_traces = {
+            "sent": len(self.expected),
+            "found": sum(trace_id in found for trace_id in self.expected),
+            "complete": len(self.expected) - len(missing),
+            "missing": missing[:BROKEN_SHOWN],
+        }
+        report.refused_spans, report.kept_by_policy, report.traces_kept = (
+            since.refused_spans, since.kept_by_policy, since.kept_traces,
         )  # fmt: skip
-        report.lost |= increase.lost
-        alone = increase.new_traces == report.traces_sent
-        if not alone:
+        report.traces_found, report.traces_incomplete = len(found), len(incomplete)
+        report.lost |= since.lost
+        alone = since.new_traces == report.traces_sent and not since.repeated_spans
+        if since.repeated_spans:
             report.notes.append(
-                f"the samplers saw {increase.new_traces:,} new traces while {report.traces_sent:,} were replayed, so "
-                "their counts include other traffic"
+                f"the samplers had decided before on the traces of {since.repeated_spans:,} spans and repeated their "
+                "decisions, which the counts do not include"
             )
-        errors = report.error_traces
-        self._problem(errors["complete"] < errors["sent"], f"error traces not complete: {', '.join(errors['missing'])}")
+        elif not alone:
+            report.notes.append(
+                f"the samplers saw {since.new_traces:,} new traces while {report.traces_sent:,} were replayed, so the "
+                "counts include other traffic"
+            )
+        self._problem(bool(missing), f"error traces not found or not complete: {', '.join(missing[:BROKEN_SHOWN])}")
         self._problem(bool(incomplete), f"traces not complete: {', '.join(sorted(incomplete)[:BROKEN_SHOWN])}")
         self._problem(any(report.lost.values()), "spans were lost")
         self._problem(report.spans_sent < report.spans_in_file, "the gateways did not accept all spans")
         self._problem(
-            alone and len(found) != increase.kept_traces,
-            f"the samplers kept {increase.kept_traces:,} traces, TraceQL search finds {len(found):,}",
+            alone and len(found) != since.kept_traces,
+            f"the samplers kept {since.kept_traces:,} traces, TraceQL search finds {len(found):,}",
         )
         report.passed = not report.problems
 
@@ -326,39 +337,28 @@ class Replay:
             self.report.problems.append(text)
 
     def _until_decided(self, before: Figures, sent: Deadline) -> None:
-        """Until the samplers' counters and the clock both say that there is a decision on every trace."""
         self.progress("waiting for the samplers' decisions")
-        while True:
-            samplers = self.pipeline.figures(["sampler"])
-            decided = increases(before, samplers).decided_traces
-            if sent.elapsed >= self.decision_wait and (
-                decided >= self.report.traces_sent or (not samplers.sampler and sent.elapsed >= 2 * self.decision_wait)
-            ):
-                self.progress(f"decided on {decided:,} traces after {sent.elapsed:.0f} s")
-                return
+        decisions = Decisions(self.report.traces_sent, self.report.spans_sent, self.decision_wait)
+        while not decisions.made(sent.elapsed, since := increases(before, self.pipeline.figures(["sampler"]))):
             if not sent.wait(POLL):
                 self.report.notes.append(
-                    f"the samplers decided on {decided:,} of {self.report.traces_sent:,} traces in {sent.seconds:.0f} s"
+                    f"the samplers decided on {since.decided_traces:,} of {self.report.traces_sent:,} traces in "
+                    f"{sent.seconds:.0f} s"
                 )
                 return
+        self.progress(f"decisions made after {sent.elapsed:.0f} s")
 
-    def _read_errors(self, sent: Deadline, start: int, end: int) -> None:
-        """Read every error trace by id until all are complete."""
-        found: dict[str, bool] = {}
+    def _read_errors(self, sent: Deadline, start: int, end: int) -> set[str]:
+        """Read every error trace by id until all are complete. Returns those that are."""
+        complete: set[str] = set()
         while True:
-            lacking = [trace_id for trace_id in self.expected if not found.get(trace_id)]
+            lacking = [trace_id for trace_id in self.expected if trace_id not in complete]
             for trace_id, trace in self.tempo.traces(lacking, start, end).items():
-                found[trace_id] = trace.spans.keys() == self.expected[trace_id]
-            complete = sum(found.values())
-            self.progress(f"{complete:,} of {len(self.expected):,} error traces are in Tempo, complete")
-            if complete == len(self.expected) or not sent.wait(POLL):
-                break
-        self.report.error_traces = {
-            "sent": len(self.expected),
-            "found": len(found),
-            "complete": complete,
-            "missing": [trace_id for trace_id in self.expected if not found.get(trace_id)][:BROKEN_SHOWN],
-        }
+                if trace.spans.keys() == self.expected[trace_id]:
+                    complete.add(trace_id)
+            self.progress(f"{len(complete):,} of {len(self.expected):,} error traces are in Tempo, complete")
+            if len(complete) == len(self.expected) or not sent.wait(POLL):
+                return complete
 
     def _search(self, before: Figures, sent: Deadline, start: int, end: int) -> dict[str, int]:
         """All traces of this replay that TraceQL search finds, with their numbers of spans.

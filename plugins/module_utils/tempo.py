@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, NotFound, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     RETRYABLE,
@@ -84,10 +84,13 @@ class Tempo:
         return {otlp.hex_id(trace["traceID"], 32): _matched(trace) for trace in found}
 
     def _get(self, path: str, query: dict[str, str | int]) -> Response:
-        answer = self.kube.proxy(
-            "services", self.namespace, self.service, self.port, path, query=query,
-            headers={"Accept": "application/json"}, timeout=60.0,
-        )  # fmt: skip
+        try:
+            answer = self.kube.proxy(
+                "services", self.namespace, self.service, self.port, path, query=query,
+                headers={"Accept": "application/json"}, timeout=30.0,
+            )  # fmt: skip
+        except Unreachable as error:
+            raise NotNow(error.what, error.why, error.remedy) from error
         if from_api_server(answer):
             if answer.status == 403:
                 raise proxy_denied("get", "services", self.namespace, answer)

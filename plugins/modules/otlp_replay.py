@@ -63,7 +63,8 @@ options:
     default: 3m
 notes:
   - Trace ids stay as they are in the file. Replaying a file twice adds the same spans again at a later time, and Tempo
-    then shows them as one trace; a sampler with a decision cache repeats its first decision.
+    then shows them as one trace. A sampler with a decision cache repeats its first decision without counting it, so
+    RV(traces_kept) and RV(kept_by_policy) are of the first replay only.
   - All spans get the attribute C(orion.replay.run), a TraceQL query away.
 seealso:
   - module: orion.tracing.trace_probe
@@ -162,7 +163,9 @@ traces_incomplete:
   returned: always
   type: int
 error_traces:
-  description: Traces with an ERROR span, and up to 20 ids of those not found complete.
+  description:
+    - Traces with an ERROR span. C(found) by TraceQL search among the spans of this replay, C(complete) if all their
+      spans can be read by id too, C(missing) with up to 20 ids of those that are not.
   returned: always
   type: dict
   sample: {"sent": 503, "found": 503, "complete": 503, "missing": []}

@@ -383,7 +383,7 @@ def test_other_traffic_does_not_end_the_wait_early() -> None:
     proof = run(fake)
     assert proof.passed
     # Counters cannot tell, so the clock and quiet do.
-    assert 16.0 <= proof.checks[3]["seconds"] <= 19.0
+    assert 30.0 <= proof.checks[3]["seconds"] <= 33.0
 
 
 def test_samplers_without_metrics() -> None:
