@@ -40,23 +40,26 @@ class Image:
 
 
 class Tee:
-    """A file that is written and hashed at once."""
+    """A file that is written and hashed at once. It starts at 0 wherever the other one is, since tar pads its end by
+    position, and a layer's bytes must not depend on what comes before it."""
 
     def __init__(self, out: BinaryIO) -> None:
         self.out = out
         self.hash = hashlib.sha256()
+        self.size = 0
 
     def write(self, data: bytes) -> int:
         self.hash.update(data)
+        self.size += len(data)
         return self.out.write(data)
 
     def tell(self) -> int:
-        return self.out.tell()
+        return self.size
 
 
 @dataclass
 class Written:
-    """Where the content of one source file lies inside the archive."""
+    """Where the content of one source file lies, inside its layer or inside the archive."""
 
     offset: int
     size: int
@@ -66,7 +69,8 @@ def write(path: Path, images: list[Image]) -> dict[Path, Written]:
     """One archive of all images; images with equal layers share them. Returns where each single file's content lies."""
     places: dict[Path, Written] = {}
     layers: dict[str, str] = {}
-    manifest, members = [], set()
+    manifest: list[dict[str, Any]] = []
+    members: set[str] = set()
     with open(path, "wb") as out:
         for image in images:
             diffs = []
@@ -121,12 +125,11 @@ def _add_layer(out: BinaryIO, entries: list[Entry], places: dict[Path, Written],
         out.truncate()
         return digest
     members.add(f"{digest}.tar")
-    places.update(inside)
-    size = out.tell() - start - BLOCK
-    out.write(bytes(-size % BLOCK))
+    places.update({source: Written(start + BLOCK + place.offset, place.size) for source, place in inside.items()})
+    out.write(bytes(-tee.size % BLOCK))
     end = out.tell()
     out.seek(start)
-    out.write(_header(f"{digest}.tar", size))
+    out.write(_header(f"{digest}.tar", tee.size))
     out.seek(end)
     return digest
 

@@ -20,6 +20,7 @@ from .recipes import build as make
 from .spec import Artifact
 
 HEARTBEAT = 30.0
+Running = dict[Future[None], str]
 
 
 def default_jobs() -> int:
@@ -29,7 +30,8 @@ def default_jobs() -> int:
 
 
 def plan(artifacts: dict[str, Artifact], wanted: Iterable[str], cached: Callable[[str], bool]) -> list[str]:
-    """Names to build or to report as cached, each after what it needs. What only a cached artefact needs is left out."""
+    """Names to build or to report as cached, each after what it needs. What a cached artefact was made from is not
+    looked at, so it may be gone from the cache."""
     order: list[str] = []
 
     def visit(name: str, asked: bool) -> None:
@@ -42,8 +44,7 @@ def plan(artifacts: dict[str, Artifact], wanted: Iterable[str], cached: Callable
 
     for name in wanted:
         visit(name, asked=True)
-    # a need that was asked for as well, and came later in the list, is not built twice
-    return list(dict.fromkeys(order))
+    return order
 
 
 class Progress:
@@ -85,7 +86,8 @@ class Build:
         should not be lost to a mirror that was away for a second."""
         order = plan(self.artifacts, wanted, self.store.cached)
         self.progress = Progress(order, self.artifacts)
-        waiting, failed, running = list(order), [], {}
+        waiting, failed = list(order), list[str]()
+        running: Running = {}
         done = {name for name in self.artifacts if self.store.cached(name)}
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
@@ -108,14 +110,14 @@ class Build:
                 failed.append(name)
                 self.progress.say(name, f"not built, since it needs {', '.join(lost)}")
 
-    def _start(self, waiting: list[str], done: set[str], running: dict[Future[Any], str], pool: Any) -> None:
+    def _start(self, waiting: list[str], done: set[str], running: Running, pool: ThreadPoolExecutor) -> None:
         for name in list(waiting):
             ready = name in done or all(needed in done for needed in self.artifacts[name].needs)
             if ready and len(running) < self.jobs:
                 waiting.remove(name)
                 running[pool.submit(self._one, name)] = name
 
-    def _collect(self, running: dict[Future[Any], str], done: set[str], failed: list[str]) -> None:
+    def _collect(self, running: Running, done: set[str], failed: list[str]) -> None:
         ended, _still = wait(running, timeout=HEARTBEAT, return_when=FIRST_COMPLETED)
         if not ended:
             self.progress.heartbeat()
@@ -163,6 +165,8 @@ class Build:
         }
         if output.is_file():
             meta["sha256"] = file_digest(output)
+            # an exported folder may share this file with the cache, and must not be able to change it by accident
+            output.chmod(output.stat().st_mode & 0o555)
         (work / META).write_text(json.dumps(meta, indent=2) + "\n")
         return meta
 

@@ -18,7 +18,7 @@ from .spec import Artifact
 
 META = "artifact.json"
 # Raise a kind's number when its recipe changes what comes out of the same inputs.
-RECIPES = {"wheel": 1, "go": 1, "link": 1, "debian": 1, "image": 1, "bundle": 1}
+RECIPES = {"wheel": 1, "go": 1, "link": 1, "debian": 1, "image": 2, "bundle": 2}
 
 
 def default_root() -> Path:
@@ -70,7 +70,8 @@ class Store:
         return (self.folder(name) / META).is_file()
 
     def meta(self, name: str) -> dict[str, Any]:
-        return json.loads((self.folder(name) / META).read_text())
+        meta: dict[str, Any] = json.loads((self.folder(name) / META).read_text())
+        return meta
 
     def source(self, source: str) -> Path:
         """'kube:kube' → where that file lies."""

@@ -41,8 +41,8 @@ def source_lines(uris: list[str], suite: str, keyring: Path = KEYRING) -> list[s
     lines = []
     for uri in uris:
         secure = urlsplit(uri).path.rstrip("/").endswith("-security")
-        for name in (f"{suite}-security",) if secure else (suite, f"{suite}-updates"):
-            lines.append(f"deb [signed-by={keyring}] {uri} {name} main")
+        names = [f"{suite}-security"] if secure else [suite, f"{suite}-updates"]
+        lines += [f"deb [signed-by={keyring}] {uri} {name} main" for name in names]
     return lines
 
 
@@ -91,12 +91,8 @@ class Apt:
         self.update()
         (destination / "partial").mkdir(parents=True)
         if dependencies:
-            run(
-                ["apt-get", "install", "-qq", "--yes", "--download-only", "-o", f"Dir::Cache::archives={destination}"]
-                + packages,
-                self.log,
-                env=self.env,
-            )
+            options = ["--yes", "--download-only", "-o", f"Dir::Cache::archives={destination}"]
+            run(["apt-get", "install", "-qq", *options, *packages], self.log, env=self.env)
         else:
             run(["apt-get", "download", "-qq", *packages], self.log, cwd=destination, env=self.env)
         return sorted(destination.glob("*.deb"))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import AirgapError
 
@@ -28,7 +29,7 @@ def run(args: list[str], log: Path, *, cwd: Path | None = None, env: dict[str, s
         raise AirgapError("\n".join([f"{' '.join(args[:3])} … ended with {code}; full log: {log}", *lines]))
 
 
-def _wait(args: list[str], out: object, cwd: Path | None, env: dict[str, str] | None) -> int:
+def _wait(args: list[str], out: BinaryIO, cwd: Path | None, env: dict[str, str] | None) -> int:
     with _lock:
         if _stopped.is_set():
             raise AirgapError("interrupted")

@@ -34,12 +34,10 @@ def wheel(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     download.mkdir()
     requirements = download / "requirements.txt"
     requirements.write_text(f"{package}=={version} --hash=sha256:{sha256}\n")
-    run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-cache-dir", "--no-deps", "--require-hashes"]
-        + ["--only-binary=:all:", "--dest", str(download), "--requirement", str(requirements)],
-        log,
-        env={**os.environ, "TMPDIR": str(download)},
-    )
+    options = ["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+    files = ["--dest", str(download), "--requirement", str(requirements)]
+    environment = {**os.environ, "TMPDIR": str(download)}
+    run([sys.executable, "-m", "pip", "download", *options, *files], log, env=environment)
     with zipfile.ZipFile(next(download.glob("*.whl"))) as zipped:
         for member in zipped.infolist():
             path = zipped.extract(member, work)
@@ -51,17 +49,23 @@ def wheel(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     return [f"pkg:pypi/{package}@{version}"]
 
 
+# The only settings of Go that are the machine's to choose: where modules come from, and who vouches for them
+GO_NETWORK = {"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOAUTH", "GOVCS"}
+
+
 def go_environment(store: Store) -> dict[str, str]:
-    """Everything that Go writes goes below the cache; proxies and checksum database are as the environment says."""
+    """Everything that Go writes goes below the cache, and nothing but our own settings decides what it compiles."""
     base = store.root / "_go"
     user_config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return {
-        **{key: value for key, value in os.environ.items() if key not in ("GOROOT", "GOBIN", "GOOS", "GOEXPERIMENT")},
+        **{key: value for key, value in os.environ.items() if not key.startswith("GO") or key in GO_NETWORK},
         "PATH": f"{store.folder(TOOLCHAIN) / 'go' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "GOPATH": str(base / "path"),
         "GOMODCACHE": str(base / "mod"),
         "GOCACHE": str(base / "build"),
+        "GOOS": "linux",
         "GOARCH": "amd64",
+        "GOAMD64": "v1",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
@@ -77,13 +81,10 @@ def go(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     temporary = work / "tmp"
     temporary.mkdir()
     fields = artifact.fields
-    run(
-        ["go", "build", "-ldflags", f"-s -w {fields.get('ldflags', '')}".strip(), "-o", str(work / artifact.output)]
-        + [fields["package"]],
-        log,
-        cwd=artifact.folder / "go" / fields["folder"],
-        env={**go_environment(store), "GOTMPDIR": str(temporary), "TMPDIR": str(temporary)},
-    )
+    flags = ["-ldflags", f"-s -w {fields.get('ldflags', '')}".strip(), "-o", str(work / artifact.output)]
+    environment = {**go_environment(store), "GOTMPDIR": str(temporary), "TMPDIR": str(temporary)}
+    folder = artifact.folder / "go" / fields["folder"]
+    run(["go", "build", *flags, fields["package"]], log, cwd=folder, env=environment)
     shutil.rmtree(temporary)
     return [f"pkg:golang/{fields['module']}"]
 
@@ -153,7 +154,7 @@ def entry(path: str, source: str, artifact: Artifact, store: Store) -> archive.E
     if split_source(source)[0]:
         found = store.source(source)
         if not os.path.lexists(found):
-            raise AirgapError(f"images.yml: {artifact.name} takes {source!r}, and {found} does not exist; correct the path")
+            raise AirgapError(f"images.yml: {artifact.name} takes {source!r}, which {found} is not; correct the path")
         return archive.Entry(path, source=found)
     return archive.Entry(path, mode=int(source, 8))
 

@@ -133,7 +133,8 @@ def check_module(artifact: Artifact) -> None:
     go_mod = artifact.folder / "go" / artifact.fields["folder"] / "go.mod"
     if not go_mod.is_file():
         raise AirgapError(f"images.yml: {artifact.name}: {go_mod} does not exist; write it as docs/airgap.md says")
-    if version and not re.search(rf"^(require)?\s*{re.escape(module)} {re.escape(version)}\b", go_mod.read_text(), re.M):
+    pin = re.compile(rf"^(require)?\s*{re.escape(module)} {re.escape(version)}\s", re.MULTILINE)
+    if version and not pin.search(go_mod.read_text()):
         raise AirgapError(
             f"images.yml says {artifact.name} is {module} {version}, its go.mod does not; change one to match the other"
         )
