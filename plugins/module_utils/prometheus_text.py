@@ -13,7 +13,13 @@ from collections.abc import Iterable, Mapping
 Series = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Series, float]
 
-_LINE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*(?:#.*)?")
+_LINE = re.compile(
+    r"""([a-zA-Z_:][a-zA-Z0-9_:]*)              # name
+        \s*(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?  # labels; their values may hold braces
+        \s+(\S+)(?:\s+-?\d+)?                   # value, time
+        \s*(?:\#.*)?                            # exemplar""",
+    re.VERBOSE,
+)
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
 

@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Deadline,
     Decisions,
     Figures,
+    Increase,
     Pipeline,
     Sender,
     increases,
@@ -311,7 +312,7 @@ class Replay:
         )  # fmt: skip
         report.traces_found, report.traces_incomplete = len(found), len(incomplete)
         report.lost |= since.lost
-        alone = since.new_traces == report.traces_sent and not since.repeated_spans
+        alone = self._alone(since)
         if since.repeated_spans:
             report.notes.append(
                 f"the samplers had decided before on the traces of {since.repeated_spans:,} spans and repeated their "
@@ -331,6 +332,10 @@ class Replay:
             f"the samplers kept {since.kept_traces:,} traces, TraceQL search finds {len(found):,}",
         )
         report.passed = not report.problems
+
+    def _alone(self, since: Increase) -> bool:
+        """Whether the samplers' counters are about this replay and nothing else."""
+        return since.new_traces == self.report.traces_sent and not since.repeated_spans
 
     def _problem(self, there: bool, text: str) -> None:
         if there:
@@ -363,13 +368,14 @@ class Replay:
     def _search(self, before: Figures, sent: Deadline, start: int, end: int) -> dict[str, int]:
         """All traces of this replay that TraceQL search finds, with their numbers of spans.
 
-        Ends as soon as they are as many as the samplers kept, else when nothing more comes.
+        Ends as soon as they are as many as the samplers kept, if these counted nothing else; or when no more come.
         """
         query = f'{{ span.{RUN_ATTRIBUTE} = "{self.report.run}" }}'
         found: dict[str, int] = {}
         quiet = Deadline(self.clock, SEARCH_QUIET)
         while True:
-            kept = increases(before, self.pipeline.figures(["sampler"])).kept_traces
+            since = increases(before, self.pipeline.figures(["sampler"]))
+            kept = since.kept_traces
             try:
                 now = self.tempo.search(query, start, end, 2 * len(self.facts.traces))
             except NotNow:
@@ -377,7 +383,8 @@ class Replay:
             if now != found:
                 found, quiet = now, Deadline(self.clock, SEARCH_QUIET)
                 self.progress(f"TraceQL search finds {len(found):,} of {kept:,} kept traces")
-            if len(found) == kept or (sent.elapsed > SEARCH_LAG and not quiet.left) or not sent.wait(2 * POLL):
+            counted = self._alone(since) and len(found) == kept
+            if counted or (sent.elapsed > SEARCH_LAG and not quiet.left) or not sent.wait(2 * POLL):
                 return found
 
     def _incomplete(self, found: dict[str, int], start: int, end: int) -> list[str]:

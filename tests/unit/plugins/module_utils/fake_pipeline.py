@@ -114,7 +114,9 @@ class FakePipeline:
     def list(self, path: str, label_selector: str = "", field_selector: str = "") -> list[dict[str, Any]]:
         if self.deny == "list":
             raise PermissionDenied("GET pods answered 403", "forbidden", status=403)
-        component = next(part for part in self.pods if f"component={part}" in label_selector or f"({part}" in label_selector)
+        component = next(
+            part for part in self.pods if f"component={part}" in label_selector or f"({part}" in label_selector
+        )
         return [
             {
                 "metadata": {"name": name},
@@ -180,7 +182,7 @@ class FakePipeline:
                 ),
             ]
         elif pod == "distributor-0":
-            lines = [f"tempo_distributor_spans_received_total{{tenant=\"single-tenant\"}} {self.received}"]
+            lines = [f'tempo_distributor_spans_received_total{{tenant="single-tenant"}} {self.received}']
         elif pod == "ingester-0":
             lines = [f"tempo_ingester_blocks_flushed_total {self.blocks_flushed}"]
         else:
@@ -233,7 +235,9 @@ class FakePipeline:
         now = datetime.fromtimestamp(EPOCH, UTC) + timedelta(seconds=self.clock.now)
         meta = {"blockID": name, "totalObjects": traces, "size": 4711, "endTime": (now - age - end).isoformat()}
         for file in ("data.parquet", "meta.json"):
-            self.objects.append({"Key": f"t/{name}/{file}", "LastModified": now - age, "meta": json.dumps(meta).encode()})
+            self.objects.append(
+                {"Key": f"t/{name}/{file}", "LastModified": now - age, "meta": json.dumps(meta).encode()}
+            )
 
     def call(self, bucket: str, call: Any) -> dict[str, Any]:
         if call.operation == "get_object":

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe, probe_run
+from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
@@ -48,7 +48,8 @@ def test_interval_at_the_ends_and_of_the_story() -> None:
 
 
 @pytest.mark.parametrize(
-    ("percentage", "kept", "dropped"), [(10.0, 3, 66), (0.0, 3, 700), (100.0, 10, 20), (1.0, 3, 688), (None, 3, 20), (50.0, 10, 20)]
+    ("percentage", "kept", "dropped"),
+    [(10.0, 3, 66), (0.0, 3, 700), (100.0, 10, 20), (1.0, 3, 688), (None, 3, 20), (50.0, 10, 20)],
 )
 def test_copies_make_luck_rare(percentage: float | None, kept: int, dropped: int) -> None:
     cases = probe.Settings(percentage, 1000, "/a", "/b").cases
@@ -86,7 +87,7 @@ def test_a_trace_spans_three_services_with_todays_attributes(case: str) -> None:
     spans = spans_of(one)
     assert Counter(span["kind"] for span in spans) == {2: 2, 3: 2, 4: 1, 5: 1}
     assert {span["spanId"]: span.get("parentSpanId", "") for span in spans} == one.spans
-    assert [parent for parent in one.spans.values()].count("") == 1
+    assert list(one.spans.values()).count("") == 1
     assert all(parent in one.spans for parent in one.spans.values() if parent)
     names = {key for span in spans for key in otlp.attribute_values(span["attributes"])}
     assert names >= {
@@ -124,7 +125,9 @@ def test_services_of_a_trace_go_in_separate_requests_to_neighbours() -> None:
     where: dict[str, list[int]] = {}
     spans = 0
     for gateway, document in probe.requests(traces):
-        services = {otlp.attribute_values(p["resource"]["attributes"])["service.name"] for p in document["resourceSpans"]}
+        services = {
+            otlp.attribute_values(p["resource"]["attributes"])["service.name"] for p in document["resourceSpans"]
+        }
         assert len(services) == 1
         spans += otlp.count_spans(document)
         for trace_id in {span["traceId"] for span in otlp.spans(document)}:
@@ -202,7 +205,7 @@ def test_each_defect_fails_its_check() -> None:
     assert failing(traces, seen) == {"W3C ids and parents intact"}
 
     seen = observed(traces)
-    seen.read[error.trace_id] = Trace({key: "" for key in error.spans}, frozenset({error.trace_id}))
+    seen.read[error.trace_id] = Trace(dict.fromkeys(error.spans, ""), frozenset({error.trace_id}))
     assert failing(traces, seen) == {"W3C ids and parents intact"}
 
     seen = observed(traces)
@@ -435,7 +438,11 @@ def test_a_bucket_prefix() -> None:
 
 @pytest.mark.parametrize(
     ("deny", "what"),
-    [("POST pods", "create on pods/proxy"), ("GET pods", "get on pods/proxy"), ("GET services", "get on services/proxy")],
+    [
+        ("POST pods", "create on pods/proxy"),
+        ("GET pods", "get on pods/proxy"),
+        ("GET services", "get on services/proxy"),
+    ],
 )
 def test_missing_permissions_name_verb_and_resource(deny: str, what: str) -> None:
     fake = FakePipeline()
@@ -467,7 +474,3 @@ def test_the_proof_is_written_in_one_step(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="proof_path"):
         write_proof(str(tmp_path / "folder"), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"proof.json", "folder"}
-
-
-def test_constants_leave_room() -> None:
-    assert probe_run.ROUTES < 60

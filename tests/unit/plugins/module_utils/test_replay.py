@@ -1,0 +1,248 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.orion.tracing.plugins.module_utils import otlp, replay
+from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, InvalidInput, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import EPOCH, FakePipeline, reply
+
+# Recorded from the probe: 12 traces, a line per service.
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"
+
+
+def run(fake: FakePipeline, path: Path = FIXTURE, verify: bool = True, **options: Any) -> replay.Report:
+    return replay.Replay(
+        Pipeline(fake, "tracing", Selectors(), fake.clock),  # type: ignore[arg-type]
+        Tempo(fake, "tracing"),  # type: ignore[arg-type]
+        str(path), replay.scan(path), "fedcba9876543210", options.pop("rate", 5000), options.pop("concurrency", 2),
+        options.pop("timeout", 120.0), 10.0, options.pop("lines", []).append,
+    ).run(verify)  # fmt: skip
+
+
+def test_scan_counts_what_is_there(tmp_path: Path) -> None:
+    facts = replay.scan(FIXTURE)
+    assert (facts.lines, facts.spans, len(facts.traces), len(facts.errors), facts.broken) == (32, 62, 12, 2, [])
+    assert {trace.spans for trace in facts.traces.values()} == {1, 6}
+    packed = tmp_path / "probe.jsonl.gz"
+    packed.write_bytes(gzip.compress(FIXTURE.read_bytes()))
+    assert replay.scan(packed) == facts
+
+
+def broken_file(tmp_path: Path) -> Path:
+    lines = FIXTURE.read_bytes().splitlines()
+    lines[3] = b'{"resourceSpans": [{'
+    lines.insert(10, b'{"resourceMetrics": []}')
+    path = tmp_path / "broken.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    return path
+
+
+def test_broken_lines_are_named_and_nothing_is_sent(tmp_path: Path) -> None:
+    path = broken_file(tmp_path)
+    facts = replay.scan(path)
+    assert [number for number, _reason in facts.broken] == [4, 11]
+    with pytest.raises(InvalidInput, match="2 of 33 lines are broken, nothing was sent: line 4: not JSON") as caught:
+        replay.refuse_broken(path, facts, "fail")
+    assert [entry["line"] for entry in caught.value.details["broken_lines"]] == [4, 11]
+    replay.refuse_broken(path, facts, "skip")
+
+
+def test_many_broken_lines_do_not_fill_memory(tmp_path: Path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(b"x\n" * 1000)
+    facts = replay.scan(path)
+    assert (facts.broken_lines, len(facts.broken)) == (1000, replay.BROKEN_SHOWN)
+    with pytest.raises(InvalidInput, match="holds no span"):
+        replay.refuse_broken(path, facts, "skip")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        replay.scan(tmp_path / "missing")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(FIXTURE.read_bytes())[:500])
+    with pytest.raises(InvalidInput, match="cannot be read: damaged gzip data"):
+        replay.scan(tmp_path / "cut.gz")
+
+
+def test_batches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [(b.first, b.last, b.spans) for b in replay.batches(FIXTURE)] == [(1, 32, 62)]
+    monkeypatch.setattr(replay, "BATCH_SPANS", 7)
+    batches = list(replay.batches(FIXTURE))
+    assert all(batch.spans <= 7 for batch in batches) and sum(batch.spans for batch in batches) == 62
+    assert [batch.first for batch in batches][1:] == [batch.last + 1 for batch in batches][:-1]
+    monkeypatch.setattr(replay, "BATCH_BYTES", 10)
+    assert [(b.first, b.last) for b in replay.batches(FIXTURE)] == [(n, n) for n in range(1, 33)]
+
+
+def test_a_replay_is_sent_found_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "BATCH_SPANS", 7)
+    fake = FakePipeline()
+    fake.percentage = 0.0
+    report = run(fake)
+    assert report.passed and report.problems == [] and report.notes == []
+    assert (report.traces_sent, report.spans_sent, report.retries) == (12, 62, 0)
+    assert report.kept_by_policy == {"critical-operations": 1, "errors": 2, "slow": 1}
+    assert (report.traces_kept, report.traces_found, report.traces_incomplete) == (4, 4, 0)
+    assert report.error_traces == {"sent": 2, "found": 2, "complete": 2, "missing": []}
+    assert set(report.lost.values()) == {0}
+    assert {gateway for gateway, _document in fake.requests} == {"gw-0", "gw-1"}
+    assert "4 traces, 0 of them incomplete" in report.table()
+
+
+def test_traces_move_as_a_whole_and_end_when_they_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "BATCH_SPANS", 7)  # so that traces are spread over requests
+    fake = FakePipeline()
+    run(fake, verify=False, rate=10)
+
+    def times(documents: list[otlp.Document]) -> dict[str, dict[str, tuple[int, int]]]:
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for document in documents:
+            for span in otlp.spans(document):
+                pair = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+                found.setdefault(span["traceId"], {})[span["spanId"]] = pair
+        return found
+
+    before = times([json.loads(line) for line in FIXTURE.read_text().splitlines()])
+    after = times([document for _gateway, document in fake.requests])
+    assert before.keys() == after.keys()
+    for trace_id, spans in before.items():
+        shifts = {after[trace_id][one][part] - spans[one][part] for one in spans for part in (0, 1)}
+        assert len(shifts) == 1
+        end = max(end for _start, end in after[trace_id].values())
+        assert EPOCH * 10**9 <= end <= fake.clock.time_ns()
+
+
+def test_the_rate_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "BATCH_SPANS", 7)
+    lines: list[str] = []
+    fake = FakePipeline()
+    report = run(fake, verify=False, rate=5, concurrency=1, lines=lines)
+    assert 55 / 5 <= fake.clock.now <= 62 / 5
+    assert report.spans_per_second <= 62 / 11
+    assert report.passed is None and report.traces_kept is None
+    assert any("62 spans sent (" in line for line in lines)
+    assert "result" not in report.table()
+
+
+def test_refusals_for_the_moment_are_overcome() -> None:
+    fake = FakePipeline()
+    fake.answers = [Response(429, {"retry-after": "1"}, b""), reply({"message": "memory"}, 503)]
+    report = run(fake)
+    assert report.passed and report.retries == 2 and report.requests == 1
+    assert (
+        "2 requests were sent again; the last refusal: POST /v1/traces of gateway gw-1 answered 503" in report.notes[0]
+    )
+
+
+def test_refusals_that_do_not_end_name_the_lines() -> None:
+    fake = FakePipeline()
+    fake.answers = [Response(503, {}, b"memory")] * 1000
+    with pytest.raises(TimedOut, match="lines 1 to 32 of .* were not accepted") as caught:
+        run(fake, timeout=30.0)
+    assert caught.value.details["spans_sent"] == 0
+    assert fake.clock.now <= 31
+
+
+def test_a_refusal_for_good_ends_the_replay() -> None:
+    fake = FakePipeline()
+    fake.answers = [reply({"message": "cannot unmarshal"}, 400)]
+    with pytest.raises(ApiError, match="lines 1 to 32 .* answered 400: cannot unmarshal"):
+        run(fake)
+
+
+def test_rejected_spans_fail() -> None:
+    fake = FakePipeline()
+    fake.answers = [reply({"partialSuccess": {"rejectedSpans": "62", "errorMessage": "no"}})]
+    report = run(fake, timeout=30.0)
+    assert not report.passed
+    assert report.lost["gateway_rejected_spans"] == 62
+    assert "the gateways did not accept all spans" in report.problems
+    assert "FAILED: error traces not found or not complete" in report.table()
+
+
+def test_lost_parts_of_traces_fail() -> None:
+    fake = FakePipeline()
+    fake.lose_service = "probe-orders-api"
+    report = run(fake, timeout=60.0)
+    assert report.error_traces["complete"] == 0 and len(report.error_traces["missing"]) == 2
+    assert report.traces_incomplete == report.traces_found > 0
+    assert not report.passed
+
+
+def test_a_broken_export_fails() -> None:
+    fake = FakePipeline()
+    fake.export_broken = True
+    report = run(fake, timeout=60.0)
+    assert report.error_traces["found"] == 0
+    assert any("TraceQL search finds 0" in problem for problem in report.problems)
+
+
+def test_counts_of_search_are_checked_by_id() -> None:
+    fake = FakePipeline()
+    query = fake.query
+
+    def halves(path: str, options: dict[str, Any]) -> Response:
+        answer = query(path, options)
+        if path != "api/search":
+            return answer
+        document = answer.json()
+        for trace in document["traces"]:
+            trace["spanSets"] = [{"matched": 3}, {"matched": 3}]
+        return reply(document)
+
+    fake.query = halves  # type: ignore[method-assign]
+    report = run(fake)
+    assert report.passed and report.traces_incomplete == 0
+
+
+def test_other_traffic_and_repeated_decisions_are_told() -> None:
+    fake = FakePipeline()
+    fake.other_traffic = 100
+    report = run(fake)
+    assert report.passed
+    assert "include other traffic" in report.notes[0]
+
+    fake = FakePipeline()
+    metrics = fake.metrics
+    prefix = "otelcol_processor_tail_sampling_early_releases_from_cache_decision"
+
+    def repeated(pod: str) -> str:
+        spans = len(fake.requests) * 62
+        page = f'{prefix}{{sampled="true"}} {spans}\notelcol_receiver_accepted_spans {spans}\n'
+        return page if pod == "sampler-0" else metrics(pod)
+
+    fake.metrics = repeated  # type: ignore[method-assign]
+    report = run(fake)
+    assert report.passed and report.traces_kept == 0
+    assert "had decided before on the traces of 62 spans" in report.notes[0]
+    assert fake.clock.now < 70
+
+
+def test_samplers_that_do_not_decide_in_time() -> None:
+    fake = FakePipeline()
+    fake.decision_wait = 500.0
+    report = run(fake, timeout=30.0)
+    assert report.notes[0] == "the samplers decided on 0 of 12 traces in 30 s"
+    assert not report.passed
+
+
+def test_search_that_cannot_answer_is_asked_again() -> None:
+    fake = FakePipeline()
+    fake.search_answers = [Response(500, {}, b"")] * 3
+    assert run(fake).passed
+
+
+def test_a_file_with_broken_lines_sends_the_others(tmp_path: Path) -> None:
+    fake = FakePipeline()
+    report = run(fake, broken_file(tmp_path))
+    assert report.broken_lines == 2 and report.spans_sent == report.spans_in_file < 62
+    assert "2 passed over" in report.table()
