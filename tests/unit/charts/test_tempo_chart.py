@@ -184,6 +184,18 @@ def test_monolithic_serves_under_the_same_names(rendered: Callable[[str], list[d
     assert [claim["metadata"]["name"] for claim in tempo["spec"]["volumeClaimTemplates"]] == ["data"]
 
 
+def test_nothing_that_hangs_at_its_end_gets_long_to_end(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    """Tempo's querier, query-frontend and single instance ignore SIGTERM for as long as they are allowed to."""
+    grace = {
+        name: workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        for case in ("generator", "monolithic")
+        for name, workload in workloads(rendered(case)).items()
+    }
+    assert grace.pop("tempo-ingester") == 300
+    assert grace.pop("tempo-metrics-generator") == 90
+    assert set(grace.values()) == {20}
+
+
 def test_ingesters_keep_their_volume(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
     ingester = workloads(rendered("production"))["tempo-ingester"]["spec"]
     assert ingester["replicas"] == 3
