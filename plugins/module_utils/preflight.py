@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values, duration, quantity
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle, names
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_config
 
 OLDEST_KUBERNETES = (1, 31)
@@ -29,6 +29,9 @@ DEFAULT_EXPIRY_MARGIN = "48h"
 ERROR, WARNING = "error", "warning"
 TRUE = ("true", "yes", "on", "1", "y", "t")
 DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
+# How urllib3 introduces what the socket said.
+CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
+S3_OPTION = re.compile(r"\b(?:option )?(endpoint_url|access_key|secret_key|session_token|ca_bundle)\b")
 CPU = re.compile(r"\d+(\.\d+)?m?")
 # The order of S3's own storage classes from which an object cannot be read at once.
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
@@ -481,16 +484,17 @@ def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
     verbs: dict[tuple[str, str], list[str]] = {}
     for access in facts.denied:
         resource = f"{access.resource}.{access.group}" if access.group else access.resource
-        where = f"in namespace {access.namespace}" if access.namespace else "in the cluster"
+        where = f"in namespace {access.namespace}" if access.namespace else "in the whole cluster"
         verbs.setdefault((where, resource), []).append(access.verb)
-    places: dict[str, list[str]] = {}
-    for (where, resource), some in verbs.items():
-        places.setdefault(where, []).append(f"{', '.join(some)} {resource}")
-    missing = "; ".join(f"{where}: {' · '.join(items)}" for where, items in places.items())
+    # Resources with the same verbs are told together: this is read by people.
+    together: dict[tuple[str, str], list[str]] = {}
+    for (where, resource), missing in verbs.items():
+        together.setdefault((where, ", ".join(missing)), []).append(resource)
+    sentences = [f"{some} {', '.join(resources)} {where}" for (where, some), resources in together.items()]
     yield error(
         "tracing_kubeconfig",
-        f"these credentials lack permissions {missing}",
-        "Use other credentials, or have them granted by a ClusterRole and a RoleBinding (kubectl auth can-i --list).",
+        f"these credentials may not {'; nor '.join(sentences)}",
+        "Use other credentials, or have these granted what is missing.",
     )
 
 
@@ -542,14 +546,17 @@ def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
 def store(v: Variables, facts: Facts) -> Iterator[Finding]:
     bucket = text(v, "object_storage_bucket")
     if facts.s3_error:
-        problem, remedy = _halves(facts.s3_error)
-        variable = "object_storage_endpoint_url"
-        if isinstance(facts.s3_error, PermissionDenied):
-            status = facts.s3_error.details.get("status")
-            variable = "object_storage_bucket" if status else "object_storage_access_key"
-            problem = f"{bucket}: missing permission ({status}): {problem}" if status else problem
-        elif not isinstance(facts.s3_error, Unreachable):
-            variable = "object_storage_bucket"
+        # The client speaks of its options; each has a variable of the same name.
+        problem, remedy = (S3_OPTION.sub(r"object_storage_\1", half) for half in _halves(facts.s3_error))
+        status, code = (facts.s3_error.details.get(key) for key in ("status", "code"))
+        variable = "object_storage_bucket"
+        if isinstance(facts.s3_error, Unreachable):
+            variable = "object_storage_endpoint_url"
+        elif isinstance(facts.s3_error, PermissionDenied) and not status:
+            variable = "object_storage_access_key"
+        elif isinstance(facts.s3_error, PermissionDenied):
+            lacking = "credentials are wrong" if code in CREDENTIALS_REFUSED else "permission is missing"
+            problem = f"{bucket} cannot be used ({status}), {lacking}: {problem}"
         # Where somebody else makes the bucket, this machine may well be without a way to it.
         yield Finding(ERROR if managed(v) else WARNING, variable, problem, remedy)
     elif facts.bucket_exists is False and not managed(v):
@@ -558,7 +565,7 @@ def store(v: Variables, facts: Facts) -> Iterator[Finding]:
             f"there is no bucket {bucket}, and object_storage_manage is false",
             "Create it, or set object_storage_manage: true.",
         )
-    if facts.bucket_exists and is_aws(text(v, "object_storage_endpoint_url")) and facts.bucket_region:
+    if facts.bucket_exists and facts.bucket_region and is_aws(text(v, "object_storage_endpoint_url")):
         for name in ("object_storage_region", "tempo_s3_region"):
             used = text(v, name)
             if used and used != facts.bucket_region:
@@ -566,7 +573,8 @@ def store(v: Variables, facts: Facts) -> Iterator[Finding]:
 
 
 def _halves(problem: TracingError) -> tuple[str, str]:
-    return (f"{problem.what}: {problem.why}" if problem.why else problem.what), problem.remedy
+    what = f"{problem.what}: {problem.why}" if problem.why else problem.what
+    return CONNECTION.sub("", what), problem.remedy
 
 
 def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:

@@ -189,7 +189,7 @@ def _helm_version(binary: str, run: Runner) -> str:
     path = shutil.which(binary)
     if path is None:
         where = f"{binary} is not an executable file" if os.sep in binary else f"there is no {binary} on PATH"
-        raise ToolError(f"helm is missing: {where}", f"helm {oldest} or newer is needed", HELM_REMEDY)
+        raise ToolError("helm is missing", where, HELM_REMEDY)
     try:
         answer = run([path, "version", "--short"], os.environ, "", 20.0)
     except OSError as error:

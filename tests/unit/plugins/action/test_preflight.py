@@ -1,0 +1,98 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The module preflight with its action plugin, as a playbook runs them. Nothing here reaches a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ansible_collections
+import pytest
+
+SECRET = "not-to-be-shown"
+ANSIBLE = Path(sys.executable).with_name("ansible")
+
+
+@pytest.fixture
+def preflight(tmp_path: Path) -> Any:
+    kubeconfig = {
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "c",
+        "users": [{"name": "u", "user": {"token": SECRET}}],
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    (tmp_path / "ansible.cfg").write_text("")
+
+    def run(arguments: dict[str, Any], variables: dict[str, Any], *flags: str) -> dict[str, Any]:
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
+            "ANSIBLE_HOME": str(tmp_path / "home"),
+            "K8S_AUTH_KUBECONFIG": str(tmp_path / "kubeconfig"),
+            "HELM_BINARY": "/nowhere/helm",
+        }
+        argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
+        argv += ["-a", json.dumps(arguments), "-e", f"ansible_python_interpreter={sys.executable}"]
+        argv += ["-e", json.dumps(variables), "--tree", str(tmp_path / "tree"), *flags]
+        done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert SECRET not in done.stdout + done.stderr
+        return json.loads((tmp_path / "tree/localhost").read_text())
+
+    return run
+
+
+def test_roles_are_checked_with_their_defaults(preflight: Any) -> None:
+    variables = {
+        "object_storage_bucket": "orion-traces",
+        "object_storage_endpoint_url": "http://127.0.0.1:1",
+        "object_storage_access_key": "key",
+        "object_storage_secret_key": SECRET,
+        "tempo_s3_prefix": "{{ nowhere_defined }}",
+        "tempo_ingester_replicas": "{{ 1 + 1 }}",
+        "tempo_retnetion": "1h",
+        "tempo_log_level": "loud",
+        "collector_zipkin_enabled": "perhaps",
+    }
+    roles = ["object_storage", "tempo", "collector"]
+    result = preflight({"roles": roles}, variables, "-vvv", "--check")
+    assert result["changed"] is False
+    assert {f["variable"] for f in result["findings"]} == {
+        "object_storage_tls_only",  # a default against a variable
+        "tempo_replication_factor",
+        "tempo_s3_prefix",
+        "tempo_retnetion",
+        "tempo_log_level",
+        "collector_zipkin_enabled",
+        "tracing_kubeconfig",
+        "tracing_helm_binary",
+        "object_storage_endpoint_url",
+    }
+    by_name = {f["variable"]: f["problem"] for f in result["findings"]}
+    assert "cannot be evaluated: 'nowhere_defined' is undefined" in by_name["tempo_s3_prefix"]
+    assert "did you mean tempo_retention?" in by_name["tempo_retnetion"]
+    assert (
+        "warn" in by_name["tempo_log_level"] and "tempo_ingester_replicas is 2" in by_name["tempo_replication_factor"]
+    )
+    assert result["msg"].count("\n") == len(result["findings"])
+    given = result["invocation"]["module_args"]["variables"]
+    assert given["tempo_retention"] == "168h" and "object_storage_secret_key" not in given
+
+
+def test_variables_alone(preflight: Any) -> None:
+    result = preflight({"variables": {"tracing_retention": "7 days"}}, {"tracing_retention": "1h"})
+    by_name = {f["variable"]: f["remedy"] for f in result["findings"]}
+    assert by_name["tracing_retention"] == "Write 168h."
+    assert set(by_name) == {"tracing_retention", "tracing_kubeconfig", "tracing_helm_binary"}
+    assert result["bucket_exists"] is None and result["kubernetes_version"] == "" and result["advice"] == []
+
+
+def test_an_unknown_role(preflight: Any) -> None:
+    assert "nothing_of_ours is no role" in preflight({"roles": ["nothing_of_ours"]}, {})["msg"]
