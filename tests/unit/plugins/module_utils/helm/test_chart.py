@@ -202,7 +202,8 @@ def test_metadata_as_helm_keeps_it() -> None:
     chart = charts.of_files(
         {
             "Chart.yaml": b"name: a\nversion: 1\nappVersion: 1.50\nkeywords: []\ndeprecated: true\nicon: ''\n"
-            b'annotations: {enabled: true, count: 1}\nmaintainers: [{name: x}]\nunknown: 1\ndescription: "two\\nlines\\u0007"'
+            b"annotations: {enabled: true, count: 1}\nmaintainers: [{name: x}]\nunknown: 1\n"
+            b'description: "two\\nlines\\u0007"'
         }
     )
     assert chart.metadata == {

@@ -187,7 +187,8 @@ def test_helms_own_words() -> None:
     err = (
         "WARNING: Kubernetes configuration file is group-readable\n"
         "level=WARN msg=deprecated\n"
-        "Error: UPGRADE FAILED: values don't meet the specifications of the schema(s):\nc:\n- at '/replicas': got string\n"
+        "Error: UPGRADE FAILED: values don't meet the specifications of the schema(s):\n"
+        "c:\n- at '/replicas': got string\n"
     )
     with pytest.raises(ToolError, match="UPGRADE FAILED.*\n.*\n- at '/replicas': got string") as caught:
         Helm(SHELL, {}, Fake(upgrade=bad(err, 2))).render(WANTED, CHART)
