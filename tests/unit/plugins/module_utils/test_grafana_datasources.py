@@ -33,6 +33,12 @@ def sources(**changes: Any) -> dict[str, dict[str, Any]]:
     return {item["type"]: item for item in gd.provisioning(variables(**changes))["datasources"]}
 
 
+def test_defaults_and_argument_spec_agree() -> None:
+    spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    assert {name: option["default"] for name, option in spec.items()} == defaults
+
+
 def test_everything_is_linked_by_fixed_uids() -> None:
     found = sources(**ALL)
     assert {kind: item["uid"] for kind, item in found.items()} == {

@@ -31,6 +31,14 @@ def variables(**changes: Any) -> dict[str, Any]:
     return {name: resolve(value) for name, value in merged.items()}
 
 
+def test_defaults_types_and_argument_spec_agree() -> None:
+    spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    assert {name: option["default"] for name, option in spec.items()} == defaults
+    assert {name for name, option in spec.items() if option["type"] == "int"} == set(tc._INTEGERS)
+    assert {name for name, option in spec.items() if option["type"] == "bool"} == set(tc._BOOLEANS)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("168h", 604800), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("3µs", 3e-6), ("1m0.5s", 60.5)],
