@@ -120,7 +120,12 @@ def _read_aspect(store: Store, bucket: str, aspect: Aspect) -> Document:
 
 
 def _is_empty(store: Store, bucket: str) -> bool:
-    """Stores delete buckets that are not empty unless told otherwise (SeaweedFS), so the store is not relied on."""
+    """Whether deletion loses nothing: some stores delete buckets with all that is in them (SeaweedFS).
+
+    Delete markers hold no data. AWS refuses to delete a bucket with markers; other stores may decide for themselves, since
+    some cannot even be made to forget a marker.
+    """
+    losses = ("Contents", "Versions") if store.custom else ("Contents", "Versions", "DeleteMarkers")
     for call in OBJECTS:
         try:
             answer = store.call(bucket, call)
@@ -128,7 +133,7 @@ def _is_empty(store: Store, bucket: str) -> bool:
             continue
         except NotFound:
             return True
-        if any(answer.get(key) for key in ("Contents", "Versions", "DeleteMarkers")):
+        if any(answer.get(key) for key in losses):
             return False
     return True
 
@@ -209,9 +214,9 @@ def unsupported_error(endpoint: str, features: dict[str, str]) -> Unsupported:
     """features: the store's answer by option."""
     answers = "; ".join(f"{option} ({answer})" for option, answer in features.items())
     return Unsupported(
-        f"the store at {endpoint} lacks {answers}",
+        f"the store at {endpoint} does not support {answers}",
         "",
-        "Leave the option unset for this store, or set on_unsupported: warn.",
+        "Change or unset the option for this store, or set on_unsupported: warn.",
         unsupported=[{"feature": option, "answer": answer} for option, answer in features.items()],
     )
 
@@ -219,7 +224,7 @@ def unsupported_error(endpoint: str, features: dict[str, str]) -> Unsupported:
 def note_unsupported(plan: Plan, endpoint: str, option: str, answer: str) -> None:
     """Record in the result, and as a warning, that a feature was asked for and is not there."""
     plan.result["unsupported"].append({"feature": option, "answer": answer})
-    plan.warnings.append(f"the store at {endpoint} lacks {option}, which is therefore not set: {answer}")
+    plan.warnings.append(f"the store at {endpoint} does not support {option}, which is therefore not set: {answer}")
 
 
 def check_plan(store: Store, params: dict[str, Any], plan: Plan) -> None:

@@ -361,7 +361,7 @@ def test_a_store_without_a_feature(server: Server) -> None:
     wish = {"endpoint_url": server.url, "public_access_block": True, "tags": {"a": "b"}}
     for check_mode in (True, False):
         with pytest.raises(
-            Unsupported, match=r"lacks public_access_block \(NotImplemented: no such thing here\)"
+            Unsupported, match=r"does not support public_access_block \(NotImplemented: no such thing here\)"
         ) as no:
             run(check_mode=check_mode, **wish)
         assert no.value.details["unsupported"][0]["feature"] == "public_access_block"
@@ -384,7 +384,9 @@ def test_a_store_that_lacks_a_feature_only_when_it_is_written(server: Server) ->
     server.answers.update(NOT_THERE)
     server.answers["PUT", "tagging"] = (405, xml("MethodNotAllowed", "not allowed"))
     wish = {"endpoint_url": server.url, "tags": {"a": "b"}, "encryption": "sse_s3"}
-    with pytest.raises(PartialFailure, match=r"step 'put tags' failed: the store at .* lacks tags") as failed:
+    with pytest.raises(
+        PartialFailure, match=r"step 'put tags' failed: the store at .* does not support tags"
+    ) as failed:
         run(**wish)
     assert failed.value.details["done"] == ["put encryption"]
     assert failed.value.details["unsupported"][0]["answer"] == "MethodNotAllowed: not allowed"
@@ -511,6 +513,13 @@ def test_deletion_does_not_rely_on_the_store(server: Server) -> None:
         run(endpoint_url=server.url, state="absent")
     assert "DELETE" not in [s[0] for s in server.seen]
     server.answers["GET", "list-type"] = (200, b"<ListBucketResult/>")
+    marker = b"<ListVersionsResult><%s><Key>k</Key></%s></ListVersionsResult>"
+    server.answers["GET", "versions"] = (200, marker % (b"Version", b"Version"))
+    with pytest.raises(Conflict, match="not empty"):
+        run(endpoint_url=server.url, state="absent")
+    assert "DELETE" not in [s[0] for s in server.seen]
+    server.answers["GET", "versions"] = (200, marker % (b"DeleteMarker", b"DeleteMarker"))
+    assert run(check_mode=True, endpoint_url=server.url, state="absent")[0].changed
     server.answers["GET", "versions"] = (501, xml("NotImplemented"))
     server.answers["DELETE", ""] = (409, xml("BucketNotEmpty", "still uploads"))
     with pytest.raises(Conflict, match="not empty.*still uploads"):
