@@ -50,6 +50,7 @@ def environment(**extra: str) -> dict[str, str]:
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(STATE / "collections"),
         "PYTHONPATH": str(STATE / "collections"),
+        "ANSIBLE_HOME": str(STATE / "ansible"),
         "PYTHONUNBUFFERED": "1",
         **extra,
     }

@@ -98,8 +98,8 @@ def test_wrong_helm(playbook, tmp_path: Path, script, words) -> None:
 
 
 def test_replay_file_with_a_broken_line(playbook, tmp_path: Path) -> None:
-    lines = (Path(__file__).parents[1] / "fixtures/probe.jsonl").read_text().splitlines()
+    lines = (Path(__file__).parents[1] / "unit/fixtures/probe.jsonl").read_text().splitlines()
     lines.insert(1, '{"resourceSpans": [')
     file = tmp_path / "traces.jsonl"
     file.write_text("\n".join(lines))
-    refused(playbook("replay", {"replay_file": str(file)}), "line 2", str(file))
+    refused(playbook("replay", {"replay_path": str(file)}), "line 2", str(file))
