@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 
@@ -77,7 +76,7 @@ def load(reference: str) -> Chart:
         )
     try:
         return of_files(_directory(path) if path.is_dir() else _archive(path))
-    except (ValueError, OSError, EOFError, tarfile.TarError, zlib.error, yaml.YAMLError) as error:
+    except (ValueError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise InvalidInput(f"the chart {reference} cannot be read", str(error), "Check it with helm lint.") from error
 
 

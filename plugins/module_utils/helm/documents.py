@@ -10,25 +10,54 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
-import yaml
-
-# libyaml parses a rendered chart ten times faster; PyYAML can be built without it.
-_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DUMP: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_REPLACED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-_INT = re.compile(r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
-_FLOAT = re.compile(
+REPLACED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+INT = re.compile(r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
+FLOAT = re.compile(
     r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
 
 
-class _Loader(_BASE):
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to declare them
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
-        for first, resolvers in _BASE.yaml_implicit_resolvers.items()
-    }
+@cache
+def _loader() -> Any:
+    # Imported here because Ansible imports every module without third-party packages to check it; the kubernetes
+    # client brings PyYAML along. libyaml is ten times faster on a rendered chart; PyYAML can be built without it.
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):
+        yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to declare them
+            first: [(tag, pattern) for tag, pattern in resolvers if tag not in REPLACED]
+            for first, resolvers in base.yaml_implicit_resolvers.items()
+        }
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
+    Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
+    Loader.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
+    Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789."))
+    return Loader
+
+
+@cache
+def _dumper() -> Any:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+    class Dumper(base):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    Dumper.add_representer(str, _text)
+    return Dumper
+
+
+def _boolean(loader: Any, node: Any) -> bool:
+    return node.value.lower() in ("y", "yes", "true", "on")
 
 
 def _integer(loader: Any, node: Any) -> int:
@@ -38,43 +67,31 @@ def _integer(loader: Any, node: Any) -> int:
     return -number if text.startswith("-") else number
 
 
-def _boolean(loader: Any, node: Any) -> bool:
-    return node.value.lower() in ("y", "yes", "true", "on")
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
-_Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-
-
-class _Dumper(_DUMP):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
 def _text(dumper: Any, value: str) -> Any:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-_Dumper.add_representer(str, _text)
-
-
 def load(text: str | bytes) -> Any:
-    """The value of a YAML document, as Helm would read it. yaml.YAMLError where it is none."""
-    return yaml.load(text, Loader=_Loader)
+    """The value of the first YAML document, as Helm would read it. ValueError where it is none."""
+    return next(iter(load_all(text)), None)
 
 
-def load_all(text: str) -> list[Any]:
-    """The values of all documents of a YAML stream."""
-    return list(yaml.load_all(text, Loader=_Loader))
+def load_all(text: str | bytes) -> list[Any]:
+    """The values of all documents of a YAML stream. ValueError where it is none."""
+    import yaml
+
+    try:
+        return list(yaml.load_all(text, Loader=_loader()))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def dump(value: Any) -> str:
     """Block style, keys sorted, strings of several lines as literal blocks: made to be read in a diff."""
+    import yaml
+
     return str(
-        yaml.dump(value, Dumper=_Dumper, default_flow_style=False, sort_keys=True, width=4096, allow_unicode=True)
+        yaml.dump(value, Dumper=_dumper(), default_flow_style=False, sort_keys=True, width=4096, allow_unicode=True)
     )
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 
@@ -88,7 +87,7 @@ def parse(manifest: str, part: str = MANIFEST) -> dict[Key, dict[str, Any]]:
     """The objects of a stream of documents. Objects with a hook annotation count as hooks; lists are unfolded."""
     try:
         found = [document for document in documents.load_all(manifest) if isinstance(document, dict)]
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise ToolError("the rendered chart is not YAML", str(error), "Check the chart with helm lint.") from error
     return {key_of(document, part): document for document in _unfold(found)}
 

@@ -46,8 +46,8 @@ class Fake:
         return answer
 
 
-def good(document: dict = DOCUMENT, before: str = "") -> Answer:
-    return Answer(0, before + json.dumps(document), "")
+def good(document: dict | None = None, before: str = "") -> Answer:
+    return Answer(0, before + json.dumps(document or DOCUMENT), "")
 
 
 def bad(err: str, code: int = 1) -> Answer:

@@ -83,14 +83,14 @@ def test_changes_name_each_object_and_what_happens() -> None:
 
 def test_a_new_version_of_an_api_is_an_update() -> None:
     old, new = ({"apiVersion": f"autoscaling/{v}", "kind": "H", "metadata": {"name": "h"}} for v in ("v1", "v2"))
-    objects, _ = render.changes({render.key_of(old): old}, {render.key_of(new): new}, "ns", Mask())
+    objects = render.changes({render.key_of(old): old}, {render.key_of(new): new}, "ns", Mask())[0]
     assert [(o["action"], o["api_version"]) for o in objects] == [("update", "autoscaling/v2")]
 
 
 def test_what_helm_leaves_behind_is_not_deleted() -> None:
     kept = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: k, annotations: {helm.sh/resource-policy: keep}}\n---\n"
     hook = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: h, annotations: {helm.sh/hook: test}}\n---\n"
-    objects, _ = render.changes(render.parse(kept + hook + CONFIG % 1), {}, "ns", Mask())
+    objects = render.changes(render.parse(kept + hook + CONFIG % 1), {}, "ns", Mask())[0]
     assert [o["name"] for o in objects] == ["c"]
 
 
@@ -107,7 +107,7 @@ def test_hooks_and_crds_are_shown_apart() -> None:
 def test_secret_values_never_show_but_changes_do() -> None:
     before = render.parse(SECRET % (encoded("same-value"), "first-value"))
     after = render.parse(SECRET % (encoded("same-value"), "second-value"))
-    _, diff = render.changes(before, after, "ns", Mask())
+    diff = render.changes(before, after, "ns", Mask())[1]
     text = diff[0]["before"] + diff[0]["after"]
     for hidden in ("same-value", "first-value", "second-value", encoded("same-value")):
         assert hidden not in text
@@ -125,7 +125,7 @@ def test_digests_cannot_be_compared_between_runs() -> None:
 
 def test_secret_values_are_hidden_elsewhere_too() -> None:
     after = render.parse(SECRET % (encoded("topsecret"), "x") + "---" + CONFIG % "url?token=topsecret")
-    _, diff = render.changes({}, after, "ns", Mask())
+    diff = render.changes({}, after, "ns", Mask())[1]
     assert "url?token=********" in diff[1]["after"]
 
 
