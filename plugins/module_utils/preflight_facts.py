@@ -160,9 +160,9 @@ def can(kube: Kube, access: Access) -> bool:
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
     """
-    resource, _, subresource = access.resource.partition("/")
+    resource, separator, subresource = access.resource.partition("/")
     attributes = {"verb": access.verb, "group": access.group, "resource": resource, "namespace": access.namespace}
-    if subresource:
+    if separator:
         attributes["subresource"] = subresource
     review = {
         "apiVersion": "authorization.k8s.io/v1",

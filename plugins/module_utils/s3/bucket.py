@@ -122,8 +122,8 @@ def _read_aspect(store: Store, bucket: str, aspect: Aspect) -> Document:
 def _is_empty(store: Store, bucket: str) -> bool:
     """Whether deletion loses nothing: some stores delete buckets with all that is in them (SeaweedFS).
 
-    Delete markers hold no data. AWS refuses to delete a bucket with markers; other stores may decide for themselves, since
-    some cannot even be made to forget a marker.
+    Delete markers hold no data. AWS refuses to delete a bucket with markers; other stores may decide for themselves,
+    since some cannot even be made to forget a marker.
     """
     losses = ("Contents", "Versions") if store.custom else ("Contents", "Versions", "DeleteMarkers")
     for call in OBJECTS:

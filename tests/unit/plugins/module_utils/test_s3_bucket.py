@@ -92,7 +92,7 @@ def run(check_mode: bool = False, **given: Any) -> tuple[Plan, Store]:
 
 @mock_aws
 def test_everything_once_then_nothing() -> None:
-    would, _ = run(check_mode=True, **EVERYTHING)
+    would = run(check_mode=True, **EVERYTHING)[0]
     did, store = run(**EVERYTHING)
     # Check mode says what the run does, and leaves nothing behind.
     assert [s.name for s in would.steps] == [s.name for s in did.steps]
@@ -147,7 +147,7 @@ def test_unset_is_untouched_and_empty_is_removed() -> None:
         "encryption": "none",
         "versioning": False,
     }
-    plan, _ = run(**nothing)
+    plan = run(**nothing)[0]
     assert [s.name for s in plan.steps] == [
         "delete public_access_block",
         "delete encryption",
@@ -175,7 +175,7 @@ def test_each_aspect(aspect: str, one: dict[str, Any], other: dict[str, Any]) ->
     run()
     for given in (one, other):
         before = Store.connect(options())
-        would, _ = run(check_mode=True, **given)
+        would = run(check_mode=True, **given)[0]
         assert [s.action for s in would.steps] == [aspect] == [d["after_header"].split(": ")[1] for d in would.diff]
         assert run(check_mode=True, **given)[0].changed, "check mode wrote"
         assert run(**given)[0].changed
@@ -186,9 +186,9 @@ def test_each_aspect(aspect: str, one: dict[str, Any], other: dict[str, Any]) ->
 
 @mock_aws
 def test_region_of_a_new_bucket() -> None:
-    plan, _ = run(check_mode=True, region="eu-central-1")
+    plan = run(check_mode=True, region="eu-central-1")[0]
     assert plan.steps[0].data.arguments == {"CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}
-    plan, _ = run(region="eu-central-1")
+    plan = run(region="eu-central-1")[0]
     assert plan.result["bucket"]["region"] == "eu-central-1"
     assert run(check_mode=True, name="another")[0].steps[0].data.arguments == {}
 
@@ -213,9 +213,9 @@ def test_absent() -> None:
     with pytest.raises(Conflict, match="versions and delete markers"):
         run(state="absent")
     run(name="empty")
-    would, _ = run(check_mode=True, state="absent", name="empty")
+    would = run(check_mode=True, state="absent", name="empty")[0]
     assert would.changed and would.result["bucket"]["exists"] is False
-    did, _ = run(state="absent", name="empty")
+    did = run(state="absent", name="empty")[0]
     assert [s.name for s in did.steps] == ["delete bucket"] and did.diff[0]["after"] == ""
     assert not run(state="absent", name="empty")[0].changed
 
@@ -321,7 +321,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)
-        query = [key for key, _ in parse_qsl(parts.query, keep_blank_values=True)]
+        query = [pair[0] for pair in parse_qsl(parts.query, keep_blank_values=True)]
         key = (self.command, query[0] if query else ("" if len(parts.path) > 1 else "/"))
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.seen.append((*key, {k.lower(): v for k, v in self.headers.items()}, body))
@@ -366,7 +366,7 @@ def test_a_store_without_a_feature(server: Server) -> None:
             run(check_mode=check_mode, **wish)
         assert no.value.details["unsupported"][0]["feature"] == "public_access_block"
     assert not [s for s in server.seen if s[0] == "PUT"], "something was written before the refusal"
-    would, _ = run(check_mode=True, on_unsupported="warn", **wish)
+    would = run(check_mode=True, on_unsupported="warn", **wish)[0]
     did, store = run(on_unsupported="warn", **wish)
     for plan in (would, did):
         assert [s.name for s in plan.steps] == ["put tags"]
@@ -390,7 +390,7 @@ def test_a_store_that_lacks_a_feature_only_when_it_is_written(server: Server) ->
         run(**wish)
     assert failed.value.details["done"] == ["put encryption"]
     assert failed.value.details["unsupported"][0]["answer"] == "MethodNotAllowed: not allowed"
-    plan, _ = run(on_unsupported="warn", **wish)
+    plan = run(on_unsupported="warn", **wish)[0]
     assert [s.name for s in plan.steps] == ["put encryption"] and len(plan.diff) == 1
     assert plan.result["unsupported"][0]["feature"] == "tags"
 
@@ -588,7 +588,7 @@ def test_other_failures_of_the_client() -> None:
 
 def test_calls_are_counted_across_threads(server: Server) -> None:
     store = Store.connect(options(endpoint_url=server.url))
-    threads = [threading.Thread(target=store.head, args=("traces",)) for _ in range(8)]
+    threads = [threading.Thread(target=store.head, args=("traces",)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
