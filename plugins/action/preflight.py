@@ -46,10 +46,9 @@ class ActionModule(ActionBase):
             mine = {name: task_vars[name] for name in task_vars if name.startswith(f"{role}_")}
             seen = self._evaluate({**defaults, **mine}, {**defaults, **task_vars}, role, findings)
             findings += _check_spec(spec, seen)
-            findings += [
-                {"variable": sentence.split(" ", 1)[0], "problem": sentence.split(" ", 1)[1], "remedy": ""}
-                for sentence in unknown_variables(mine, spec, f"{role}_")
-            ]
+            for sentence in unknown_variables(mine, spec, f"{role}_"):
+                name, problem = sentence.split(" ", 1)
+                findings.append({"variable": name, "problem": problem, "remedy": ""})
             values = {**seen, **values}
         if "object_storage" in roles:
             arguments.setdefault("s3", {o: values[name] for o, name in S3.items() if values.get(name)})

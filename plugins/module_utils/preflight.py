@@ -69,7 +69,8 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.variable}: {self.problem}. {self.remedy}".strip()
+        end = "" if self.problem.endswith(("?", ".")) else "."
+        return f"{self.variable}: {self.problem}{end} {self.remedy}".strip()
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,8 @@ DOCUMENTS: dict[str, Any] = {
 }
 
 
-def facts_of(cluster: Cluster, variables: dict[str, Any] = V) -> dict[str, Any]:
-    return cluster_facts({"variables": variables}, lambda _: cluster)  # type: ignore[arg-type, return-value]
+def facts_of(cluster: Cluster, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+    return cluster_facts({"variables": V if variables is None else variables}, lambda _: cluster)  # type: ignore[arg-type, return-value]
 
 
 def test_administrators_are_asked_about_once() -> None:
@@ -138,7 +138,7 @@ def test_an_unreachable_cluster() -> None:
     cluster = Cluster({"/version": silent}, lambda _: True)
     assert facts_of(cluster) == {"cluster_error": silent} and cluster.closed
 
-    def refuse(_: dict[str, Any]) -> Any:
+    def refuse(params: dict[str, Any]) -> Any:
         raise InvalidInput("kubeconfig x cannot be used")
 
     assert str(cluster_facts({"variables": V}, refuse)["cluster_error"]) == "kubeconfig x cannot be used."
