@@ -274,7 +274,8 @@ def evaluate(settings: Settings, traces: Sequence[ProbeTrace], seen: Observation
             count = sum(one.trace_id in seen.read or one.trace_id in seen.searched for one in sent)
             late = "" if seen.decided else ", before the sampler had decided"
             if case == DROPPED:
-                good, share = count == 0, ""
+                # That nothing is there proves nothing where nothing at all is there.
+                good, share = count == 0 and bool(seen.read), "" if seen.read else ", nor any other trace"
             else:
                 assert settings.sampling_percentage is not None
                 low, high = binomial_interval(len(sent), settings.sampling_percentage / 100)
@@ -313,11 +314,11 @@ def _search(traces: Sequence[ProbeTrace], seen: Observation) -> tuple[str, float
     return f"{found} of {len(must)} kept traces", seen.searched_at, found == len(must)
 
 
-def last_seen(increase: Increase, sent_spans: int, sent_traces: int, received: bool) -> str:
+def last_seen(increase: Increase, sent_spans: int, sent_traces: int, received: bool, in_part: bool) -> str:
     """Where spans got to, by the components' own counters, and which part of the path to look at.
 
     Other traffic counts too, so a part is only blamed when less came through than the probe alone sent.
-    received: whether a trace that must be kept was read back.
+    received: whether any trace was read back. in_part: whether one was that lacks spans.
     """
     kept = increase.kept_by_policy
     policies = ", ".join(f"{policy} {count}" for policy, count in kept.items() if count) or "none"
@@ -336,10 +337,15 @@ def last_seen(increase: Increase, sent_spans: int, sent_traces: int, received: b
         verdict = "the path sampler → Tempo is broken; see the logs of otel-sampler"
     elif lost := {place: count for place, count in increase.lost.items() if count}:
         verdict = "lost: " + ", ".join(f"{place} {count}" for place, count in lost.items())
-    elif received:
-        verdict = "the path is whole, so compare the samplers' policies with what was expected"
+    elif increase.kept_traces and not received:
+        verdict = "Tempo takes spans and does not give them back; see the logs of its ingesters and queriers"
+    elif in_part:
+        verdict = (
+            "some traces are there in part, so their spans were decided on in different places or too late; check that "
+            "the gateways route by trace id and know all samplers"
+        )
     else:
-        verdict = "compare the samplers' policies with what was expected, then see the logs of Tempo's queriers"
+        verdict = "the path is whole, so compare the samplers' policies with what was expected"
     return f"{facts}: {verdict}"
 
 

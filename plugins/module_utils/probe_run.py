@@ -282,7 +282,7 @@ class Probe:
         self.seen.seconds = self.sent_at.elapsed
         checks = probe.evaluate(self.settings, self.traces, self.seen)
         passed = all(check["passed"] for check in checks)
-        received = bool(self.seen.read)
+        received, in_part = bool(self.seen.read), bool(self.seen.read.keys() - self.seen.complete_at.keys())
         if not self.settings.bucket:
             self.notes.append("no bucket given, so whether blocks reach object storage was not checked")
         if sender.retries:
@@ -307,7 +307,7 @@ class Probe:
                 "retries": sender.retries,
             },
             kept_by_policy=increase.kept_by_policy,
-            last_seen="" if passed else probe.last_seen(increase, self.spans, len(self.traces), received),
+            last_seen="" if passed else probe.last_seen(increase, self.spans, len(self.traces), received, in_part),
             notes=self.notes,
         )
 

@@ -13,9 +13,13 @@ import gzip
 import io
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, Unreachable
@@ -41,9 +45,20 @@ class FakeClock(Clock):
             self.now += seconds
 
 
+class RealClock(Clock):
+    def __init__(self) -> None:
+        self.started = self.monotonic()
+
+    @property
+    def now(self) -> float:
+        return self.monotonic() - self.started
+
+
 class FakePipeline:
-    def __init__(self, gateways: int = 2, samplers: int = 2, ingesters: int = 3) -> None:
-        self.clock = FakeClock()
+    def __init__(self, gateways: int = 2, samplers: int = 2, ingesters: int = 3, real: bool = False) -> None:
+        """real: time passes by itself, for modules that run in a process of their own."""
+        self.clock = RealClock() if real else FakeClock()
+        self.epoch = self.clock.time_ns() // 10**9
         self.lock = threading.RLock()
         self.pods: dict[str, dict[str, bool]] = {
             "gateway": {f"gw-{n}": True for n in range(gateways)},
@@ -193,7 +208,7 @@ class FakePipeline:
         if path.startswith("api/v2/traces/"):
             if self.query_answers:
                 return self.query_answers.pop(0)
-            assert query["start"] < EPOCH < query["end"]
+            assert int(query["start"]) < self.epoch < int(query["end"])
             found = self.stored.get(path.rpartition("/")[2])
             if found is None:
                 return Response(404, {}, b"trace not found")
@@ -208,7 +223,7 @@ class FakePipeline:
             if match and self.clock.now >= since + self.search_lag:
                 found[trace_id.lstrip("0")] = len(match)
         traces = [{"traceID": one, "spanSets": [{"matched": n}]} for one, n in found.items()]
-        return reply({"traces": traces[: query["limit"]]})
+        return reply({"traces": traces[: int(query["limit"])]})
 
     def as_tempo(self, span: otlp.Span) -> otlp.Span:
         """Tempo's JSON has ids in base64."""
@@ -232,7 +247,7 @@ class FakePipeline:
     # ---- the bucket (module_utils.s3.client.Store)
 
     def put_block(self, name: str, age: timedelta, traces: int, end: timedelta = timedelta(0)) -> None:
-        now = datetime.fromtimestamp(EPOCH, UTC) + timedelta(seconds=self.clock.now)
+        now = datetime.fromtimestamp(self.epoch, UTC) + timedelta(seconds=self.clock.now)
         meta = {"blockID": name, "totalObjects": traces, "size": 4711, "endTime": (now - age - end).isoformat()}
         for file in ("data.parquet", "meta.json"):
             self.objects.append(
@@ -243,7 +258,7 @@ class FakePipeline:
         if call.operation == "get_object":
             return {"Body": io.BytesIO(next(o["meta"] for o in self.objects if o["Key"] == call.arguments["Key"]))}
         assert call.operation == "list_objects_v2"
-        now = datetime.fromtimestamp(EPOCH, UTC) + timedelta(seconds=self.clock.now)
+        now = datetime.fromtimestamp(self.epoch, UTC) + timedelta(seconds=self.clock.now)
         headers = {"date": format_datetime(now.replace(microsecond=0), usegmt=True)}
         first = int(call.arguments.get("ContinuationToken", 0))
         chosen = [o for o in self.objects if o["Key"].startswith(call.arguments.get("Prefix", ""))]
@@ -260,3 +275,37 @@ def reply(document: Any, code: int = 200) -> Response:
 def status(code: int, message: str) -> Response:
     """A refusal of the API server itself."""
     return reply({"kind": "Status", "status": "Failure", "message": message, "code": code}, code)
+
+
+@contextmanager
+def api_server(fake: FakePipeline) -> Iterator[str]:
+    """The pipeline behind an API server on a socket of this machine; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def serve(self) -> None:
+            url = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            kind, _slash, rest = url.path.removeprefix("/api/v1/namespaces/tracing/").partition("/")
+            if not rest:
+                answer = reply({"items": fake.list(url.path, query["labelSelector"])})
+            else:
+                target, _proxy, path = rest.partition("/proxy/")
+                _scheme, name, port = target.split(":")
+                headers = dict(self.headers.items())
+                answer = fake.proxy(kind, "tracing", name, port, path, self.command, query, body, headers)
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_GET = do_POST = serve
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

@@ -216,7 +216,9 @@ def test_each_defect_fails_its_check() -> None:
     seen.block, seen.block_problem = None, "nothing new"
     assert failing(traces, seen) == {"block objects in the bucket"}
 
-    assert len(failing(traces, probe.Observation(decided=True, block_problem="none"))) == 7
+    nothing = probe.Observation(decided=True, block_problem="none")
+    assert len(failing(traces, nothing)) == 8
+    assert verdicts(traces, nothing)["health checks dropped"][0] == "0 of 66 traces, nor any other trace"
 
 
 def increase(gateway: float, new: float, decided: float, kept: float, received: float, lost: float = 0) -> Increase:
@@ -243,16 +245,17 @@ def increase(gateway: float, new: float, decided: float, kept: float, received: 
         ((5, 1, 0, 0, 0), False, "have not decided yet"),
         ((5, 1, 1, 1, 0), False, "sampler → Tempo is broken"),
         ((5, 1, 1, 1, 5, 3), False, "lost: sampler_send_failed_spans 3"),
-        ((5, 1, 1, 0, 0), False, "logs of Tempo's queriers"),
+        ((5, 1, 1, 0, 0), False, "the path is whole"),
+        ((5, 1, 1, 1, 5), False, "Tempo takes spans and does not give them back"),
         ((5, 1, 1, 1, 5), True, "the path is whole"),
     ],
 )
 def test_last_seen_names_the_broken_part(counts: tuple[float, ...], received: bool, verdict: str) -> None:
-    assert verdict in probe.last_seen(increase(*counts), 5, 1, received)
+    assert verdict in probe.last_seen(increase(*counts), 5, 1, received, False)
 
 
 def test_last_seen_has_the_figures() -> None:
-    assert probe.last_seen(increase(5, 1, 1, 1, 0), 5, 1, False) == (
+    assert probe.last_seen(increase(5, 1, 1, 1, 0), 5, 1, False, False) == (
         "gateways accepted 5 of 5 spans, samplers decided on 1 of 1 traces and keep 1 (by policy: errors 1), Tempo's "
         "distributors received 0 spans: the path sampler → Tempo is broken; see the logs of otel-sampler"
     )
@@ -326,7 +329,7 @@ def test_a_broken_export_is_located_within_the_timeout() -> None:
     proof = run(fake, timeout=60.0)
     assert failed(proof) == [
         "error traces kept and complete", "slow traces kept and complete", "critical route kept and complete",
-        "share of other traces kept", "W3C ids and parents intact", "found by TraceQL search",
+        "health checks dropped", "share of other traces kept", "W3C ids and parents intact", "found by TraceQL search",
         "block objects in the bucket",
     ]  # fmt: skip
     assert "the path sampler → Tempo is broken" in proof.last_seen
@@ -341,6 +344,7 @@ def test_fragments_instead_of_whole_traces_fail() -> None:
     proof = run(fake)
     assert {"error traces kept and complete", "slow traces kept and complete"} <= set(failed(proof))
     assert "found by TraceQL search" in failed(proof)
+    assert "check that the gateways route by trace id" in proof.last_seen
     # All that the samplers kept was found, so there is no use in waiting for the timeout.
     assert fake.clock.now < 60.0
 

@@ -1,0 +1,196 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""trace_probe and otlp_replay as Ansible runs them, against a pipeline in memory behind an API server on a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline, api_server
+
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"
+COLLECTIONS = next(path for path in sys.path if Path(path, "ansible_collections/orion/tracing").is_dir())
+PIPELINE = {"decision_wait": "300ms", "timeout": "20s"}
+
+
+@pytest.fixture
+def fake() -> FakePipeline:
+    pipeline = FakePipeline(real=True)
+    pipeline.decision_wait, pipeline.search_lag = 0.3, 0.3
+    return pipeline
+
+
+@pytest.fixture
+def url(fake: FakePipeline) -> Iterator[str]:
+    with api_server(fake) as address:
+        yield address
+
+
+def run(module: str, **arguments: Any) -> dict[str, Any]:
+    """Run a module in a process of its own, with its arguments on standard input."""
+    program = (
+        "import sys, json\n"
+        "from ansible.module_utils import basic\n"
+        "basic._ANSIBLE_ARGS = sys.stdin.buffer.read()\n"
+        "basic._ANSIBLE_PROFILE = 'legacy'\n"
+        f"import ansible_collections.orion.tracing.plugins.modules.{module} as module\n"
+        "module.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PYTHONPATH": ":".join(path for path in sys.path if path),
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/nonexistent",
+        },
+    )
+    assert done.stdout, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def test_the_probe_proves_writes_and_shows(fake: FakePipeline, url: str, tmp_path: Path) -> None:
+    proof, lines = tmp_path / "proof.json", tmp_path / "lines"
+    result = run(
+        "trace_probe", host=url, sampling_percentage=10, latency_threshold_ms=1000, critical_route="/api/v1/orders",
+        dropped_route="/health", proof_path=str(proof), progress_file=str(lines), **PIPELINE,
+    )  # fmt: skip
+    assert result["passed"] is True and result["changed"] is False
+    assert result["table"].count("passed") == 7
+    written = json.loads(proof.read_text())
+    assert written == {key: result[key] for key in written}
+    assert lines.read_text().startswith("sending 375 traces to 2 gateway pods\n")
+
+
+def test_a_failed_check_fails_with_everything_returned(fake: FakePipeline, url: str, tmp_path: Path) -> None:
+    fake.dropped = set()
+    proof = tmp_path / "proof.json"
+    result = run(
+        "trace_probe", host=url, dropped_route="/health", sampling_percentage=10, proof_path=str(proof), **PIPELINE
+    )
+    assert result["failed"] is True and result["passed"] is False
+    assert result["msg"].startswith("1 of 5 checks failed. health checks dropped: expected 0 of 66 traces, observed ")
+    assert "Last seen: gateways accepted" in result["msg"]
+    assert json.loads(proof.read_text())["passed"] is False
+
+
+def test_check_mode_of_the_probe_sends_nothing(fake: FakePipeline, url: str, tmp_path: Path) -> None:
+    proof = tmp_path / "proof.json"
+    result = run("trace_probe", host=url, bucket="b", proof_path=str(proof), _ansible_check_mode=True)
+    assert [check["name"] for check in result["checks"]][-1] == "block objects in the bucket"
+    assert result["passed"] is None and result["changed"] is False
+    assert fake.requests == [] and not proof.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sampling_percentage": 120}, "option sampling_percentage is 120"),
+        ({"plain_traces": 50}, "option plain_traces is 50: so few traces say little about a share. Give at least 300."),
+        ({"latency_threshold_ms": -1}, "option latency_threshold_ms is negative"),
+        ({"timeout": "3 minutes"}, "option timeout is wrong"),
+        ({"proof_path": "/nonexistent/proof.json"}, "there is no such folder"),
+    ],
+)
+def test_wrong_options_of_the_probe(arguments: dict[str, Any], message: str) -> None:
+    result = run("trace_probe", host="http://127.0.0.1:9", **arguments)
+    assert result["failed"] is True and message in result["msg"]
+
+
+def test_a_cluster_that_does_not_answer() -> None:
+    for module, options in (("trace_probe", {}), ("otlp_replay", {"path": str(FIXTURE)})):
+        result = run(module, host="http://127.0.0.1:9", **options)
+        assert "no answer from the API server http://127.0.0.1:9" in result["msg"]
+
+
+def test_a_replay(fake: FakePipeline, url: str) -> None:
+    result = run("otlp_replay", host=url, path=str(FIXTURE), **PIPELINE)
+    assert result["passed"] is True and result["changed"] is True
+    assert result["error_traces"] == {"sent": 2, "found": 2, "complete": 2, "missing": []}
+    assert result["traces_found"] == result["traces_kept"] >= 4
+    assert result["steps"] == ["send 62 spans of 12 traces"]
+
+
+def test_a_replay_that_is_not_found_fails(fake: FakePipeline, url: str) -> None:
+    fake.lose_service = "probe-orders-api"
+    result = run("otlp_replay", host=url, path=str(FIXTURE), decision_wait="300ms", timeout="4s")
+    assert result["failed"] is True and result["passed"] is False
+    assert result["msg"].startswith("the replay was not found as sent: error traces not found or not complete")
+    unverified = run("otlp_replay", host=url, path=str(FIXTURE), verify=False, **PIPELINE)
+    assert unverified["passed"] is None and unverified["spans_sent"] == 62
+
+
+def test_check_mode_of_a_replay_reads_the_file_only(fake: FakePipeline, url: str) -> None:
+    result = run("otlp_replay", host=url, path=str(FIXTURE), _ansible_check_mode=True)
+    assert (result["changed"], result["traces_in_file"], result["spans_sent"]) == (True, 12, 0)
+    assert fake.requests == []
+
+
+def test_a_broken_line_sends_nothing_unless_asked(fake: FakePipeline, url: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text(FIXTURE.read_text() + '{"resourceSpans":\n')
+    result = run("otlp_replay", host=url, path=str(path), **PIPELINE)
+    assert "1 of 33 lines are broken, nothing was sent: line 33: not JSON" in result["msg"]
+    assert result["broken_lines"] == [{"line": 33, "reason": result["broken_lines"][0]["reason"]}]
+    assert fake.requests == []
+    assert run("otlp_replay", host=url, path=str(path), on_broken_line="skip", **PIPELINE)["spans_sent"] == 62
+
+
+@pytest.mark.parametrize("option", ["spans_per_second", "concurrency"])
+def test_wrong_options_of_a_replay(option: str) -> None:
+    result = run("otlp_replay", host="http://127.0.0.1:9", path=str(FIXTURE), **{option: 0})
+    assert result["msg"] == f"option {option} is 0. Give a number from 1 up."
+
+
+def test_progress_is_shown_while_the_module_runs(fake: FakePipeline, url: str, tmp_path: Path) -> None:
+    playbook = tmp_path / "play.yml"
+    task = {
+        "orion.tracing.otlp_replay": {"path": str(FIXTURE), "host": url, **PIPELINE},
+        "name": "Replay",
+        "register": "r",
+    }
+    show = {"ansible.builtin.assert": {"that": "r.spans_sent == 62"}}
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task, show]}]))
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "ansible-playbook",
+            playbook,
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "-e",
+            f"ansible_python_interpreter={sys.executable}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
+            "ANSIBLE_HOME": str(tmp_path),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(tmp_path),
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    shown = [number for number, line in enumerate(lines) if line.startswith("otlp_replay: ")]
+    assert len(shown) >= 5
+    assert "62 spans of 12 traces in the file, 2 with an ERROR span" in lines[shown[0]]
+    # Before the task's own result, and its file is gone.
+    assert max(shown) < next(number for number, line in enumerate(lines) if line.startswith("changed: [localhost]"))
+    assert list(tmp_path.glob("orion-tracing-progress-*")) == []
