@@ -10,7 +10,7 @@ help:
 	@echo 'make down   removes the cluster and what runs; keeps the cache'
 
 venv:
-	@tools/bootstrap.sh
+	@bash tools/bootstrap.sh
 
 up down test lint bench: venv
 	@.venv/bin/python -m tools $@

@@ -140,7 +140,7 @@ def write_layer(out: Any, entries: list[Entry]) -> dict[Path, Written]:
     found = {name: (info, source) for entry in entries for name, info, source in _expand(entry)}
     for name in list(found):
         for parent in Path(name).parents[:-1]:
-            above, _ = found.setdefault(parent.as_posix(), (_folder(parent.as_posix(), 0o755), None))
+            above = found.setdefault(parent.as_posix(), (_folder(parent.as_posix(), 0o755), None))[0]
             if not above.isdir():
                 raise AirgapError(f"/{name} cannot be in an image where /{parent} is not a folder; name its real place")
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:

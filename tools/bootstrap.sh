@@ -1,4 +1,3 @@
-#!/bin/bash
 # Makes .venv from requirements/dev.txt with the first Python >= 3.12 that works. Prints nothing when it is up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -22,6 +22,7 @@ from tools import local
 from tools.steps import ROOT, STATE, environment
 
 WORK = STATE / "gates"
+INSTALLED = WORK / "build/ansible_collections/orion/tracing"
 TARBALL = WORK / "build/orion-tracing-0.1.0.tar.gz"
 TEST_CLUSTER = "orion-test"
 MODULE_UTILS = "ansible_collections.orion.tracing.plugins.module_utils"
@@ -50,22 +51,10 @@ class Outcome:
 
 
 def copy_for_ansible_test() -> None:
-    """ansible-test wants a path of real folders that ends in ansible_collections/orion/tracing, in a git work tree."""
-    target = WORK / "sanity/ansible_collections/orion/tracing"
-    shutil.rmtree(target, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        source, dest = ROOT / name, target / name
-        if source.is_file():
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, dest)
-    for argv in (["init", "-q"], ["add", "-A"]):
-        subprocess.run(["git", *argv], cwd=target, check=True, capture_output=True)
+    """The files of the built collection, in a git work tree of their own: that is where ansible-test looks for files."""
+    build_collection()
+    for argv in (["init", "-q"], ["add", "-A", "-f"]):
+        subprocess.run(["git", *argv], cwd=INSTALLED, check=True, capture_output=True)
     # The sanity tests' own virtual environments take pip from Python instead of downloading a bootstrap script: the
     # machine may reach package registries only.
     stub = WORK / "home/.ansible/test/cache"
@@ -76,13 +65,23 @@ def copy_for_ansible_test() -> None:
             file.write_text("import ensurepip\nensurepip.bootstrap(default_pip=True)\n")
 
 
+def sanity_environment() -> dict[str, str]:
+    """ansible-test keeps its environments in the home folder: it gets one of ours, with the user's caches. Of the
+    Pythons it sees ours and the system's: pyenv's shims answer for versions that do not run."""
+    return {
+        "HOME": str(WORK / "home"),
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", f"{Path.home()}/.cache"),
+        "PATH": f"{ROOT / '.venv/bin'}:/usr/local/bin:/usr/bin:/bin",
+    }
+
+
 def build_collection() -> None:
     """The tarball as it would be published, and an installation of it in an empty folder."""
     shutil.rmtree(WORK / "build", ignore_errors=True)
     (WORK / "build").mkdir(parents=True)
     for argv in (
         ["build", "--output-path", WORK / "build", ROOT],
-        ["install", "--offline", "-p", WORK / "build/installed", TARBALL],
+        ["install", "--offline", "--force", "-p", WORK / "build", TARBALL],
     ):
         galaxy = [ROOT / ".venv/bin/ansible-galaxy", "collection", *argv]
         subprocess.run(galaxy, env=environment(), check=True, capture_output=True)
@@ -120,13 +119,9 @@ def static_gates() -> list[Gate]:
         Gate(
             "ansible-test sanity",
             ["ansible-test", "sanity", "--local", "--requirements", "--color", "no"],
-            cwd=WORK / "sanity/ansible_collections/orion/tracing",
+            cwd=INSTALLED,
             before=copy_for_ansible_test,
-            # ansible-test keeps its environments in the home folder: give it one of ours, with the user's caches
-            env={
-                "HOME": str(WORK / "home"),
-                "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", f"{Path.home()}/.cache"),
-            },
+            env=sanity_environment(),
         ),
         Gate("antsibull-docs lint", ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."]),
         Gate("antsibull-changelog lint", ["antsibull-changelog", "lint"]),
@@ -134,7 +129,6 @@ def static_gates() -> list[Gate]:
             "galaxy-importer",
             ["python", "-m", "galaxy_importer.main", str(TARBALL)],
             cwd=WORK,
-            before=build_collection,
             env={"GALAXY_IMPORTER_CONFIG": str(ROOT / "tools/galaxy-importer.cfg")},
         ),
     ]
@@ -157,7 +151,7 @@ def cluster_gates(tools: dict[str, str]) -> list[Gate]:
     env = {"ORION_CLUSTER": TEST_CLUSTER, **tools}
     state = {"ORION_TEST_STATE": str(STATE / TEST_CLUSTER)}
     inventory = f"--inventory={ROOT / 'inventories/local'}"
-    installed = {"ANSIBLE_COLLECTIONS_PATH": str(WORK / "build/installed"), "ANSIBLE_CONFIG": "/dev/null"}
+    installed = {"ANSIBLE_COLLECTIONS_PATH": str(WORK / "build"), "ANSIBLE_CONFIG": "/dev/null"}
     return [
         Gate("test cluster", ["ansible-playbook", "playbooks/local.yml", inventory], env=env, stream=True),
         pytest("integration tests", "tests/integration", env=env | state, stream=True),

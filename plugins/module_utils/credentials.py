@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
@@ -68,7 +68,7 @@ DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 
 Data = dict[str, bytes]
 # A value that is not known yet, because it will be generated, is None.
-Known = dict[str, bytes | None]
+Known: TypeAlias = "dict[str, bytes | None]"
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def new_credentials() -> Data:
     """A random S3 key pair of the length and alphabet that AWS uses: 20 upper-case characters, 40 base64 characters."""
     alphabet = string.ascii_uppercase + string.digits
     return {
-        "access_key": "".join(secrets.choice(alphabet) for _ in range(20)).encode(),
+        "access_key": "".join(secrets.choice(alphabet) for _character in range(20)).encode(),
         "secret_key": base64.b64encode(secrets.token_bytes(30)),
     }
 

@@ -70,7 +70,7 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
     """kind's own configuration for a cluster of one node.
 
     node_image: reference, or "" for kind's default. plain_node: the node has no init system (the image that airgap
-    builds), so the kubelet uses cgroupfs below a root of its own and kube-proxy is started by the node itself.
+    builds) and starts kube-proxy itself, with that pod subnet.
     ports: node port → port on the host's loopback address.
     Source: https://kind.sigs.k8s.io/docs/user/configuration/
     """
@@ -86,13 +86,6 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
     config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
     if plain_node:
         config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16"}
-        kubelet = {
-            "kind": "KubeletConfiguration",
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": "/kubelet",
-            "failCgroupV1": False,
-        }
-        config["kubeadmConfigPatches"] = [json.dumps(kubelet)]
     return config
 
 

@@ -100,7 +100,7 @@ def helm(request: pytest.FixtureRequest) -> str:
 def namespace(helm: str, kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"helm-dev-{request.node.callspec.id}-{request.node.originalname.rpartition('_')[2]}"
     path = f"/api/v1/namespaces/{name}"
-    for _ in range(60):  # a run before this one may have been interrupted
+    for _attempt in range(60):  # a run before this one may have been interrupted
         if kube.get(path) is None:
             break
         kube.send("DELETE", path)

@@ -1,4 +1,3 @@
-#!/bin/bash
 # A container engine for this project alone, where none works.
 #
 #   engine.sh start FOLDER    prints "present" where an engine already answers; otherwise reuses or starts its own in

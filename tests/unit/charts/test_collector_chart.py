@@ -304,5 +304,6 @@ def test_a_wrong_policy_would_be_noticed(otelcol, tmp_path):
 
 def test_a_wrong_configuration_would_be_noticed(otelcol, tmp_path):
     (tmp_path / "collector.yaml").write_text("receivers: {otlp: {protocol: {}}}\n")
-    done = subprocess.run([otelcol, "validate", f"--config={tmp_path / 'collector.yaml'}"], capture_output=True)
+    argv = [otelcol, "validate", f"--config={tmp_path / 'collector.yaml'}"]
+    done = subprocess.run(argv, capture_output=True, check=False)
     assert done.returncode != 0

@@ -161,7 +161,7 @@ def test_a_strict_client_accepts_the_certificate(tmp_path: Path, host: str) -> N
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            peer, _ = listener.accept()
+            peer = listener.accept()[0]
             with peer, server.wrap_socket(peer, server_side=True) as stream:
                 stream.sendall(b"hello")
 

@@ -48,13 +48,12 @@ def test_kind_config_of_a_plain_node() -> None:
     assert config["nodes"][0]["image"] == "kindest/node:v1"
     assert config["nodes"][0]["extraPortMappings"][0]["listenAddress"] == "127.0.0.1"
     assert config["networking"]["kubeProxyMode"] == "none"
-    assert json.loads(config["kubeadmConfigPatches"][0])["cgroupDriver"] == "cgroupfs"
 
 
 def test_kind_config_leaves_upstreams_node_alone() -> None:
     config = kind_config("", False, {})
     assert "image" not in config["nodes"][0]
-    assert "networking" not in config and "kubeadmConfigPatches" not in config
+    assert "networking" not in config
 
 
 def names(state, wanted=True, node=NODE, engine=True, archives=(TEMPO,)):
