@@ -51,7 +51,7 @@ class Outcome:
 
 
 def copy_for_ansible_test() -> None:
-    """The files of the built collection, in a git work tree of their own: that is where ansible-test looks for files."""
+    """The files of the built collection, in a git work tree of their own: ansible-test asks git for the files."""
     build_collection()
     for argv in (["init", "-q"], ["add", "-A", "-f"]):
         subprocess.run(["git", *argv], cwd=INSTALLED, check=True, capture_output=True)

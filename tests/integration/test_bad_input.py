@@ -43,7 +43,9 @@ def test_variables(playbook, variables, words) -> None:
 
 def test_all_findings_at_once(playbook) -> None:
     variables = {"collector_sampling_percentage": 120, "tracing_retention": "7 days", "tempo_ingester_replicas": 2}
-    refused(playbook("site", variables), "collector_sampling_percentage", "tracing_retention", "tempo_replication_factor")
+    refused(
+        playbook("site", variables), "collector_sampling_percentage", "tracing_retention", "tempo_replication_factor"
+    )
 
 
 def test_bucket_that_these_keys_may_not_use(playbook) -> None:
