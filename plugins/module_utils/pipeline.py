@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
@@ -34,6 +34,9 @@ TEMPO_PORT = 3200
 # Source: https://opentelemetry.io/docs/specs/otlp/#failures-1
 RETRYABLE = frozenset({429, 502, 503, 504})
 THREADS = 8
+# ansible-test's pylint refuses the type parameters of Python 3.12, whatever the collection requires.
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Clock:
@@ -301,7 +304,7 @@ def increases(before: Figures, after: Figures) -> Increase:
     )
 
 
-def in_threads[T, R](function: Callable[[T], R], items: Sequence[T], threads: int = THREADS) -> list[R]:
+def in_threads(function: Callable[[T], R], items: Sequence[T], threads: int = THREADS) -> list[R]:
     """function of every item, in the order of items; the first error is raised."""
     if len(items) < 2:
         return [function(item) for item in items]

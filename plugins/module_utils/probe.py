@@ -64,6 +64,11 @@ class Settings:
         }
         return {case: count for case, count in wanted.items() if count}
 
+    @property
+    def interval(self) -> tuple[int, int]:
+        """How many plain traces may be kept, both ends inside."""
+        return binomial_interval(self.plain_traces, (self.sampling_percentage or 0.0) / 100)
+
 
 @dataclass(frozen=True)
 class ProbeTrace:
@@ -248,8 +253,7 @@ def planned_checks(settings: Settings) -> list[Check]:
     if DROPPED in cases:
         checks.append({"name": "health checks dropped", "expected": f"0 of {cases[DROPPED]} traces"})
     if PLAIN in cases:
-        assert settings.sampling_percentage is not None
-        low, high = binomial_interval(cases[PLAIN], settings.sampling_percentage / 100)
+        low, high = settings.interval
         share = f"{settings.sampling_percentage:g} % of {cases[PLAIN]}: {low} to {high} traces ({CONFIDENCE * 100:g} %)"
         checks.append({"name": "share of other traces kept", "expected": share})
     checks.append({"name": "W3C ids and parents intact", "expected": "every span as sent"})
@@ -277,8 +281,7 @@ def evaluate(settings: Settings, traces: Sequence[ProbeTrace], seen: Observation
                 # That nothing is there proves nothing where nothing at all is there.
                 good, share = count == 0 and bool(seen.read), "" if seen.read else ", nor any other trace"
             else:
-                assert settings.sampling_percentage is not None
-                low, high = binomial_interval(len(sent), settings.sampling_percentage / 100)
+                low, high = settings.interval
                 good, share = low <= count <= high, f" ({100 * count / len(sent):.1f} %)"
             outcomes.append((f"{count} of {len(sent)} traces{share}{late}", seen.settled_at, good and seen.decided))
     outcomes += [_ids(traces, seen), _search(traces, seen)]

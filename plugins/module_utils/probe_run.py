@@ -40,6 +40,7 @@ POLL = 0.5
 SETTLE = 6.0
 # Gateways learn of a new sampler within this time, or their resolver does not work.
 ROUTES = 30.0
+LAST_LOOK = 10.0
 # What a flush may take after everything else used up the time.
 FLUSH = 30.0
 # A block's times are those of its spans, rounded.
@@ -118,7 +119,8 @@ class Probe:
         self.sent_at = Deadline(self.clock, 0.0)
         now = self.clock.time_ns()
         self.now = now / 1e9
-        self.start, self.end = int(self.now) - MARGIN_SECONDS, int(self.now) + MARGIN_SECONDS
+        longest = int(1.5 * self.settings.latency_threshold_ms / 1000)
+        self.start, self.end = int(self.now) - longest - MARGIN_SECONDS, int(self.now) + MARGIN_SECONDS
         self.traces = probe.build(self.settings, self.run_id, now)
         self.by_id = {one.trace_id: one for one in self.traces}
         self.spans = sum(len(one.spans) for one in self.traces)
@@ -159,7 +161,9 @@ class Probe:
 
     def _read(self, trace_ids: Sequence[str]) -> None:
         """Read traces by id and note when each one is complete."""
-        for trace_id, trace in self.tempo.traces(trace_ids, self.start, self.end).items():
+        # A last look is taken also when the time is over.
+        limit = Deadline(self.clock, max(LAST_LOOK, self.deadline.left))
+        for trace_id, trace in self.tempo.traces(trace_ids, self.start, self.end, limit).items():
             self.seen.read[trace_id] = trace
             if probe.is_complete(self.by_id[trace_id], trace) and trace_id not in self.seen.complete_at:
                 self.seen.complete_at[trace_id] = self.sent_at.elapsed

@@ -33,16 +33,20 @@ RUN_ATTRIBUTE = "orion.replay.run"
 # A request holds lines up to one of these sizes; a single line may be larger.
 BATCH_SPANS, BATCH_BYTES = 2000, 1 << 20
 BROKEN_SHOWN = 20
+READ_CHUNK = 64
 PROGRESS_SECONDS = 5.0
 # Spans become searchable in waves, and from Tempo 3.0 on only after query_end_cutoff (30 s).
 SEARCH_LAG, SEARCH_QUIET = 45.0, 15.0
 POLL = 1.0
+# Reading what search leaves in doubt may take this long after everything else used up the time.
+LAST_LOOK = 30.0
 
 
 @dataclass(slots=True)
 class TraceFacts:
-    """end: Unix nanoseconds of its last span. spans: their number. error: whether one of them has status ERROR."""
+    """start, end: Unix nanoseconds of all its spans. spans: their number. error: whether one has status ERROR."""
 
+    start: int
     end: int = 0
     spans: int = 0
     error: bool = False
@@ -57,6 +61,11 @@ class FileFacts:
     broken_lines: int = 0
     broken: list[tuple[int, str]] = field(default_factory=list)
     traces: dict[str, TraceFacts] = field(default_factory=dict)
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest trace in seconds, rounded up."""
+        return max((facts.end - facts.start) // 10**9 + 1 for facts in self.traces.values())
 
     @property
     def errors(self) -> list[str]:
@@ -78,7 +87,9 @@ def scan(path: str | Path) -> FileFacts:
                     facts.broken.append((number, str(error)))
                 continue
             for span in otlp.spans(document):
-                trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts())
+                start = int(span["startTimeUnixNano"])
+                trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts(start))
+                trace.start = min(trace.start, start)
                 trace.end = max(trace.end, int(span["endTimeUnixNano"]))
                 trace.spans += 1
                 trace.error = trace.error or otlp.is_error(span)
@@ -231,7 +242,7 @@ class Replay:
         self._send(sender)
         if verify:
             sent = Deadline(self.clock, self.timeout)
-            self._verify(before, sent, started - MARGIN_SECONDS)
+            self._verify(before, sent, started - self.facts.longest - MARGIN_SECONDS)
             self.report.verify_seconds = round(sent.elapsed, 1)
         return self.report
 
@@ -296,7 +307,7 @@ class Replay:
         end = self.clock.time_ns() // 10**9 + MARGIN_SECONDS
         complete = self._read_errors(sent, start, end)
         found = self._search(before, sent, start, end)
-        incomplete = self._incomplete(found, start, end)
+        incomplete = self._incomplete(found, sent, start, end)
         since = increases(before, self.pipeline.figures())
         report = self.report
         # Only search tells this replay's spans from those of an earlier one of the same file.
@@ -356,12 +367,17 @@ class Replay:
     def _read_errors(self, sent: Deadline, start: int, end: int) -> set[str]:
         """Read every error trace by id until all are complete. Returns those that are."""
         complete: set[str] = set()
+        shown = sent.elapsed
         while True:
             lacking = [trace_id for trace_id in self.expected if trace_id not in complete]
-            for trace_id, trace in self.tempo.traces(lacking, start, end).items():
-                if trace.spans.keys() == self.expected[trace_id]:
-                    complete.add(trace_id)
-            self.progress(f"{len(complete):,} of {len(self.expected):,} error traces are in Tempo, complete")
+            for first in range(0, len(lacking), READ_CHUNK):
+                chunk = lacking[first : first + READ_CHUNK]
+                for trace_id, trace in self.tempo.traces(chunk, start, end, sent).items():
+                    if trace.spans.keys() == self.expected[trace_id]:
+                        complete.add(trace_id)
+                if sent.elapsed - shown >= PROGRESS_SECONDS or len(complete) == len(self.expected):
+                    shown = sent.elapsed
+                    self.progress(f"{len(complete):,} of {len(self.expected):,} error traces are in Tempo, complete")
             if len(complete) == len(self.expected) or not sent.wait(POLL):
                 return complete
 
@@ -387,7 +403,7 @@ class Replay:
             if counted or (sent.elapsed > SEARCH_LAG and not quiet.left) or not sent.wait(2 * POLL):
                 return found
 
-    def _incomplete(self, found: dict[str, int], start: int, end: int) -> list[str]:
+    def _incomplete(self, found: dict[str, int], sent: Deadline, start: int, end: int) -> list[str]:
         """Traces that lack a span. Search may count too few (a trace in two blocks), so doubts are settled by id."""
         doubtful = {
             trace_id
@@ -397,7 +413,8 @@ class Replay:
         if not doubtful:
             return []
         wanted = span_ids(self.path, doubtful)
-        read = self.tempo.traces(sorted(doubtful), start, end)
+        limit = Deadline(self.clock, max(LAST_LOOK, sent.left))
+        read = self.tempo.traces(sorted(doubtful), start, end, limit)
         return [one for one in doubtful if one not in read or read[one].spans.keys() != wanted[one]]
 
 

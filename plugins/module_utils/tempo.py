@@ -16,13 +16,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiErr
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     RETRYABLE,
+    Deadline,
     from_api_server,
     in_threads,
     proxy_denied,
 )
 
-# Blocks and recent data are looked up by time; spans of one run lie within this margin around it.
-MARGIN_SECONDS = 3600
+# Blocks are chosen by their times, and every block that is not ruled out costs Tempo reads from the bucket. Tempo lets
+# clocks differ by this much before it doubts a span's times (ingestion_time_range_slack, 2m).
+MARGIN_SECONDS = 120
 
 
 class NotNow(ApiError):
@@ -61,12 +63,15 @@ class Tempo:
         trace = Trace.of(otlp.spans(document))
         return trace if trace.spans else None
 
-    def traces(self, trace_ids: Sequence[str], start: int, end: int) -> dict[str, Trace]:
-        """Those of these traces that are there now. Ids that Tempo cannot answer for at the moment are left out."""
+    def traces(self, trace_ids: Sequence[str], start: int, end: int, limit: Deadline) -> dict[str, Trace]:
+        """Those of these traces that are there now.
+
+        Ids that Tempo cannot answer for at the moment, or not within the limit, are left out.
+        """
 
         def one(trace_id: str) -> Trace | None:
             try:
-                return self.trace(trace_id, start, end)
+                return self.trace(trace_id, start, end) if limit.left else None
             except NotNow:
                 return None
 

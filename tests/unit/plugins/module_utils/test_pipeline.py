@@ -191,7 +191,13 @@ def test_tempo_answers() -> None:
     with pytest.raises(ApiError, match="answered 400"):
         tempo.trace("1" * 32, start, end)
     fake.query_answers = [Response(503, {}, b"")]
-    assert tempo.traces(["1" * 32], start, end) == {}
+    limit = Deadline(fake.clock, 10.0)
+    assert tempo.traces(["1" * 32], start, end, limit) == {}
+    # Nothing is asked when the time is over.
+    fake.clock.now += 10.0
+    fake.query_answers = [Response(500, {}, b"")] * 3
+    assert tempo.traces(["1" * 32, "2" * 32, "3" * 32], start, end, limit) == {}
+    assert len(fake.query_answers) == 3
     # The API server's own refusals that are neither 403 nor 404.
     fake.query_answers = [status(503, "no endpoints available")]
     with pytest.raises(NotNow, match="no endpoints available"):
