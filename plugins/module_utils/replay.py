@@ -391,15 +391,17 @@ class Replay:
         quiet = Deadline(self.clock, SEARCH_QUIET)
         while True:
             since = increases(before, self.pipeline.figures(["sampler"]))
-            kept = since.kept_traces
             try:
                 now = self.tempo.search(query, start, end, 2 * len(self.facts.traces))
             except NotNow:
-                now = found
-            if now != found:
-                found, quiet = now, Deadline(self.clock, SEARCH_QUIET)
-                self.progress(f"TraceQL search finds {len(found):,} of {kept:,} kept traces")
-            counted = self._alone(since) and len(found) == kept
+                now = {}
+            # Numbers of spans go up and down while ingesters move traces between blocks.
+            best = found | {one: max(count, found.get(one, 0)) for one, count in now.items()}
+            if len(best) != len(found):
+                self.progress(f"TraceQL search finds {len(best):,} traces")
+            if best != found:
+                found, quiet = best, Deadline(self.clock, SEARCH_QUIET)
+            counted = self._alone(since) and len(found) == since.kept_traces
             if counted or (sent.elapsed > SEARCH_LAG and not quiet.left) or not sent.wait(2 * POLL):
                 return found
 
