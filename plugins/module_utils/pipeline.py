@@ -216,7 +216,11 @@ class Pipeline:
 
     def pods(self, selector: str) -> dict[str, bool]:
         """Pods of a label selector that are not being deleted: name → ready, sorted by name."""
-        items = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
+        try:
+            items = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
+        except PermissionDenied as error:
+            remedy = f"Grant the verb list on pods in namespace {self.namespace} to the user of the kubeconfig."
+            raise PermissionDenied(error.what, error.why, remedy, **error.details) from error
         alive = [item for item in items if "deletionTimestamp" not in item["metadata"]]
         return dict(sorted((item["metadata"]["name"], _ready(item)) for item in alive))
 

@@ -443,6 +443,7 @@ def test_a_bucket_prefix() -> None:
 @pytest.mark.parametrize(
     ("deny", "what"),
     [
+        ("list", "list on pods in namespace tracing"),
         ("POST pods", "create on pods/proxy"),
         ("GET pods", "get on pods/proxy"),
         ("GET services", "get on services/proxy"),
