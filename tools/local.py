@@ -137,12 +137,15 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
     port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
-    print(f"\n{proof['table']}\n")
+    print(f"\nProof: the first trace was read back {proof['first_trace_seconds']} s after it was sent.")
+    for check in proof["checks"]:
+        print(f"  {'ok    ' if check['passed'] else 'FAILED'}  {check['name']}: {check['observed']}")
+    print()
     rows = {
         "Namespace": "tracing",
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         "Tempo answers queries at": "http://tempo-query-frontend.tracing.svc:3200",
-        "A trace to open": f"kubectl get --raw {QUERY}/api/traces/{proof['trace_ids']['error']}",
+        "A trace to open": f"kubectl get --raw {QUERY}/api/traces/{proof['traces']['error'][0]}",
         "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={state / 'kubeconfig'}",
         "Proof": str(state / "proof.json"),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("unchanged")
 
 
 def refused(result, *words: str) -> None:
-    """The play failed and its message holds all words; output is folded by the callback, so white space is not compared."""
+    """The play failed and its message holds all words; the callback folds lines, so white space is not compared."""
     output = " ".join((result.stdout + result.stderr).split())
     assert result.returncode != 0, output[-3000:]
     missing = [word for word in words if word not in output]
