@@ -7,9 +7,14 @@ from __future__ import annotations
 import sys
 
 from tools import gates, local
-from tools.steps import Failed, fail
+from tools.steps import Failed, fail, run
 
-COMMANDS = {"up": local.up, "down": local.down, "test": gates.test, "lint": gates.lint}
+
+def bench() -> None:
+    run("python", "tests/bench/unchanged.py")
+
+
+COMMANDS = {"up": local.up, "down": local.down, "test": gates.test, "lint": gates.lint, "bench": bench}
 
 if __name__ == "__main__":
     try:
