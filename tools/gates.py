@@ -96,6 +96,7 @@ def oldest_core() -> None:
     subprocess.run(
         [uv, "pip", "sync", "-q", "--python", venv / "bin/python", "--require-hashes", requirements], check=True
     )
+    (WORK / "defaults.cfg").write_text("[defaults]\n")
 
 
 def pytest(name: str, *argv: str, **kwargs) -> Gate:
@@ -151,7 +152,7 @@ def cluster_gates(tools: dict[str, str]) -> list[Gate]:
     env = {"ORION_CLUSTER": TEST_CLUSTER, **tools}
     state = {"ORION_TEST_STATE": str(STATE / TEST_CLUSTER)}
     inventory = f"--inventory={ROOT / 'inventories/local'}"
-    installed = {"ANSIBLE_COLLECTIONS_PATH": str(WORK / "build"), "ANSIBLE_CONFIG": "/dev/null"}
+    installed = {"ANSIBLE_COLLECTIONS_PATH": str(WORK / "build"), "ANSIBLE_CONFIG": str(WORK / "defaults.cfg")}
     return [
         Gate("test cluster", ["ansible-playbook", "playbooks/local.yml", inventory], env=env, stream=True),
         pytest("integration tests", "tests/integration", env=env | state, stream=True),

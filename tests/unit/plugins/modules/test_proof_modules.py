@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def fake() -> FakePipeline:
 
 @pytest.fixture
 def url(fake: FakePipeline) -> Iterator[str]:
-    with api_server(fake) as address:
-        yield address
+    with ExitStack() as stack:
+        yield stack.enter_context(api_server(fake))
 
 
 def run(module: str, **arguments: Any) -> dict[str, Any]:
