@@ -30,7 +30,7 @@ MODULE_UTILS = "ansible_collections.orion.tracing.plugins.module_utils"
 
 @dataclass
 class Gate:
-    """argv is run in cwd; before, if given, prepares it and may return other words for argv."""
+    """argv is run in cwd, after before, if that is given."""
 
     name: str
     argv: list[str]
@@ -47,7 +47,6 @@ class Outcome:
     passed: int
     failed: int
     seconds: float
-    output: str = ""
 
 
 def copy_for_ansible_test() -> None:
@@ -187,7 +186,7 @@ def run_gate(gate: Gate) -> Outcome:
             check=False,
         )
         code, output = done.returncode, done.stdout or ""
-    except (OSError, subprocess.CalledProcessError, StopIteration) as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         code, output = 1, f"{error}\n{(getattr(error, 'stderr', b'') or b'').decode(errors='replace')}"
     passed, failed = (0, 1) if code else (1, 0)
     if gate.pytest and junit.exists():
@@ -196,7 +195,7 @@ def run_gate(gate: Gate) -> Outcome:
         bad = sum(t["failures"] + t["errors"] + t["skipped"] for t in totals)
         passed = sum(t["tests"] for t in totals) - bad
         failed = max(bad, 1 if code else 0)
-    outcome = Outcome(gate.name, passed, failed, time.monotonic() - start, output)
+    outcome = Outcome(gate.name, passed, failed, time.monotonic() - start)
     if failed and not gate.stream:
         print(output[-12000:])
     elif gate.pytest and not gate.stream:
