@@ -23,6 +23,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TimedOut, ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 
 OLDEST = (3, 18)
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
@@ -31,8 +32,6 @@ VERSION_TEMPLATE = "templates/zz-orion-tracing-helm-version.yaml"
 VERSION_MARK = "# rendered by helm "
 VERSION_SOURCE = (VERSION_MARK + "{{ .Capabilities.HelmVersion.Version }}\n").encode()
 VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")
-DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 RENDER_SECONDS, GRACE_SECONDS = 180.0, 10.0
 # Inherited, these would send helm to another cluster or another kind of storage than the one this collection reads.
 DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
@@ -72,11 +71,12 @@ def run_process(argv: list[str], env: Mapping[str, str], stdin: str, seconds: fl
 
 
 def seconds_of(duration: str) -> float:
-    """Seconds of a Go duration, e.g. 5m, 1h30m, 90s (https://pkg.go.dev/time#ParseDuration). InvalidInput otherwise."""
-    parts = DURATION.findall(duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise InvalidInput(f"timeout {duration} is not a duration", "", "Write it as Go does, e.g. 90s, 5m or 1h30m.")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
+    """Seconds of the option timeout, a Go duration, e.g. 5m, 1h30m, 90s. InvalidInput otherwise."""
+    try:
+        return duration_seconds(duration)
+    except ValueError:
+        remedy = "Write it as Go does, e.g. 90s, 5m or 1h30m."
+        raise InvalidInput(f"timeout {duration} is not a duration", "", remedy) from None
 
 
 @contextmanager
