@@ -10,6 +10,7 @@ text of values.yaml (the parsed values only).
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import os
 import re
@@ -64,15 +65,15 @@ def load(reference: str) -> Chart:
     if "://" in reference:
         raise InvalidInput(
             f"chart_ref {reference} is a URL",
-            "charts are taken from a local directory or a packaged archive only",
-            "Fetch it first (helm pull) and give the path.",
+            "only a path can be read as it is",
+            "For a chart repository, set chart_repo_url to its URL and chart_ref to the chart's name.",
         )
     path = Path(reference).expanduser()
     if not path.exists():
         raise InvalidInput(
             f"chart_ref {reference} does not exist",
-            "charts are taken from a local directory or a packaged archive only, not from a chart repository",
-            "Give the path of a chart directory or of a .tgz file.",
+            "without chart_repo_url, it is the path of a chart",
+            "Give the path of a chart directory or of a .tgz file, an oci:// reference, or set chart_repo_url.",
         )
     try:
         return of_files(_directory(path) if path.is_dir() else _archive(path))
@@ -107,6 +108,16 @@ def of_release(document: dict[str, Any]) -> Chart:
     return Chart(
         _metadata(document.get("metadata") or {}), files, document.get("values") or {}, document.get("lock") or {}, {}
     )
+
+
+def content_digest(chart: Chart) -> str:
+    """SHA-224 in hexadecimal over all files of the chart as they lie on disk, subcharts included, whatever their order
+    or packaging. It fits a label's value (63 characters) beside a revision, which a SHA-256 would not."""
+    total = hashlib.sha224()
+    for name, data in sorted(chart.raw.items()):
+        total.update(f"{len(name.encode())}:{name}{len(data)}:".encode())
+        total.update(data)
+    return total.hexdigest()
 
 
 def differences(stored: Chart, wanted: Chart) -> set[str]:

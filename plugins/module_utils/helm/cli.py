@@ -32,7 +32,7 @@ VERSION_TEMPLATE = "templates/zz-orion-tracing-helm-version.yaml"
 VERSION_MARK = "# rendered by helm "
 VERSION_SOURCE = (VERSION_MARK + "{{ .Capabilities.HelmVersion.Version }}\n").encode()
 VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")
-RENDER_SECONDS, GRACE_SECONDS = 180.0, 10.0
+RENDER_SECONDS, PULL_SECONDS, GRACE_SECONDS = 180.0, 300.0, 10.0
 # Inherited, these would send helm to another cluster or another kind of storage than the one this collection reads.
 DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
 
@@ -156,11 +156,21 @@ class Helm:
         argv = ["rollback", wanted.name, str(revision), "--namespace", wanted.namespace, "--timeout", wanted.timeout]
         self._call([*argv, *_wait(wait), *_history(wanted)], "", _guard(wanted), "rolling back failed")
 
+    def pull(self, argv_tail: list[str], env_extra: Mapping[str, str]) -> None:
+        """Download a chart. ToolError with Helm's message where it cannot be had."""
+        self._call(["pull", *argv_tail], "", PULL_SECONDS, "the chart cannot be had", env_extra)
+
+    def repo_add(self, argv_tail: list[str], env_extra: Mapping[str, str], password: str) -> None:
+        """Make a chart repository known, with the password from standard input."""
+        self._call(["repo", "add", *argv_tail], password, PULL_SECONDS, "the repository cannot be read", env_extra)
+
     def _major(self) -> int:
         return int(VERSION.match(self.version)[1]) if VERSION.match(self.version) else OLDEST[0]  # type: ignore[index]
 
-    def _call(self, argv: list[str], stdin: str, seconds: float, failed: str) -> Answer:
-        answer = self._start(argv, stdin, seconds)
+    def _call(
+        self, argv: list[str], stdin: str, seconds: float, failed: str, env: Mapping[str, str] | None = None
+    ) -> Answer:
+        answer = self._start(argv, stdin, seconds, env)
         if answer.code:
             message = explain(answer.err or answer.out)
             if re.search(r"unknown (shorthand )?(flag|command)|invalid argument", message) or not message:
@@ -168,14 +178,14 @@ class Helm:
             raise ToolError(f"helm {argv[0]}: {failed}", message, helm_exit_code=answer.code)
         return answer
 
-    def _start(self, argv: list[str], stdin: str, seconds: float) -> Answer:
+    def _start(self, argv: list[str], stdin: str, seconds: float, env: Mapping[str, str] | None = None) -> Answer:
         path = shutil.which(self.binary)
         if path is None:
             where = f"{self.binary} is not an executable file" if os.sep in self.binary else f"no {self.binary} on PATH"
             raise ToolError("helm is missing", where, f"Helm {_oldest()} or newer is needed. {REMEDY}")
         self.processes += 1
         try:
-            return self._run([path, *argv], self._env, stdin, seconds)
+            return self._run([path, *argv], {**self._env, **(env or {})}, stdin, seconds)
         except OSError as error:
             raise ToolError(f"{path} cannot be started", str(error), REMEDY) from error
 

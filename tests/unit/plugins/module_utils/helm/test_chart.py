@@ -92,7 +92,7 @@ def test_provenance_files_of_subcharts_are_kept_as_helm_does() -> None:
     [
         ("oci://registry.example.com/chart", "is a URL"),
         ("https://example.com/chart.tgz", "is a URL"),
-        ("example/chart", "not from a chart repository"),
+        ("example/chart", "set chart_repo_url"),
     ],
 )
 def test_repositories_are_refused(reference: str, words: str) -> None:
