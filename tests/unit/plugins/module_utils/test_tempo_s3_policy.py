@@ -1,0 +1,259 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The IAM documents of Tempo's role, and that IAM and S3 enforce them as meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jinja2
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.orion.tracing.plugins.filter.s3_policy import FilterModule
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_s3_policy import (
+    irsa,
+    permissions,
+    pod_identity,
+    trust,
+)
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from moto.core import set_initial_no_auth_action_count
+
+FILTERS = Path(__file__).resolve().parents[4] / "plugins/filter"
+BUCKET = "orion-traces"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+ISSUER = "oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+PROVIDER = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER}"
+CLUSTER = "arn:aws:eks:eu-central-1:123456789012:cluster/production"
+TEMPO = {"namespace": "tracing", "service_account": "tempo"}
+
+
+def by_resource(document: dict[str, Any]) -> dict[str, set[str]]:
+    assert document["Version"] == "2012-10-17"
+    assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
+    return {statement["Resource"]: set(statement["Action"]) for statement in document["Statement"]}
+
+
+def test_the_six_actions_each_on_what_it_is_for() -> None:
+    assert by_resource(permissions(BUCKET)) == {
+        "arn:aws:s3:::orion-traces/*": {
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:DeleteObject",
+            "s3:GetObjectTagging",
+            "s3:PutObjectTagging",
+        },
+        "arn:aws:s3:::orion-traces": {"s3:ListBucket"},
+    }
+
+
+def test_a_key_adds_what_uploads_and_reading_need() -> None:
+    document = permissions(BUCKET, kms_key_arn=KEY)
+    assert by_resource(document).pop(KEY) == {"kms:GenerateDataKey", "kms:Decrypt"}
+    assert document["Statement"][:2] == permissions(BUCKET)["Statement"]
+
+
+def test_partitions() -> None:
+    assert set(by_resource(permissions(BUCKET, "aws-us-gov"))) == {
+        "arn:aws-us-gov:s3:::orion-traces",
+        "arn:aws-us-gov:s3:::orion-traces/*",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"bucket": "arn:aws:s3:::x"}, "cannot be a bucket"),
+        ({"bucket": "*"}, "cannot be a bucket"),
+        ({"bucket": BUCKET, "partition": "cn"}, "Write aws, aws-cn or aws-us-gov"),
+        ({"bucket": BUCKET, "kms_key_arn": "alias/traces"}, "an alias or a key id allows nothing"),
+        ({"bucket": BUCKET, "kms_key_arn": KEY.replace(":key/", ":alias/")}, "kms_key_arn"),
+        ({"bucket": BUCKET, "kms_key_arn": KEY.partition("/")[0] + "/*"}, "kms_key_arn"),
+        (
+            {"bucket": BUCKET, "kms_key_arn": KEY, "partition": "aws-cn"},
+            "is in partition aws, but the bucket is in aws-cn",
+        ),
+    ],
+)
+def test_permissions_refuse_what_would_allow_too_much_or_nothing(arguments: dict[str, str], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says.replace("*", "[*]")):
+        permissions(**arguments)
+
+
+@pytest.fixture
+def enforced() -> Iterator[tuple[Any, Any]]:
+    """Two S3 clients of a store that enforces IAM: the administrator's, and one with Tempo's policy alone."""
+    with mock_aws():
+        iam = boto3.client("iam", region_name="us-east-1")
+        iam.create_user(UserName="tempo")
+        iam.put_user_policy(UserName="tempo", PolicyName="tempo", PolicyDocument=json.dumps(permissions(BUCKET)))
+        key = iam.create_access_key(UserName="tempo")["AccessKey"]
+        admin = boto3.client("s3", region_name="us-east-1")
+        for name in (BUCKET, "another"):
+            admin.create_bucket(Bucket=name)
+        tempo = boto3.client(
+            "s3",
+            region_name="us-east-1",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+        yield admin, tempo
+
+
+@set_initial_no_auth_action_count(0)
+def tempo_works(tempo: Any, bucket: str) -> None:
+    """What Tempo does with its bucket, multipart uploads included."""
+    tempo.put_object(Bucket=bucket, Key="single-tenant/b/meta.json", Body=b"{}", Tagging="a=b")
+    upload = tempo.create_multipart_upload(Bucket=bucket, Key="single-tenant/b/data.parquet")["UploadId"]
+    where = {"Bucket": bucket, "Key": "single-tenant/b/data.parquet", "UploadId": upload}
+    part = tempo.upload_part(**where, PartNumber=1, Body=b"x")["ETag"]
+    tempo.complete_multipart_upload(**where, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+    tempo.list_objects_v2(Bucket=bucket, Prefix="single-tenant/")
+    tempo.get_object(Bucket=bucket, Key="single-tenant/b/meta.json")
+    tempo.put_object_tagging(
+        Bucket=bucket, Key="single-tenant/b/meta.json", Tagging={"TagSet": [{"Key": "a", "Value": "c"}]}
+    )
+    tempo.get_object_tagging(Bucket=bucket, Key="single-tenant/b/meta.json")
+    tempo.delete_object(Bucket=bucket, Key="single-tenant/b/meta.json")
+
+
+def test_tempo_can_work_with_it(enforced: tuple[Any, Any]) -> None:
+    tempo_works(enforced[1], BUCKET)
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("put_object", {"Bucket": "another", "Key": "x"}),
+        ("list_objects_v2", {"Bucket": "another"}),
+        ("delete_bucket", {"Bucket": BUCKET}),
+        ("get_bucket_versioning", {"Bucket": BUCKET}),
+        ("put_bucket_versioning", {"Bucket": BUCKET, "VersioningConfiguration": {"Status": "Enabled"}}),
+        ("list_object_versions", {"Bucket": BUCKET}),
+        ("list_buckets", {}),
+    ],
+)
+def test_and_can_do_nothing_else(enforced: tuple[Any, Any], operation: str, arguments: dict[str, Any]) -> None:
+    getattr(enforced[0], operation)(**arguments)  # the request itself is right
+    if operation == "delete_bucket":
+        enforced[0].create_bucket(Bucket=BUCKET)
+    with pytest.raises(ClientError) as refused:
+        set_initial_no_auth_action_count(0)(getattr(enforced[1], operation))(**arguments)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_irsa_names_one_service_account() -> None:
+    document = irsa("tracing", "tempo", oidc_provider_arn=PROVIDER)
+    assert document == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TempoServiceAccount",
+                "Effect": "Allow",
+                "Principal": {"Federated": PROVIDER},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {
+                        f"{ISSUER}:aud": "sts.amazonaws.com",
+                        f"{ISSUER}:sub": "system:serviceaccount:tracing:tempo",
+                    }
+                },
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("url", [f"https://{ISSUER}", f"https://{ISSUER}/", ISSUER])
+def test_irsa_from_the_issuer(url: str) -> None:
+    document = irsa("tracing", "tempo", oidc_issuer=url, account_id="123456789012")
+    assert document == irsa("tracing", "tempo", oidc_provider_arn=PROVIDER)
+    china = irsa("tracing", "tempo", oidc_issuer=url, account_id="123456789012", partition="aws-cn")
+    assert china["Statement"][0]["Principal"]["Federated"].startswith("arn:aws-cn:iam::123456789012:oidc-provider/oidc")
+
+
+def test_pod_identity_with_and_without_conditions() -> None:
+    (bare,) = pod_identity()["Statement"]
+    assert bare == {
+        "Sid": "TempoPodIdentity",
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }
+    (statement,) = pod_identity("tracing", "tempo", CLUSTER)["Statement"]
+    assert statement == bare | {
+        "Condition": {
+            "StringEquals": {
+                "aws:RequestTag/eks-cluster-arn": CLUSTER,
+                "aws:RequestTag/kubernetes-namespace": "tracing",
+                "aws:RequestTag/kubernetes-service-account": "tempo",
+            }
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("irsa", TEMPO, "either oidc_provider_arn or oidc_issuer: neither is given"),
+        ("irsa", {**TEMPO, "oidc_provider_arn": PROVIDER, "oidc_issuer": ISSUER}, "both are given"),
+        ("irsa", {**TEMPO, "oidc_provider_arn": f"https://{ISSUER}"}, "oidc_provider_arn"),
+        ("irsa", {**TEMPO, "oidc_issuer": ISSUER}, "account_id '' is not 12 digits"),
+        ("irsa", {**TEMPO, "oidc_issuer": ISSUER, "account_id": "1234"}, "account_id"),
+        ("irsa", {**TEMPO, "oidc_issuer": f"http://{ISSUER}", "account_id": "123456789012"}, "oidc_issuer"),
+        ("irsa", {**TEMPO, "oidc_provider_arn": PROVIDER, "service_account": "*"}, "wildcards match nothing"),
+        ("irsa", {"service_account": "tempo", "oidc_provider_arn": PROVIDER}, "namespace ''"),
+        (
+            "irsa",
+            {**TEMPO, "oidc_provider_arn": PROVIDER, "cluster_arn": CLUSTER},
+            "cluster_arn: it belongs to pod_identity",
+        ),
+        ("pod_identity", {**TEMPO, "oidc_provider_arn": PROVIDER}, "it belongs to irsa"),
+        (
+            "pod_identity",
+            {**TEMPO, "role": "x"},
+            "no option role. Its options: namespace, service_account, cluster_arn",
+        ),
+        ("pod_identity", {"namespace": "Tracing"}, "namespace 'Tracing'"),
+        ("pod_identity", {"cluster_arn": "production"}, "cluster_arn"),
+        ("ec2", {}, "Write irsa or pod_identity"),
+    ],
+)
+def test_trust_refuses(kind: str, options: dict[str, str], says: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        trust(kind, options)
+    assert says in str(error.value)
+
+
+def test_filters_are_the_functions_and_document_all_their_options() -> None:
+    filters = FilterModule().filters()
+    assert filters["tempo_s3_policy"](BUCKET, "aws", KEY) == permissions(BUCKET, "aws", KEY)
+    given = {**TEMPO, "oidc_issuer": ISSUER, "account_id": 123456789012, "oidc_provider_arn": None, "cluster_arn": ""}
+    assert filters["tempo_s3_trust_policy"]("irsa", **given) == irsa("tracing", "tempo", PROVIDER)
+    documented = {name: yaml.safe_load((FILTERS / f"{name}.yml").read_text()) for name in filters}
+    options = set(documented["tempo_s3_trust_policy"]["DOCUMENTATION"]["options"]) - {"_input"}
+    for option in options:
+        for kind in ("irsa", "pod_identity"):
+            try:
+                trust(kind, {option: "x"})
+            except InvalidInput as error:
+                assert "has no option" not in str(error) or "belongs to" in str(error)
+    assert documented["tempo_s3_policy"]["RETURN"]["_value"]["sample"] == permissions("orion-traces-123456789012")
+    assert documented["tempo_s3_trust_policy"]["RETURN"]["_value"]["sample"] == pod_identity(
+        "tracing", "tempo", CLUSTER
+    )
+
+
+@pytest.mark.parametrize("template", ["{{ 'x' | policy }}", "{{ 'irsa' | trust }}"])
+def test_filters_refuse_in_ansibles_words(template: str) -> None:
+    filters = FilterModule().filters()
+    environment = jinja2.Environment()
+    environment.filters.update(policy=filters["tempo_s3_policy"], trust=filters["tempo_s3_trust_policy"])
+    with pytest.raises(AnsibleFilterError, match="^tempo_s3_"):
+        environment.from_string(template).render()
