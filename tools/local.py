@@ -86,7 +86,7 @@ def prepare(everything: bool = False) -> dict:
         print("      no container registry answers: images are built from packages")
         names += ["node", *IMAGES.values()]
     if everything:
-        names += ["helm", "helm3", "otelcol", "tempo"]
+        names += ["helm", "helm3", "otelcol", "registry", "tempo"]
     if names:
         run(sys.executable, "-m", "airgap", "build", *dict.fromkeys(names))
     store = cache.Store(cache.default_root(), cache.digests(artifacts))
@@ -105,7 +105,7 @@ def prepare(everything: bool = False) -> dict:
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
-        result |= {name: built(name) for name in ("helm3", "otelcol", "tempo")} | {"helm4": built("helm")}
+        result |= {name: built(name) for name in ("helm3", "otelcol", "registry", "tempo")} | {"helm4": built("helm")}
     return result
 
 
@@ -115,6 +115,7 @@ def tool_environment(found: dict) -> dict[str, str]:
         "ORION_HELM": found["helm4"],
         "ORION_HELM3": found["helm3"],
         "ORION_OTELCOL": found["otelcol"],
+        "ORION_REGISTRY": found["registry"],
         "ORION_TEMPO": found["tempo"],
     }
 
