@@ -1,0 +1,801 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Drift: what differs between the objects of a release's manifest and the objects in the cluster.
+
+Only what the manifest states counts: neither what the API server defaults nor what others add beside it. Three steps,
+from cheap to exact:
+
+1. Read: resource paths by the API server's discovery, then each kind once per namespace, all of it in parallel.
+2. Suspect (subset_differences, pure): compare field by field, with the normalisations of the API server.
+3. Confirm: only for objects with a suspicion, a dry run of the server-side apply of the manifest's object. What differs
+   between its result and the live object is what Helm would change back. Mutating webhooks take part in the dry run, so
+   what they change is no drift.
+
+metadata.managedFields says who wrote a field. The API server keeps one time per manager, the one of its last change to
+the object, and nothing about a field that was removed. A webhook's changes carry the name of the manager whose request
+they were made on, so the two cannot be told apart by name.
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    ApiError,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    TracingError,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
+
+MISSING, CHANGED = "missing", "changed"
+HELM = "helm"  # the field manager that Helm 4 applies with
+OWNER_ANNOTATION = "meta.helm.sh/release-name"  # set by Helm alone, so whoever owns it is Helm, whatever its file name
+RELEASE_TYPE = "helm.sh/release.v1"
+THREADS = 8
+# v2 since Kubernetes 1.30, v2beta1 since 1.26, the list of groups before.
+DISCOVERY = ",".join(
+    [
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+        "application/json",
+    ]
+)
+
+# Lists of Kubernetes' own types that the API server merges by keys (x-kubernetes-list-map-keys in its OpenAPI
+# document); every other list is one value. Custom resources say it in their definitions: the dry run knows.
+MERGE_KEYS: dict[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "ephemeralContainers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "volumeMounts": ("mountPath",),
+    "volumeDevices": ("devicePath",),
+    "imagePullSecrets": ("name",),
+    "hostAliases": ("ip",),
+    "resourceClaims": ("name",),
+    "schedulingGates": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "webhooks": ("name",),
+    "secrets": ("name",),
+    "matchConditions": ("name",),
+}
+SETS = {"finalizers"}
+BUILT_IN = {"", "apps", "autoscaling", "batch", "extensions", "policy"}
+# Maps of strings: an empty map is not stored, an empty string in one is.
+MAPS = {
+    "annotations",
+    "binaryData",
+    "data",
+    "labels",
+    "limits",
+    "matchLabels",
+    "nodeSelector",
+    "parameters",
+    "properties",
+    "requests",
+    "selector",
+    "volumeAttributes",
+}
+# Numbers and booleans that Kubernetes' types do not store when they are zero or false. Others are pointers, whose
+# absence means something else than false (automountServiceAccountToken).
+ZERO_IS_ABSENT = {
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "initialDelaySeconds",
+    "minReadySeconds",
+    "nullable",
+    "paused",
+    "preserveUnknownFields",
+    "priority",
+    "publishNotReadyAddresses",
+    "readOnly",
+    "stdin",
+    "stdinOnce",
+    "tty",
+    "uniqueItems",
+}
+QUANTITIES = {
+    "averageValue",
+    "capacity",
+    "default",
+    "defaultRequest",
+    "divisor",
+    "hard",
+    "limits",
+    "max",
+    "min",
+    "overhead",
+    "requests",
+    "sizeLimit",
+    "value",
+}
+SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "k": Decimal(10) ** 3,
+    **{letter: Decimal(10) ** (3 * power) for power, letter in enumerate("MGTPE", 2)},
+    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
+}
+# Who writes fields by design, and which: the last name of the path, or any where there is none. The horizontal pod
+# autoscaler runs in the kube-controller-manager; KEDA scales to and from zero itself; cert-manager injects authorities.
+BY_DESIGN: dict[str, frozenset[str] | None] = {
+    "kube-controller-manager": None,
+    "keda": frozenset({"replicas"}),
+    "keda-operator": frozenset({"replicas"}),
+    "cainjector": frozenset({"caBundle"}),
+    "cert-manager-cainjector": frozenset({"caBundle"}),
+}
+
+
+class Item(NamedTuple):
+    """A step of a path: the item of a list with these keys, ((name, value), ...)."""
+
+    keys: tuple[tuple[str, Any], ...]
+
+
+Step = str | int | Item
+Path = tuple[Step, ...]
+
+
+class Difference(NamedTuple):
+    """A field that differs. wanted, live: None where the field is not there."""
+
+    path: Path
+    wanted: Any
+    live: Any
+
+
+class Owner(NamedTuple):
+    """An entry of managedFields. time: RFC 3339, of the manager's last change to the object."""
+
+    manager: str
+    operation: str
+    subresource: str
+    time: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """An object that is not as the manifest says.
+
+    action: "missing" or "changed". fields, for the latter: list of {path, wanted, live, manager, time}, secrets masked;
+    manager and time are empty where the field was removed. document: the manifest's object as it is sent to the API
+    server. url: path of the object on the API server. differences: as fields, with the plain values: not for results.
+    confirmed: the API server was asked; it is not where a dry run is refused (no permission to patch, an admission
+    webhook without dry runs, a field that cannot be changed).
+    """
+
+    key: Key
+    action: str
+    document: dict[str, Any] = field(repr=False)
+    url: str = ""
+    differences: tuple[Difference, ...] = field(default=(), repr=False)
+    fields: tuple[dict[str, Any], ...] = ()
+    confirmed: bool = True
+
+    def summary(self) -> dict[str, Any]:
+        """What a module returns of it."""
+        return {
+            "kind": self.key.kind,
+            "name": self.key.name,
+            "namespace": self.key.namespace,
+            "api_version": self.document.get("apiVersion", ""),
+            "action": self.action,
+            "confirmed": self.confirmed,
+            "fields": [dict(entry) for entry in self.fields],
+        }
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A kind of the manifest that could not be compared, and why."""
+
+    kind: str
+    api_version: str
+    namespace: str
+    why: str
+
+    def __str__(self) -> str:
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"drift of {self.kind} ({self.api_version}){where} is unknown: {self.why}"
+
+
+@dataclass(frozen=True)
+class Report:
+    drifted: list[Drifted] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Where the API server serves a kind."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool
+
+    def url(self, namespace: str, name: str = "") -> str:
+        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        inside = f"/namespaces/{quote(namespace)}" if self.namespaced else ""
+        return f"{base}{inside}/{self.plural}" + (f"/{quote(name)}" if name else "")
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+def find(kube: Kube, namespace: str, objects: Objects, mask: Mask) -> list[Drifted]:
+    """The objects that differ, in the order of the manifest. See survey."""
+    return survey(kube, namespace, objects, mask).drifted
+
+
+def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask) -> Report:
+    """Compare the objects of a manifest with the live ones. Nothing is written.
+
+    namespace: the release's, for objects that name none. objects: of render.parse_release; hooks and CRDs of the crds
+    folder are left out, because Helm does not keep them as they were. mask learns the values of Secrets.
+
+    Requests: one or two of discovery, one list per kind and namespace (a get where it is a single object), one dry run
+    per suspect. Needs get and list on the kinds; without patch differences stay unconfirmed. A kind that may not be
+    read is in the report's unreadable. Raises Unreachable where the API server is silent.
+    """
+    wanted = {key: document for key, document in objects.items() if key.part == MANIFEST and key.name}
+    if not wanted:
+        return Report()
+    with ThreadPoolExecutor(THREADS) as pool:
+        resources, stale = _discover(kube, pool, {str(doc.get("apiVersion", "")) for doc in wanted.values()})
+        report = Report()
+        found: dict[Key, Drifted] = {}
+        reads: dict[tuple[Resource, str], list[tuple[Key, Key, dict[str, Any]]]] = {}
+        for key, document in wanted.items():
+            resource = resources.get((key.group, _version(document), key.kind)) or next(
+                (served for (group, _, kind), served in resources.items() if (group, kind) == (key.group, key.kind)),
+                None,
+            )
+            place = key.namespace or namespace
+            full = key._replace(namespace=place if resource is None or resource.namespaced else "")
+            sent = _prepared(document, resource, full)
+            mask.object(sent)
+            if resource is not None:
+                reads.setdefault((resource, full.namespace), []).append((key, full, sent))
+            elif key.group in stale:
+                why = "the extension API server that serves it does not answer"
+                report.unreadable.append(Unreadable(key.kind, str(document.get("apiVersion", "")), "", why))
+            else:
+                found[key] = Drifted(full, MISSING, sent)
+        suspects = []
+        for ((resource, place), members), live in zip(
+            reads.items(),
+            pool.map(lambda read: _read(kube, read[0][0], read[0][1], read[1]), reads.items()),
+            strict=True,
+        ):
+            if isinstance(live, TracingError):
+                kind = members[0][0].kind
+                report.unreadable.append(Unreadable(kind, resource.api_version, place, str(live)))
+                continue
+            for key, full, sent in members:
+                url = resource.url(place, full.name)
+                present = live.get(full.name)
+                if present is None:
+                    if not _expires(sent):
+                        found[key] = Drifted(full, MISSING, sent, url)
+                    continue
+                mask.object(present)
+                owners = _owners(present)
+                if any(not _by_design(item, owners) for item in subset_differences(sent, present)):
+                    suspects.append((key, Drifted(full, CHANGED, sent, url), present))
+        for (key, _, _), drifted in zip(
+            suspects, pool.map(lambda suspect: _confirm(kube, suspect[1], suspect[2], mask), suspects), strict=True
+        ):
+            if drifted is not None:
+                found[key] = drifted
+    report.drifted.extend(found[key] for key in wanted if key in found)
+    return report
+
+
+def diff_entries(drifted: Iterable[Drifted], mask: Mask) -> list[dict[str, str]]:
+    """Entries of Ansible's diff: before is the live object, of which only the fields of the manifest are shown, and
+    after is the wanted one. What is no drift looks the same on both sides."""
+    entries = []
+    for item in drifted:
+        before = after = item.document
+        for path, wanted, live in item.differences:
+            before, after = _with(before, path, live), _with(after, path, wanted)
+        header = f"{item.key.kind} {item.key.namespace}/{item.key.name}" if item.key.namespace else ""
+        header = (header or f"{item.key.kind} {item.key.name}") + f" ({item.action} in the cluster)"
+        entries.append(
+            {
+                "before_header": header,
+                "after_header": header,
+                "before": "" if item.action == MISSING else mask.text(documents.dump(mask.object(before))),
+                "after": mask.text(documents.dump(mask.object(after))),
+            }
+        )
+    return entries
+
+
+def show(path: Path) -> str:
+    """A path for people: spec.template.spec.containers[name=main].image, metadata.labels["example.com/x"]."""
+    text = ""
+    for step in path:
+        if isinstance(step, Item):
+            text += "[" + ",".join(f"{name}={value}" for name, value in step.keys) + "]"
+        elif isinstance(step, int):
+            text += f"[{step}]"
+        elif not step or set(step) & set('.[]"/'):
+            text += f'["{step}"]'
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+# What differs
+
+
+def subset_differences(manifest_doc: Mapping[str, Any], live_doc: Mapping[str, Any]) -> list[Difference]:
+    """The fields of the manifest's object that the live object does not have, or has with another value. Pure.
+
+    A suspicion rather than a proof: only the API server knows all of its normalisations. Those known here: quantities
+    (1000m is 1), nulls, empty and zero values that are not stored, stringData of Secrets, numbers and strings that
+    look the same, lists merged by keys. Other lists are one value; where Helm wrote them, members of their items that
+    the manifest does not state are defaults, else they count. In CustomResourceDefinitions they always count: the API
+    server adds nothing to their versions. status is the controllers'.
+    """
+    wanted, live = _plain_secret(manifest_doc), _plain_secret(live_doc)
+    compare = _Comparison(
+        built_in=_is_built_in(str(wanted.get("apiVersion", ""))),
+        kind=str(wanted.get("kind", "")),
+        owners=_owners(live_doc),
+    )
+    for name, value in wanted.items():
+        if name not in ("apiVersion", "kind", "status"):
+            compare.walk(value, live.get(name), (name,), name not in live, False)
+    return [
+        difference for difference in compare.found if difference.path[-2:] not in METADATA and difference.path[1:] != ()
+    ]
+
+
+METADATA = (("metadata", "name"), ("metadata", "namespace"), ("metadata", "creationTimestamp"))
+
+
+class _Comparison:
+    def __init__(self, built_in: bool, kind: str, owners: Sequence[Owner]) -> None:
+        self.built_in, self.kind, self.owners = built_in, kind, owners
+        self.found: list[Difference] = []
+
+    def walk(self, wanted: Any, live: Any, path: Path, absent: bool, strict: bool) -> None:
+        """strict: members that only the live value has count too."""
+        if wanted is None:
+            if strict and not absent and live is not None:
+                self.found.append(Difference(path, None, live))
+            return
+        if absent or live is None:
+            if not self._not_stored(path, wanted):
+                self.found.append(Difference(path, wanted, None))
+        elif isinstance(wanted, dict) and isinstance(live, dict):
+            for name, value in wanted.items():
+                name = str(name)
+                self.walk(value, live.get(name), (*path, name), name not in live, strict)
+            if strict:
+                for name in live.keys() - wanted.keys():
+                    if not _empty(live[name]):
+                        self.found.append(Difference((*path, name), None, live[name]))
+        elif isinstance(wanted, list) and isinstance(live, list):
+            self._walk_list(wanted, live, path, strict)
+        elif not _same(wanted, live, path):
+            self.found.append(Difference(path, wanted, live))
+
+    def _walk_list(self, wanted: list[Any], live: list[Any], path: Path, strict: bool) -> None:
+        if path[-1] in SETS:
+            if not set(map(str, wanted)) <= set(map(str, live)):
+                self.found.append(Difference(path, wanted, live))
+            return
+        merged = (
+            merge_items(self.kind, self.built_in, path[-1], wanted),
+            merge_items(self.kind, self.built_in, path[-1], live),
+        )
+        if merged[0] is not None and merged[1] is not None:
+            for item, value in merged[0].items():
+                self.walk(value, merged[1].get(item), (*path, item), item not in merged[1], strict)
+            return
+        if len(wanted) != len(live):
+            self.found.append(Difference(path, wanted, live))
+            return
+        strict = strict or self.kind == "CustomResourceDefinition" or self._by_others(path)
+        for number, (one, other) in enumerate(zip(wanted, live, strict=True)):
+            self.walk(one, other, (*path, number), False, strict)
+
+    def _by_others(self, path: Path) -> bool:
+        helm = _helm(self.owners)
+        return any(owner.manager not in helm for owner in owning(self.owners, path))
+
+    def _not_stored(self, path: Path, wanted: Any) -> bool:
+        """Whether a value that is not there is the same as this one."""
+        if isinstance(wanted, dict) and wanted:
+            return all(value is None or self._not_stored((*path, str(name)), value) for name, value in wanted.items())
+        if not _empty(wanted):
+            return False
+        name = next((step for step in reversed(path) if isinstance(step, str)), "")
+        inside = next((step for step in reversed(path[:-1]) if isinstance(step, str)), "")
+        if wanted == "" and not isinstance(wanted, bool):
+            known = inside not in MAPS
+        elif isinstance(wanted, list):
+            known = True
+        elif isinstance(wanted, dict):
+            known = name in MAPS
+        else:
+            known = name in ZERO_IS_ABSENT
+        # What Helm 4 applied and nobody has removed since is still Helm's: then the API server does not store it.
+        helm = _helm(self.owners)
+        return known or any(owner.manager in helm and owner.operation == "Apply" for owner in owning(self.owners, path))
+
+
+def merge_items(kind: str, built_in: bool, name: Step, items: list[Any]) -> dict[Item, Any] | None:
+    """The items of a list by their merge keys, or None where the list is one value."""
+    if not built_in or not isinstance(name, str) or not all(isinstance(item, dict) for item in items):
+        return None
+    names = MERGE_KEYS.get(name)
+    if name == "ports":
+        if all("containerPort" in item for item in items):
+            names = ("containerPort", "protocol")
+        elif kind == "Service":
+            names = ("port", "protocol")
+    if names is None or (kind == "ServiceAccount" and name == "imagePullSecrets"):
+        return None
+    found: dict[Item, Any] = {}
+    for item in items:
+        keys = tuple((key, item.get(key, "TCP" if key == "protocol" else None)) for key in names)
+        if any(value is None or isinstance(value, dict | list) for _, value in keys) or Item(keys) in found:
+            return None
+        found[Item(keys)] = item
+    return found
+
+
+def _same(wanted: Any, live: Any, path: Path) -> bool:
+    if isinstance(wanted, dict | list) or isinstance(live, dict | list):
+        return _empty(wanted) and _empty(live)
+    if documents.canonical(wanted) == documents.canonical(live) or _text(wanted) == _text(live):
+        return True
+    if not {step for step in path if isinstance(step, str)} & QUANTITIES:
+        return False
+    one, other = _quantity(wanted), _quantity(live)
+    return one is not None and one == other
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _quantity(value: Any) -> Decimal | None:
+    """https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
+    text = _text(value).strip()
+    suffix = next((end for end in sorted(SUFFIXES, key=len, reverse=True) if text.endswith(end)), "")
+    try:
+        return Decimal(text.removesuffix(suffix)) * SUFFIXES.get(suffix, Decimal(1))
+    except InvalidOperation:
+        return None
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value in ("", 0) or (isinstance(value, dict | list) and not value)
+
+
+def _is_built_in(api_version: str) -> bool:
+    group = api_version.rpartition("/")[0]
+    return group in BUILT_IN or group.endswith(".k8s.io")
+
+
+def _plain_secret(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A Secret as the API server stores it: stringData over data, base64 in its one usual form."""
+    plain = dict(document)
+    if plain.get("kind") != "Secret":
+        return plain
+    data = {name: _base64(value) for name, value in (plain.get("data") or {}).items() if value is not None}
+    for name, value in (plain.pop("stringData", None) or {}).items():
+        data[name] = base64.b64encode(str(value).encode()).decode()
+    if data:
+        plain["data"] = data
+    return plain
+
+
+def _base64(value: Any) -> str:
+    try:
+        return base64.b64encode(base64.b64decode(str(value))).decode()
+    except (binascii.Error, ValueError):
+        return str(value)
+
+
+# Who wrote it
+
+
+def _owners(live: Mapping[str, Any]) -> list[Owner]:
+    return [
+        Owner(
+            str(entry.get("manager", "")),
+            str(entry.get("operation", "")),
+            str(entry.get("subresource") or ""),
+            str(entry.get("time") or ""),
+            entry.get("fieldsV1") or {},
+        )
+        for entry in (live.get("metadata") or {}).get("managedFields") or []
+    ]
+
+
+def owning(owners: Iterable[Owner], path: Path) -> list[Owner]:
+    """Those who own a field, or the whole that it is a part of; the last writer first."""
+    found = [owner for owner in owners if _owns(owner.fields, path)]
+    return sorted(found, key=lambda owner: owner.time, reverse=True)
+
+
+def _owns(fields: Mapping[str, Any], path: Path) -> bool:
+    for number, step in enumerate(path):
+        if number and not fields:
+            return True  # one value as a whole
+        if isinstance(step, str):
+            name = f"f:{step}"
+        else:
+            name = next((name for name in fields if isinstance(step, Item) and _names(name, step)), "")
+        if name not in fields:
+            return False
+        fields = fields[name]
+    return True
+
+
+def _names(name: str, item: Item) -> bool:
+    return name.startswith("k:") and json.loads(name[2:]) == dict(item.keys)
+
+
+def _helm(owners: Iterable[Owner]) -> set[str]:
+    """Names under which Helm wrote the object: by default the file name of its program (Helm 3) or helm."""
+    return {HELM} | {owner.manager for owner in owning(owners, ("metadata", "annotations", OWNER_ANNOTATION))}
+
+
+def _by_design(difference: Difference, owners: Sequence[Owner]) -> bool:
+    last = next((step for step in reversed(difference.path) if isinstance(step, str)), "")
+    for owner in owning(owners, difference.path):
+        names = BY_DESIGN.get(owner.manager, frozenset())
+        if names is None or last in names:
+            return True
+    return False
+
+
+# Requests
+
+
+def _discover(
+    kube: Kube, pool: ThreadPoolExecutor, versions: set[str]
+) -> tuple[dict[tuple[str, str, str], Resource], set[str]]:
+    """What the API server serves, by group, version and kind, and the groups whose extension server is silent.
+
+    Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
+    """
+    paths = [path for path, used in (("/api", "v1" in versions), ("/apis", versions != {"v1"})) if used]
+    found: dict[tuple[str, str, str], Resource] = {}
+    stale: set[str] = set()
+    plain: list[str] = []
+    for path, document in zip(paths, pool.map(lambda path: _discovery(kube, path), paths), strict=True):
+        if document.get("kind") != "APIGroupDiscoveryList":
+            plain += ["v1"] if path == "/api" else sorted(versions - {"v1"})
+            continue
+        for group in document.get("items") or []:
+            name = (group.get("metadata") or {}).get("name") or ""
+            for version in group.get("versions") or []:
+                if version.get("freshness") == "Stale":
+                    stale.add(name)
+                for resource in version.get("resources") or []:
+                    kind = (resource.get("responseKind") or {}).get("kind", "")
+                    where = Resource(name, version["version"], resource["resource"], resource["scope"] == "Namespaced")
+                    found.setdefault((name, version["version"], kind), where)
+    for served, document in zip(plain, pool.map(lambda version: _plain_discovery(kube, version), plain), strict=True):
+        group, _, version = served.rpartition("/")
+        for resource in document.get("resources") or []:
+            if "/" not in resource["name"]:
+                where = Resource(group, version, resource["name"], bool(resource.get("namespaced")))
+                found.setdefault((group, version, resource["kind"]), where)
+    return found, stale
+
+
+def _discovery(kube: Kube, path: str) -> dict[str, Any]:
+    answer = kube.send("GET", path, headers={"Accept": DISCOVERY})
+    document = answer.json() if answer.ok else {}
+    return document if isinstance(document, dict) else {}
+
+
+def _plain_discovery(kube: Kube, version: str) -> dict[str, Any]:
+    return kube.get(f"/apis/{version}" if "/" in version else f"/api/{version}") or {}
+
+
+def _read(
+    kube: Kube, resource: Resource, namespace: str, members: Sequence[tuple[Key, Key, dict[str, Any]]]
+) -> dict[str, dict[str, Any]] | TracingError:
+    """The live objects by name; the refusal where they may not be read."""
+    try:
+        if len(members) == 1:
+            name = members[0][1].name
+            found = kube.get(resource.url(namespace, name))
+            return {name: found} if found else {}
+        # Release records are the bulk of a namespace's Secrets, and no manifest holds any.
+        selector = f"type!={RELEASE_TYPE}" if (resource.group, resource.plural) == ("", "secrets") else ""
+        return {
+            item["metadata"]["name"]: item for item in pages(kube, resource.url(namespace), field_selector=selector)
+        }
+    except NotFound:
+        return {}
+    except (PermissionDenied, ApiError) as error:
+        return error
+
+
+def _confirm(kube: Kube, suspect: Drifted, live: dict[str, Any], mask: Mask) -> Drifted | None:
+    """The suspect with its differences, or None where the API server says that there are none."""
+    owners = _owners(live)
+    confirmed = True
+    try:
+        applied = kube.request(
+            "PATCH",
+            suspect.url,
+            {"fieldManager": HELM, "force": "true", "dryRun": "All"},
+            suspect.document,
+            content_type=APPLY_PATCH,
+        )
+        differences = _applied_differences(suspect.document, applied, live)
+    except NotFound:
+        # Deleted since it was read. The dry run of what does not exist would create it.
+        return Drifted(suspect.key, MISSING, suspect.document, suspect.url)
+    except (PermissionDenied, Conflict, ApiError):
+        confirmed = False
+        differences = subset_differences(suspect.document, live)
+    differences = [item for item in differences if not _by_design(item, owners)]
+    if not differences:
+        return None
+    secret = suspect.key.kind == "Secret"
+    fields = tuple(_reported(item, owners, mask, secret) for item in differences)
+    return Drifted(suspect.key, CHANGED, suspect.document, suspect.url, tuple(differences), fields, confirmed=confirmed)
+
+
+def _applied_differences(
+    manifest: Mapping[str, Any], applied: Mapping[str, Any], live: Mapping[str, Any]
+) -> list[Difference]:
+    """What the apply would change, of the fields of the manifest. Both objects come from the API server, so they are
+    normalised alike, and equal means equal."""
+    built_in = _is_built_in(str(manifest.get("apiVersion", "")))
+    kind = str(manifest.get("kind", ""))
+    found: list[Difference] = []
+
+    def walk(wanted: Any, after: Any, before: Any, path: Path) -> None:
+        if documents.canonical(after) == documents.canonical(before):
+            return
+        if all(isinstance(value, dict) for value in (wanted, after, before)):
+            for name in map(str, wanted):
+                walk(wanted[name], after.get(name), before.get(name), (*path, name))
+            return
+        if all(isinstance(value, list) for value in (wanted, after, before)):
+            items = [merge_items(kind, built_in, path[-1], value) for value in (wanted, after, before)]
+            if items[0] is not None and items[1] is not None and items[2] is not None:
+                for item, value in items[0].items():
+                    walk(value, items[1].get(item), items[2].get(item), (*path, item))
+                return
+        found.append(Difference(path, after, before))
+
+    for name in manifest:
+        if name not in ("apiVersion", "kind", "status"):
+            walk(manifest[name], applied.get(name), live.get(name), (name,))
+    return found
+
+
+def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secret: bool) -> dict[str, Any]:
+    """The entry of the result. The writer is somebody else than Helm where there is a choice."""
+    path, wanted, live = difference
+    writers = owning(owners, path)
+    helm = _helm(owners)
+    writer = next((owner for owner in writers if owner.manager not in helm), writers[0] if writers else None)
+    hidden: Callable[[Any], Any] = _masked(mask)
+    if secret and path[0] == "data":
+        hidden = _digests(mask)
+    return {
+        "path": show(path),
+        "wanted": hidden(wanted),
+        "live": hidden(live),
+        "manager": writer.manager if writer and live is not None else "",
+        "time": writer.time if writer and live is not None else "",
+    }
+
+
+def _masked(mask: Mask) -> Callable[[Any], Any]:
+    def hide(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: hide(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [hide(item) for item in value]
+        return mask.text(value) if isinstance(value, str) else value
+
+    return hide
+
+
+def _digests(mask: Mask) -> Callable[[Any], Any]:
+    def hide(value: Any) -> Any:
+        data = value if isinstance(value, dict) else {"": value}
+        shown = mask.object({"kind": "Secret", "data": {k: v for k, v in data.items() if v is not None}})["data"]
+        return shown if isinstance(value, dict) else shown.get("")
+
+    return hide
+
+
+# The manifest's object
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    return str(document.get("apiVersion", "")).rpartition("/")[2]
+
+
+def _prepared(document: Mapping[str, Any], resource: Resource | None, key: Key) -> dict[str, Any]:
+    """The object as it is applied: in a version that is served, in its namespace, without what is not Helm's."""
+    sent = {name: value for name, value in _plain_secret(document).items() if name != "status"}
+    metadata = {**(sent.get("metadata") or {}), "namespace": key.namespace}
+    for name in ("managedFields", "creationTimestamp", *(() if key.namespace else ("namespace",))):
+        metadata.pop(name, None)
+    sent["metadata"] = metadata
+    if resource is not None:
+        sent["apiVersion"] = resource.api_version
+    return _without_nulls(sent)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _expires(document: Mapping[str, Any]) -> bool:
+    """A finished Job with a time to live is deleted by design."""
+    spec = document.get("spec") or {}
+    return document.get("kind") == "Job" and spec.get("ttlSecondsAfterFinished") is not None
+
+
+def _with(document: Any, path: Path, value: Any) -> Any:
+    """A copy in which the field at path is value; without the field where value is None."""
+    if not path:
+        return copy.deepcopy(value)
+    step, rest = path[0], path[1:]
+    if isinstance(step, str):
+        changed = dict(document) if isinstance(document, dict) else {}
+        new = _with(changed.get(step), rest, value) if rest or value is not None else None
+        changed.pop(step, None)
+        return changed if new is None else {**changed, step: new}
+    items = list(document) if isinstance(document, list) else []
+    if isinstance(step, int):
+        number = step
+    else:
+        number = next((n for n, item in enumerate(items) if _has(item, step)), len(items))
+    new = _with(items[number] if number < len(items) else None, rest, value) if rest or value is not None else None
+    items[number : number + 1] = [] if new is None else [new]
+    return items
+
+
+def _has(item: Any, step: Item) -> bool:
+    return isinstance(item, dict) and all(
+        item.get(name, "TCP" if name == "protocol" else None) == value for name, value in step.keys
+    )
