@@ -11,10 +11,15 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+    MEBIBYTE,
+    duration_seconds,
+    go_mem_limit,
+    memory_bytes,
+)
 
 Config = dict[str, Any]
 
@@ -48,41 +53,6 @@ BYTES_PER_QUEUED_SPAN = 8 * 1024
 LATENCY_BUCKETS = (
     "5ms", "10ms", "25ms", "50ms", "75ms", "100ms", "250ms", "500ms", "750ms", "1s", "2500ms", "5s", "7500ms", "10s",
 )  # fmt: skip
-
-MEBIBYTE = 2**20
-GOMEMLIMIT_SHARE = 0.8  # of the memory limit, as the collector's own documentation advises
-
-_SUFFIXES = {
-    "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(Ki|Mi|Gi|Ti|Pi|Ei|[kMGTPE]|[eE][0-9]+)?")
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
-
-
-def quantity(text: Any) -> int:
-    """Bytes in a Kubernetes resource quantity such as 512Mi, 2Gi, 1.5G or 1e9. ValueError when it is none."""
-    match = _QUANTITY.fullmatch(str(text).strip())
-    if not match:
-        raise ValueError(f"'{text}' is not a Kubernetes quantity such as 512Mi or 2Gi")
-    number, suffix = match[1], match[2] or ""
-    if suffix[:1] in ("e", "E") and len(suffix) > 1 and suffix[1].isdigit():
-        return int(Decimal(number + suffix))
-    return int(Decimal(number) * _SUFFIXES[suffix])
-
-
-def duration(text: Any) -> float:
-    """Seconds in a Go duration such as 10s, 1m30s or 500ms. ValueError when it is none."""
-    text = str(text).strip()
-    if not text or _DURATION.sub("", text):
-        raise ValueError(f"'{text}' is not a duration such as 10s, 1m30s or 500ms")
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-
-
-def go_mem_limit(memory_limit: Any) -> str:
-    """GOMEMLIMIT for a container's memory limit: 80 % of it in whole MiB."""
-    return f"{int(quantity(memory_limit) * GOMEMLIMIT_SHARE) // MEBIBYTE}MiB"
 
 
 class _Variables:
@@ -176,7 +146,7 @@ class _Variables:
         """A duration as it was written, and its seconds."""
         text = self.text(name)
         try:
-            if (seconds := duration(text)) > 0:
+            if (seconds := duration_seconds(text)) > 0:
                 return text, seconds
             self.wrong(name, "is 0: give a duration such as 10s")
         except ValueError as error:
@@ -189,7 +159,7 @@ class _Variables:
         resources = self.mapping(name)
         limit = (resources.get("limits") or {}).get("memory", "")
         try:
-            size = quantity(limit)
+            size = memory_bytes(limit)
         except ValueError as error:
             self.wrong(name, f"needs limits.memory, from which GOMEMLIMIT and the queues are derived: {error}")
             size, limit = MEBIBYTE, "1Mi"

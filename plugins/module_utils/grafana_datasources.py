@@ -13,10 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-
-# Grafana's intervals: one number with one unit.
-_SHIFT = re.compile(r"(-?\d+)(ms|s|m|h|d|w)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import interval_seconds
 
 # Without a mapped tag on the span Grafana shows no link to the logs and writes the invalid query `{,…}` for metrics;
 # this attribute is the one that every span has.
@@ -171,10 +168,11 @@ def _shifts(v: Mapping[str, Any], prefix: str) -> dict[str, str]:
 
 
 def _seconds(name: str, value: Any) -> float:
-    match = _SHIFT.fullmatch(str(value))
-    if not match:
-        raise InvalidInput(f"{name}: '{value}' is no interval", remedy="Write one number and one unit: -5m, 1h, 30s.")
-    return int(match[1]) * _SECONDS[match[2]]
+    try:
+        return interval_seconds(value)
+    except ValueError:
+        remedy = "Write one number and one unit: -5m, 1h, 30s."
+        raise InvalidInput(f"{name}: '{value}' is no interval", remedy=remedy) from None
 
 
 def _check_uids(uids: Mapping[str, str], provisioned: list[str], existing: set[str]) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import duration
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 DEFAULTS = Selectors()
@@ -42,7 +42,7 @@ def connect(kube: Kube, params: dict[str, Any]) -> tuple[Pipeline, Tempo]:
 def seconds(params: dict[str, Any], option: str) -> float:
     """An option that is a Go duration."""
     try:
-        return duration(params[option])
+        return duration_seconds(params[option].strip())
     except ValueError as error:
         raise InvalidInput(f"option {option} is wrong", str(error)) from error
 

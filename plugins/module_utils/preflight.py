@@ -15,11 +15,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values, duration, quantity
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+    DURATION_REMEDY,
+    QUANTITY_REMEDY,
+    duration_seconds,
+    memory_bytes,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle, names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_config
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import ENDPOINT, TEMPO_DURATIONS, tempo_config
 
 OLDEST_KUBERNETES = (1, 31)
 DEFAULT_SPANS_PER_TRACE = 10
@@ -37,16 +43,7 @@ CPU = re.compile(r"\d+(\.\d+)?m?")
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 DURATIONS = (
     "tracing_retention",
-    "tempo_retention",
-    "tempo_compaction_compacted_block_retention",
-    "tempo_compaction_window",
-    "tempo_search_max_duration",
-    "tempo_blocklist_poll",
-    "tempo_retry_after_on_resource_exhausted",
-    "tempo_ingester_min_ready_duration",
-    "tempo_ingester_trace_idle_period",
-    "tempo_ingester_max_block_duration",
-    "tempo_ingester_complete_block_timeout",
+    *TEMPO_DURATIONS,
     "tempo_wait_timeout",
     "collector_decision_wait",
     "collector_wait_timeout",
@@ -137,7 +134,7 @@ def number(v: Variables, name: str) -> float | None:
 
 def seconds(v: Variables, name: str) -> float | None:
     try:
-        return duration(v[name])
+        return duration_seconds(str(v[name]).strip())
     except (KeyError, ValueError):
         return None
 
@@ -145,7 +142,7 @@ def seconds(v: Variables, name: str) -> float | None:
 def memory(resources: Any, kind: str) -> int | None:
     """Bytes of a container's memory request or limit."""
     try:
-        return quantity(resources[kind]["memory"])
+        return memory_bytes(resources[kind]["memory"])
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -164,7 +161,6 @@ def managed(v: Variables) -> bool:
 
 
 def durations(v: Variables) -> Iterator[Finding]:
-    """Go durations: https://pkg.go.dev/time#ParseDuration."""
     refused: dict[str, str] = {}
     for name in DURATIONS:
         value = text(v, name).strip()
@@ -183,7 +179,7 @@ def _write_instead(value: str) -> str:
     match = re.fullmatch(r"(\d+)\s*([a-z]+)", value.lower())
     if match and match[2] in DAYS:
         return f"Write {int(match[1]) * DAYS[match[2]] * 24}h."
-    return "Write numbers with the units h, m, s or ms, such as 168h, 1h30m or 10s."
+    return DURATION_REMEDY
 
 
 def percentage(v: Variables) -> Iterator[Finding]:
@@ -237,7 +233,7 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
             f"'{endpoint}' has a scheme, which Tempo does not take",
             f"Write {bare or 'host[:port]'}, and set tempo_s3_insecure: {insecure}.",
         )
-    elif not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", endpoint):
+    elif not ENDPOINT.fullmatch(endpoint):
         yield error(name, f"'{endpoint}' is not host[:port]", f"Write {bare or 's3.us-east-1.amazonaws.com'}.")
     match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
     region = text(v, "tempo_s3_region")
@@ -338,7 +334,6 @@ def red_metrics(v: Variables) -> Iterator[Finding]:
 
 
 def resources(v: Variables) -> Iterator[Finding]:
-    """Quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/."""
     for name in sorted(v):
         if name.endswith("_storage_size") and name.startswith("tempo_"):
             yield from _quantity(name, "", v[name])
@@ -358,10 +353,10 @@ def resources(v: Variables) -> Iterator[Finding]:
 
 def _quantity(name: str, where: str, value: Any) -> Iterator[Finding]:
     try:
-        if quantity(value) <= 0:
-            yield error(name, f"{where}'{value}' is not larger than zero", "Write a quantity such as 512Mi or 2Gi.")
+        if memory_bytes(value) <= 0:
+            yield error(name, f"{where}'{value}' is not larger than zero", QUANTITY_REMEDY)
     except ValueError:
-        yield error(name, f"{where}'{value}' is not a quantity", "Write a quantity such as 512Mi or 2Gi.")
+        yield error(name, f"{where}'{value}' is not a quantity", QUANTITY_REMEDY)
 
 
 def sampler_memory(v: Variables) -> Iterator[Finding]:

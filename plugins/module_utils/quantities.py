@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Lengths of time and amounts of memory as Go and Kubernetes write them. Pure: no I/O, no Ansible.
+"""Lengths of time and amounts of memory as Go, Grafana and Kubernetes write them. Pure: no I/O, no Ansible.
 
 Every function takes the text (a number, as YAML reads one, is taken by its text) and raises ValueError, with the text
 in its message, for what does not have the shape. Space around it is refused, as it is by those who read it in the end.
@@ -31,6 +31,9 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3
 _PART = re.compile(rf"({_NUMBER})({'|'.join(_SECONDS)})")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 
+_INTERVAL = re.compile(r"(-?[0-9]+)(ms|s|m|h|d|w)")
+_DAYS = {"d": 86400.0, "w": 604800.0}
+
 _BYTES = {"": 1}
 _BYTES |= {letter: 1000 ** (power + 1) for power, letter in enumerate("kMGTPE")}
 _BYTES |= {f"{letter}i": 1024 ** (power + 1) for power, letter in enumerate("KMGTPE")}
@@ -47,6 +50,19 @@ def duration_seconds(value: Any) -> float:
     if not _DURATION.fullmatch(str(value)):
         raise ValueError(f"'{value}' is not a Go duration such as 10s, 1m30s or 500ms")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(str(value)))
+
+
+def interval_seconds(value: Any) -> float:
+    """Seconds of a Grafana interval: one whole number, which may be negative, and one unit (w, d, h, m, s, ms), such as
+    -5m or 1h.
+
+    Fractions, and the units M and y, are refused although Grafana takes them, as by the grafana role's chart.
+    Source: packages/grafana-data/src/datetime/rangeutil.ts of https://github.com/grafana/grafana.
+    """
+    match = _INTERVAL.fullmatch(str(value))
+    if not match:
+        raise ValueError(f"'{value}' is no interval such as -5m or 1h")
+    return int(match[1]) * (_SECONDS | _DAYS)[match[2]]
 
 
 def memory_bytes(value: Any) -> int:

@@ -13,6 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+    DURATION_REMEDY,
+    QUANTITY_REMEDY,
+    duration_seconds,
+    go_mem_limit,
+)
 
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
@@ -27,9 +33,19 @@ COMPONENTS = {
     "metrics-generator": "tempo_metrics_generator",
 }
 
-# The share of the memory limit that Go's garbage collector aims to stay below; the rest is for stacks, the kernel and
-# allocations between two collections (https://tip.golang.org/doc/gc-guide#Memory_limit recommends 5-10 % at least).
-MEMORY_SHARE = 0.8
+# Those that are Go durations in tempo.yaml.
+TEMPO_DURATIONS = (
+    "tempo_retention",
+    "tempo_compaction_compacted_block_retention",
+    "tempo_compaction_window",
+    "tempo_search_max_duration",
+    "tempo_blocklist_poll",
+    "tempo_retry_after_on_resource_exhausted",
+    "tempo_ingester_min_ready_duration",
+    "tempo_ingester_trace_idle_period",
+    "tempo_ingester_max_block_duration",
+    "tempo_ingester_complete_block_timeout",
+)
 
 # ansible-playbook -e name=value makes strings of everything, and a role's argument spec checks without converting.
 _INTEGERS = (
@@ -51,47 +67,8 @@ _BOOLEANS = ("tempo_s3_insecure", "tempo_metrics_generator_enabled", "tempo_netw
 _TRUE = {"true", "yes", "on", "y", "t", "1"}
 _FALSE = {"false", "no", "off", "n", "f", "0", ""}
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(?:(m|k|[MGTPE]|[KMGTPE]i)|e(\d+))?")
-_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3}
-_UNITS |= {letter: 1000.0 ** (power + 2) for power, letter in enumerate("MGTPE")}
-_UNITS |= {f"{letter}i": 1024.0 ** (power + 1) for power, letter in enumerate("KMGTPE")}
-
-_ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
-
-
-def duration_seconds(name: str, value: Any) -> float:
-    """Seconds of a positive Go duration ("168h", "1h30m"); name is the variable that an error names."""
-    text = str(value)
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise InvalidInput(
-            f"{name}: '{value}' is not a Go duration",
-            remedy="Write numbers with the units h, m, s or ms, for example 168h for seven days or 1h30m.",
-        )
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    if seconds <= 0:
-        raise InvalidInput(f"{name}: the duration must be longer than zero")
-    return seconds
-
-
-def memory_bytes(name: str, value: Any) -> int:
-    """Bytes of a Kubernetes quantity ("512Mi", "2G", 1073741824, "1e9")."""
-    match = _QUANTITY.fullmatch(str(value))
-    if not match:
-        raise InvalidInput(
-            f"{name}: '{value}' is not a Kubernetes quantity", remedy="Write it as in a pod, for example 512Mi or 2Gi."
-        )
-    number, unit, exponent = match.groups()
-    return int(float(number) * (10.0 ** int(exponent) if exponent else _UNITS[unit or ""]))
-
-
-def go_mem_limit(name: str, resources: Mapping[str, Any]) -> str:
-    """GOMEMLIMIT for a container: 80 % of its memory limit in whole MiB, or "" where there is no limit."""
-    limit = (resources.get("limits") or {}).get("memory")
-    return "" if limit is None else f"{int(memory_bytes(name, limit) * MEMORY_SHARE) // 2**20}MiB"
+# host or host:port, as Tempo's S3 client takes it.
+ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 
 
 def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -286,12 +263,33 @@ def _metrics_generator(v: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _seconds(name: str, value: Any) -> float:
+    try:
+        seconds = duration_seconds(value)
+    except ValueError:
+        raise InvalidInput(f"{name}: '{value}' is not a Go duration", remedy=DURATION_REMEDY) from None
+    if seconds <= 0:
+        raise InvalidInput(f"{name}: the duration must be longer than zero")
+    return seconds
+
+
+def _go_mem_limit(name: str, resources: Mapping[str, Any]) -> str:
+    """GOMEMLIMIT for a container with these resources, or "" where memory has no limit."""
+    limit = (resources.get("limits") or {}).get("memory")
+    try:
+        return "" if limit is None else go_mem_limit(limit)
+    except ValueError:
+        raise InvalidInput(
+            f"{name}.limits.memory: '{limit}' is not a Kubernetes quantity", remedy=QUANTITY_REMEDY
+        ) from None
+
+
 def _component(v: Mapping[str, Any], prefix: str, replicas: int) -> dict[str, Any]:
     resources = v[f"{prefix}_resources"]
     return {
         "replicas": replicas,
         "resources": resources,
-        "goMemLimit": go_mem_limit(f"{prefix}_resources.limits.memory", resources),
+        "goMemLimit": _go_mem_limit(f"{prefix}_resources", resources),
     }
 
 
@@ -300,7 +298,7 @@ def _check(v: Mapping[str, Any]) -> None:
     if not v["tempo_s3_bucket"]:
         raise InvalidInput("tempo_s3_bucket is empty", remedy="Set object_storage_bucket, or tempo_s3_bucket itself.")
     endpoint = str(v["tempo_s3_endpoint"])
-    if not _ENDPOINT.fullmatch(endpoint):
+    if not ENDPOINT.fullmatch(endpoint):
         raise InvalidInput(
             f"tempo_s3_endpoint: '{endpoint}' is not host or host:port",
             "Tempo's S3 client takes no scheme and no path",
@@ -311,21 +309,7 @@ def _check(v: Mapping[str, Any]) -> None:
             "tempo_s3_ca_secret is set, but tempo_s3_insecure turns TLS off",
             remedy="Set tempo_s3_insecure to false, or leave tempo_s3_ca_secret empty.",
         )
-    seconds = {
-        name: duration_seconds(name, v[name])
-        for name in (
-            "tempo_retention",
-            "tempo_compaction_compacted_block_retention",
-            "tempo_compaction_window",
-            "tempo_search_max_duration",
-            "tempo_blocklist_poll",
-            "tempo_retry_after_on_resource_exhausted",
-            "tempo_ingester_min_ready_duration",
-            "tempo_ingester_trace_idle_period",
-            "tempo_ingester_max_block_duration",
-            "tempo_ingester_complete_block_timeout",
-        )
-    }
+    seconds = {name: _seconds(name, v[name]) for name in TEMPO_DURATIONS}
     # Tempo only warns of these (Config.CheckConfig), and then loses sight of blocks for a while.
     for name in (
         "tempo_ingester_complete_block_timeout",

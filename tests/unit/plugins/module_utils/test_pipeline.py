@@ -269,7 +269,7 @@ def test_options_make_the_pipeline() -> None:
         3200,
     )
     assert seconds(params, "decision_wait") == 10.0
-    with pytest.raises(InvalidInput, match="option decision_wait is wrong: 'ten' is not a duration"):
+    with pytest.raises(InvalidInput, match="option decision_wait is wrong: 'ten' is not a Go duration"):
         seconds({"decision_wait": "ten"}, "decision_wait")
 
 

@@ -117,6 +117,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         ({"tempo_ingester_storage_size": "50 GB"}, "tempo_ingester_storage_size", "512Mi or 2Gi"),
         ({"tempo_ingester_storage_size": "0"}, "tempo_ingester_storage_size", "not larger than zero"),
         ({"tempo_querier_resources": {"limits": {"memory": "1GB"}}}, "tempo_querier_resources", "limits.memory '1GB'"),
+        ({"tempo_querier_resources": {"limits": {"memory": "512m"}}}, "tempo_querier_resources", "'512m' is not a"),
         ({"tempo_querier_resources": {"requests": {"cpu": "half"}}}, "tempo_querier_resources", "requests.cpu 'half'"),
         (
             {"tempo_querier_resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}},

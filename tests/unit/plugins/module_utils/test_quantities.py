@@ -34,6 +34,20 @@ def test_what_is_no_duration(text: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"), [("-5m", -300), ("1h", 3600), ("250ms", 0.25), ("30s", 30), ("2d", 172800), ("1w", 604800)]
+)
+def test_intervals(text: str, seconds: float) -> None:
+    assert quantities.interval_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", 5, "m", "1.5h", "1h30m", "+1h", " 1h", "1h\n", "1M", "1us", None])
+def test_what_is_no_interval(text: Any) -> None:
+    with pytest.raises(ValueError, match="is no interval") as caught:
+        quantities.interval_seconds(text)
+    assert f"'{text}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "size"),
     [
         ("512Mi", 512 * 2**20), ("2Gi", 2**31), ("1Ki", 1024), ("1.5Gi", 3 * 2**29), ("1Ti", 2**40), ("1Ei", 2**60),

@@ -39,42 +39,11 @@ def test_defaults_types_and_argument_spec_agree() -> None:
     assert {name for name, option in spec.items() if option["type"] == "bool"} == set(tc._BOOLEANS)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("168h", 604800), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("3µs", 3e-6), ("1m0.5s", 60.5)],
-)
-def test_go_durations(text: str, seconds: float) -> None:
-    assert tc.duration_seconds("x", text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["7 days", "7d", "", "h", "5", 300, "1h 30m", "-1h", "0s", "1hx", None])
-def test_what_is_no_duration_names_the_variable(text: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"^tempo_retention: "):
-        tc.duration_seconds("tempo_retention", text)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("512Mi", 512 * 2**20), ("2Gi", 2**31), ("1Ki", 1024), ("1.5Gi", 3 * 2**29), ("2G", 2 * 10**9), ("1M", 10**6),
-        ("1k", 1000), ("1e9", 10**9), (1048576, 2**20), ("2000m", 2), ("1Ti", 2**40), ("1E", 10**18),
-    ],
-)  # fmt: skip
-def test_quantities(text: Any, size: int) -> None:
-    assert tc.memory_bytes("x", text) == size
-
-
-@pytest.mark.parametrize("text", ["512MB", "", "1 Gi", "-1", "Mi", "1KiB"])
-def test_what_is_no_quantity(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"x: .* is not a Kubernetes quantity"):
-        tc.memory_bytes("x", text)
-
-
-def test_go_mem_limit_is_80_percent_in_whole_mebibytes() -> None:
-    assert tc.go_mem_limit("x", {"limits": {"memory": "512Mi"}}) == "409MiB"
-    assert tc.go_mem_limit("x", {"limits": {"cpu": "1"}}) == ""
-    assert tc.go_mem_limit("x", {"limits": None}) == ""
-    assert tc.go_mem_limit("x", {}) == ""
+def test_go_mem_limit_is_empty_without_a_memory_limit() -> None:
+    for without in ({"limits": {"cpu": "1"}}, {"limits": None}, {}):
+        values = tc.tempo_values(variables(tempo_querier_resources=without))
+        assert values["components"]["querier"]["goMemLimit"] == ""
+        assert values["components"]["ingester"]["goMemLimit"].endswith("MiB")
 
 
 def test_merge_replaces_lists_and_keeps_its_arguments() -> None:
@@ -198,6 +167,8 @@ def test_strings_of_the_command_line_are_converted() -> None:
         ({"tempo_s3_endpoint": ""}, "tempo_s3_endpoint"),
         ({"tempo_s3_insecure": True, "tempo_s3_ca_secret": "x"}, "tempo_s3_ca_secret is set"),
         ({"tracing_retention": "7 days"}, "tempo_retention: '7 days' is not a Go duration"),
+        ({"tracing_retention": "0s"}, "tempo_retention: the duration must be longer than zero"),
+        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: 'None' is not a Go duration"),
         ({"tempo_retention": "1m"}, "tempo_retention .1m. is shorter than tempo_blocklist_poll"),
         ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout .1m. is shorter"),
         ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention .1m. is"),
