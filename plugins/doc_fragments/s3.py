@@ -6,7 +6,8 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    DOCUMENTATION = r"""
+    # Where the store is and who asks: orion.tracing.s3.connection, for a module whose validate_certs is the cluster's.
+    CONNECTION = r"""
 options:
   endpoint_url:
     description:
@@ -15,7 +16,7 @@ options:
     type: str
   region:
     description:
-      - Region that requests are signed for, and in which AWS creates the bucket.
+      - Region that requests are signed for. AWS creates a bucket there.
       - Falls back to the environment variables E(AWS_REGION) and E(AWS_DEFAULT_REGION), then to the profile, then to
         V(us-east-1).
     type: str
@@ -39,6 +40,11 @@ options:
       - File with the certificate authorities that the store's certificate is checked against.
       - Falls back to the environment variable E(AWS_CA_BUNDLE).
     type: path
+"""
+
+    DOCUMENTATION = (
+        CONNECTION
+        + r"""
   validate_certs:
     description: Whether the store's certificate is checked.
     type: bool
@@ -52,3 +58,4 @@ options:
 requirements:
   - boto3 (Python package)
 """
+    )

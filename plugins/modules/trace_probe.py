@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
   - orion.tracing.pipeline
+  - orion.tracing.s3.connection
 attributes:
   check_mode:
     support: full
@@ -55,7 +56,8 @@ options:
     default: 3m
   bucket:
     description:
-      - Bucket of Tempo's blocks. The ingesters are made to flush, and a new block is looked for in it.
+      - Bucket of Tempo's blocks. The ingesters are made to flush, and a new block is looked for in it, from where the
+        module runs.
       - Empty skips the check.
       - Needs C(s3:ListBucket) and C(s3:GetObject).
     type: str
@@ -64,36 +66,6 @@ options:
     description: Folder of the blocks in the bucket (Tempo's C(storage.trace.s3.prefix)).
     type: str
     default: ''
-  endpoint_url:
-    description:
-      - URL of the S3 store, C(https://host[:port]), as seen from where the module runs. AWS by default.
-      - Falls back to the environment variables E(AWS_ENDPOINT_URL_S3) and E(AWS_ENDPOINT_URL).
-    type: str
-  region:
-    description:
-      - Region that requests are signed for.
-      - Falls back to the environment variables E(AWS_REGION) and E(AWS_DEFAULT_REGION).
-    type: str
-  access_key:
-    description:
-      - Access key. Without it, boto3 looks for credentials in its own order (environment, profile, web identity, role).
-      - Falls back to the environment variable E(AWS_ACCESS_KEY_ID).
-    type: str
-  secret_key:
-    description:
-      - Secret key that belongs to O(access_key).
-      - Falls back to the environment variable E(AWS_SECRET_ACCESS_KEY).
-    type: str
-  session_token:
-    description:
-      - Session token of temporary credentials.
-      - Falls back to the environment variable E(AWS_SESSION_TOKEN).
-    type: str
-  ca_bundle:
-    description:
-      - File with the certificate authorities that the store's certificate is checked against.
-      - Falls back to the environment variable E(AWS_CA_BUNDLE).
-    type: path
   proof_path:
     description:
       - File that the proof is written to as JSON, in one step and whether or not the checks passed.
