@@ -23,14 +23,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     duration_seconds,
     memory_bytes,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle, names
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import ENDPOINT, TEMPO_DURATIONS, tempo_config
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions
 
 OLDEST_KUBERNETES = (1, 31)
 DEFAULT_SPANS_PER_TRACE = 10
 DEFAULT_BYTES_PER_SPAN = 1000
-DEFAULT_EXPIRY_MARGIN = "48h"
 
 ERROR, WARNING = "error", "warning"
 TRUE = ("true", "yes", "on", "1", "y", "t")
@@ -39,15 +39,13 @@ DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
 CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 S3_OPTION = re.compile(r"\b(?:option )?(endpoint_url|access_key|secret_key|session_token|ca_bundle)\b")
 CPU = re.compile(r"\d+(\.\d+)?m?")
-# The order of S3's own storage classes from which an object cannot be read at once.
-ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 DURATIONS = (
     "tracing_retention",
     *TEMPO_DURATIONS,
     "tempo_wait_timeout",
     "collector_decision_wait",
     "collector_wait_timeout",
-    "preflight_expiry_margin",
+    "object_storage_expiry_margin",
 )
 ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
@@ -402,48 +400,12 @@ def sampler_memory(v: Variables) -> Iterator[Finding]:
 
 def expiry(v: Variables) -> Iterator[Finding]:
     """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
-    days = number(v, "object_storage_expiry_days")
-    if "object_storage_expiry_days" in v and (days is None or days < 0 or days != int(days)):
-        yield error(
-            "object_storage_expiry_days", f"{v['object_storage_expiry_days']!r} is not a number of days", "0 is never."
-        )
     if not managed(v):
         return
-    kept = seconds(v, "tempo_retention" if "tempo_retention" in v else "tracing_retention")
-    margin = seconds({"preflight_expiry_margin": DEFAULT_EXPIRY_MARGIN, **v}, "preflight_expiry_margin")
-    least = math.ceil((kept + margin) / 86400) if kept is not None and margin is not None else None
-    why = f"after Tempo's retention and a margin of {text(v, 'preflight_expiry_margin') or DEFAULT_EXPIRY_MARGIN}"
-    if least and days and days < least:
-        yield error(
-            "object_storage_expiry_days",
-            f"the store would delete blocks after {days:g} days, but may only {why}",
-            f"Set it to {least} or more, or to 0.",
-        )
-    for given in _list(v, "object_storage_lifecycle_rules"):
-        try:
-            rule = lifecycle.normalise(given)
-        except (AttributeError, TypeError, TracingError):
-            yield error("object_storage_lifecycle_rules", f"{given!r} is no rule", "Write rules as boto3 takes them.")
-            continue
-        if rule["Status"] != "Enabled":
-            continue
-        label = rule.get("ID") or "without ID"
-        after = (rule.get("Expiration") or {}).get("Days")
-        if least and isinstance(after, int) and after < least and not rule["Filter"]:
-            yield error(
-                "object_storage_lifecycle_rules",
-                f"rule {label} deletes blocks after {after} days, but may only {why}",
-                f"Set its Expiration to {least} days or more, or remove it.",
-            )
-        archived = [t["StorageClass"] for t in rule.get("Transitions", []) if t.get("StorageClass") in ARCHIVES]
-        if archived:
-            yield error(
-                "object_storage_lifecycle_rules",
-                f"rule {label} moves blocks to {archived[0]}, from which Tempo cannot read",
-                "Use STANDARD_IA or INTELLIGENT_TIERING.",
-            )
+    for one in contradictions(v):
+        yield error(one.variable, one.problem, one.remedy)
     tidied = any("NoncurrentVersionExpiration" in rule for rule in _list(v, "object_storage_lifecycle_rules"))
-    if flag(v, "object_storage_versioning") and not days and not tidied:
+    if flag(v, "object_storage_versioning") and not number(v, "object_storage_expiry_days") and not tidied:
         yield warning(
             "object_storage_versioning",
             "true, but nothing removes old versions, so the bucket keeps all that Tempo deletes",

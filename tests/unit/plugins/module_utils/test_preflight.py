@@ -128,9 +128,9 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         ({"collector_num_traces": 10_000_000}, "collector_sampler_resources", "collector_num_traces 10000000"),
         ({"preflight_spans_per_trace": 58}, "collector_sampler_resources", "58 spans per trace"),
         ({"collector_num_traces": 0}, "collector_num_traces", "0 is not a number of traces"),
-        ({"object_storage_expiry_days": 7}, "object_storage_expiry_days", "Set it to 9 or more"),
+        ({"object_storage_expiry_days": 7}, "object_storage_expiry_days", "Set 10 or more, or 0."),
         ({"object_storage_expiry_days": "soon"}, "object_storage_expiry_days", "not a number of days"),
-        ({"preflight_expiry_margin": "2 days"}, "preflight_expiry_margin", "Write 48h."),
+        ({"object_storage_expiry_margin": "2 days"}, "object_storage_expiry_margin", "Write 48h."),
         (
             {"object_storage_lifecycle_rules": [{"ID": "x", "Expiration": {"Days": 8}, "Filter": {"Prefix": ""}}]},
             "object_storage_lifecycle_rules",
@@ -187,7 +187,7 @@ def test_warnings(changes: dict[str, Any], variable: str, words: str) -> None:
         {"collector_sampling_percentage": 100},
         {"tempo_profile": "monolithic", "tempo_ingester_replicas": 1, "tempo_querier_replicas": 0},
         {"tempo_replication_factor": 1, "tempo_ingester_replicas": 1},
-        {"object_storage_expiry_days": 9},
+        {"object_storage_expiry_days": 10},
         {"object_storage_versioning": True, "object_storage_expiry_days": 30},
         {
             "object_storage_versioning": True,
