@@ -2,18 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The Kubernetes API: one HTTP session, raw documents, and the way into the cluster's own HTTP servers.
 
-The kubernetes client reads kubeconfigs (exec plugins, OIDC, certificates) and brings the connection pool; requests are
-made on that pool directly, because most of what this collection does is proxying and server-side apply of plain
-documents, which need no models.
+kubeconfig.py reads plain kubeconfigs; the kubernetes client reads the others (exec plugins, OIDC, proxies). Requests
+are made on the connection pool directly, because most of what this collection does is proxying and server-side apply
+of plain documents, which need no models.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ansible_collections.orion.tracing.plugins.module_utils import kubeconfig
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     ApiError,
     Conflict,
@@ -27,6 +31,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
 FIELD_MANAGER = "orion.tracing"
 APPLY_PATCH = "application/apply-patch+yaml"
 BY_STATUS: dict[int, type[TracingError]] = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: Conflict}
+# How long reads wait for an API server that went away, as in an upgrade of the control plane.
+PATIENCE = 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 REMEDY = "Check the option kubeconfig (or K8S_AUTH_KUBECONFIG), its context, and that the cluster is running."
 
 
@@ -51,12 +58,16 @@ class Response:
 
 
 class Kube:
-    """A connected API server. calls counts the requests made, for tests and results."""
+    """A connected API server. calls counts the requests made, for tests and results.
 
-    def __init__(self, pool: Any, configuration: Any, owner: Any = None) -> None:
-        self._pool, self._configuration, self._owner = pool, configuration, owner
-        self.host: str = configuration.host.rstrip("/")
+    patience: seconds that reads go on for, all together, while the server cannot be reached; 0 for none.
+    """
+
+    def __init__(self, pool: Any, host: str, authorization: Callable[[], str], owner: Any = None) -> None:
+        self._pool, self._authorization, self._owner = pool, authorization, owner
+        self.host = host.rstrip("/")
         self.calls = 0
+        self.patience = PATIENCE
 
     @classmethod
     def connect(cls, params: dict[str, Any]) -> Kube:
@@ -64,7 +75,19 @@ class Kube:
 
         Without any of them: the default kubeconfig, or the service account of the pod this runs in.
         """
+        endpoint = kubeconfig.read(params)
+        if endpoint:
+            try:
+                return cls(kubeconfig.pool(endpoint), endpoint.host, endpoint.authorization)
+            except (ImportError, OSError, ValueError):
+                # The client says what is wrong.
+                pass
+        return cls._with_client(params)
+
+    @classmethod
+    def _with_client(cls, params: dict[str, Any]) -> Kube:
         try:
+            import yaml
             from kubernetes import config
             from kubernetes.client import ApiClient, Configuration
         except ImportError as error:
@@ -93,16 +116,21 @@ class Kube:
                     if source:
                         raise
                     config.load_incluster_config(client_configuration=configuration)
-        except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
             where = f"kubeconfig {source}" if isinstance(source, str) else "the kubeconfig"
             raise InvalidInput(f"{where} cannot be used", str(error), REMEDY) from error
         if params.get("ca_cert"):
             configuration.ssl_ca_cert = params["ca_cert"]
         if params.get("validate_certs") is not None:
             configuration.verify_ssl = params["validate_certs"]
-        configuration.connection_pool_maxsize = 16
+        configuration.connection_pool_maxsize = kubeconfig.POOL_SIZE
         client = ApiClient(configuration)
-        return cls(client.rest_client.pool_manager, configuration, client)
+
+        def authorization() -> str:
+            settings: Any = configuration.auth_settings().values()
+            return next((setting["value"] for setting in settings if setting.get("value")), "")
+
+        return cls(client.rest_client.pool_manager, configuration.host, authorization, client)
 
     def close(self) -> None:
         self._pool.clear()
@@ -116,24 +144,35 @@ class Kube:
         headers: dict[str, str] | None = None,
         timeout: float = 30.0,
     ) -> Response:
-        """One request to the API server; any answer is returned, only silence raises (Unreachable)."""
+        """One request to the API server; any answer is returned, only silence raises (Unreachable).
+
+        A read (GET) is repeated, within the patience, where the connection is refused or breaks, and where the answer
+        is 429 or 503 with a Retry-After, as an API server gives while it stops or starts.
+        """
         from urllib3.exceptions import HTTPError
 
         url = self.host + path
         if query:
             url += "?" + urlencode(query, doseq=True)
         head = {"Accept": "application/json", "User-Agent": FIELD_MANAGER, **(headers or {})}
-        for setting in self._configuration.auth_settings().values():
-            if setting.get("value"):
-                head[setting["key"]] = setting["value"]
-        self.calls += 1
-        try:
-            answer = self._pool.request(
-                method, url, body=body, headers=head, timeout=timeout, retries=False, redirect=False
-            )
-        except HTTPError as error:
-            raise Unreachable(f"no answer from the API server {self.host}", _reason(error), REMEDY) from error
-        return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
+        pauses = _Pauses(self.patience if method == "GET" else 0.0)
+        while True:
+            authorization = self._authorization()
+            if authorization:
+                head["authorization"] = authorization
+            self.calls += 1
+            try:
+                answer = self._pool.request(
+                    method, url, body=body, headers=head, timeout=timeout, retries=False, redirect=False
+                )
+            except HTTPError as error:
+                if _went_away(error) and pauses.another():
+                    continue
+                raise Unreachable(f"no answer from the API server {self.host}", _reason(error), REMEDY) from error
+            wait = answer.headers.get("Retry-After", "") if answer.status in (429, 503) else ""
+            if wait.isdigit() and pauses.another(float(wait)):
+                continue
+            return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
 
     def request(
         self,
@@ -206,6 +245,37 @@ def refusal(what: str, answer: Response) -> TracingError:
     except (ValueError, KeyError, TypeError):
         why = answer.text[:500]
     return BY_STATUS.get(answer.status, ApiError)(f"{what} answered {answer.status}", why, status=answer.status)
+
+
+class _Pauses:
+    """Pauses of growing length between attempts, until the patience has run out."""
+
+    def __init__(self, patience: float) -> None:
+        self._until, self._next = time.monotonic() + patience, FIRST_PAUSE
+
+    def another(self, at_least: float = 0.0) -> bool:
+        """Pause and say True, or say False where the time left is too short."""
+        pause = max(self._next, at_least)
+        if time.monotonic() + pause > self._until:
+            return False
+        time.sleep(pause)
+        self._next = min(2 * self._next, LONGEST_PAUSE)
+        return True
+
+
+def _went_away(error: BaseException | None) -> bool:
+    """Whether a connection was refused or broke, rather than a name unknown, a certificate wrong or nothing heard.
+
+    A server behind a forwarded port (kind, a load balancer) is gone when the connection ends within the handshake.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+            return True
+        seen.add(id(error))
+        inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
+        error = inner or error.__cause__ or error.__context__
+    return False
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,9 +26,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PA
 class Server(ThreadingHTTPServer):
     """Answers what answers[path] says: (status, document); keeps what it was asked."""
 
-    def __init__(self) -> None:
-        self.answers, self.asked = {}, []
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port: int = 0) -> None:
+        self.answers, self.asked, self.retry_after = {}, [], ""
+        super().__init__(("127.0.0.1", port), Handler)
 
     @property
     def url(self) -> str:
@@ -40,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         data = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        if self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.wfile.write(data)
 
@@ -122,6 +127,7 @@ def test_proxy_to_a_pod(server, kube) -> None:
 
 def test_silence_is_unreachable_and_names_the_option() -> None:
     kube = Kube.connect({"host": "http://127.0.0.1:9"})
+    kube.patience = 0.0
     with pytest.raises(Unreachable, match="no answer from the API server http://127.0.0.1:9.*kubeconfig"):
         kube.version()
 
@@ -146,16 +152,39 @@ def test_kubeconfig_as_dictionary_and_as_file(server, tmp_path) -> None:
     assert all(asked[2]["authorization"] == "Bearer from-file" for asked in server.asked)
 
 
-def test_default_kubeconfig_and_certificate_options(server, tmp_path, monkeypatch) -> None:
+def test_default_kubeconfig_is_the_one_of_the_environment(server, tmp_path, monkeypatch) -> None:
     path = tmp_path / "config"
     path.write_text(json.dumps(kubeconfig(server.url)))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
-    kube = Kube.connect({"ca_cert": None, "validate_certs": False})
-    assert kube.host == server.url and kube._configuration.verify_ssl is False
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    assert Kube.connect({"ca_cert": None, "validate_certs": False}).host == server.url
+
+
+def test_what_is_not_plain_is_left_to_the_client(server, tmp_path) -> None:
+    server.answers["/version"] = (200, {"gitVersion": "v1.31.0"})
+    document = kubeconfig(server.url)
+    program = tmp_path / "credentials"
+    status = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "by-exec"}}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(status)}'\n")
+    program.chmod(0o755)
+    plugin = {"apiVersion": status["apiVersion"], "command": str(program), "interactiveMode": "Never"}
+    document["users"][0]["user"] = {"exec": plugin}
+    path = tmp_path / "config"
+    path.write_text(json.dumps(document))
     authority = tmp_path / "ca.crt"
     authority.write_text("")
-    configuration = Kube.connect({"host": server.url, "ca_cert": str(authority)})._configuration
-    assert configuration.ssl_ca_cert == str(authority)
+    kube = Kube.connect({"kubeconfig": str(path), "ca_cert": str(authority), "validate_certs": False})
+    assert kube.version() == "v1.31.0" and kube.host == server.url
+    assert server.asked[0][2]["authorization"] == "Bearer by-exec"
+    document["users"][0]["user"] = {"username": "u", "password": "p"}
+    Kube.connect({"kubeconfig": document}).version()
+    assert server.asked[1][2]["authorization"] == "Basic dTpw"
+
+
+def test_host_and_token_may_go_through_a_proxy(server, monkeypatch) -> None:
+    server.answers["http://k8s.example/version"] = (200, {"gitVersion": "v1.31.0"})
+    monkeypatch.setenv("http_proxy", server.url)
+    assert Kube.connect({"host": "http://k8s.example", "api_key": "sesame"}).version() == "v1.31.0"
+    assert server.asked[0][2]["authorization"] == "Bearer sesame"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +200,7 @@ def test_unusable_kubeconfig_is_named(source, words) -> None:
 
 
 def test_without_any_option_outside_a_cluster(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(InvalidInput, match="cannot be used"):
@@ -178,6 +208,116 @@ def test_without_any_option_outside_a_cluster(monkeypatch, tmp_path) -> None:
 
 
 def test_missing_client_says_where_to_install_it(monkeypatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "kubernetes", None)
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
     with pytest.raises(InvalidInput, match="ansible_python_interpreter"):
-        Kube.connect({})
+        Kube.connect({"kubeconfig": "/nowhere/config"})
+
+
+def test_plain_connections_do_without_the_client(server, monkeypatch) -> None:
+    server.answers["/version"] = (200, {"gitVersion": "v1.31.0"})
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    assert Kube.connect({"kubeconfig": kubeconfig(server.url)}).version() == "v1.31.0"
+
+
+class Restarting:
+    """An API server that breaks or refuses the first connections, then answers on the same port."""
+
+    def __init__(self, breaks: int, answers: list[bytes]) -> None:
+        self.breaks, self.answers = breaks, answers
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        for _ in range(self.breaks):
+            connection, _peer = self.socket.accept()
+            # A reset instead of an orderly end.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        for answer in self.answers:
+            connection, _peer = self.socket.accept()
+            connection.recv(65536)
+            connection.sendall(answer)
+            connection.close()
+
+    def stop(self) -> None:
+        self.socket.close()
+        self.thread.join(5)
+
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 25\r\nConnection: close\r\n\r\n{"gitVersion": "v1.34.4"}'
+LATER = b"HTTP/1.1 %d Later\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def slept(monkeypatch) -> list[float]:
+    pauses: list[float] = []
+    monkeypatch.setattr(f"{Kube.__module__}.time.sleep", pauses.append)
+    return pauses
+
+
+@pytest.mark.parametrize(
+    ("breaks", "answers"), [(2, [OK]), (0, [LATER % 429, LATER % 503, OK]), (0, [b"", LATER % 503, OK])]
+)
+def test_reads_outlast_a_restarting_server(slept, breaks, answers) -> None:
+    server = Restarting(breaks, answers)
+    kube = Kube.connect({"host": server.url})
+    assert kube.version() == "v1.34.4"
+    assert kube.calls == 3 and slept == [0.25, 0.5]
+    server.stop()
+
+
+def test_reads_outlast_refused_connections(monkeypatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    started: list[Server] = []
+
+    def sleep(seconds: float) -> None:
+        if not started:
+            server = Server(port)
+            server.answers["/version"] = (200, {"gitVersion": "v1.34.4"})
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            started.append(server)
+
+    monkeypatch.setattr(f"{Kube.__module__}.time.sleep", sleep)
+    kube = Kube.connect({"host": f"http://127.0.0.1:{port}"})
+    assert kube.version() == "v1.34.4" and kube.calls == 2
+    started[0].shutdown()
+    started[0].server_close()
+
+
+def test_writes_are_sent_once(slept) -> None:
+    kube = Kube.connect({"host": "http://127.0.0.1:9"})
+    with pytest.raises(Unreachable):
+        kube.request("PATCH", "/api/v1/namespaces/x", body={})
+    assert kube.calls == 1 and not slept
+
+
+def test_waiting_ends_after_the_patience(monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(f"{Kube.__module__}.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(f"{Kube.__module__}.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    kube = Kube.connect({"host": "http://127.0.0.1:9"})
+    with pytest.raises(Unreachable, match="refused"):
+        kube.version()
+    assert 25 < now[0] <= 30 and kube.calls == 18
+
+
+def test_an_answer_that_asks_for_more_time_than_there_is_is_returned(server, kube, slept) -> None:
+    server.answers["/version"] = (503, {"message": "in an hour"})
+    server.retry_after = "3600"
+    assert kube.send("GET", "/version").status == 503
+    server.retry_after = "Wed, 21 Oct 2026 07:28:00 GMT"
+    assert kube.send("GET", "/version").status == 503
+    assert not slept and kube.calls == 2
+
+
+def test_a_name_that_is_not_known_is_not_waited_for(slept, monkeypatch) -> None:
+    def unknown(*args: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(Unreachable):
+        Kube.connect({"host": "http://no-such-host.invalid"}).version()
+    assert not slept
