@@ -23,9 +23,9 @@ import base64
 import binascii
 import copy
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -45,6 +45,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pa
 MISSING, CHANGED = "missing", "changed"
 HELM = "helm"  # the field manager that Helm 4 applies with
 OWNER_ANNOTATION = "meta.helm.sh/release-name"  # set by Helm alone, so whoever owns it is Helm, whatever its file name
+HELM_MARKS = {
+    "labels": {"app.kubernetes.io/managed-by"},
+    "annotations": {OWNER_ANNOTATION, "meta.helm.sh/release-namespace"},
+}
 RELEASE_TYPE = "helm.sh/release.v1"
 THREADS = 8
 # v2 since Kubernetes 1.30, v2beta1 since 1.26, the list of groups before.
@@ -140,8 +144,8 @@ SUFFIXES = {
 # autoscaler runs in the kube-controller-manager; KEDA scales to and from zero itself; cert-manager injects authorities.
 BY_DESIGN: dict[str, frozenset[str] | None] = {
     "kube-controller-manager": None,
+    "clusterrole-aggregation-controller": frozenset({"rules"}),
     "keda": frozenset({"replicas"}),
-    "keda-operator": frozenset({"replicas"}),
     "cainjector": frozenset({"caBundle"}),
     "cert-manager-cainjector": frozenset({"caBundle"}),
 }
@@ -246,69 +250,74 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
+@dataclass(frozen=True)
+class Served:
+    """What the API server serves, by group, version and kind; stale: groups whose extension server does not answer."""
+
+    resources: Mapping[tuple[str, str, str], Resource]
+    stale: frozenset[str] = frozenset()
+
+    def resource(self, key: Key, version: str) -> Resource | None:
+        """In the version of the manifest, or in another one where that is no longer served."""
+        exact = self.resources.get((key.group, version, key.kind))
+        others = (r for (group, _, kind), r in self.resources.items() if (group, kind) == (key.group, key.kind))
+        return exact or next(others, None)
+
+
 def find(kube: Kube, namespace: str, objects: Objects, mask: Mask) -> list[Drifted]:
     """The objects that differ, in the order of the manifest. See survey."""
     return survey(kube, namespace, objects, mask).drifted
 
 
-def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask) -> Report:
+def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Served | None = None) -> Report:
     """Compare the objects of a manifest with the live ones. Nothing is written.
 
     namespace: the release's, for objects that name none. objects: of render.parse_release; hooks and CRDs of the crds
-    folder are left out, because Helm does not keep them as they were. mask learns the values of Secrets.
+    folder are left out, because Helm does not keep them as they were. mask learns the values of Secrets. served: what
+    discover() gave for these objects, where several manifests are compared.
 
     Requests: one or two of discovery, one list per kind and namespace (a get where it is a single object), one dry run
     per suspect. Needs get and list on the kinds; without patch differences stay unconfirmed. A kind that may not be
     read is in the report's unreadable. Raises Unreachable where the API server is silent.
     """
     wanted = {key: document for key, document in objects.items() if key.part == MANIFEST and key.name}
+    report = Report()
     if not wanted:
-        return Report()
+        return report
     with ThreadPoolExecutor(THREADS) as pool:
-        resources, stale = _discover(kube, pool, {str(doc.get("apiVersion", "")) for doc in wanted.values()})
-        report = Report()
+        served = served or _discover(kube, pool, api_versions(wanted))
         found: dict[Key, Drifted] = {}
-        reads: dict[tuple[Resource, str], list[tuple[Key, Key, dict[str, Any]]]] = {}
+        reads: dict[tuple[Resource, str], list[tuple[Key, Drifted]]] = {}
         for key, document in wanted.items():
-            resource = resources.get((key.group, _version(document), key.kind)) or next(
-                (served for (group, _, kind), served in resources.items() if (group, kind) == (key.group, key.kind)),
-                None,
-            )
-            place = key.namespace or namespace
-            full = key._replace(namespace=place if resource is None or resource.namespaced else "")
+            resource = served.resource(key, _version(document))
+            inside = "" if resource and not resource.namespaced else key.namespace or namespace
+            full = key._replace(namespace=inside)
             sent = _prepared(document, resource, full)
             mask.object(sent)
             if resource is not None:
-                reads.setdefault((resource, full.namespace), []).append((key, full, sent))
-            elif key.group in stale:
+                candidate = Drifted(full, CHANGED, sent, resource.url(inside, key.name))
+                reads.setdefault((resource, inside), []).append((key, candidate))
+            elif key.group in served.stale:
                 why = "the extension API server that serves it does not answer"
                 report.unreadable.append(Unreadable(key.kind, str(document.get("apiVersion", "")), "", why))
             else:
-                found[key] = Drifted(full, MISSING, sent)
-        suspects = []
-        for ((resource, place), members), live in zip(
-            reads.items(),
-            pool.map(lambda read: _read(kube, read[0][0], read[0][1], read[1]), reads.items()),
-            strict=True,
-        ):
+                found[key] = Drifted(full, MISSING, sent)  # its definition is gone, and all objects with it
+        answers = pool.map(lambda read: _read(kube, *read), [(*place, members) for place, members in reads.items()])
+        suspects: list[tuple[Key, Drifted, dict[str, Any]]] = []
+        for ((resource, inside), members), live in zip(reads.items(), answers, strict=True):
             if isinstance(live, TracingError):
-                kind = members[0][0].kind
-                report.unreadable.append(Unreadable(kind, resource.api_version, place, str(live)))
+                report.unreadable.append(Unreadable(members[0][0].kind, resource.api_version, inside, str(live)))
                 continue
-            for key, full, sent in members:
-                url = resource.url(place, full.name)
-                present = live.get(full.name)
-                if present is None:
-                    if not _expires(sent):
-                        found[key] = Drifted(full, MISSING, sent, url)
-                    continue
-                mask.object(present)
-                owners = _owners(present)
-                if any(not _by_design(item, owners) for item in subset_differences(sent, present)):
-                    suspects.append((key, Drifted(full, CHANGED, sent, url), present))
-        for (key, _, _), drifted in zip(
-            suspects, pool.map(lambda suspect: _confirm(kube, suspect[1], suspect[2], mask), suspects), strict=True
-        ):
+            for key, candidate in members:
+                present = live.get(key.name)
+                if present is not None:
+                    mask.object(present)
+                    suspects.append((key, candidate, present))
+                elif not _expires(candidate.document):
+                    found[key] = replace(candidate, action=MISSING)
+        suspects = [suspect for suspect in suspects if _suspected(suspect[1].document, suspect[2])]
+        confirmed = pool.map(lambda suspect: _confirm(kube, suspect[1], suspect[2], mask), suspects)
+        for (key, _, _), drifted in zip(suspects, confirmed, strict=True):
             if drifted is not None:
                 found[key] = drifted
     report.drifted.extend(found[key] for key in wanted if key in found)
@@ -372,12 +381,10 @@ def subset_differences(manifest_doc: Mapping[str, Any], live_doc: Mapping[str, A
     for name, value in wanted.items():
         if name not in ("apiVersion", "kind", "status"):
             compare.walk(value, live.get(name), (name,), name not in live, False)
-    return [
-        difference for difference in compare.found if difference.path[-2:] not in METADATA and difference.path[1:] != ()
-    ]
+    return [difference for difference in compare.found if difference.path not in IDENTITY]
 
 
-METADATA = (("metadata", "name"), ("metadata", "namespace"), ("metadata", "creationTimestamp"))
+IDENTITY = (("metadata", "name"), ("metadata", "namespace"), ("metadata", "creationTimestamp"))
 
 
 class _Comparison:
@@ -574,6 +581,11 @@ def _helm(owners: Iterable[Owner]) -> set[str]:
     return {HELM} | {owner.manager for owner in owning(owners, ("metadata", "annotations", OWNER_ANNOTATION))}
 
 
+def _suspected(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    owners = _owners(live)
+    return any(not _by_design(item, owners) for item in subset_differences(manifest, live))
+
+
 def _by_design(difference: Difference, owners: Sequence[Owner]) -> bool:
     last = next((step for step in reversed(difference.path) if isinstance(step, str)), "")
     for owner in owning(owners, difference.path):
@@ -586,20 +598,32 @@ def _by_design(difference: Difference, owners: Sequence[Owner]) -> bool:
 # Requests
 
 
-def _discover(
-    kube: Kube, pool: ThreadPoolExecutor, versions: set[str]
-) -> tuple[dict[tuple[str, str, str], Resource], set[str]]:
-    """What the API server serves, by group, version and kind, and the groups whose extension server is silent.
+def api_versions(*manifests: Objects) -> set[str]:
+    """The API versions of the objects, as discover() takes them."""
+    return {
+        str(doc.get("apiVersion", "")) for objects in manifests for key, doc in objects.items() if key.part == MANIFEST
+    }
+
+
+def discover(kube: Kube, versions: Collection[str]) -> Served:
+    """Where these API versions ("v1", "apps/v1", ...) are served: one or two requests to an API server with aggregated
+    discovery (Kubernetes 1.26 or newer), else one per version.
 
     Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
     """
-    paths = [path for path, used in (("/api", "v1" in versions), ("/apis", versions != {"v1"})) if used]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return _discover(kube, pool, versions)
+
+
+def _discover(kube: Kube, pool: ThreadPoolExecutor, versions: Collection[str]) -> Served:
+    grouped = sorted(set(versions) - {"v1"})
+    paths = [path for path, used in (("/api", "v1" in versions), ("/apis", grouped)) if used]
     found: dict[tuple[str, str, str], Resource] = {}
     stale: set[str] = set()
     plain: list[str] = []
     for path, document in zip(paths, pool.map(lambda path: _discovery(kube, path), paths), strict=True):
         if document.get("kind") != "APIGroupDiscoveryList":
-            plain += ["v1"] if path == "/api" else sorted(versions - {"v1"})
+            plain += ["v1"] if path == "/api" else grouped
             continue
         for group in document.get("items") or []:
             name = (group.get("metadata") or {}).get("name") or ""
@@ -611,12 +635,12 @@ def _discover(
                     where = Resource(name, version["version"], resource["resource"], resource["scope"] == "Namespaced")
                     found.setdefault((name, version["version"], kind), where)
     for served, document in zip(plain, pool.map(lambda version: _plain_discovery(kube, version), plain), strict=True):
-        group, _, version = served.rpartition("/")
+        name, _, number = served.rpartition("/")
         for resource in document.get("resources") or []:
             if "/" not in resource["name"]:
-                where = Resource(group, version, resource["name"], bool(resource.get("namespaced")))
-                found.setdefault((group, version, resource["kind"]), where)
-    return found, stale
+                where = Resource(name, number, resource["name"], bool(resource.get("namespaced")))
+                found.setdefault((name, number, resource["kind"]), where)
+    return Served(found, frozenset(stale))
 
 
 def _discovery(kube: Kube, path: str) -> dict[str, Any]:
@@ -630,12 +654,12 @@ def _plain_discovery(kube: Kube, version: str) -> dict[str, Any]:
 
 
 def _read(
-    kube: Kube, resource: Resource, namespace: str, members: Sequence[tuple[Key, Key, dict[str, Any]]]
+    kube: Kube, resource: Resource, namespace: str, members: Sequence[tuple[Key, Drifted]]
 ) -> dict[str, dict[str, Any]] | TracingError:
     """The live objects by name; the refusal where they may not be read."""
     try:
         if len(members) == 1:
-            name = members[0][1].name
+            name = members[0][0].name
             found = kube.get(resource.url(namespace, name))
             return {name: found} if found else {}
         # Release records are the bulk of a namespace's Secrets, and no manifest holds any.
@@ -658,7 +682,7 @@ def _confirm(kube: Kube, suspect: Drifted, live: dict[str, Any], mask: Mask) -> 
             "PATCH",
             suspect.url,
             {"fieldManager": HELM, "force": "true", "dryRun": "All"},
-            suspect.document,
+            _owned_by_helm(suspect.document, live),
             content_type=APPLY_PATCH,
         )
         differences = _applied_differences(suspect.document, applied, live)
@@ -688,6 +712,8 @@ def _applied_differences(
     def walk(wanted: Any, after: Any, before: Any, path: Path) -> None:
         if documents.canonical(after) == documents.canonical(before):
             return
+        if wanted == {} and isinstance(wanted, dict) and (after is None or isinstance(before, dict)):
+            return  # states nothing about what is in it
         if all(isinstance(value, dict) for value in (wanted, after, before)):
             for name in map(str, wanted):
                 walk(wanted[name], after.get(name), before.get(name), (*path, name))
@@ -698,12 +724,26 @@ def _applied_differences(
                 for item, value in items[0].items():
                     walk(value, items[1].get(item), items[2].get(item), (*path, item))
                 return
-        found.append(Difference(path, after, before))
+        found.extend(_all_differences(after, before, path))
 
     for name in manifest:
         if name not in ("apiVersion", "kind", "status"):
             walk(manifest[name], applied.get(name), live.get(name), (name,))
     return found
+
+
+def _all_differences(after: Any, before: Any, path: Path) -> Iterable[Difference]:
+    """Inside a list that is one value, whatever its length allows to tell apart."""
+    if isinstance(after, dict) and isinstance(before, dict):
+        for name in [*after, *(name for name in before if name not in after)]:
+            if documents.canonical(after.get(name)) != documents.canonical(before.get(name)):
+                yield from _all_differences(after.get(name), before.get(name), (*path, name))
+    elif isinstance(after, list) and isinstance(before, list) and len(after) == len(before):
+        for number, (one, other) in enumerate(zip(after, before, strict=True)):
+            if documents.canonical(one) != documents.canonical(other):
+                yield from _all_differences(one, other, (*path, number))
+    else:
+        yield Difference(path, after, before)
 
 
 def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secret: bool) -> dict[str, Any]:
@@ -761,6 +801,17 @@ def _prepared(document: Mapping[str, Any], resource: Resource | None, key: Key) 
     if resource is not None:
         sent["apiVersion"] = resource.api_version
     return _without_nulls(sent)
+
+
+def _owned_by_helm(document: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with the marks that Helm adds to it, which are in no manifest: admission policies may look at them."""
+    metadata = {**document["metadata"]}
+    present = live.get("metadata") or {}
+    for part, names in HELM_MARKS.items():
+        marks = {name: value for name, value in (present.get(part) or {}).items() if name in names}
+        if marks:
+            metadata[part] = {**marks, **(metadata.get(part) or {})}
+    return {**document, "metadata": metadata}
 
 
 def _without_nulls(value: Any) -> Any:
