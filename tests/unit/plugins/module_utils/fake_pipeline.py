@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +24,7 @@ from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 EPOCH = 1_800_000_000
 
@@ -281,11 +281,10 @@ def status(code: int, message: str) -> Response:
 def api_server(fake: FakePipeline) -> Iterator[str]:
     """The pipeline behind an API server on a socket of this machine; its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class ApiServer(Handler):
         def serve(self) -> None:
             url = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             kind, _slash, rest = url.path.removeprefix("/api/v1/namespaces/tracing/").partition("/")
             if not rest:
                 answer = reply({"items": fake.list(url.path, query["labelSelector"])})
@@ -293,19 +292,10 @@ def api_server(fake: FakePipeline) -> Iterator[str]:
                 target, _proxy, path = rest.partition("/proxy/")
                 _scheme, name, port = target.split(":")
                 headers = dict(self.headers.items())
-                answer = fake.proxy(kind, "tracing", name, port, path, self.command, query, body, headers)
-            self.send_response(answer.status)
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
+                answer = fake.proxy(kind, "tracing", name, port, path, self.command, query, self.body(), headers)
+            self.answer(answer.status, answer.body)
 
         do_GET = do_POST = serve
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(ApiServer) as url:
+        yield url

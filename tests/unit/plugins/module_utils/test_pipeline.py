@@ -2,11 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import NotNow, Tempo
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     FakeClock,
     FakePipeline,
@@ -217,26 +216,18 @@ def test_tempo_answers() -> None:
 def api_server() -> Iterator[tuple[Kube, list[str]]]:
     seen: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class ApiServer(Handler):
         def do_GET(self) -> None:
             seen.append(self.path)
             if "/services/" in self.path:
                 time.sleep(0.3)
             body = b"a_total 1\n" if "/pods/" in self.path else b'{"items":[{"metadata":{"name":"p"}}]}'
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, body)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    kube = Kube.connect({"host": f"http://127.0.0.1:{server.server_port}"})
-    yield kube, seen
-    kube.close()
-    server.shutdown()
-    server.server_close()
+    with serving(ApiServer) as url:
+        kube = Kube.connect({"host": url})
+        yield kube, seen
+        kube.close()
 
 
 def test_metrics_come_through_the_pod_proxy(api_server: tuple[Kube, list[str]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline, api_server
+from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"
 COLLECTIONS = next(path for path in sys.path if Path(path, "ansible_collections/orion/tracing").is_dir())
@@ -32,33 +33,6 @@ def fake() -> FakePipeline:
 def url(fake: FakePipeline) -> Iterator[str]:
     with ExitStack() as stack:
         yield stack.enter_context(api_server(fake))
-
-
-def run(module: str, **arguments: Any) -> dict[str, Any]:
-    """Run a module in a process of its own, with its arguments on standard input."""
-    program = (
-        "import sys, json\n"
-        "from ansible.module_utils import basic\n"
-        "basic._ANSIBLE_ARGS = sys.stdin.buffer.read()\n"
-        "basic._ANSIBLE_PROFILE = 'legacy'\n"
-        f"import ansible_collections.orion.tracing.plugins.modules.{module} as module\n"
-        "module.main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={
-            "PYTHONPATH": ":".join(path for path in sys.path if path),
-            "PATH": "/usr/bin:/bin",
-            "HOME": "/nonexistent",
-        },
-    )
-    assert done.stdout, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
 
 
 def test_the_probe_proves_writes_and_shows(fake: FakePipeline, url: str, tmp_path: Path) -> None:
