@@ -34,11 +34,12 @@ _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 _INTERVAL = re.compile(r"(-?[0-9]+)(ms|s|m|h|d|w)")
 _DAYS = {"d": 86400.0, "w": 604800.0}
 
-_BYTES = {"": 1}
-_BYTES |= {letter: 1000 ** (power + 1) for power, letter in enumerate("kMGTPE")}
-_BYTES |= {f"{letter}i": 1024 ** (power + 1) for power, letter in enumerate("KMGTPE")}
+_SCALES = {"": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3")}
+_SCALES |= {letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)}
+_SCALES |= {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)}
 # No quantity exceeds 2^63 - 1, so two digits are more than any exponent needs.
-_QUANTITY = re.compile(rf"({_NUMBER})(?:[eE]\+?([0-9]{{1,2}})|({'|'.join(_BYTES)}))")
+_QUANTITY = re.compile(rf"([+-]?(?:{_NUMBER}))(?:[eE]([+-]?[0-9]{{1,2}})|({'|'.join(_SCALES)}))")
+_NO_MEMORY = re.compile(r"[+-].*|.*[num]|.*[eE]-.*")
 
 
 def duration_seconds(value: Any) -> float:
@@ -65,19 +66,31 @@ def interval_seconds(value: Any) -> float:
     return int(match[1]) * (_SECONDS | _DAYS)[match[2]]
 
 
-def memory_bytes(value: Any) -> int:
-    """Whole bytes of a Kubernetes quantity: a number alone, with a suffix (Ki to Ei, k to E) or with an exponent, such
-    as 512Mi, 2G, 1.5Gi, 1073741824 or 1e9. A fraction of a byte is dropped.
+def quantity(value: Any) -> Decimal:
+    """The number that a Kubernetes quantity stands for: one with a suffix (n, u, m, k to E, Ki to Ei), with an exponent
+    or alone, such as 500m, 1.5, -2k, 512Mi or 1e9.
 
-    The suffix m and negative exponents are refused although Kubernetes takes them: no memory and no volume is measured
-    in thousandths of a byte, so 512m was meant as 512M or 512Mi. So is a sign.
-    Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/.
+    Sources: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/, and for n and u
+    pkg/api/resource/suffix.go of https://github.com/kubernetes/apimachinery.
     """
     match = _QUANTITY.fullmatch(str(value))
     if not match:
         raise ValueError(f"'{value}' is not a Kubernetes quantity such as 512Mi or 2Gi")
     number, exponent, suffix = match.groups()
-    return int(Decimal(number) * (10 ** int(exponent) if exponent else _BYTES[suffix]))
+    return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SCALES[suffix])
+
+
+def memory_bytes(value: Any) -> int:
+    """Whole bytes of a quantity of memory or storage, such as 512Mi, 2G, 1.5Gi, 1073741824 or 1e9. A fraction of a byte
+    is dropped.
+
+    Signs, the suffixes n, u and m, and negative exponents are refused although Kubernetes takes them: nothing is
+    measured in thousandths of a byte, so 512m was meant as 512M or 512Mi.
+    """
+    number = quantity(value)
+    if _NO_MEMORY.fullmatch(str(value)):
+        raise ValueError(f"'{value}' is not a Kubernetes quantity of bytes such as 512Mi or 2Gi")
+    return int(number)
 
 
 def go_mem_limit(memory_limit: Any) -> str:

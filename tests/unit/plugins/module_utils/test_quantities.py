@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -56,21 +58,40 @@ def test_what_is_no_interval(text: Any) -> None:
         ("0", 0), ("9007199254740993", 9007199254740993),
     ],
 )  # fmt: skip
-def test_quantities(text: Any, size: int) -> None:
+def test_memory(text: Any, size: int) -> None:
     assert quantities.memory_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["512m", "1n", "1u", "1e-3", "-1", "-1Mi", "+1Mi"])
+def test_a_quantity_that_is_none_of_memory(text: str) -> None:
+    assert quantities.quantity(text)
+    with pytest.raises(ValueError, match=f"'{re.escape(text)}' is not a Kubernetes quantity of bytes"):
+        quantities.memory_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("500m", "0.5"), ("250u", "0.00025"), ("3n", "3e-9"), ("1.5", "1.5"), (2, "2"), ("-2k", "-2000"), ("+1", "1"),
+        ("0.1Gi", "107374182.4"), ("1e-3", "0.001"), ("1E", "1e18"), ("1E1", "10"), ("100n", "1e-7"),
+    ],
+)  # fmt: skip
+def test_quantities_are_exact(text: Any, number: str) -> None:
+    assert quantities.quantity(text) == Decimal(number)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "", "1 Gi", " 1Gi", "2GB", "512MB", "1KiB", "Mi", "-1", "-1Mi", "+1Mi", "1Gi2", "512m", "1e-3", "1e999", "1K",
-        None,
+        "", "1 Gi", " 1Gi", "1Gi\n", "2GB", "512MB", "1KiB", "Mi", "-", "1Gi2", "1e999", "1e", "1K", "1_000", "nan",
+        "Infinity", None, True,
     ],
 )  # fmt: skip
 def test_what_is_no_quantity(text: Any) -> None:
-    with pytest.raises(ValueError, match="is not a Kubernetes quantity") as caught:
-        quantities.memory_bytes(text)
-    assert f"'{text}'" in str(caught.value)
+    for read in (quantities.quantity, quantities.memory_bytes):
+        with pytest.raises(ValueError, match="is not a Kubernetes quantity") as caught:
+            read(text)
+        assert f"'{text}'" in str(caught.value)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("256Mi", "204MiB"), ("512Mi", "409MiB"), ("1G", "762MiB")])
