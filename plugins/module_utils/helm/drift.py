@@ -26,7 +26,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -41,6 +41,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import document
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import quantity
 
 MISSING, CHANGED = "missing", "changed"
 HELM = "helm"  # the field manager that Helm 4 applies with
@@ -131,14 +132,6 @@ QUANTITIES = {
     "requests",
     "sizeLimit",
     "value",
-}
-SUFFIXES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": Decimal(10) ** 3,
-    **{letter: Decimal(10) ** (3 * power) for power, letter in enumerate("MGTPE", 2)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
 }
 # Who writes fields by design, and which: the last name of the path, or any where there is none. The horizontal pod
 # autoscaler runs in the kube-controller-manager; KEDA scales to and from zero itself; cert-manager injects authorities.
@@ -498,12 +491,9 @@ def _text(value: Any) -> str:
 
 
 def _quantity(value: Any) -> Decimal | None:
-    """https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
-    text = _text(value).strip()
-    suffix = next((end for end in sorted(SUFFIXES, key=len, reverse=True) if text.endswith(end)), "")
     try:
-        return Decimal(text.removesuffix(suffix)) * SUFFIXES.get(suffix, Decimal(1))
-    except InvalidOperation:
+        return quantity(_text(value).strip())
+    except ValueError:
         return None
 
 
