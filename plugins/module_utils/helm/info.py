@@ -1,0 +1,207 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is known about releases: one list of their records, read without helm."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.release import Release
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
+
+ALL, PENDING = "all", "pending"
+NONE, USER, COMPUTED = "none", "user", "computed"
+# A record is up to 1 MiB; a page must not be much for the API server or for this process.
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Query:
+    """The options of the module. name, namespace: "" for all. states: of the newest revision; empty for all but
+    uninstalled. values: "none", "user" or "computed"."""
+
+    name: str = ""
+    namespace: str = ""
+    states: tuple[str, ...] = ()
+    values: str = NONE
+    history: bool = False
+    notes: bool = False
+    objects: bool = False
+    drift: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A revision. document: Helm's own JSON, for what Release leaves out."""
+
+    release: Release
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    releases: list[dict[str, Any]]
+    warnings: list[str]
+
+
+def gather(kube: Kube, query: Query) -> Answer:
+    """The releases that fit, by namespace and name; nothing is written.
+
+    Requests: one list of Secrets (one per 50 records), and those of drift.survey for each release where drift is asked
+    for, discovery once. PermissionDenied where Secrets may not be listed. A damaged record becomes a warning.
+    """
+    warnings: list[str] = []
+    found: list[tuple[dict[str, Any], list[Record]]] = []
+    for secrets in _by_release(_read(kube, query)).values():
+        records = _decode(secrets, query, warnings)
+        if records and _fits(records[-1].release, query.states):
+            found.append((_entry(records, query), records))
+    if query.drift:
+        _add_drift(kube, found, warnings)
+    return Answer([entry for entry, _ in found], warnings)
+
+
+def computed(defaults: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values over the chart's defaults, as `helm get values --all` shows them: mappings are merged, everything else
+    is replaced, a null removes the default. Values of subcharts are those that the chart itself gives: a release record
+    does not hold subcharts. Source: coalesceValues of helm.sh/helm/v4 pkg/chart/common/util/coalesce.go (the same in
+    v3)."""
+    result: dict[str, Any] = copy.deepcopy(dict(config))
+    for name, default in (defaults or {}).items():
+        if name not in result:
+            result[name] = copy.deepcopy(default)
+        elif result[name] is None:
+            del result[name]
+        elif isinstance(result[name], dict) and isinstance(default, dict):
+            result[name] = _coalesce(default, result[name])
+    return result
+
+
+def _coalesce(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    result = {name: value for name, value in values.items() if value is not None}
+    for name, default in defaults.items():
+        if name not in values:
+            result[name] = copy.deepcopy(default)
+        elif isinstance(result.get(name), dict) and isinstance(default, dict):
+            result[name] = _coalesce(default, result[name])
+    return result
+
+
+def _read(kube: Kube, query: Query) -> list[dict[str, Any]]:
+    path = f"/api/v1/namespaces/{quote(query.namespace)}/secrets" if query.namespace else "/api/v1/secrets"
+    selector = ["owner=helm"]
+    if query.name:
+        selector.append(f"name={query.name}")
+    if not query.history and not {ALL, release.SUPERSEDED} & set(query.states):
+        selector.append(f"status!={release.SUPERSEDED}")  # most of the bytes
+    try:
+        return pages(kube, path, ",".join(selector), limit=PAGE)
+    except PermissionDenied as error:
+        where = f"in namespace {query.namespace}" if query.namespace else "in all namespaces"
+        remedy = f"Grant the verb list on secrets {where}" + (
+            "." if query.namespace else ", or set release_namespace to one where it is granted."
+        )
+        raise PermissionDenied(error.what, error.why, remedy, **error.details) from error
+
+
+def _by_release(secrets: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for secret in secrets:
+        metadata = secret["metadata"]
+        found.setdefault((metadata.get("namespace", ""), _label(secret, "name")), []).append(secret)
+    return {place: sorted(found[place], key=_revision) for place in sorted(found)}
+
+
+def _label(secret: Mapping[str, Any], name: str) -> str:
+    return str((secret["metadata"].get("labels") or {}).get(name, ""))
+
+
+def _revision(secret: Mapping[str, Any]) -> int:
+    version = _label(secret, "version")
+    return int(version) if version.isdigit() else 0
+
+
+def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) -> list[Record]:
+    """The revisions that are needed, oldest first. Decoding takes longest, so only those."""
+    if not query.history:
+        deployed = [s for s in secrets[:-1] if query.drift and _label(s, "status") == release.DEPLOYED]
+        secrets = [*deployed[-1:], secrets[-1]]
+    found: list[Record] = []
+    for secret in reversed(secrets):
+        try:
+            document = release.decode((secret.get("data") or {}).get("release", ""))
+        except ValueError as error:
+            metadata = secret["metadata"]
+            warnings.append(
+                f"the release record in Secret {metadata.get('namespace')}/{metadata['name']} cannot be read and is "
+                f"left out: {error}"
+            )
+            if not found:
+                return []  # the revision before it is not what the release is
+            continue
+        found.append(Record(release.of_document(document, secret["metadata"].get("labels") or {}), document))
+    return found[::-1]
+
+
+def _fits(newest: Release, states: tuple[str, ...]) -> bool:
+    if not states:
+        return newest.status != release.UNINSTALLED
+    return ALL in states or newest.status in states or (PENDING in states and newest.pending)
+
+
+def _entry(records: list[Record], query: Query) -> dict[str, Any]:
+    newest, document = records[-1].release, records[-1].document
+    entry: dict[str, Any] = {**newest.summary(), "labels": newest.labels}
+    if query.values == USER:
+        entry["values"] = newest.config
+    elif query.values == COMPUTED:
+        entry["values"] = computed(newest.chart.get("values"), newest.config)
+    if query.notes:
+        entry["notes"] = (document.get("info") or {}).get("notes") or ""
+    if query.history:
+        entry["history"] = [_revision_entry(record.release) for record in records]
+    if query.objects:
+        entry["objects"] = [
+            {
+                "kind": key.kind,
+                "name": key.name,
+                "namespace": key.namespace or newest.namespace,
+                "api_version": str(item.get("apiVersion", "")),
+                "part": key.part,
+            }
+            for key, item in render.parse_release(newest.manifest, newest.hooks).items()
+        ]
+    return entry
+
+
+def _revision_entry(revision: Release) -> dict[str, Any]:
+    summary = revision.summary()
+    names = ("revision", "updated", "status", "chart", "chart_version", "app_version", "description")
+    return {name: summary[name] for name in names}
+
+
+def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], warnings: list[str]) -> None:
+    """Against the revision that is deployed, which is not the newest where an upgrade failed."""
+    deployed = []
+    for entry, records in found:
+        revision = next((record.release for record in reversed(records) if _deployed(record.release)), None)
+        if revision is not None:
+            deployed.append((entry, revision, render.parse_release(revision.manifest, revision.hooks)))
+    served = drift.discover(kube, drift.api_versions(*(objects for _, _, objects in deployed))) if deployed else None
+    for entry, revision, objects in deployed:
+        mask = render.Mask()
+        mask.learn(revision.config)
+        report = drift.survey(kube, revision.namespace, objects, mask, served)
+        entry["drift"] = [item.summary() for item in report.drifted]
+        warnings.extend(f"release {revision.namespace}/{revision.name}: {item}" for item in report.unreadable)
+
+
+def _deployed(revision: Release) -> bool:
+    return revision.status == release.DEPLOYED
