@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight_facts impo
     required,
     store_facts,
 )
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 V = {"tracing_namespace": "tracing", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_ca_secret": "tempo-s3"}
 
@@ -206,7 +205,7 @@ def test_one_process_and_an_end(tmp_path: Path) -> None:
 # --- the store
 
 
-class Store(http.server.BaseHTTPRequestHandler):
+class Store(Handler):
     status = 200
 
     def do_HEAD(self) -> None:
@@ -215,26 +214,13 @@ class Store(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        body = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        self.answer(self.status, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
 
 
 def store_answer(status: int, name: str = "traces") -> dict[str, Any]:
-    handler = type("Handler", (Store,), {"status": status})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
+    with serving(type("Answering", (Store,), {"status": status})) as url:
         keys = {"endpoint_url": url, "access_key": "a", "secret_key": "b", "region": "us-east-1"}
-        try:
-            return store_facts({"variables": {"object_storage_bucket": name}, "s3": keys})
-        finally:
-            server.shutdown()
+        return store_facts({"variables": {"object_storage_bucket": name}, "s3": keys})
 
 
 def test_bucket() -> None:
