@@ -115,6 +115,26 @@ def keyring_of(source: Source) -> Path:
     return Path(os.environ.get("GNUPGHOME") or "~/.gnupg").expanduser() / "pubring.gpg"
 
 
+def keyring_digest(source: Source) -> str:
+    """sha256:<hex> of the keyring, "" where none is needed. InvalidInput where helm could not read it."""
+    if not source.verify:
+        return ""
+    path = keyring_of(source)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"verify is set, and the keyring {path} cannot be read",
+            error.strerror or str(error),
+            "Export the publisher's key (gpg --export KEY > FILE), and set keyring to that file.",
+        ) from error
+    if content.startswith(ARMOR):
+        raise InvalidInput(
+            f"the keyring {path} is ASCII-armored", "helm reads binary keyrings only", "Convert it (gpg --dearmor)."
+        )
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def verify_flags(source: Source) -> list[str]:
     """helm's flags for a chart that has to be signed."""
     return ["--verify", "--keyring", str(keyring_of(source))] if source.verify else []
@@ -132,8 +152,7 @@ def check(source: Source) -> None:
         _check_url(source)
     else:
         _check_path(source)
-    if source.verify:
-        _check_keyring(source)
+    keyring_digest(source)
 
 
 def check_digest(source: Source, digest: str) -> None:
@@ -251,23 +270,6 @@ def _check_path(source: Source) -> None:
         )
     if path.is_file() and source.chart_digest:
         check_digest(source, digest_of(path))
-
-
-def _check_keyring(source: Source) -> None:
-    path = keyring_of(source)
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(ARMOR))
-    except OSError as error:
-        raise InvalidInput(
-            f"verify is set, and the keyring {path} cannot be read",
-            error.strerror or str(error),
-            "Export the publisher's key (gpg --export KEY > FILE), and set keyring to that file.",
-        ) from error
-    if start == ARMOR:
-        raise InvalidInput(
-            f"the keyring {path} is ASCII-armored", "helm reads binary keyrings only", "Convert it (gpg --dearmor)."
-        )
 
 
 def _check_no_login(option: str, url: str) -> None:

@@ -64,19 +64,19 @@ FAILURES: list[tuple[str, type[TracingError], str, str]] = [
         "Set repo_ca_file to the certificate authority's file; plain_http if the registry has no TLS.",
     ),
     (
-        r"\b40[13]\b|[Uu]nauthorized|[Ff]orbidden|denied|credential not found",
+        r"(: |status code )40[13]\b|[Uu]nauthorized|[Ff]orbidden|denied|credential not found",
         PermissionDenied,
         "may not be downloaded",
         "Check repo_username and repo_password, and what that user may read.",
     ),
     (
-        r"not found|\b404\b|NAME_UNKNOWN|MANIFEST_UNKNOWN",
+        r"not found|(: |status code )404\b|NAME_UNKNOWN|MANIFEST_UNKNOWN",
         NotFound,
         "does not exist",
         "Check chart_repo_url, chart_ref and chart_version.",
     ),
     (
-        r"dial tcp|cannot be reached|connection re|timeout|EOF|\b50\d\b",
+        r"dial tcp|cannot be reached|connection re|timeout|EOF|(: |status code )5\d\d\b",
         Unreachable,
         "cannot be downloaded",
         "Check the address, and the proxy settings (HTTPS_PROXY, NO_PROXY) of the host the module runs on.",
@@ -119,7 +119,7 @@ def pull(source: Source, helm: Puller) -> Path:
     ):
         try:
             _download(source, helm, download, Path(settings))
-        except ToolError as error:
+        except TracingError as error:
             raise _explained(source, error) from error
         found = list(Path(download).glob("*.tgz"))
         if len(found) != 1:
@@ -141,8 +141,7 @@ def _folder(source: Source) -> Path:
         parts = reference.oci(repository)
         repository, digest = OCI + parts.repository, parts.digest
     trust = [source.insecure_skip_tls_verify, source.plain_http]
-    keyring = digest_of(reference.keyring_of(source)) if source.verify else ""
-    key = json.dumps([repository, name, version, digest, trust, keyring])
+    key = json.dumps([repository, name, version, digest, trust, reference.keyring_digest(source)])
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return base / "orion-tracing" / "charts" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
@@ -191,12 +190,15 @@ def _login(source: Source, host: str, settings: Path) -> str:
     return str(path)
 
 
-def _explained(source: Source, error: ToolError) -> TracingError:
-    """What helm's message means. The error itself where helm did not run, or says something else."""
+def _explained(source: Source, error: TracingError) -> TracingError:
+    """What helm's message means for a download. The error itself where helm did not run to its end."""
     if "helm_exit_code" not in error.details:
         return error
-    why = error.why.replace(" (try 'helm repo update')", "").replace(f" in {REPOSITORY} index", "")
+    why = error.why.replace(f" in {REPOSITORY} index. (try 'helm repo update')", "")
+    said = why
+    for own in filter(None, (source.chart_repo_url, source.chart_ref, source.chart_version)):
+        said = said.replace(own, "")  # a chart may be called keyring
     for words, kind, what, remedy in FAILURES:
-        if re.search(words, why):
+        if re.search(words, said):
             return kind(f"{source} {what}", why, remedy, **error.details)
-    return ToolError(f"{source} cannot be downloaded", why, error.remedy, **error.details)
+    return ToolError(f"{source} cannot be downloaded", why, "", **error.details)
