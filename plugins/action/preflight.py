@@ -23,7 +23,10 @@ S3 = {
     "region": "object_storage_region",
     "access_key": "object_storage_access_key",
     "secret_key": "object_storage_secret_key",
+    "session_token": "object_storage_session_token",
     "ca_bundle": "object_storage_ca_bundle",
+    "validate_certs": "object_storage_validate_certs",
+    "addressing_style": "object_storage_addressing_style",
 }
 
 
@@ -51,7 +54,9 @@ class ActionModule(ActionBase):
                 findings.append({"variable": name, "problem": problem, "remedy": ""})
             values = {**seen, **values}
         if "object_storage" in roles:
-            arguments.setdefault("s3", {o: values[name] for o, name in S3.items() if values.get(name)})
+            arguments.setdefault(
+                "s3", {o: values[name] for o, name in S3.items() if values.get(name) not in (None, "")}
+            )
         # Of the same shape whatever was found: secrets go by options that are not logged, or not at all.
         variables = {name: value for name, value in values.items() if name not in secret}
         arguments["variables"] = {**variables, **(arguments.get("variables") or {})}

@@ -1,0 +1,106 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The object_storage role as a play runs it, without a store: what it refuses, it refuses before it asks one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ansible_collections
+import pytest
+import yaml
+
+ROLE = Path(__file__).resolve().parents[3] / "roles/object_storage"
+MODULE = Path(__file__).resolve().parents[3] / "plugins/modules/s3_bucket.py"
+PLAY = [{"hosts": "localhost", "gather_facts": False, "roles": [{"role": "orion.tracing.object_storage"}]}]
+# Options of the module that no variable of the role sets.
+NOT_OF_THE_ROLE = {
+    "name": "is object_storage_bucket",
+    "state": "the role never deletes",
+    "lifecycle_rules": "made of several variables",
+}
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Callable[..., str]:
+    """Run the role, which has to fail; its output."""
+    (tmp_path / "play.yml").write_text(json.dumps(PLAY))
+    (tmp_path / "ansible.cfg").write_text("")
+
+    def run(**variables: Any) -> str:
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
+            "ANSIBLE_HOME": str(tmp_path / "home"),
+            "COLUMNS": "1000",
+            # Nobody answers there: what gets as far as a request fails by that.
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+            "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "not-to-be-shown",
+        }
+        given = {"object_storage_bucket": "orion-traces", "ansible_python_interpreter": sys.executable, **variables}
+        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", "localhost,", "-c", "local"]
+        argv += ["-e", json.dumps(given)]
+        done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        return " ".join((done.stdout + done.stderr).split())
+
+    return run
+
+
+def test_a_lifecycle_that_contradicts_the_retention(role: Callable[..., str]) -> None:
+    output = role(
+        tracing_retention="720h",
+        object_storage_expiry_days=32,
+        object_storage_lifecycle_rules=[{"ID": "mine", "Expiration": {"Days": 30}}],
+    )
+    assert "object_storage_expiry_days: the store would delete blocks after 32 days" in output
+    assert "tracing_retention (720h) and object_storage_expiry_margin (48h) together. Set 33 or more, or 0." in output
+    assert "object_storage_lifecycle_rules: rule mine deletes blocks after 30 days" in output
+    assert "no answer from" not in output
+
+
+def test_the_retention_that_counts_is_tempos(role: Callable[..., str]) -> None:
+    output = role(tempo_retention="24h", object_storage_expiry_days=3)
+    assert "only later than tempo_retention (24h)" in output and "Set 4 or more" in output
+    # Four days pass, so the next thing to fail is the connection.
+    fine = role(tempo_retention="24h", object_storage_expiry_days=4, object_storage_tls_only=False)
+    assert "no answer from the S3 endpoint http://127.0.0.1:1" in fine
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        (
+            {"object_storage_iam_trust": "pod_identity"},
+            "the collection amazon.aws, which makes the role, is not installed",
+        ),
+        ({"object_storage_endpoint_url": "https://s3.example.org"}, "a store that is not AWS, which has no IAM roles"),
+    ],
+)
+def test_an_iam_role_that_cannot_be_made(role: Callable[..., str], variables: dict[str, Any], says: str) -> None:
+    output = role(object_storage_iam_role_name="orion-tempo", **variables)
+    assert "object_storage_iam_role_name is set, but" in output and says in output
+    assert "no answer from" not in output
+
+
+def test_defaults_and_argument_spec_agree() -> None:
+    spec = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    assert {name: option.get("default") for name, option in spec.items()} == defaults
+
+
+def test_every_option_of_the_module_has_a_variable() -> None:
+    documentation = MODULE.read_text().split('"""')[1]
+    options = set(yaml.safe_load(documentation)["options"]) - set(NOT_OF_THE_ROLE)
+    (task,) = [t for t in yaml.safe_load((ROLE / "tasks/main.yml").read_text()) if "orion.tracing.s3_bucket" in t]
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    assert {option for option in options if f"object_storage_{option}" not in defaults} == set()
+    assert options <= set(task["orion.tracing.s3_bucket"])
