@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
@@ -45,17 +43,3 @@ def seconds(params: dict[str, Any], option: str) -> float:
         return duration_seconds(params[option].strip())
     except ValueError as error:
         raise InvalidInput(f"option {option} is wrong", str(error)) from error
-
-
-def progress(params: dict[str, Any]) -> Callable[[str], None]:
-    """Appends lines to progress_file. A file that cannot be written to must not stop the work."""
-
-    def append(line: str) -> None:
-        if params["progress_file"]:
-            try:
-                with Path(params["progress_file"]).open("a", encoding="utf-8") as stream:
-                    stream.write(line + "\n")
-            except OSError:
-                params["progress_file"] = None
-
-    return append

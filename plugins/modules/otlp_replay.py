@@ -189,10 +189,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.module import Tracin
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
     PIPELINE_OPTIONS,
     connect,
-    progress,
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,

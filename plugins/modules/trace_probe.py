@@ -189,11 +189,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.module import Tracin
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
     PIPELINE_OPTIONS,
     connect,
-    progress,
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, write_proof
+from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 

@@ -26,9 +26,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
     PIPELINE_OPTIONS,
     connect,
-    progress,
     seconds,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import NotNow, Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
