@@ -11,7 +11,8 @@ author:
 description:
   - Owns the documents of a bucket's configuration, on AWS and on S3-compatible stores.
   - An option that is not set leaves its document alone; one that is set makes it exactly so.
-  - Only what was asked for is read, all of it at the same time; an unchanged bucket costs reads only.
+  - Only what was asked for is read, all of it at the same time; an unchanged bucket costs reads only, one for each
+    document and one for the bucket.
   - Check mode and diff cover every document.
 extends_documentation_fragment:
   - orion.tracing.s3
@@ -19,6 +20,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details: Of a bucket that would be emptied, at most the first thousand of its versions and uploads are counted.
   diff_mode:
     support: full
   action_group:
@@ -34,10 +36,21 @@ options:
   state:
     description:
       - V(present) creates and configures the bucket.
-      - V(absent) deletes it. A bucket that holds any object, version or delete marker is not deleted; the module fails.
+      - V(absent) deletes it. A bucket that holds any object, version or delete marker is not deleted and the module
+        fails, unless O(force_empty) is set.
     type: str
     choices: [present, absent]
     default: present
+  force_empty:
+    description:
+      - Whether O(state=absent) first deletes everything that is in the bucket, that is all objects, versions, delete
+        markers and unfinished multipart uploads. Nothing brings them back.
+      - Versions under object lock are respected, and the module fails and names them.
+      - An interrupted run is continued by running again. Without O(state=absent), the option means nothing.
+    type: bool
+    default: false
+    aliases: [force]
+    version_added: 0.2.0
   versioning:
     description:
       - V(true) turns versioning on.
@@ -47,20 +60,61 @@ options:
     description:
       - How new objects are encrypted by default.
       - V(none) removes the setting. AWS then still encrypts with V(sse_s3), so there both mean the same.
+      - V(AES256), V(aws:kms) and V(aws:kms:dsse) are the API's words for V(sse_s3), V(sse_kms) and V(dsse_kms).
     type: str
-    choices: [none, sse_s3, sse_kms]
+    choices: [none, sse_s3, sse_kms, dsse_kms, AES256, "aws:kms", "aws:kms:dsse"]
   kms_key_id:
-    description: Id, ARN or alias of the KMS key for O(encryption=sse_kms). The store's own key by default.
+    description:
+      - Id, ARN or alias of the KMS key for O(encryption=sse_kms) and O(encryption=dsse_kms). The store's own key by
+        default.
+      - All names of one key are the same key. Only if AWS has a key's id and the option an alias, KMS is asked, which
+        needs the permission C(kms:DescribeKey).
     type: str
+    aliases: [encryption_key_id]
   bucket_key_enabled:
-    description: Whether objects are encrypted with a key of the bucket, which saves calls to KMS. False by default.
+    description:
+      - Whether objects are encrypted with a key of the bucket, which saves calls to KMS. False by default.
+      - V(true) needs O(encryption=sse_kms).
     type: bool
   public_access_block:
     description:
       - V(true) or V(false) for all four settings of Block Public Access.
       - Or a dictionary of C(BlockPublicAcls), C(BlockPublicPolicy), C(IgnorePublicAcls), C(RestrictPublicBuckets); what
-        it leaves out is V(false).
+        it leaves out is V(false). Names such as C(block_public_acls) are understood, too.
     type: raw
+    aliases: [public_access]
+  object_ownership:
+    description:
+      - Whether ACLs count, and to whom uploaded objects belong. V(BucketOwnerEnforced) turns ACLs off, as AWS does for
+        new buckets.
+      - V(none) deletes the ownership controls.
+    type: str
+    choices: [BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter, none]
+    version_added: 0.2.0
+  object_lock_enabled:
+    description:
+      - Whether the bucket has object lock, which also turns versioning on.
+      - It is set when the bucket is created and never again. If the bucket exists and is different, the module fails
+        before it changes anything.
+    type: bool
+    version_added: 0.2.0
+  object_lock_default_retention:
+    description:
+      - For how long new objects cannot be deleted. An empty dictionary removes the retention for objects to come.
+      - Needs a bucket with object lock.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      mode:
+        description: V(GOVERNANCE) can be bypassed with a permission, V(COMPLIANCE) by nobody.
+        type: str
+        choices: [GOVERNANCE, COMPLIANCE]
+      days:
+        description: Days of retention. Either this or O(object_lock_default_retention.years).
+        type: int
+      years:
+        description: Years of retention. Either this or O(object_lock_default_retention.days).
+        type: int
   lifecycle_rules:
     description:
       - All lifecycle rules, under boto3's own names. An empty list removes them.
@@ -71,26 +125,48 @@ options:
   tags:
     description: All tags. An empty dictionary removes them. Those of AWS itself (C(aws:)) stay.
     type: dict
+    aliases: [resource_tags]
   tls_only:
     description:
       - Whether the bucket policy has the statement C(DenyInsecureTransport), which refuses plain HTTP.
       - Refused together with an C(http://) O(endpoint_url).
     type: bool
+  minimum_tls_version:
+    description:
+      - The lowest version of TLS with which the bucket can be used, as the statement C(DenyOutdatedTls) of the bucket
+        policy. V(none) removes the statement.
+      - Refused together with an C(http://) O(endpoint_url).
+    type: str
+    choices: [none, "1.2", "1.3"]
+    version_added: 0.2.0
   policy:
     description:
-      - All statements of the bucket policy, but for C(DenyInsecureTransport), which belongs to O(tls_only).
-      - An empty list removes them.
-    type: list
-    elements: dict
+      - All statements of the bucket policy, but for C(DenyInsecureTransport) and C(DenyOutdatedTls), which belong to
+        O(tls_only) and O(minimum_tls_version).
+      - A list of statements, a document with C(Statement), or the JSON text of either. Nothing in it removes them.
+    type: raw
   on_unsupported:
     description:
       - What to do if the store lacks a document that was asked for. V(fail) changes nothing, as far as the store
         says so when it is read.
       - V(warn) does the rest, warns, and returns it in RV(unsupported).
+      - A store other than AWS is also asked afterwards whether it has what it accepted; what it dropped counts as
+        lacking.
       - What was not asked for never matters.
     type: str
     choices: [fail, warn]
     default: fail
+  progress_file:
+    description:
+      - A file that lines about the progress of O(force_empty) are appended to.
+      - Set by the action plugin, which shows them while the module runs on the controller.
+    type: path
+    version_added: 0.2.0
+notes:
+  - Users, keys and quotas of a store other than AWS are not part of the S3 API but of each vendor's own administration
+    API, so they are none of this module's business (community.aws#1587). It takes keys that exist.
+seealso:
+  - module: orion.tracing.s3_bucket_info
 """
 
 EXAMPLES = r"""
@@ -100,7 +176,9 @@ EXAMPLES = r"""
     region: us-east-1
     encryption: sse_s3
     public_access_block: true
-    tls_only: true
+    object_ownership: BucketOwnerEnforced
+    tls_only: "{{ s3_tls | default(true) }}"
+    minimum_tls_version: "{{ s3_tls | default(true) | ternary('1.2', 'none') }}"
     lifecycle_rules:
       - ID: abort-incomplete-multipart-uploads
         AbortIncompleteMultipartUpload:
@@ -111,27 +189,58 @@ EXAMPLES = r"""
 - name: The same on a store of one's own
   orion.tracing.s3_bucket:
     name: traces
-    endpoint_url: https://s3.example.org:8333
-    ca_bundle: /etc/ssl/certs/example-ca.pem
+    endpoint_url: "{{ s3_endpoint_url }}"
+    ca_bundle: "{{ s3_ca_bundle | default(omit) }}"
     access_key: "{{ s3_access_key }}"
     secret_key: "{{ s3_secret_key }}"
-    tls_only: true
     lifecycle_rules:
       - AbortIncompleteMultipartUpload:
           DaysAfterInitiation: 1
     on_unsupported: warn
 
+- name: Encryption with a KMS key, which saves calls to KMS by a key of the bucket
+  orion.tracing.s3_bucket:
+    name: orion-traces-123456789012
+    encryption: sse_kms
+    kms_key_id: alias/traces
+    bucket_key_enabled: true
+
+- name: Who else may read
+  orion.tracing.s3_bucket:
+    name: orion-traces-123456789012
+    public_access_block: false
+    policy:
+      - Sid: auditors
+        Effect: Allow
+        Principal: {AWS: "arn:aws:iam::123456789012:role/auditors"}
+        Action: ["s3:GetObject"]
+        Resource: ["arn:aws:s3:::orion-traces-123456789012/*"]
+
+- name: A bucket from which nothing can be deleted for a month
+  orion.tracing.s3_bucket:
+    name: orion-audit-123456789012
+    object_lock_enabled: true
+    object_lock_default_retention:
+      mode: GOVERNANCE
+      days: 30
+
 - name: What would change
   orion.tracing.s3_bucket:
     name: orion-traces-123456789012
-    versioning: false
+    versioning: true
   check_mode: true
   diff: true
 
 - name: Delete an empty bucket
   orion.tracing.s3_bucket:
-    name: orion-traces-123456789012
+    name: orion-audit-123456789012
     state: absent
+
+- name: Delete a bucket with all that is in it
+  orion.tracing.s3_bucket:
+    name: traces
+    state: absent
+    force_empty: true
 """
 
 RETURN = r"""
@@ -159,12 +268,52 @@ bucket:
     exists:
       description: Whether it is there; in check mode, whether it would be.
       type: bool
+      sample: true
 steps:
   description: What was written, or would be in check mode, in that order.
   returned: success
   type: list
   elements: str
   sample: [create bucket, put lifecycle_rules, put policy]
+emptied:
+  description: What was deleted from the bucket; in check mode, what the first page of each list shows.
+  returned: with O(state=absent) and O(force_empty)
+  type: dict
+  version_added: 0.2.0
+  contains:
+    versions:
+      description: Versions of objects, or objects where there was never versioning.
+      type: int
+      sample: 20000
+    delete_markers:
+      description: Delete markers.
+      type: int
+      sample: 312
+    uploads:
+      description: Unfinished multipart uploads.
+      type: int
+      sample: 2
+    more:
+      description: Whether there is more than was counted. Only in check mode.
+      type: bool
+      sample: false
+errors:
+  description: The first hundred versions and delete markers that O(force_empty) could not delete.
+  returned: on failure because of them
+  type: list
+  elements: dict
+  version_added: 0.2.0
+  sample:
+    - key: single-tenant/2026/block/data.parquet
+      version_id: 67152f0ef0857812685f52e9a29e9555
+      code: AccessDenied
+      message: Access Denied because object protected by object lock.
+error_count:
+  description: How many there were.
+  returned: on failure because of them
+  type: int
+  version_added: 0.2.0
+  sample: 1
 unsupported:
   description: What was asked for and the store does not have.
   returned: always, on failure only if that is the reason
@@ -178,7 +327,7 @@ unsupported:
     answer:
       description: What the store said.
       type: str
-      sample: 'NotImplemented: A header you provided implies functionality that is not implemented.'
+      sample: 'NotImplemented: A header you provided implies functionality that is not implemented'
 api_calls:
   description: HTTP requests that were sent, retries included.
   returned: success
@@ -187,9 +336,13 @@ api_calls:
 """
 
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
+
+ENCRYPTION = ["none", "sse_s3", "sse_kms", "dsse_kms", "AES256", "aws:kms", "aws:kms:dsse"]
+OWNERSHIP = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none"]
 
 
 def main() -> None:
@@ -198,16 +351,29 @@ def main() -> None:
             **s3_options(),
             "name": {"type": "str", "required": True, "aliases": ["bucket"]},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "force_empty": {"type": "bool", "default": False, "aliases": ["force"]},
             "versioning": {"type": "bool"},
-            "encryption": {"type": "str", "choices": ["none", "sse_s3", "sse_kms"]},
-            "kms_key_id": {"type": "str", "no_log": False},
+            "encryption": {"type": "str", "choices": ENCRYPTION},
+            "kms_key_id": {"type": "str", "no_log": False, "aliases": ["encryption_key_id"]},
             "bucket_key_enabled": {"type": "bool", "no_log": False},
-            "public_access_block": {"type": "raw"},
+            "public_access_block": {"type": "raw", "aliases": ["public_access"]},
+            "object_ownership": {"type": "str", "choices": OWNERSHIP},
+            "object_lock_enabled": {"type": "bool"},
+            "object_lock_default_retention": {
+                "type": "dict",
+                "options": {
+                    "mode": {"type": "str", "choices": ["GOVERNANCE", "COMPLIANCE"]},
+                    "days": {"type": "int"},
+                    "years": {"type": "int"},
+                },
+            },
             "lifecycle_rules": {"type": "list", "elements": "dict"},
-            "tags": {"type": "dict"},
+            "tags": {"type": "dict", "aliases": ["resource_tags"]},
             "tls_only": {"type": "bool"},
-            "policy": {"type": "list", "elements": "dict"},
+            "minimum_tls_version": {"type": "str", "choices": ["none", "1.2", "1.3"]},
+            "policy": {"type": "raw"},
             "on_unsupported": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+            "progress_file": {"type": "path"},
         },
         kube=False,
         supports_check_mode=True,
@@ -219,7 +385,7 @@ def main() -> None:
         plan = bucket.make_plan(state, module.params)
         bucket.check_plan(store, module.params, plan)
         if not module.check_mode:
-            bucket.apply(store, module.params, plan)
+            bucket.apply(store, module.params, state, plan, progress(module.params))
         store.close()
         plan.result["api_calls"] = store.api_calls
         module.exit(plan)

@@ -23,10 +23,20 @@ class Call:
 
 @dataclass(frozen=True)
 class Target:
-    """The bucket that a document is for: its ARN, and whether its store is custom, that is, not AWS."""
+    """The bucket that a document is for.
+
+    arn: its ARN; custom: its store is not AWS; exists: it is there already; kms_key_arn: what AWS KMS says that the
+    option kms_key_id stands for, "" where nobody asked.
+    """
 
     arn: str
     custom: bool
+    exists: bool = True
+    kms_key_arn: str = ""
+
+
+def nothing_more(document: Document) -> None:
+    """The usual fallback: a store that refuses the document gets none."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,10 @@ class Aspect:
     parse: the answer, normalised.
     wanted: (options, current document, bucket) → the document that has to be there.
     write: (document) → the request that makes it so; also for None.
+    options: (document, bucket) → the module's options that leave it as it is.
     fresh: what AWS sets by itself on a new bucket.
+    check: (current, wanted, bucket) raises if the store can never get from one to the other.
+    fallback: (document) → (the part that some stores are known to refuse, the document without it), or None.
     """
 
     option: str
@@ -49,9 +62,12 @@ class Aspect:
     parse: Callable[[dict[str, Any]], Document]
     wanted: Callable[[dict[str, Any], Document, Target], Document]
     write: Callable[[Document], Call]
+    options: Callable[[Document, Target], dict[str, Any]]
     fresh: Document = None
+    check: Callable[[Document, Document, Target], None] = lambda current, wanted, target: None
+    fallback: Callable[[Document], tuple[str, Document] | None] = nothing_more
 
 
-def set_(option: str) -> Callable[[dict[str, Any]], bool]:
-    """The usual asked: the option of that name has a value."""
-    return lambda params: params.get(option) is not None
+def set_(*options: str) -> Callable[[dict[str, Any]], bool]:
+    """The usual asked: one of the options of those names has a value."""
+    return lambda params: any(params.get(option) is not None for option in options)

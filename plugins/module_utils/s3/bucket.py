@@ -5,16 +5,27 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    ApiError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    TracingError,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
+    contents,
     encryption,
     lifecycle,
     names,
+    object_lock,
+    object_ownership,
     policy,
     public_access_block,
     tags,
@@ -26,21 +37,30 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Sto
 # In the order in which they are written: what protects comes before what opens.
 ASPECTS: tuple[Aspect, ...] = (
     public_access_block.ASPECT,
+    object_ownership.ASPECT,
     encryption.ASPECT,
     versioning.ASPECT,
+    object_lock.ASPECT,
     lifecycle.ASPECT,
     tags.ASPECT,
     policy.ASPECT,
 )
-OBJECTS = (
-    Call("list_objects_v2", "s3:ListBucket", {"MaxKeys": 1}),
-    Call("list_object_versions", "s3:ListBucketVersions", {"MaxKeys": 1}),
-)
+WORKERS = 8
+DELETE = Call("delete_bucket", "s3:DeleteBucket")
+# How a bucket is deleted that others keep writing to: so many times, it is emptied and tried.
+DELETIONS = 3
+# How stores other than AWS refuse a document that is good enough for AWS (minio/minio#16120).
+REFUSED = frozenset({"InvalidArgument", "InvalidRequest", "MalformedXML"})
+# Some stores are seen to have a new document only after a moment; so long is waited before it is read again.
+PATIENCE = (0.0, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
 class State:
-    """What was read. documents and unsupported (the store's answer) are by aspect; empty is read for deletion only."""
+    """What was read. documents and unsupported (the store's answer) are by aspect; contents is read for deletion only.
+
+    kms_key_arn: what AWS KMS says that kms_key_id stands for, where the documents do not show it.
+    """
 
     exists: bool
     region: str
@@ -49,7 +69,16 @@ class State:
     partition: str = "aws"
     documents: dict[str, Document] = field(default_factory=dict)
     unsupported: dict[str, str] = field(default_factory=dict)
-    empty: bool = True
+    contents: contents.Contents = contents.NOTHING
+    kms_key_arn: str = ""
+
+    def target(self, bucket: str) -> Target:
+        return Target(arn_of(bucket, self.partition), self.custom, self.exists, self.kms_key_arn)
+
+
+def arn_of(bucket: str, partition: str) -> str:
+    """A bucket's ARN; partition: aws, aws-cn, …"""
+    return f"arn:{partition}:s3:::{bucket}"
 
 
 def asked(params: dict[str, Any]) -> list[Aspect]:
@@ -66,25 +95,37 @@ def check_options(params: dict[str, Any]) -> None:
             wrong,
             "See https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.",
         )
-    if params.get("tls_only") and (params.get("endpoint_url") or "").startswith("http://"):
-        raise InvalidInput(
-            f"tls_only cannot work with endpoint_url {params['endpoint_url']}",
-            "a store that honours the policy would refuse every later request to this endpoint",
-            "Use an https:// endpoint, or set tls_only: false.",
-        )
-    for option in ("kms_key_id", "bucket_key_enabled"):
-        if params.get(option) and params.get("encryption") != "sse_kms":
-            raise InvalidInput(f"{option} needs encryption: sse_kms")
+    if (params.get("endpoint_url") or "").startswith("http://"):
+        for option in ("tls_only", "minimum_tls_version"):
+            if params.get(option) not in (None, False, "none"):
+                raise InvalidInput(
+                    f"{option} cannot work with endpoint_url {params['endpoint_url']}",
+                    "a store that honours the policy would refuse every later request to this endpoint",
+                    f"Use an https:// endpoint, or unset {option}.",
+                )
+    algorithm = encryption.algorithm(params)
+    if params.get("kms_key_id") and algorithm in (None, "AES256"):
+        raise InvalidInput("kms_key_id needs encryption: sse_kms")
+    # False is what AES256 has, so it may be said (amazon.aws#2734).
+    if params.get("bucket_key_enabled") and algorithm != "aws:kms":
+        raise InvalidInput("bucket_key_enabled needs encryption: sse_kms")
+    if params.get("object_lock_enabled") and params.get("versioning") is False:
+        raise InvalidInput("object_lock_enabled needs versioning, so versioning cannot be false")
+    # Whatever is there now, a document that cannot be made from the options is refused before anything is sent.
+    for aspect in asked(params):
+        aspect.wanted(params, None, Target(arn_of(params["name"], "aws"), custom=False))
 
 
 def read(store: Store, params: dict[str, Any]) -> State:
     """Read the bucket and the asked aspects, all at the same time."""
     bucket = params["name"]
     aspects = asked(params)
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         head = pool.submit(store.head, bucket)
-        reads = [(aspect.option, pool.submit(_read_aspect, store, bucket, aspect)) for aspect in aspects]
-        objects = pool.submit(_is_empty, store, bucket) if params["state"] == "absent" else None
+        reads = [(aspect.option, pool.submit(read_aspect, store, bucket, aspect)) for aspect in aspects]
+        objects = None
+        if params["state"] == "absent":
+            objects = pool.submit(contents.look, store, bucket, bool(params.get("force_empty")))
         found = head.result()
         documents: dict[str, Document] = {}
         unsupported: dict[str, str] = {}
@@ -97,10 +138,19 @@ def read(store: Store, params: dict[str, Any]) -> State:
                 # Of a bucket that does not exist nothing can be read; what the store lacks may show all the same.
                 if found is not None:
                     raise
-        empty = objects.result() if objects and found is not None else True
+        inside = objects.result() if objects and found is not None else contents.NOTHING
     region = region_of(found) or store.region
+    alias = encryption.unresolved(params, documents.get("encryption"))
     return State(
-        found is not None, region, store.custom, store.endpoint, store.partition, documents, unsupported, empty
+        found is not None,
+        region,
+        store.custom,
+        store.endpoint,
+        store.partition,
+        documents,
+        unsupported,
+        inside,
+        store.kms_key_arn(params, region, alias) if alias and not store.custom else "",
     )
 
 
@@ -110,7 +160,8 @@ def region_of(head: dict[str, Any] | None) -> str:
     return str((head or {}).get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 
 
-def _read_aspect(store: Store, bucket: str, aspect: Aspect) -> Document:
+def read_aspect(store: Store, bucket: str, aspect: Aspect) -> Document:
+    """One document of a bucket, normalised; None where nothing is set."""
     try:
         return aspect.parse(store.call(bucket, aspect.read))
     except NotFound as error:
@@ -119,29 +170,10 @@ def _read_aspect(store: Store, bucket: str, aspect: Aspect) -> Document:
         raise
 
 
-def _is_empty(store: Store, bucket: str) -> bool:
-    """Whether deletion loses nothing: some stores delete buckets with all that is in them (SeaweedFS).
-
-    Delete markers hold no data. AWS refuses to delete a bucket with markers; other stores may decide for themselves,
-    since some cannot even be made to forget a marker.
-    """
-    losses = ("Contents", "Versions") if store.custom else ("Contents", "Versions", "DeleteMarkers")
-    for call in OBJECTS:
-        try:
-            answer = store.call(bucket, call)
-        except Unsupported:
-            continue
-        except NotFound:
-            return True
-        if any(answer.get(key) for key in losses):
-            return False
-    return True
-
-
 def make_plan(state: State, params: dict[str, Any]) -> Plan:
     """The steps from what is there to what is asked for. Pure. Step.data is the Call."""
     bucket = params["name"]
-    target = Target(f"arn:{state.partition}:s3:::{bucket}", state.custom)
+    target = state.target(bucket)
     plan = Plan(result={"unsupported": []})
     present = params["state"] == "present"
     plan.result["bucket"] = {
@@ -152,32 +184,60 @@ def make_plan(state: State, params: dict[str, Any]) -> Plan:
         "exists": present,
     }
     if not present:
-        if state.exists:
-            if not state.empty:
-                raise not_empty(bucket)
-            plan.steps.append(Step("delete bucket", "bucket", Call("delete_bucket", "s3:DeleteBucket")))
-            plan.diff.append(difference(bucket, "bucket", {"name": bucket, "region": state.region}, None))
+        _plan_deletion(plan, state, params)
         return plan
+    documents = dict(state.documents)
+    lock = bool(params.get("object_lock_enabled")) and "object_lock" not in state.unsupported
     if not state.exists:
-        plan.steps.append(Step("create bucket", "bucket", _create(state)))
-        plan.diff.append(difference(bucket, "bucket", None, {"name": bucket, "region": state.region}))
+        plan.steps.append(Step("create bucket", "bucket", create(state.region, state.custom, lock)))
+        shown = {"name": bucket, "region": state.region, **({"object_lock_enabled": True} if lock else {})}
+        plan.diff.append(difference(bucket, "bucket", None, shown))
+        if lock:
+            documents["object_lock"] = object_lock.CREATED
     lacking: dict[str, str] = {}
     for aspect in asked(params):
-        current = state.documents.get(aspect.option)
+        current = documents.get(aspect.option)
         wanted = aspect.wanted(params, current, target)
         if not _needed(aspect, params, state, current, wanted, target):
             continue
         if aspect.option in state.unsupported:
             lacking[aspect.option] = state.unsupported[aspect.option]
             continue
+        aspect.check(current, wanted, target)
         verb = "delete" if wanted is None else "put"
         plan.steps.append(Step(f"{verb} {aspect.option}", aspect.option, aspect.write(wanted)))
         plan.diff.append(difference(bucket, aspect.option, current, wanted))
+    if unanswered(params, state) and not state.custom:
+        plan.warnings.append(
+            f"kms_key_id {params['kms_key_id']} is compared by its name, because KMS does not tell its key: grant "
+            "kms:DescribeKey, or give the ARN of the key"
+        )
     if lacking and params["on_unsupported"] == "fail":
         raise unsupported_error(state.endpoint, lacking)
     for option, answer in lacking.items():
         note_unsupported(plan, state.endpoint, option, answer)
     return plan
+
+
+def _plan_deletion(plan: Plan, state: State, params: dict[str, Any]) -> None:
+    bucket, inside = params["name"], state.contents
+    if params.get("force_empty"):
+        plan.result["emptied"] = asdict(inside)
+    if not state.exists:
+        return
+    if not params.get("force_empty"):
+        if inside.loses(state.custom):
+            raise not_empty(bucket)
+    elif inside != contents.NOTHING:
+        plan.steps.append(Step("empty bucket", "contents"))
+        plan.diff.append(difference(bucket, "contents", inside.text(), None))
+    plan.steps.append(Step("delete bucket", "bucket", DELETE))
+    plan.diff.append(difference(bucket, "bucket", {"name": bucket, "region": state.region}, None))
+
+
+def unanswered(params: dict[str, Any], state: State) -> str:
+    """The alias of a KMS key that nobody could compare with the key that the bucket has; "" if none."""
+    return "" if state.kms_key_arn else encryption.unresolved(params, state.documents.get("encryption"))
 
 
 def _needed(
@@ -189,14 +249,17 @@ def _needed(
     return wanted is not None or aspect.wanted(params, aspect.fresh, target) != aspect.fresh
 
 
-def _create(state: State) -> Call:
-    """us-east-1 is said by saying nothing; other stores have no such regions and often refuse the element.
+def create(region: str, custom: bool, lock: bool) -> Call:
+    """The request that makes a bucket, with object lock or without.
 
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+    us-east-1 is said by saying nothing; other stores have no such regions and often refuse the element
+    (amazon.aws#2420). Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     """
     arguments: dict[str, Any] = {}
-    if not state.custom and state.region not in ("us-east-1", "aws-global"):
-        arguments = {"CreateBucketConfiguration": {"LocationConstraint": state.region}}
+    if not custom and region not in ("us-east-1", "aws-global"):
+        arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
+    if lock:
+        arguments["ObjectLockEnabledForBucket"] = True
     return Call("create_bucket", "s3:CreateBucket", arguments)
 
 
@@ -230,28 +293,176 @@ def note_unsupported(plan: Plan, endpoint: str, option: str, answer: str) -> Non
 def check_plan(store: Store, params: dict[str, Any], plan: Plan) -> None:
     """Refuse requests that the S3 API does not know, before the first one is sent, in check mode too."""
     for step in plan.steps:
-        store.check(params["name"], step.data)
+        if step.data is not None:
+            store.check(params["name"], step.data)
 
 
-def apply(store: Store, params: dict[str, Any], plan: Plan) -> None:
-    """Send the steps. With on_unsupported=warn, what the store turns out to lack is taken out of the plan again."""
-    bucket, lacking = params["name"], dict[str, str]()
+def apply(
+    store: Store,
+    params: dict[str, Any],
+    state: State,
+    plan: Plan,
+    progress: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Send the steps. With on_unsupported=warn, what the store turns out to lack is taken out of the plan again.
 
-    def execute(step: Step) -> None:
+    A store other than AWS is asked afterwards whether it has kept what it accepted: some forget what they do not know
+    (minio/minio#19115), and every later run would differ. progress: called with a line for people now and then.
+    """
+    Application(store, params, state, plan, progress).run()
+
+
+class Application:
+    """One run of a plan's steps."""
+
+    def __init__(
+        self, store: Store, params: dict[str, Any], state: State, plan: Plan, progress: Callable[[str], None]
+    ) -> None:
+        self.store, self.params, self.state, self.plan, self.progress = store, params, state, plan, progress
+        self.bucket: str = params["name"]
+        self.target = state.target(self.bucket)
+        self.aspects = {aspect.option: aspect for aspect in ASPECTS}
+        self.tolerant = params["on_unsupported"] == "warn"
+        # By option: the document that was sent at last; the store's answer, by feature, to what it lacks.
+        self.sent: dict[str, Document] = {}
+        self.lacking: dict[str, str] = {}
+
+    def run(self) -> None:
+        run_steps(self.plan.steps, self._execute)
+        alias = unanswered(self.params, self.state)
+        doubtful = [option for option in self.sent if self.store.custom or (alias and option == "encryption")]
+        if doubtful:
+            self._verify(doubtful)
+        for feature, answer in self.lacking.items():
+            note_unsupported(self.plan, self.store.endpoint, feature, answer)
+
+    def _execute(self, step: Step) -> None:
+        if step.name == "create bucket":
+            self._create(step.data)
+        elif step.name == "empty bucket":
+            self._empty()
+        elif step.name == "delete bucket":
+            self._delete(step.data)
+        else:
+            self._put(self.aspects[step.action], step.data)
+
+    def _create(self, call: Call) -> None:
         try:
-            store.call(bucket, step.data)
+            self.store.call(self.bucket, call)
+            if "ObjectLockEnabledForBucket" in call.arguments:
+                self.sent["object_lock"] = object_lock.CREATED
         except Unsupported as error:
-            lacking[step.action] = error.why
-            if params["on_unsupported"] == "fail":
-                raise unsupported_error(store.endpoint, lacking) from error
+            if "ObjectLockEnabledForBucket" not in call.arguments:
+                raise
+            self._lack("object_lock", error.why, error)
+            self._unplan("object_lock")
+            self.store.call(self.bucket, create(self.state.region, self.store.custom, False))
         except Conflict as error:
             if error.details.get("code") != "BucketAlreadyOwnedByYou":
                 raise
-        if step.name == "create bucket" and not store.custom:
-            store.wait(bucket)
+        if not self.store.custom:
+            self.store.wait(self.bucket)
 
-    run_steps(plan.steps, execute)
-    for option, answer in lacking.items():
-        plan.steps = [step for step in plan.steps if step.action != option]
-        plan.diff = [entry for entry in plan.diff if entry["after_header"] != f"{bucket}: {option}"]
-        note_unsupported(plan, store.endpoint, option, answer)
+    def _put(self, aspect: Aspect, call: Call) -> None:
+        if aspect.option in self.lacking:
+            return
+        wanted = self._wanted(aspect, self._before(aspect))
+        try:
+            self.store.call(self.bucket, call)
+            self.sent[aspect.option] = wanted
+        except Unsupported as error:
+            self._lack(aspect.option, error.why, error)
+            self._unplan(aspect.option)
+        except ApiError as error:
+            if not self.store.custom or error.details.get("code") not in REFUSED:
+                raise
+            self._less(aspect, wanted, error)
+
+    def _less(self, aspect: Aspect, wanted: Document, error: ApiError) -> None:
+        """The store refuses the document: name the part that is known for it, and do without it if that is allowed."""
+        feature, rest = aspect.fallback(wanted) or (aspect.option, None)
+        if feature == aspect.option:
+            # Nothing tells a document that the store does not have from one that is wrong.
+            raise error
+        self._lack(feature, error.why, error)
+        if rest == self._before(aspect):
+            self._unplan(aspect.option)
+            return
+        self.store.call(self.bucket, aspect.write(rest))
+        self.sent[aspect.option] = rest
+        self._replan(aspect.option, rest)
+
+    def _verify(self, options: list[str]) -> None:
+        """Whether another run would find what this one sent."""
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            kept = list(pool.map(self._kept, options))
+        for option, (settled, now) in zip(options, kept, strict=True):
+            if not settled:
+                has = "nothing" if now is None else json.dumps(now, sort_keys=True)
+                self._lack(option, f"it accepts the document, but afterwards it has {has}", None)
+            if now != self.sent[option]:
+                self._replan(option, now)
+
+    def _kept(self, option: str) -> tuple[bool, Document]:
+        """Whether the store has what was sent, and what it has."""
+        aspect, sent = self.aspects[option], self.sent[option]
+        now: Document = sent
+        for seconds in PATIENCE:
+            time.sleep(seconds)
+            try:
+                now = read_aspect(self.store, self.bucket, aspect)
+            except (Unsupported, NotFound):
+                return True, sent
+            # Without KMS to ask, the key that the store has now is what it makes of the alias.
+            alias = option == "encryption" and encryption.unresolved(self.params, now)
+            # What was left out on purpose has been told already.
+            if alias or now == sent or self._wanted(aspect, now) == now:
+                return True, now
+        return False, now
+
+    def _empty(self) -> None:
+        emptied = contents.Emptying(self.store, self.bucket, self.progress).run()
+        self.plan.result["emptied"] = asdict(emptied)
+
+    def _delete(self, call: Call) -> None:
+        for left in reversed(range(DELETIONS)):
+            try:
+                self.store.call(self.bucket, call)
+                return
+            except NotFound:
+                return
+            except Conflict as error:
+                if not self.params.get("force_empty") or not left or error.details.get("code") != "BucketNotEmpty":
+                    raise
+            self.progress("the bucket has got new objects meanwhile")
+            done = contents.Emptying(self.store, self.bucket, self.progress).run()
+            before = contents.Contents(**self.plan.result["emptied"])
+            self.plan.result["emptied"] = asdict(before + done)
+
+    def _before(self, aspect: Aspect) -> Document:
+        if aspect.option == "object_lock" and not self.state.exists and self.params.get("object_lock_enabled"):
+            return object_lock.CREATED
+        return self.state.documents.get(aspect.option)
+
+    def _wanted(self, aspect: Aspect, current: Document) -> Document:
+        return aspect.wanted(self.params, current, self.target)
+
+    def _lack(self, feature: str, answer: str, cause: Exception | None) -> None:
+        self.lacking[feature] = answer
+        if not self.tolerant:
+            raise unsupported_error(self.store.endpoint, self.lacking) from cause
+
+    def _unplan(self, option: str) -> None:
+        """Take a step out of what is told to have changed."""
+        self.plan.steps = [step for step in self.plan.steps if step.action != option]
+        header = f"{self.bucket}: {option}"
+        self.plan.diff = [entry for entry in self.plan.diff if entry["after_header"] != header]
+
+    def _replan(self, option: str, now: Document) -> None:
+        """Tell what the store has made of a step."""
+        before = self._before(self.aspects[option])
+        if now == before:
+            self._unplan(option)
+            return
+        entry = difference(self.bucket, option, before, now)
+        self.plan.diff = [entry if e["after_header"] == entry["after_header"] else e for e in self.plan.diff]

@@ -36,7 +36,16 @@ CREDENTIALS_REFUSED = {
 }
 # What stores answer about a part of the API that they do not have.
 UNSUPPORTED = frozenset(
-    {"MethodNotAllowed", "NotImplemented", "NotSupported", "UnsupportedOperation", "XNotImplemented", "405", "501"}
+    {
+        "MethodNotAllowed",
+        "NotImplemented",
+        "NotSupported",
+        "UnsupportedArgument",
+        "UnsupportedOperation",
+        "XNotImplemented",
+        "405",
+        "501",
+    }
 )
 HEAD = Call("head_bucket", "s3:ListBucket")
 LOCATION = Call("get_bucket_location", "s3:GetBucketLocation")
@@ -175,6 +184,36 @@ class Store:
         except WaiterError as error:
             raise TimedOut(f"bucket {bucket} was created but is not there", str(error), "Run again.") from error
 
+    def kms_key_arn(self, params: dict[str, Any], region: str, alias: str) -> str:
+        """The ARN of the key that an alias of AWS KMS stands for, "" if these credentials may not ask.
+
+        params: those of connect. An alias that does not exist is NotFound.
+        """
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        session = boto3.session.Session(
+            aws_access_key_id=params.get("access_key") or None,
+            aws_secret_access_key=params.get("secret_key") or None,
+            aws_session_token=params.get("session_token") or None,
+            region_name=region,
+        )
+        verify = False if params.get("validate_certs") is False else params.get("ca_bundle") or None
+        kms = session.client("kms", verify=verify)
+        kms.meta.events.register("request-created.kms", self._count)
+        try:
+            return str(kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"])
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NotFoundException":
+                raise NotFound(
+                    f"kms_key_id {alias} does not exist in {region}", str(error), "Create it, or name another key."
+                ) from error
+            return ""
+        except BotoCoreError:
+            return ""
+        finally:
+            kms.close()
+
     def head(self, bucket: str) -> dict[str, Any] | None:
         """The answer to HeadBucket, None for a bucket that does not exist.
 
@@ -290,6 +329,8 @@ def refusal(response: dict[str, Any], call: Call, bucket: str) -> TracingError:
         )
     if code == "BucketNotEmpty":
         return not_empty(bucket, why)
+    if code in ("InvalidBucketState", "InvalidBucketAclWithObjectOwnership"):
+        return Conflict(f"{call.operation}{on} does not go together with what the bucket has", why, **details)
     if status == 409:
         return Conflict(f"{call.operation}{on} met another change", why, "Run again in a minute.", **details)
     return ApiError(f"{call.operation}{on} answered {status or code}", why, **details)
@@ -300,7 +341,7 @@ def not_empty(bucket: str, why: str = "") -> Conflict:
     return Conflict(
         f"bucket {bucket} is not empty, so it is not deleted",
         why,
-        "Delete its objects first, with all their versions and delete markers.",
+        "Delete its objects first, with all their versions and delete markers, or set force_empty: true.",
         code="BucketNotEmpty",
         status=409,
     )
@@ -333,7 +374,11 @@ def _content_md5(params: dict[str, Any], **_: Any) -> None:
     body = params.get("body") or b""
     body = body.encode() if isinstance(body, str) else body
     if isinstance(body, bytes | bytearray):
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        try:
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
+        except ValueError:
+            # Some FIPS builds have no MD5 at all; then botocore's own checksum is the only one (community.aws#2057).
+            return
         params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
         checksum.pop("request_algorithm")
         checksum.pop("request_algorithm_header", None)

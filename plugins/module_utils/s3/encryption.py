@@ -8,7 +8,15 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
-ALGORITHMS = {"sse_s3": "AES256", "sse_kms": "aws:kms"}
+ALGORITHMS = {"sse_s3": "AES256", "sse_kms": "aws:kms", "dsse_kms": "aws:kms:dsse"}
+# AWS's own key for S3, which is used where no key is named.
+DEFAULT_KEY = "alias/aws/s3"
+
+
+def algorithm(params: dict[str, Any]) -> str | None:
+    """The API's word for the option encryption, which takes both kinds of words; None for none."""
+    given = params.get("encryption")
+    return ALGORITHMS.get(given, given) if given not in (None, "none") else None
 
 
 def parse(answer: dict[str, Any]) -> Document:
@@ -28,6 +36,30 @@ def parse(answer: dict[str, Any]) -> Document:
     return document
 
 
+def same_key(given: str, current: str, kms_key_arn: str = "") -> bool:
+    """Whether two names are of one key, as far as they show it: ARN, id, alias, or the ARN of an alias.
+
+    kms_key_arn: the ARN that KMS gives for the first one.
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
+    """
+    if current in (given, kms_key_arn):
+        return True
+    # Two ARNs may differ in nothing but account or region.
+    return _name(given) == _name(current) and not (given.startswith("arn:") and current.startswith("arn:"))
+
+
+def _name(key: str) -> str:
+    """What an ARN says after the account, without "key/"; an alias keeps its "alias/"."""
+    return key.rsplit(":", 1)[-1].removeprefix("key/")
+
+
+def unresolved(params: dict[str, Any], current: Document) -> str:
+    """The alias that KMS has to be asked about, because the store names a key by its id or ARN; "" if none."""
+    given, present = params.get("kms_key_id") or "", (current or {}).get("KMSMasterKeyID") or ""
+    both = bool(given and present) and _name(given).startswith("alias/") and not _name(present).startswith("alias/")
+    return given if both else ""
+
+
 def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
     """BlockedEncryptionTypes is in the same document but no option sets it, so it is kept.
 
@@ -35,13 +67,18 @@ def wanted(params: dict[str, Any], current: Document, target: Target) -> Documen
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
     """
     kept = {k: v for k, v in (current or {}).items() if k == "BlockedEncryptionTypes"}
-    if params["encryption"] == "none":
+    name = algorithm(params)
+    if name is None:
         return current if current == {"SSEAlgorithm": "AES256", **kept} and not target.custom else None
-    document = {"SSEAlgorithm": ALGORITHMS[params["encryption"]], **kept}
-    if params["encryption"] == "sse_kms":
+    document: dict[str, Any] = {"SSEAlgorithm": name, **kept}
+    if name != "AES256":
         document["BucketKeyEnabled"] = bool(params.get("bucket_key_enabled"))
-        if params.get("kms_key_id"):
-            document["KMSMasterKeyID"] = params["kms_key_id"]
+        present, given = (current or {}).get("KMSMasterKeyID") or "", params.get("kms_key_id") or ""
+        if present and same_key(given or DEFAULT_KEY, present, target.kms_key_arn):
+            # Stores answer with the ARN of what was given as an id or alias.
+            document["KMSMasterKeyID"] = present
+        elif given:
+            document["KMSMasterKeyID"] = given
     return document
 
 
@@ -58,6 +95,19 @@ def write(document: Document) -> Call:
     )
 
 
+def options(document: Document, target: Target) -> dict[str, Any]:
+    """Nothing for an algorithm that the option encryption does not have."""
+    if document is None:
+        return {"encryption": "none"}
+    name = next((name for name, value in ALGORITHMS.items() if value == document["SSEAlgorithm"]), None)
+    given = {
+        "encryption": name,
+        "kms_key_id": document.get("KMSMasterKeyID"),
+        "bucket_key_enabled": document.get("BucketKeyEnabled"),
+    }
+    return {key: value for key, value in given.items() if value is not None} if name else {}
+
+
 ASPECT = Aspect(
     option="encryption",
     asked=set_("encryption"),
@@ -66,5 +116,6 @@ ASPECT = Aspect(
     parse=parse,
     wanted=wanted,
     write=write,
+    options=options,
     fresh={"SSEAlgorithm": "AES256"},
 )

@@ -11,7 +11,10 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
+ABORT = "AbortIncompleteMultipartUpload"
 MARKER = "ExpiredObjectDeleteMarker"
+# From which size on objects are moved to another storage class; a property of the whole document.
+MINIMUM, DEFAULT_MINIMUM = "TransitionDefaultMinimumObjectSize", "all_storage_classes_128K"
 NUMBERS = (
     "Days",
     "DaysAfterInitiation",
@@ -73,17 +76,25 @@ def _ordered(items: list[Any]) -> list[Any]:
 
 
 def parse(answer: dict[str, Any]) -> Document:
-    """The rules, normalised, ordered by ID; None for no rules."""
-    return _sorted([normalise(rule) for rule in answer.get("Rules") or []])
+    """{Rules}, normalised, ordered by ID, with MINIMUM where it is not the default; None for no rules."""
+    return _document([normalise(rule) for rule in answer.get("Rules") or []], answer.get(MINIMUM))
 
 
-def _sorted(rules: list[dict[str, Any]]) -> Document:
-    return sorted(rules, key=lambda r: (r.get("ID", ""), json.dumps(r, sort_keys=True, default=str))) or None
+def _document(rules: list[dict[str, Any]], minimum: str | None) -> Document:
+    if not rules:
+        return None
+    ordered = sorted(rules, key=lambda r: (r.get("ID", ""), json.dumps(r, sort_keys=True, default=str)))
+    return {"Rules": ordered, **({MINIMUM: minimum} if minimum not in (None, DEFAULT_MINIMUM) else {})}
 
 
 def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
-    """Exactly the given rules. One without ID is the present rule of the same content, whatever ID that has."""
-    nameless = list(current or [])
+    """Exactly the given rules. One without ID is the present rule of the same content, whatever ID that has.
+
+    Likewise a present rule without ID, which is how a store answers that forgets them. MINIMUM is in the same document
+    but no option sets it, so it is kept; a write without it would put it back to its default.
+    """
+    current = current or {"Rules": []}
+    left = list(current["Rules"])
     rules: list[dict[str, Any]] = []
     for number, given in enumerate(params["lifecycle_rules"], 1):
         try:
@@ -94,29 +105,50 @@ def wanted(params: dict[str, Any], current: Document, target: Target) -> Documen
                 str(error),
                 "Write it in the form of boto3's put_bucket_lifecycle_configuration.",
             ) from error
-        if "ID" not in rule:
-            same = next((r for r in nameless if {k: v for k, v in r.items() if k != "ID"} == rule), None)
-            if same:
-                nameless.remove(same)
-                rule = same
+        same = next((r for r in left if _content(r) == _content(rule) and not ("ID" in r and "ID" in rule)), None)
+        if same:
+            left.remove(same)
+            rule = same
         rules.append(rule)
     names = [rule["ID"] for rule in rules if "ID" in rule]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise InvalidInput(f"lifecycle_rules: two rules have the ID {double[0]}", "", "IDs must be unique.")
-    return _sorted(rules)
+    return _document(rules, current.get(MINIMUM))
+
+
+def _content(rule: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in rule.items() if key != "ID"}
 
 
 def write(document: Document) -> Call:
     """Filter for every object is sent as an empty prefix, which all stores understand; not all do an empty Filter."""
     if document is None:
         return Call("delete_bucket_lifecycle", "s3:PutLifecycleConfiguration")
-    rules = [{**rule, "Filter": rule["Filter"] or {"Prefix": ""}} for rule in document]
+    rules = [{**rule, "Filter": rule["Filter"] or {"Prefix": ""}} for rule in document["Rules"]]
+    minimum = {MINIMUM: document[MINIMUM]} if MINIMUM in document else {}
     return Call(
         "put_bucket_lifecycle_configuration",
         "s3:PutLifecycleConfiguration",
-        {"LifecycleConfiguration": {"Rules": rules}},
+        {"LifecycleConfiguration": {"Rules": rules}, **minimum},
     )
+
+
+def options(document: Document, target: Target) -> dict[str, Any]:
+    return {"lifecycle_rules": (document or {"Rules": []})["Rules"]}
+
+
+def without_abort(document: Document) -> tuple[str, Document] | None:
+    """The document without the action that MinIO has not and refuses or forgets; None if it is not in it.
+
+    Source: minio/minio#16120, #15681, #19115.
+    """
+    rules = [{key: value for key, value in rule.items() if key != ABORT} for rule in document["Rules"]]
+    if rules == document["Rules"]:
+        return None
+    # A rule has to do something.
+    rules = [rule for rule in rules if set(rule) - {"ID", "Status", "Filter"}]
+    return f"lifecycle_rules[].{ABORT}", _document(rules, document.get(MINIMUM))
 
 
 ASPECT = Aspect(
@@ -127,4 +159,6 @@ ASPECT = Aspect(
     parse=parse,
     wanted=wanted,
     write=write,
+    options=options,
+    fallback=without_abort,
 )

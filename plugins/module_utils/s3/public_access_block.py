@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 SETTINGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+SNAKE = {re.sub(r"\B([A-Z])", r"_\1", name).lower(): name for name in SETTINGS}
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -21,9 +23,14 @@ def parse(answer: dict[str, Any]) -> Document:
 
 
 def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
-    """A boolean stands for all four settings; a dictionary names them, and what it leaves out is false."""
+    """A boolean stands for all four settings; a dictionary names them, and what it leaves out is false.
+
+    A name may be written as in amazon.aws, too: block_public_acls.
+    """
     value = params["public_access_block"]
-    if not isinstance(value, dict):
+    if isinstance(value, dict):
+        value = {SNAKE.get(name, name): v for name, v in value.items()}
+    else:
         value = dict.fromkeys(SETTINGS, value)
     unknown = sorted(set(value) - set(SETTINGS))
     if unknown:
@@ -53,6 +60,10 @@ def write(document: Document) -> Call:
     )
 
 
+def options(document: Document, target: Target) -> dict[str, Any]:
+    return {"public_access_block": document or False}
+
+
 ASPECT = Aspect(
     option="public_access_block",
     asked=set_("public_access_block"),
@@ -61,5 +72,6 @@ ASPECT = Aspect(
     parse=parse,
     wanted=wanted,
     write=write,
+    options=options,
     fresh=dict.fromkeys(SETTINGS, True),
 )

@@ -33,6 +33,10 @@ def write(document: Document) -> Call:
     return Call("put_bucket_tagging", "s3:PutBucketTagging", {"Tagging": {"TagSet": tags}})
 
 
+def options(document: Document, target: Target) -> dict[str, Any]:
+    return {"tags": {key: value for key, value in (document or {}).items() if not key.startswith("aws:")}}
+
+
 ASPECT = Aspect(
     option="tags",
     asked=set_("tags"),
@@ -41,4 +45,5 @@ ASPECT = Aspect(
     parse=parse,
     wanted=wanted,
     write=write,
+    options=options,
 )

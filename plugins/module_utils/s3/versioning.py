@@ -28,6 +28,10 @@ def write(document: Document) -> Call:
     return Call("put_bucket_versioning", "s3:PutBucketVersioning", {"VersioningConfiguration": {"Status": document}})
 
 
+def options(document: Document, target: Target) -> dict[str, Any]:
+    return {"versioning": document == "Enabled"}
+
+
 ASPECT = Aspect(
     option="versioning",
     asked=set_("versioning"),
@@ -36,4 +40,5 @@ ASPECT = Aspect(
     parse=parse,
     wanted=wanted,
     write=write,
+    options=options,
 )

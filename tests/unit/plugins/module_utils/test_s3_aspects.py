@@ -227,7 +227,7 @@ def test_a_rule_without_an_id_is_the_present_one_of_the_same_content() -> None:
     current = lifecycle.parse({"Rules": [{"ID": "made-by-the-store", "Status": "Enabled", "Prefix": "", **ABORT}]})
     assert lifecycle.wanted({"lifecycle_rules": [ABORT]}, current, AWS) == current
     # One present rule can stand for one given rule only.
-    twice = lifecycle.wanted({"lifecycle_rules": [ABORT, ABORT]}, current, AWS)
+    twice = lifecycle.wanted({"lifecycle_rules": [ABORT, ABORT]}, current, AWS)["Rules"]
     assert len(twice) == 2 and sum("ID" in rule for rule in twice) == 1
 
 
@@ -235,7 +235,7 @@ def test_lifecycle_is_exact_and_its_order_means_nothing() -> None:
     a, b = {"ID": "a", **ABORT}, {"ID": "b", "Expiration": {"Days": 3}}
     current = lifecycle.wanted({"lifecycle_rules": [a, b]}, None, AWS)
     assert lifecycle.wanted({"lifecycle_rules": [b, a]}, current, AWS) == current
-    assert [rule["ID"] for rule in lifecycle.wanted({"lifecycle_rules": [b]}, current, AWS)] == ["b"]
+    assert [rule["ID"] for rule in lifecycle.wanted({"lifecycle_rules": [b]}, current, AWS)["Rules"]] == ["b"]
     assert lifecycle.wanted({"lifecycle_rules": []}, current, AWS) is None
     assert lifecycle.write(None).operation == "delete_bucket_lifecycle"
     assert lifecycle.parse({"Rules": []}) is None
