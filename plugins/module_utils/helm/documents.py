@@ -34,6 +34,17 @@ def _loader() -> Any:
             for first, resolvers in base.yaml_implicit_resolvers.items()
         }
 
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:
+            # As text at once: to Python, 1, 1.0 and true are one key.
+            self.flatten_mapping(node)
+            for key, _value in node.value:
+                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:null":
+                    raise yaml.constructor.ConstructorError(None, None, "unsupported map key", key.start_mark)
+            keys = [_key(self.construct_object(key, deep=True)) for key, _value in node.value]
+            values = [self.construct_object(value, deep=deep) for _key, value in node.value]
+            return dict(zip(keys, values, strict=True))
+
+    Loader.add_constructor("tag:yaml.org,2002:value", base.construct_yaml_str)  # a lone =
     Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
     Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
     Loader.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
@@ -111,4 +122,10 @@ def _plain(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
-    return str(key).lower() if isinstance(key, bool) or key is None else str(key)
+    """A key as sigs.k8s.io/yaml makes text of it: a float in its shortest form."""
+    if isinstance(key, bool) or key is None:
+        return str(key).lower()
+    if isinstance(key, float):
+        short = f"{key:g}"
+        return short if float(short) == key else repr(key)
+    return str(key)

@@ -69,7 +69,7 @@ def _documents(name: str) -> list[dict[str, Any]]:
         if document is not None and not isinstance(document, dict):
             which = f", document {number}," if len(found) > 1 else ""
             raise InvalidInput(
-                f"{wrong}{which} is not a mapping", f"it holds a {_kind(document)}", "Write key: value pairs."
+                f"{wrong}{which} is not a mapping", f"it is of the type {_kind(document)}", "Write key: value pairs."
             )
     try:
         return [_json(document) for document in found if document is not None]
@@ -78,33 +78,27 @@ def _documents(name: str) -> list[dict[str, Any]]:
 
 
 def _json(value: Any) -> Any:
-    """The value as sigs.k8s.io/yaml makes JSON of it. ValueError for what JSON cannot hold."""
+    """The value, when JSON can hold it; ValueError otherwise."""
     if isinstance(value, dict):
-        return {_key(key): _json(item) for key, item in value.items()}
+        return {key: _json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number is infinite or not a number")
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise ValueError(f"a {_kind(value)} has no place in values")
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    if isinstance(key, str | int | float):
-        return str(key)
-    raise ValueError(f"a key is a {_kind(key)}")
+    raise ValueError(f"a value has the YAML type {_kind(value)}")
 
 
 def _kind(value: Any) -> str:
-    return "null" if value is None else {"list": "list", "str": "text"}.get(type(value).__name__, type(value).__name__)
+    return {"str": "text"}.get(type(value).__name__, type(value).__name__)
 
 
 def _line(error: ValueError, data: bytes) -> str:
-    mark = getattr(error.__cause__, "problem_mark", None)
-    return f", line {mark.line + 1}, column {mark.column + 1}," if mark else ""
+    mark, position = (getattr(error.__cause__, name, None) for name in ("problem_mark", "position"))
+    if mark:
+        return f", line {mark.line + 1}, column {mark.column + 1},"
+    return "" if position is None else f", line {data[:position].count(b'\n') + 1},"
 
 
 def _problem(error: ValueError) -> str:

@@ -216,3 +216,17 @@ def test_metadata_as_helm_keeps_it() -> None:
         "maintainers": [{"name": "x"}],
         "description": "two lines",
     }
+
+
+def test_the_content_s_digest_is_that_of_every_file() -> None:
+    files = {"Chart.yaml": b"name: a", "templates/x.yaml": b"x", "charts/b/Chart.yaml": b"name: b"}
+    digest = charts.content_digest(charts.of_files(files))
+    assert len(digest) == 56
+    assert charts.content_digest(charts.of_files(dict(reversed(files.items())))) == digest
+    changed = [
+        {**files, "charts/b/Chart.yaml": b"name: c"},
+        {**files, "templates/y.yaml": b""},
+        {name: data for name, data in files.items() if name != "templates/x.yaml"},
+        {"Chart.yaml": b"name: a", "templates/x.yamlx": b"", "charts/b/Chart.yaml": b"name: b"},
+    ]
+    assert len({digest, *(charts.content_digest(charts.of_files(other)) for other in changed)}) == 5

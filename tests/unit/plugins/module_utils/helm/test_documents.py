@@ -57,3 +57,13 @@ def test_dump_is_made_for_diffs() -> None:
 )
 def test_canonical(left: object, right: object, equal: bool) -> None:
     assert (canonical(left) == canonical(right)) is equal
+
+
+def test_keys_are_text_as_in_json() -> None:
+    assert load("1: a\ntrue: b\n2.0: c\n1.10: d\n1.5e10: e\n0.123456789: f") == {
+        **{"1": "a", "true": "b", "2": "c", "1.1": "d", "1.5e+10": "e", "0.123456789": "f"}
+    }
+    for text in ("null: x", "? [1]\n: x", "? {a: 1}\n: x"):
+        with pytest.raises(ValueError, match="unsupported map key"):
+            load(text)
+    assert load("a: =") == {"a": "="}
