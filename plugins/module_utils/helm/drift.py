@@ -62,7 +62,7 @@ DISCOVERY = ",".join(
 )
 
 # Lists of Kubernetes' own types that the API server merges by keys (x-kubernetes-list-map-keys in its OpenAPI
-# document); every other list is one value. Custom resources say it in their definitions: the dry run knows.
+# document); every other list is one value. Needed only for objects without managedFields, which tell it of any type.
 MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "initContainers": ("name",),
@@ -408,24 +408,22 @@ class _Comparison:
             self.found.append(Difference(path, wanted, live))
 
     def _walk_list(self, wanted: list[Any], live: list[Any], path: Path, strict: bool) -> None:
-        if path[-1] in SETS:
-            if not set(map(str, wanted)) <= set(map(str, live)):
+        merge = merging(self.owners, path, self.kind, self.built_in, [*wanted, *live])
+        if merge.set:
+            if not set(map(_text, wanted)) <= set(map(_text, live)):
                 self.found.append(Difference(path, wanted, live))
             return
-        merged = (
-            merge_items(self.kind, self.built_in, path[-1], wanted),
-            merge_items(self.kind, self.built_in, path[-1], live),
-        )
-        if merged[0] is not None and merged[1] is not None:
-            for item, value in merged[0].items():
-                self.walk(value, merged[1].get(item), (*path, item), item not in merged[1], strict)
+        one, other = merge.items(wanted), merge.items(live)
+        if one is not None and other is not None:
+            for item, value in one.items():
+                self.walk(value, other.get(item), (*path, item), item not in other, strict)
             return
         if len(wanted) != len(live):
             self.found.append(Difference(path, wanted, live))
             return
         strict = strict or self.kind == "CustomResourceDefinition" or self._by_others(path)
-        for number, (one, other) in enumerate(zip(wanted, live, strict=True)):
-            self.walk(one, other, (*path, number), False, strict)
+        for number, (first, second) in enumerate(zip(wanted, live, strict=True)):
+            self.walk(first, second, (*path, number), False, strict)
 
     def _by_others(self, path: Path) -> bool:
         helm = _helm(self.owners)
@@ -452,25 +450,48 @@ class _Comparison:
         return known or any(owner.manager in helm and owner.operation == "Apply" for owner in owning(self.owners, path))
 
 
-def merge_items(kind: str, built_in: bool, name: Step, items: list[Any]) -> dict[Item, Any] | None:
-    """The items of a list by their merge keys, or None where the list is one value."""
-    if not built_in or not isinstance(name, str) or not all(isinstance(item, dict) for item in items):
-        return None
-    names = MERGE_KEYS.get(name)
-    if name == "ports":
-        if all("containerPort" in item for item in items):
-            names = ("containerPort", "protocol")
-        elif kind == "Service":
-            names = ("port", "protocol")
-    if names is None or (kind == "ServiceAccount" and name == "imagePullSecrets"):
-        return None
-    found: dict[Item, Any] = {}
-    for item in items:
-        keys = tuple((key, item.get(key, "TCP" if key == "protocol" else None)) for key in names)
-        if any(value is None or isinstance(value, dict | list) for _, value in keys) or Item(keys) in found:
+class Merge(NamedTuple):
+    """How the API server merges a list: as a set, by the keys of its items, or (no keys) not at all."""
+
+    keys: tuple[str, ...] = ()
+    set: bool = False
+
+    def items(self, values: list[Any]) -> dict[Item, Any] | None:
+        """The items by their keys; None where that cannot be done."""
+        found: dict[Item, Any] = {}
+        if not self.keys or not all(isinstance(value, dict) for value in values):
             return None
-        found[Item(keys)] = item
-    return found
+        for value in values:
+            item = Item(tuple((key, value.get(key, DEFAULT_KEYS.get(key))) for key in self.keys))
+            if item in found or any(part is None or isinstance(part, dict | list) for _, part in item.keys):
+                return None
+            found[item] = value
+        return found
+
+
+DEFAULT_KEYS = {"protocol": "TCP"}
+
+
+def merging(owners: Iterable[Owner], path: Path, kind: str, built_in: bool, values: list[Any]) -> Merge:
+    """What managedFields say about the list at path, else what is known of Kubernetes' own types."""
+    nodes = [
+        node for node in (_node(owner.fields, path) for owner in owners if not owner.subresource) if node is not None
+    ]
+    for part in (part for node in nodes for part in node):
+        if part.startswith("k:"):
+            return Merge(tuple(json.loads(part[2:])))
+        if part.startswith("v:"):
+            return Merge(set=True)
+    name = path[-1]
+    if nodes or not built_in or not isinstance(name, str):
+        return Merge()
+    if name == "ports":
+        if all(isinstance(value, dict) and "containerPort" in value for value in values):
+            return Merge(("containerPort", "protocol"))
+        return Merge(("port", "protocol")) if kind == "Service" else Merge()
+    if kind == "ServiceAccount" and name == "imagePullSecrets":
+        return Merge()
+    return Merge(MERGE_KEYS.get(name, ()), name in SETS)
 
 
 def _same(wanted: Any, live: Any, path: Path) -> bool:
@@ -549,17 +570,27 @@ def owning(owners: Iterable[Owner], path: Path) -> list[Owner]:
 
 
 def _owns(fields: Mapping[str, Any], path: Path) -> bool:
-    for number, step in enumerate(path):
-        if number and not fields:
+    for number in range(1, len(path) + 1):
+        node = _node(fields, path[:number])
+        if node is None:
+            return False
+        if not node:
             return True  # one value as a whole
+    return bool(path)
+
+
+def _node(fields: Mapping[str, Any], path: Path) -> Mapping[str, Any] | None:
+    """The part of a fieldsV1 at a path, None where it has none. Source of the format: structured-merge-diff,
+    fieldpath/serialize-pe.go: f:<field>, k:<keys of an item>, v:<value of a set>."""
+    for step in path:
         if isinstance(step, str):
             name = f"f:{step}"
         else:
             name = next((name for name in fields if isinstance(step, Item) and _names(name, step)), "")
         if name not in fields:
-            return False
+            return None
         fields = fields[name]
-    return True
+    return fields
 
 
 def _names(name: str, item: Item) -> bool:
@@ -697,6 +728,7 @@ def _applied_differences(
     normalised alike, and equal means equal."""
     built_in = _is_built_in(str(manifest.get("apiVersion", "")))
     kind = str(manifest.get("kind", ""))
+    owners = [*_owners(applied), *_owners(live)]
     found: list[Difference] = []
 
     def walk(wanted: Any, after: Any, before: Any, path: Path) -> None:
@@ -709,7 +741,8 @@ def _applied_differences(
                 walk(wanted[name], after.get(name), before.get(name), (*path, name))
             return
         if all(isinstance(value, list) for value in (wanted, after, before)):
-            items = [merge_items(kind, built_in, path[-1], value) for value in (wanted, after, before)]
+            merge = merging(owners, path, kind, built_in, [*after, *before])
+            items = [merge.items(value) for value in (wanted, after, before)]
             if items[0] is not None and items[1] is not None and items[2] is not None:
                 for item, value in items[0].items():
                     walk(value, items[1].get(item), items[2].get(item), (*path, item))
@@ -741,7 +774,9 @@ def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secre
     path, wanted, live = difference
     writers = owning(owners, path)
     helm = _helm(owners)
-    writer = next((owner for owner in writers if owner.manager not in helm), writers[0] if writers else None)
+    others = [owner for owner in writers if owner.manager not in helm]
+    # What was removed has no owner, unless a whole that it was a part of has been written anew.
+    writer = next(iter(others if live is None else others or writers), None)
     hidden: Callable[[Any], Any] = _masked(mask)
     if secret and path[0] == "data":
         hidden = _digests(mask)
@@ -749,8 +784,8 @@ def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secre
         "path": show(path),
         "wanted": hidden(wanted),
         "live": hidden(live),
-        "manager": writer.manager if writer and live is not None else "",
-        "time": writer.time if writer and live is not None else "",
+        "manager": writer.manager if writer else "",
+        "time": writer.time if writer else "",
     }
 
 
@@ -837,6 +872,4 @@ def _with(document: Any, path: Path, value: Any) -> Any:
 
 
 def _has(item: Any, step: Item) -> bool:
-    return isinstance(item, dict) and all(
-        item.get(name, "TCP" if name == "protocol" else None) == value for name, value in step.keys
-    )
+    return isinstance(item, dict) and all(item.get(name, DEFAULT_KEYS.get(name)) == value for name, value in step.keys)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,28 +69,22 @@ def gather(kube: Kube, query: Query) -> Answer:
 
 def computed(defaults: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
     """The values over the chart's defaults, as `helm get values --all` shows them: mappings are merged, everything else
-    is replaced, a null removes the default. Values of subcharts are those that the chart itself gives: a release record
-    does not hold subcharts. Source: coalesceValues of helm.sh/helm/v4 pkg/chart/common/util/coalesce.go (the same in
-    v3)."""
-    result: dict[str, Any] = copy.deepcopy(dict(config))
-    for name, default in (defaults or {}).items():
-        if name not in result:
-            result[name] = copy.deepcopy(default)
-        elif result[name] is None:
-            del result[name]
-        elif isinstance(result[name], dict) and isinstance(default, dict):
-            result[name] = _coalesce(default, result[name])
+    is replaced, a null removes the default, and defaults that are null are none, as in Helm 4 (Helm 3 shows them).
+    Values of subcharts are those that the chart itself gives: a release record does not hold subcharts.
+
+    Source: coalesceValues of helm.sh/helm/v4 pkg/chart/common/util/coalesce.go."""
+    below = {name: _given(value) for name, value in (defaults or {}).items() if value is not None}
+    result = {name: value for name, value in config.items() if value is not None or name not in (defaults or {})}
+    for name, default in below.items():
+        if name not in config:
+            result[name] = default
+        elif isinstance(config[name], dict) and isinstance(default, dict):
+            result[name] = computed((defaults or {})[name], config[name])
     return result
 
 
-def _coalesce(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    result = {name: value for name, value in values.items() if value is not None}
-    for name, default in defaults.items():
-        if name not in values:
-            result[name] = copy.deepcopy(default)
-        elif isinstance(result.get(name), dict) and isinstance(default, dict):
-            result[name] = _coalesce(default, result[name])
-    return result
+def _given(value: Any) -> Any:
+    return {k: _given(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
 def _read(kube: Kube, query: Query) -> list[dict[str, Any]]:
