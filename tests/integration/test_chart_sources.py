@@ -582,6 +582,9 @@ replaced: [1, 2, 3]
 tree: {a: {b: {c: first, d: first}}, scalar: 1, map: {x: 1}}
 1: a number as a key
 true: a boolean as a key
+1.10: a float as a key
+2.0: another
+operator: =
 date: 2024-01-31
 sexagesimal: 12:30:45
 anchors: &anchor {shared: 1}
@@ -616,7 +619,7 @@ def test_values_files_are_merged_as_helm_does(helm: Helm, packages: Packages, tm
     assert by_module == by_helm
     rendered = json.loads(by_helm.splitlines()[-1])
     assert rendered["tree"] == {
-        "a": {"b": {"d": "second", "e": "second"}},
+        "a": {"b": {"c": None, "d": "second", "e": "second"}},  # no default to remove
         "scalar": {"now": "a map"},
         "map": "now a scalar",
     }
