@@ -84,18 +84,20 @@ class Store:
     def connect(cls, params: dict[str, Any]) -> Store:
         """Connect with the options of options.S3_OPTIONS. Sends nothing.
 
-        Without keys, boto3 looks for credentials in its own order: environment, profile, web identity (IRSA), Pod
-        Identity, instance role.
+        Without keys, botocore looks for credentials in its own order: environment, profile, web identity (IRSA), Pod
+        Identity, instance role. It is botocore's client that boto3 hands out, so nothing is lost without boto3's layer
+        above, but for the time of its import.
         """
         try:
-            import boto3
             from botocore.config import Config
             from botocore.exceptions import BotoCoreError
+            from botocore.session import get_session
         except ImportError as error:
             raise InvalidInput(
-                "the Python package boto3 cannot be imported",
+                "the Python package botocore cannot be imported",
                 str(error),
-                "Install it for the interpreter that runs the module (ansible_python_interpreter).",
+                "Install boto3, which brings it, for the interpreter that runs the module "
+                "(ansible_python_interpreter).",
             ) from error
         url = params.get("endpoint_url") or ""
         parts = urlsplit(url)
@@ -120,16 +122,13 @@ class Store:
         if params.get("validate_certs") is False:
             verify = False
         try:
-            session = boto3.session.Session(
-                aws_access_key_id=params.get("access_key") or None,
-                aws_secret_access_key=params.get("secret_key") or None,
-                aws_session_token=params.get("session_token") or None,
-                region_name=params.get("region") or None,
-            )
-            client = session.client(
+            session = get_session()
+            if params.get("access_key"):
+                session.set_credentials(params["access_key"], params["secret_key"], params.get("session_token") or None)
+            client = session.create_client(
                 "s3",
                 endpoint_url=url or None,
-                region_name=session.region_name or "us-east-1",
+                region_name=params.get("region") or session.get_config_variable("region") or "us-east-1",
                 verify=verify,
                 config=Config(**settings),
             )

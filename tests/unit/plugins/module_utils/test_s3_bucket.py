@@ -447,8 +447,8 @@ def test_unknown_arguments_are_refused_in_check_mode_and_before_anything_is_sent
 
 
 def test_boto3_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "boto3", None)
-    with pytest.raises(InvalidInput, match="boto3 cannot be imported"):
+    monkeypatch.setitem(__import__("sys").modules, "botocore.session", None)
+    with pytest.raises(InvalidInput, match="botocore cannot be imported.*Install boto3"):
         Store.connect(options())
 
 
