@@ -21,6 +21,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
+    TimedOut,
     ToolError,
     TracingError,
     Unreachable,
@@ -49,6 +51,7 @@ __all__ = ["Source", "cached", "check", "is_remote", "of_params", "pinned", "pul
 REPOSITORY = "source"  # the name of a repository with a password, for the time of one download
 # Which names a login is looked up by, see oras.land/oras-go/v2 registry/remote/credentials/registry.go
 DOCKER_HUB = {"docker.io": "https://index.docker.io/v1/", "registry-1.docker.io": "https://index.docker.io/v1/"}
+NETWORK = "Check the address, and the proxy settings (HTTPS_PROXY, NO_PROXY) of the host the module runs on."
 # Helm has no exit codes for these: words of its messages, the error they mean, what is wrong, what to do.
 FAILURES: list[tuple[str, type[TracingError], str, str]] = [
     (
@@ -79,7 +82,7 @@ FAILURES: list[tuple[str, type[TracingError], str, str]] = [
         r"dial tcp|cannot be reached|connection re|timeout|EOF|(: |status code )5\d\d\b",
         Unreachable,
         "cannot be downloaded",
-        "Check the address, and the proxy settings (HTTPS_PROXY, NO_PROXY) of the host the module runs on.",
+        NETWORK,
     ),
 ]
 
@@ -95,12 +98,13 @@ class Puller(Protocol):
 def cached(source: Source) -> Path | None:
     """The file of a remote chart, where it was downloaded before, is whole, and has the digest that it should have.
     A damaged one is removed."""
-    for path in sorted(_folder(source).glob("*.tgz"), key=os.path.getmtime, reverse=True):
-        digest = digest_of(path)
-        if digest != f"sha256:{path.stem}":
-            path.unlink(missing_ok=True)
-        elif source.chart_digest in (None, digest):
-            return path
+    with suppress(FileNotFoundError):  # another run removed one
+        for path in sorted(_folder(source).glob("*.tgz"), key=os.path.getmtime, reverse=True):
+            digest = digest_of(path)
+            if digest != f"sha256:{path.stem}":
+                path.unlink(missing_ok=True)
+            elif source.chart_digest in (None, digest):
+                return path
     return None
 
 
@@ -192,6 +196,8 @@ def _login(source: Source, host: str, settings: Path) -> str:
 
 def _explained(source: Source, error: TracingError) -> TracingError:
     """What helm's message means for a download. The error itself where helm did not run to its end."""
+    if isinstance(error, TimedOut):
+        return TimedOut(f"{source} cannot be downloaded", error.what, NETWORK)
     if "helm_exit_code" not in error.details:
         return error
     why = error.why.replace(f" in {REPOSITORY} index. (try 'helm repo update')", "")
