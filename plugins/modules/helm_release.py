@@ -13,6 +13,8 @@ description:
   - The difference is shown per Kubernetes object, on the first install too, in check mode as in a real run. Values of
     Secrets appear as a digest with a random key only.
   - Failed releases, and those that an interrupted helm left pending, are seen and recovered as the options say.
+  - Charts come from a directory, a packaged chart, a chart repository or an OCI registry; one that is pinned and
+    unchanged is not downloaded.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -44,10 +46,61 @@ options:
     aliases: [state]
   chart_ref:
     description:
-      - Path of a chart directory, or of a packaged chart (C(.tgz)). Chart repositories and registries are not read.
-      - Required if O(release_state=present).
+      - Path of a chart directory or of a packaged chart (C(.tgz)), an C(oci://) reference, the URL of a packaged chart,
+        or, with O(chart_repo_url), the name of a chart in that repository.
+      - Required if O(release_state=present), unless O(rollback_to) is given.
     type: str
     aliases: [chart]
+  chart_repo_url:
+    description: URL of the chart repository that holds O(chart_ref).
+    type: str
+    version_added: 0.2.0
+  chart_version:
+    description:
+      - The version of a chart from elsewhere, all of it (SemVer). Ranges are refused, as they mean another chart
+        tomorrow.
+      - Required with O(chart_repo_url), and for an C(oci://) reference without a tag or digest.
+    type: str
+    version_added: 0.2.0
+  chart_digest:
+    description:
+      - C(sha256:) and the SHA-256 of the packaged chart in hexadecimal. Another file is refused.
+      - For OCI, that is the digest of the chart's layer.
+    type: str
+    version_added: 0.2.0
+  repo_username:
+    description: User of the chart repository or registry. Needs O(repo_password).
+    type: str
+    version_added: 0.2.0
+  repo_password:
+    description: Password of O(repo_username). It goes to helm through standard input or a file of mode 0600.
+    type: str
+    version_added: 0.2.0
+  repo_ca_file:
+    description: File with the certificate authority of the chart repository or registry.
+    type: path
+    version_added: 0.2.0
+  insecure_skip_tls_verify:
+    description: Whether to skip the check of the certificate of the chart repository or registry.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  plain_http:
+    description: Whether to speak HTTP with the registry.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  verify:
+    description:
+      - Whether the packaged chart has to be signed (provenance file). Checked when it is downloaded, or, for a file on
+        this machine, before it is installed.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  keyring:
+    description: File with the public keys for O(verify). That of GnuPG before version 2.1 by default.
+    type: path
+    version_added: 0.2.0
   values:
     description:
       - The values, over the defaults of the chart. Values of an earlier revision are not kept.
@@ -55,6 +108,13 @@ options:
     type: dict
     default: {}
     aliases: [release_values]
+  values_files:
+    description:
+      - Files of values on the host the module runs on, merged as helm does. Mappings are merged at every depth, lists
+        are replaced, null removes a default of the chart, later files win, and O(values) wins over all of them.
+    type: list
+    elements: path
+    version_added: 0.2.0
   create_namespace:
     description: Whether to create the namespace where it does not exist.
     type: bool
@@ -70,10 +130,16 @@ options:
     description: Whether to wait until the objects are ready, or gone.
     type: bool
     default: true
+  wait_for_jobs:
+    description: Whether O(wait) includes the end of all jobs.
+    type: bool
+    default: false
+    version_added: 0.2.0
   timeout:
     description: How long helm waits for any single operation, as a Go duration.
     type: str
     default: 5m
+    aliases: [wait_timeout]
   history_max:
     description: Revisions that helm keeps, 10 by default; 0 keeps all.
     type: int
@@ -102,6 +168,78 @@ options:
     type: str
     choices: [upgrade, replace, fail]
     default: upgrade
+  skip_crds:
+    description: Whether to leave out the custom resource definitions in the chart's C(crds) folder.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  upgrade_crds:
+    description:
+      - Whether to bring the custom resource definitions in the C(crds) folders of the chart and of its enabled
+        subcharts to what the chart says, by server-side apply with the field manager C(orion.tracing). Helm itself
+        installs them once and never changes them.
+      - Costs one request when nothing differs. Needs the rights to list and patch CustomResourceDefinitions.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  take_ownership:
+    description: Whether to take over objects that exist already and belong to no release, or to another one.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  force_conflicts:
+    description:
+      - Whether to take over fields that others changed, with server-side apply. Needs Helm 4.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  labels:
+    description:
+      - Labels of the release record, exactly these. Others are removed; without this option, they are left alone.
+      - A difference makes a new revision, as it does with helm.
+    type: dict
+    version_added: 0.2.0
+  description:
+    description: Description of the revision that is made. Another text alone makes none.
+    type: str
+    version_added: 0.2.0
+  post_renderer:
+    description:
+      - A program that changes the rendered objects. With Helm 3, an executable; with Helm 4, the name of a plugin.
+      - Only running it tells what it does, so that every run with this option costs one rendering.
+    type: str
+    version_added: 0.2.0
+  post_renderer_args:
+    description: Arguments for O(post_renderer). They are on a command line.
+    type: list
+    elements: str
+    version_added: 0.2.0
+  rollback_to:
+    description:
+      - Revision whose chart, values and objects are brought back. Nothing changes where the newest revision is deployed
+        and has them already.
+      - Excludes O(chart_ref) and everything else that says what to install.
+    type: int
+    version_added: 0.2.0
+  test:
+    description:
+      - Whether to run the chart's tests (C(helm test)) after the release was installed, upgraded or rolled back. The
+        module fails where one of them does.
+      - Tests are not run when nothing changes, unless they failed the last time.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  drift:
+    description:
+      - What to do about objects that somebody changed or deleted, other than through helm. Only fields of the release's
+        own manifest count; each kind is read once, in parallel.
+      - V(ignore) does not look. V(report) returns what differs, and shows it in the diff, without counting as changed.
+      - V(repair) has helm apply the manifest of the newest revision again (C(helm rollback) to it, without hooks),
+        which makes a new revision with the same content. Nothing is rendered, so random values stay what they are.
+    type: str
+    choices: [ignore, report, repair]
+    default: ignore
+    version_added: 0.2.0
   binary_path:
     description:
       - The helm binary, a path or a name on E(PATH).
@@ -113,9 +251,12 @@ requirements:
   - PyYAML (Python package)
 notes:
   - Release records are read from Secrets, Helm's default.
-  - Helm installs the custom resource definitions in a chart's C(crds) folder once and never changes them.
-  - A chart with subcharts costs one helm process also when nothing changed, because release records do not hold
-    subcharts.
+  - Helm installs the custom resource definitions in a chart's C(crds) folder once and never changes them. See
+    O(upgrade_crds).
+  - Charts from elsewhere are kept in C($XDG_CACHE_HOME/orion-tracing/charts) (C(~/.cache) where that is not set), in
+    check mode, too.
+  - Releases carry the label C(orion.tracing/chart), a digest of the chart's content. It tells that a chart with
+    subcharts, which release records do not hold, is unchanged.
 seealso:
   - name: Helm
     description: The package manager for Kubernetes.
@@ -143,6 +284,42 @@ EXAMPLES = r"""
     on_pending: rollback
     rollback_on_failure: true
 
+- name: A chart from a repository, with values from files
+  orion.tracing.helm_release:
+    name: ingress
+    namespace: ingress
+    chart_repo_url: https://charts.example.com
+    chart: ingress-nginx
+    chart_version: 4.13.2
+    values_files:
+      - "{{ playbook_dir }}/values/common.yml"
+      - "{{ playbook_dir }}/values/production.yml"
+    upgrade_crds: true
+    test: true
+
+- name: A chart from a registry, the very file that was reviewed
+  orion.tracing.helm_release:
+    name: ingress
+    namespace: ingress
+    chart: oci://registry.example.com/charts/ingress-nginx
+    chart_version: 4.13.2
+    chart_digest: sha256:4ac1e8fcd2c8a9a1e2f2f8d5c8a1c8d9b64b1e1b2b3c4d5e6f708192a3b4c5d6
+    repo_username: reader
+    repo_password: "{{ registry_password }}"
+
+- name: Changes made by hand are put back
+  orion.tracing.helm_release:
+    name: tempo
+    namespace: tracing
+    chart: "{{ playbook_dir }}/charts/tempo"
+    drift: repair
+
+- name: Back to revision 3
+  orion.tracing.helm_release:
+    name: tempo
+    namespace: tracing
+    rollback_to: 3
+
 - name: The release is gone
   orion.tracing.helm_release:
     name: tempo
@@ -153,7 +330,7 @@ EXAMPLES = r"""
 RETURN = r"""
 release:
   description: The release as it is now, or would be outside of check mode.
-  returned: success
+  returned: success, and when helm failed
   type: dict
   contains:
     name:
@@ -184,6 +361,14 @@ release:
       description: Version of what the chart installs.
       type: str
       sample: 2.10.8
+    updated:
+      description: Time of the last operation (RFC 3339); empty for what check mode only foresees.
+      type: str
+      sample: "2026-11-23T22:54:01.184Z"
+    description:
+      description: Helm's description of the revision, or the one given.
+      type: str
+      sample: Upgrade complete
 objects:
   description: Objects that differ, in the order of the manifest.
   returned: success
@@ -221,7 +406,7 @@ steps:
   elements: str
   sample: ["label namespace tracing", upgrade]
 diff:
-  description: One entry per object that differs, and one for the namespace.
+  description: One entry per object that differs or drifted, and one each for the namespace and the release's labels.
   returned: success
   type: list
   elements: dict
@@ -241,14 +426,74 @@ not_ready:
   type: list
   elements: str
   sample: ["Pod tempo-0: container tempo: ImagePullBackOff: Back-off pulling image"]
+drift:
+  description: Objects that are not as the manifest of the newest revision says.
+  returned: when O(drift) is not V(ignore) and the release is to be present
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: Kind.
+      type: str
+      sample: ConfigMap
+    name:
+      description: Name.
+      type: str
+      sample: tempo
+    namespace:
+      description: Namespace; empty for objects of the whole cluster.
+      type: str
+      sample: tracing
+    api_version:
+      description: API version.
+      type: str
+      sample: v1
+    action:
+      description: V(missing) or V(changed).
+      type: str
+      sample: changed
+    confirmed:
+      description: Whether the API server confirmed it, by a dry run. What it did not confirm is not repaired.
+      type: bool
+      sample: true
+    fields:
+      description: Fields that differ, with V(path), V(wanted), V(live), and V(manager) and V(time) of who changed them.
+      type: list
+      elements: dict
+      sample:
+        - path: data.mode
+          wanted: a
+          live: b
+          manager: kubectl-edit
+          time: "2026-11-23T22:54:01Z"
+test:
+  description: The tests that were run.
+  returned: when O(test) is true and the release is to be present, also when a test failed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the test's object.
+      type: str
+      sample: tempo-test
+    phase:
+      description: V(Succeeded), V(Failed), V(Running) or V(Unknown).
+      type: str
+      sample: Succeeded
+    log:
+      description: The last lines of its log.
+      type: str
+      sample: "ready"
 """
 
 import os
+from dataclasses import fields
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
+from ansible_collections.orion.tracing.plugins.module_utils.helm import reference, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, environment, seconds_of
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted, check_options
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
@@ -263,17 +508,52 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "aliases": ["state"],
     },
     "chart_ref": {"type": "str", "aliases": ["chart"]},
+    "chart_repo_url": {"type": "str"},
+    "chart_version": {"type": "str"},
+    "chart_digest": {"type": "str"},
+    "repo_username": {"type": "str"},
+    "repo_password": {"type": "str", "no_log": True},
+    "repo_ca_file": {"type": "path"},
+    "insecure_skip_tls_verify": {"type": "bool", "default": False},
+    "plain_http": {"type": "bool", "default": False},
+    "verify": {"type": "bool", "default": False},
+    "keyring": {"type": "path", "no_log": False},
     "values": {"type": "dict", "default": {}, "aliases": ["release_values"]},
+    "values_files": {"type": "list", "elements": "path"},
     "create_namespace": {"type": "bool", "default": False},
     "namespace_labels": {"type": "dict"},
     "wait": {"type": "bool", "default": True},
-    "timeout": {"type": "str", "default": "5m"},
+    "wait_for_jobs": {"type": "bool", "default": False},
+    "timeout": {"type": "str", "default": "5m", "aliases": ["wait_timeout"]},
     "history_max": {"type": "int"},
     "rollback_on_failure": {"type": "bool", "default": False, "aliases": ["atomic"]},
     "on_pending": {"type": "str", "choices": ["fail", "rollback", "replace"], "default": "fail"},
     "on_failed": {"type": "str", "choices": ["upgrade", "replace", "fail"], "default": "upgrade"},
+    "skip_crds": {"type": "bool", "default": False},
+    "upgrade_crds": {"type": "bool", "default": False},
+    "take_ownership": {"type": "bool", "default": False},
+    "force_conflicts": {"type": "bool", "default": False},
+    "labels": {"type": "dict"},
+    "description": {"type": "str"},
+    "post_renderer": {"type": "str"},
+    "post_renderer_args": {"type": "list", "elements": "str"},
+    "rollback_to": {"type": "int"},
+    "test": {"type": "bool", "default": False},
+    "drift": {"type": "str", "choices": ["ignore", "report", "repair"], "default": "ignore"},
     "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
 }
+# What a rollback brings back cannot be given beside it.
+INSTALLED = (
+    "chart_ref",
+    "chart_repo_url",
+    "chart_version",
+    "chart_digest",
+    "repo_username",
+    "values_files",
+    "labels",
+    "description",
+    "post_renderer",
+)
 HIDDEN = "not shown: may hold secrets"
 
 
@@ -298,33 +578,42 @@ class HelmModule(TracingModule):
 
 
 def main() -> None:
-    module = HelmModule(ARGUMENTS, supports_check_mode=True, required_if=[("release_state", "present", ["chart_ref"])])
+    module = HelmModule(
+        ARGUMENTS,
+        supports_check_mode=True,
+        required_if=[("release_state", "present", ["chart_ref", "rollback_to"], True)],
+        required_together=[("repo_username", "repo_password")],
+        mutually_exclusive=[("rollback_to", name) for name in INSTALLED],
+    )
     params = module.params
+    with module.guard():
+        wanted = wanted_of(params, module.values)
+    with module.client() as kube, environment(params, os.environ) as env:
+        plan = ensure(kube, Helm(params["binary_path"], env), wanted, module.check_mode, Mask())
+    module.exit(plan)
+
+
+def wanted_of(params: dict[str, Any], values: dict[str, Any]) -> Wanted:
+    """The options in the form of the plan, read and checked as far as that needs no cluster. InvalidInput."""
+    seconds_of(params["timeout"])
+    source = reference.of_params(params)
+    if params["release_state"] == "present" and params["rollback_to"] is None:
+        reference.check(source)
+        values = values_files.merge(params["values_files"] or [], values)
+    own = {"name", "namespace", "state", "source", "values", "chart_ref", "labels", "post_renderer_args"}
     wanted = Wanted(
         name=params["release_name"],
         namespace=params["release_namespace"],
         state=params["release_state"],
-        chart_ref=params["chart_ref"] or "",
-        values=module.values,
-        **{
-            name: params[name]
-            for name in (
-                "create_namespace",
-                "namespace_labels",
-                "wait",
-                "timeout",
-                "history_max",
-                "rollback_on_failure",
-                "on_pending",
-                "on_failed",
-            )
-        },
+        source=source,
+        chart_ref=source.chart_ref,
+        values=values,
+        labels=None if params["labels"] is None else {key: str(text) for key, text in params["labels"].items()},
+        post_renderer_args=tuple(params["post_renderer_args"] or ()),
+        **{field.name: params[field.name] for field in fields(Wanted) if field.name not in own},
     )
-    with module.guard():
-        seconds_of(wanted.timeout)
-    with module.client() as kube, environment(params, os.environ) as env:
-        plan = ensure(kube, Helm(params["binary_path"], env), wanted, module.check_mode, Mask())
-    module.exit(plan)
+    check_options(wanted)
+    return wanted
 
 
 if __name__ == "__main__":

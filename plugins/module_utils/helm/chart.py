@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
@@ -226,8 +226,14 @@ def _directory(top: Path) -> dict[str, bytes]:
 
 
 def _archive(path: Path) -> dict[str, bytes]:
+    with path.open("rb") as file:
+        return unpack(file)
+
+
+def unpack(file: IO[bytes]) -> dict[str, bytes]:
+    """The files of a packaged chart by path, below the chart's own folder. ValueError or TarError where it is none."""
     found: dict[str, bytes] = {}
-    with tarfile.open(path, mode="r:gz") as package:
+    with tarfile.open(fileobj=file, mode="r:gz") as package:
         for member in package:
             if not member.isreg():
                 continue

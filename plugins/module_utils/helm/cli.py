@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The helm command: where it is, which version, its arguments, and its answers.
 
+What differs between the major versions is in FLAGS and nowhere else.
+
 Arguments are lists, never a shell line. Values go through standard input, credentials through the environment; neither
 ever appears among the arguments. Helm 3.18 or newer and Helm 4.
 """
@@ -12,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TimedOut, ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    Conflict,
+    InvalidInput,
+    TimedOut,
+    ToolError,
+    TracingError,
+    Unreachable,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
@@ -33,8 +43,68 @@ VERSION_MARK = "# rendered by helm "
 VERSION_SOURCE = (VERSION_MARK + "{{ .Capabilities.HelmVersion.Version }}\n").encode()
 VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")
 RENDER_SECONDS, PULL_SECONDS, GRACE_SECONDS = 180.0, 300.0, 10.0
+# Flags by what they are for; None where that major has nothing like it. All other flags are those of both.
+FLAGS: dict[int, dict[str, list[str] | None]] = {
+    3: {"rollback_on_failure": ["--atomic"], "force_conflicts": None, "repair": []},
+    4: {
+        "rollback_on_failure": ["--rollback-on-failure"],
+        "force_conflicts": ["--server-side=true", "--force-conflicts"],
+        "repair": ["--force-conflicts"],
+    },
+}
+LOG_LINES = 40
 # Inherited, these would send helm to another cluster or another kind of storage than the one this collection reads.
 DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
+
+
+class ServerLost(Unreachable):
+    """Helm says that the API server went away while it was at work; what it was at may be left unfinished."""
+
+
+RELEASE_COMMANDS = ("upgrade", "rollback", "uninstall", "test")  # those that talk to the API server
+# What helm says when something else than the chart is to blame: the error, its words, what they mean, what to do.
+# An admission webhook that refuses a connection is an object's trouble; the API server's own is tried again.
+REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
+    (
+        Conflict,
+        re.compile(
+            r"another operation \(install/upgrade/rollback\) is in progress"
+            r'|secrets "sh\.helm\.release\.v1\.\S+" already exists'
+            r"|cannot re-?use a name that is still in use"
+        ),
+        "another run works on this release, or has just won",
+        "Run again when it is done.",
+    ),
+    (
+        Conflict,
+        re.compile(r"because it is being terminated"),
+        "the namespace is being deleted",
+        "Wait until it is gone, then run again.",
+    ),
+    (
+        InvalidInput,
+        re.compile(r"(?i)(create|update): failed to \1.*(too long|request is too large|too large)"),
+        "its record is too large for a Secret",
+        "Keep files that no template reads out of the chart (.helmignore), or split the chart.",
+    ),
+    (
+        Conflict,
+        re.compile(r"conflicts? with \"|Apply failed with \d+ conflict"),
+        "somebody else changed fields of its objects",
+        "Set force_conflicts, or drift to repair, to take them over.",
+    ),
+    (
+        ServerLost,
+        re.compile(
+            r"(?is)^(?!.*webhook).*(connection refused|connection reset by peer|client connection lost|GOAWAY"
+            r"|unexpected EOF|: EOF|TLS handshake timeout|cluster unreachable|unable to handle the request"
+            r"|etcdserver: (leader changed|request timed)|apiserver (not ready|is shutting down)"
+            r"|server is shutting down)"
+        ),
+        "the API server went away",
+        "Check that it runs, then run again.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +116,7 @@ class Answer:
     err: str
 
 
+Labels = Mapping[str, str | None]
 # argv, environment, standard input, seconds
 Runner = Callable[[list[str], Mapping[str, str], str, float], Answer]
 
@@ -116,15 +187,14 @@ class Helm:
         self.processes = 0
         self.version = ""
 
-    def render(self, wanted: Wanted, chart: Chart) -> dict[str, Any]:
+    def render(self, wanted: Wanted, chart: Chart, labels: Labels) -> dict[str, Any]:
         """The release document that an upgrade (or install) would store: Helm's own dry run of it, which reads from
         the API server (capabilities, lookup) and writes nothing. ToolError with Helm's message where it fails."""
         with _probe(chart) as package:
-            answer = self._call(
-                [*_upgrade(wanted, package), "--dry-run=server"], _stdin(wanted), RENDER_SECONDS, "rendering failed"
-            )
+            argv = [*_upgrade(wanted, package, labels), "--dry-run=server"]
+            answer = self._call(argv, _stdin(wanted), RENDER_SECONDS, "rendering failed")
         document = self._document(answer.out)
-        self._require(document.get("manifest") or "")
+        self._learn(document.get("manifest") or "", wanted)
         return document
 
     def template(
@@ -135,15 +205,18 @@ class Helm:
             argv = ["template", wanted.name, package, "--namespace", wanted.namespace, "--values", "-"]
             argv += ["--kube-version", kube_version, *(["--is-upgrade"] if is_upgrade else [])]
             argv += [part for version in api_versions for part in ("--api-versions", version)]
+            argv += _post_renderer(wanted)
             answer = self._call(argv, _stdin(wanted), RENDER_SECONDS, "rendering failed")
-        self._require(answer.out)
+        self._learn(answer.out, wanted)
         return answer.out
 
-    def upgrade(self, wanted: Wanted) -> dict[str, Any]:
-        """Install or upgrade; the release document as stored. ToolError with Helm's message where it fails."""
-        argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()))
+    def upgrade(self, wanted: Wanted, labels: Labels, force: bool = False) -> dict[str, Any]:
+        """Install or upgrade; the release document as stored. force: take over fields that others changed. TracingError
+        with Helm's message where it fails."""
+        argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()), labels)
         if wanted.rollback_on_failure:
-            argv.append("--rollback-on-failure" if self._major() >= 4 else "--atomic")
+            argv += self._flags("rollback_on_failure")
+        argv += self._force(wanted, force)
         return self._document(self._call(argv, _stdin(wanted), _guard(wanted), "the release failed").out)
 
     def uninstall(self, wanted: Wanted, wait: bool) -> None:
@@ -152,9 +225,32 @@ class Helm:
         if "uninstalled" not in answer.out + answer.err:
             raise self._not_helm()
 
-    def rollback(self, wanted: Wanted, revision: int, wait: bool) -> None:
+    def rollback(self, wanted: Wanted, revision: int, wait: bool, repair: bool = False, force: bool = False) -> None:
+        """Bring back a revision. repair: put back what drifted from it, without hooks, which would migrate data back
+        and forth. force: take over fields that others changed."""
         argv = ["rollback", wanted.name, str(revision), "--namespace", wanted.namespace, "--timeout", wanted.timeout]
-        self._call([*argv, *_wait(wait), *_history(wanted)], "", _guard(wanted), "rolling back failed")
+        argv += [*_wait(wait, wanted.wait_for_jobs), *_history(wanted), *(["--no-hooks"] if repair else [])]
+        self._call([*argv, *self._force(wanted, force)], "", _guard(wanted), "rolling back failed")
+
+    def test(self, wanted: Wanted) -> list[dict[str, str]]:
+        """Run the release's tests: name, phase and log of each. TracingError, with the same in its details as test,
+        where one of them fails."""
+        argv = ["test", wanted.name, "--namespace", wanted.namespace, "--timeout", wanted.timeout, "--logs"]
+        answer = self._start(argv, "", _guard(wanted))
+        tests = suites(answer.out)
+        if answer.code:
+            error = self._failure(argv, answer, "a test of the release failed")
+            raise type(error)(error.what, error.why, error.remedy, test=tests, **error.details)
+        return tests
+
+    def verify(self, path: Path, keyring: Path) -> None:
+        """Check the signature (.prov) beside a packaged chart. ToolError with Helm's message where it does not hold."""
+        argv = ["verify", str(path), "--keyring", str(keyring)]
+        self._call(argv, "", RENDER_SECONDS, f"the signature of {path.name} does not hold")
+
+    def check(self, wanted: Wanted) -> None:
+        """InvalidInput where this version of helm cannot do what is wanted."""
+        self._force(wanted, False)
 
     def pull(self, argv_tail: list[str], env_extra: Mapping[str, str]) -> None:
         """Download a chart. ToolError with Helm's message where it cannot be had."""
@@ -165,18 +261,46 @@ class Helm:
         self._call(["repo", "add", *argv_tail], password, PULL_SECONDS, "the repository cannot be read", env_extra)
 
     def _major(self) -> int:
-        return int(VERSION.match(self.version)[1]) if VERSION.match(self.version) else OLDEST[0]  # type: ignore[index]
+        if not self.version:
+            self._require(VERSION_MARK + self._ask_version())
+        return min(int(self.version.removeprefix("v").partition(".")[0]), max(FLAGS))
+
+    def _flags(self, purpose: str) -> list[str]:
+        flags = FLAGS[self._major()][purpose]
+        if flags is None:
+            raise InvalidInput(
+                f"{purpose} is set, and {self.binary} is helm {self.version}",
+                f"helm {max(FLAGS)} is needed for it",
+                f"Drop {purpose}, or set binary_path.",
+            )
+        return flags
+
+    def _force(self, wanted: Wanted, repair: bool) -> list[str]:
+        if wanted.force_conflicts:
+            return self._flags("force_conflicts")
+        return self._flags("repair") if repair else []
 
     def _call(
         self, argv: list[str], stdin: str, seconds: float, failed: str, env: Mapping[str, str] | None = None
     ) -> Answer:
         answer = self._start(argv, stdin, seconds, env)
         if answer.code:
-            message = explain(answer.err or answer.out)
-            if re.search(r"unknown (shorthand )?(flag|command)|invalid argument", message) or not message:
-                self._require(VERSION_MARK + self._ask_version())
-            raise ToolError(f"helm {argv[0]}: {failed}", message, helm_exit_code=answer.code)
+            raise self._failure(argv, answer, failed)
         return answer
+
+    def _failure(self, argv: list[str], answer: Answer, failed: str) -> TracingError:
+        if answer.code < 0:
+            why = f"it was killed by signal {-answer.code} ({_signal(-answer.code)})"
+            remedy = "Find out who killed it. If the release is left pending, on_pending: rollback recovers it."
+            return ToolError(f"helm {argv[0]}: {failed}", why, remedy, helm_exit_code=answer.code)
+        message = explain(answer.err or answer.out)
+        if re.search(r"unknown (shorthand )?(flag|command)|invalid argument", message) or not message:
+            self._require(VERSION_MARK + self._ask_version())
+        for kind, pattern, why, remedy in REASONS if argv[0] in RELEASE_COMMANDS else []:
+            if pattern.search(message):
+                what = f"helm {argv[0]}: {failed}, because {why}"
+                return kind(what, message, remedy, helm_exit_code=answer.code)
+        return ToolError(f"helm {argv[0]}: {failed}", message, helm_exit_code=answer.code)
 
     def _start(self, argv: list[str], stdin: str, seconds: float, env: Mapping[str, str] | None = None) -> Answer:
         path = shutil.which(self.binary)
@@ -204,6 +328,13 @@ class Helm:
             raise self._not_helm()
         return document
 
+    def _learn(self, rendered: str, wanted: Wanted) -> None:
+        """The version, before anything is written, and whether it can do what is wanted."""
+        if wanted.post_renderer and VERSION_MARK not in rendered:
+            rendered = VERSION_MARK + self._ask_version()  # a post-renderer may drop what holds no object
+        self._require(rendered)
+        self.check(wanted)
+
     def _require(self, rendered: str) -> None:
         found = re.search(re.escape(VERSION_MARK) + r"(\S+)", rendered)
         version = VERSION.fullmatch(found[1]) if found else None
@@ -227,15 +358,55 @@ def explain(err: str) -> str:
     return "\n".join(lines[start:]).removeprefix("Error:").strip()
 
 
-def _upgrade(wanted: Wanted, chart_path: str) -> list[str]:
+def suites(out: str) -> list[dict[str, str]]:
+    """The tests in what helm test --logs prints: name, phase (Succeeded, Failed, Running or Unknown) and the end of the
+    log of each."""
+    logs: dict[str, list[str]] = {}
+    tests: list[dict[str, str]] = []
+    lines: list[str] | None = None
+    for line in out.splitlines():
+        if line.startswith("POD LOGS:"):
+            name = line.partition(":")[2].split()[0]  # Helm 4 names the container behind it
+            lines = logs.setdefault(name, [])
+        elif lines is not None:
+            lines.append(line)
+        elif line.startswith("TEST SUITE:") and line.split()[-1] != "None":
+            tests.append({"name": line.split()[-1], "phase": "", "log": ""})
+        elif line.startswith("Phase:") and tests:
+            tests[-1]["phase"] = line.split()[-1]
+    for test in tests:
+        test["log"] = "\n".join(logs.get(test["name"], [])[-LOG_LINES:]).strip()
+    return tests
+
+
+def _upgrade(wanted: Wanted, chart_path: str, labels: Labels) -> list[str]:
     """The one builder for the dry run and for the real thing: what is shown is what is done. Flags of both majors."""
     argv = ["upgrade", wanted.name, chart_path, "--install", "--namespace", wanted.namespace, "--reset-values"]
-    argv += ["--values", "-", "--output", "json", "--timeout", wanted.timeout, *_wait(wanted.wait), *_history(wanted)]
-    return argv
+    argv += ["--values", "-", "--output", "json", "--timeout", wanted.timeout]
+    argv += [*_wait(wanted.wait, wanted.wait_for_jobs), *_history(wanted)]
+    argv += ["--skip-crds"] if wanted.skip_crds else []
+    argv += ["--take-ownership"] if wanted.take_ownership else []
+    argv += [f"--description={wanted.description}"] if wanted.description else []
+    argv += [f"--labels={name}={'null' if text is None else text}" for name, text in labels.items()]
+    return argv + _post_renderer(wanted)
 
 
-def _wait(wait: bool) -> list[str]:
-    return ["--wait"] if wait else []
+def _post_renderer(wanted: Wanted) -> list[str]:
+    if not wanted.post_renderer:
+        return []
+    arguments = [f"--post-renderer-args={argument}" for argument in wanted.post_renderer_args]
+    return [f"--post-renderer={wanted.post_renderer}", *arguments]
+
+
+def _wait(wait: bool, jobs: bool = False) -> list[str]:
+    return ["--wait", *(["--wait-for-jobs"] if jobs else [])] if wait else []
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
 
 
 def _history(wanted: Wanted) -> list[str]:

@@ -12,7 +12,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Tracin
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 
 LINES, WIDTH = 8, 400
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
 NOT_READY, STARTING = "not ready", "running, but not ready"
 UNEXPLAINED = (NOT_READY, STARTING)  # the pod's status does not say why; its events may
 Found = list[tuple[str, str]]  # name of the object, what is wrong with it
@@ -85,6 +85,10 @@ def _lines(found: Found) -> list[str]:
 def _selected(pod: Mapping[str, Any], workloads: Iterable[Mapping[str, Any]]) -> bool:
     labels = (pod["metadata"].get("labels") or {}).items()
     for workload in workloads:
+        if workload.get("kind") == "Pod":
+            if workload["metadata"]["name"] == pod["metadata"]["name"]:
+                return True
+            continue
         spec = workload.get("spec") or {}
         wanted = (spec.get("selector") or {}).get("matchLabels")
         if not wanted and workload.get("kind") == "Job":

@@ -14,8 +14,8 @@ import binascii
 import gzip
 import json
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict
@@ -29,6 +29,12 @@ DEPLOYED, FAILED, SUPERSEDED, UNINSTALLED, UNINSTALLING = (
 )
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
 GZIP_MAGIC = b"\x1f\x8b\x08"
+# Labels of the Secret that Helm sets itself (pkg/storage/driver/labels.go); all others are the release's labels.
+SYSTEM_LABELS = frozenset({"name", "owner", "status", "version", "createdAt", "modifiedAt"})
+CHART_LABEL = "orion.tracing/chart"
+# What the API server takes in one Secret, over all values: MaxSecretSize in pkg/apis/core/types.go of Kubernetes.
+SECRET_LIMIT = 1024 * 1024
+SSA = "ssa"  # Release.apply_method of server-side apply, Helm 4 only
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ class Release:
     """One revision.
 
     config: the user's values. chart: the chart as Helm stores it (metadata, lock, templates, values, schema, files).
-    hooks: objects with name, kind, path and manifest. updated: RFC 3339 time of the last operation.
+    hooks: objects with name, kind, path, manifest, events and last_run. updated: RFC 3339 time of the last operation.
+    labels: the release's own, without Helm's. chart_digest: digest of the chart's content (chart.content_digest) as
+    this collection noted it at this very revision, else "". apply_method: "ssa", "csa" or "" (Helm 3).
     """
 
     name: str
@@ -49,6 +57,9 @@ class Release:
     chart: dict[str, Any]
     updated: str = ""
     description: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    chart_digest: str = ""
+    apply_method: str = ""
 
     @property
     def pending(self) -> bool:
@@ -65,6 +76,8 @@ class Release:
             "chart": metadata.get("name", ""),
             "chart_version": metadata.get("version", ""),
             "app_version": metadata.get("appVersion", ""),
+            "updated": self.updated,
+            "description": self.description,
         }
 
 
@@ -89,23 +102,60 @@ def decode(data: str) -> dict[str, Any]:
 
 def encode(document: dict[str, Any]) -> str:
     """The other way: what the Kubernetes API shows as data.release."""
-    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode()))).decode()
+    return base64.b64encode(_packed(document)).decode()
 
 
-def of_document(document: dict[str, Any]) -> Release:
-    """A release of Helm's own JSON: a decoded Secret, or what `--output json` prints."""
+def size(document: dict[str, Any]) -> int:
+    """Bytes that a release record takes of SECRET_LIMIT."""
+    return len(_packed(document))
+
+
+def _packed(document: dict[str, Any]) -> bytes:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode()))
+
+
+def largest(document: dict[str, Any], count: int = 3) -> list[tuple[str, int]]:
+    """The parts that take the most of a record: path in the chart, or what it is, and bytes when compressed."""
+    chart = document.get("chart") or {}
+    parts = {
+        file["name"]: base64.b64decode(file.get("data") or "")
+        for kind in ("templates", "files")
+        for file in chart.get(kind) or []
+    }
+    parts["the rendered manifest"] = str(document.get("manifest") or "").encode()
+    parts["the values"] = json.dumps(document.get("config") or {}).encode()
+    sizes = [(name, len(zlib.compress(data))) for name, data in parts.items()]
+    return sorted(sizes, key=lambda part: part[1], reverse=True)[:count]
+
+
+def chart_label(revision: int, digest: str) -> str:
+    """Value of CHART_LABEL. Helm carries labels over from revision to revision, so it says which one it is about."""
+    return f"{revision}.{digest}"
+
+
+def of_document(document: dict[str, Any], labels: Mapping[str, str] | None = None) -> Release:
+    """A release of Helm's own JSON: a decoded Secret, or what `--output json` prints. labels: those of the Secret."""
     info = document.get("info") or {}
+    labels = labels or {}
+    revision, description = int(document.get("version") or 0), info.get("description", "")
+    noted, _, digest = labels.get(CHART_LABEL, "").partition(".")
+    # A rollback takes content and labels from the same revision.
+    valid = noted == str(revision) or (noted and description == f"Rollback to {noted}")
     return Release(
         name=document.get("name", ""),
         namespace=document.get("namespace", ""),
-        revision=int(document.get("version") or 0),
+        revision=revision,
         status=info.get("status", ""),
         manifest=document.get("manifest") or "",
         hooks=document.get("hooks") or [],
         config=document.get("config") or {},
         chart=document.get("chart") or {},
         updated=info.get("last_deployed", ""),
-        description=info.get("description", ""),
+        description=description,
+        labels={name: text for name, text in labels.items() if name not in SYSTEM_LABELS and name != CHART_LABEL},
+        chart_digest=digest if valid else "",
+        apply_method=document.get("apply_method") or "",
     )
 
 
@@ -113,30 +163,53 @@ def of_document(document: dict[str, Any]) -> Release:
 class History:
     """latest: the revision that Helm goes by.
 
-    fallback: where latest is pending, the revision to go back to: the deployed one, else the newest that is finished.
+    fallback: where latest is pending, the revision to go back to: the deployed one, else the newest that was deployed
+    once, else the newest that failed. target: the revision asked for. newest: the highest number that is taken, which
+    is also that of a release uninstalled with its history kept. deployed: number of the deployed one, 0 where none is.
+    revisions: all that were read.
     """
 
     latest: Release | None = None
     fallback: Release | None = None
+    target: Release | None = None
+    newest: int = 0
+    deployed: int = 0
+    revisions: tuple[int, ...] = ()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether superseded revisions matter, too: there is nothing else, or nothing deployed to go back to."""
+        if self.latest is None:
+            return not self.newest
+        return self.latest.pending and not self.deployed
 
 
-def history(secrets: Iterable[dict[str, Any]]) -> History:
-    """Pick and decode the two revisions that matter from a list of release Secrets. Conflict where one is damaged."""
+def history(secrets: Iterable[dict[str, Any]], target: int = 0) -> History:
+    """Pick and decode the revisions that matter from a list of release Secrets. Conflict where one is damaged."""
     by_revision = sorted(secrets, key=_revision)
     if not by_revision:
         return History()
+    newest = _revision(by_revision[-1])
+    deployed = max((_revision(secret) for secret in by_revision if _status(secret) == DEPLOYED), default=0)
     latest = _of_secret(by_revision[-1])
     if latest.status == UNINSTALLED:
-        return History()  # kept with `helm uninstall --keep-history`: Helm itself installs over it
-    if not latest.pending:
-        return History(latest)
-    finished = [secret for secret in by_revision[:-1] if _labels(secret).get("status") in (DEPLOYED, FAILED)]
-    finished.sort(key=lambda secret: (_labels(secret).get("status") == DEPLOYED, _revision(secret)))
-    return History(latest, _of_secret(finished[-1]) if finished else None)
+        return History(newest=newest)  # kept with `helm uninstall --keep-history`: Helm itself installs over it
+    chosen = next((_of_secret(secret) for secret in by_revision if target and _revision(secret) == target), None)
+    fallback = None
+    if latest.pending:
+        ranks = {FAILED: 1, SUPERSEDED: 2, DEPLOYED: 3}
+        finished = [secret for secret in by_revision[:-1] if _status(secret) in ranks]
+        finished.sort(key=lambda secret: (ranks[_status(secret)], _revision(secret)))
+        fallback = _of_secret(finished[-1]) if finished else None
+    return History(latest, fallback, chosen, newest, deployed, tuple(map(_revision, by_revision)))
 
 
 def _labels(secret: dict[str, Any]) -> dict[str, str]:
     return secret["metadata"].get("labels") or {}
+
+
+def _status(secret: dict[str, Any]) -> str:
+    return _labels(secret).get("status", "")
 
 
 def _revision(secret: dict[str, Any]) -> int:
@@ -146,7 +219,7 @@ def _revision(secret: dict[str, Any]) -> int:
 
 def _of_secret(secret: dict[str, Any]) -> Release:
     try:
-        return of_document(decode((secret.get("data") or {}).get("release", "")))
+        return of_document(decode((secret.get("data") or {}).get("release", "")), _labels(secret))
     except ValueError as error:
         name = f"{secret['metadata'].get('namespace')}/{secret['metadata']['name']}"
         raise Conflict(

@@ -20,6 +20,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import document
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"
 SECRET_NAME = re.compile(r"pass(word|phrase|wd)?|secret|token|credential|private|api_?key|access_?key", re.IGNORECASE)
+# What only names a Secret, or a key in one: secretName, existingSecret, imagePullSecrets, secretKeyRef, secretRef.
+REFERENCE = re.compile(
+    r"secret_?(key)?_?ref$|secrets?_?names?$|(existing|external|use).*secret|pull_?secrets?$|secret.*_?key_?name$",
+    re.IGNORECASE,
+)
 SHORTEST_SECRET = 6  # shorter strings occur by chance; masking them would garble names and numbers
 
 
@@ -57,12 +62,23 @@ class Mask:
         """Take strings of the user's values whose names say that they are secret."""
         if isinstance(values, dict):
             for name, value in values.items():
-                self.learn(value, secret or bool(SECRET_NAME.search(str(name))))
+                if REFERENCE.search(str(name)):
+                    self.learn(value)
+                else:
+                    self.learn(value, secret or bool(SECRET_NAME.search(str(name))))
         elif isinstance(values, list):
             for value in values:
                 self.learn(value, secret)
         elif secret and isinstance(values, str) and len(values) >= SHORTEST_SECRET:
             self.known.add(values)
+
+    def all(self, value: Any) -> Any:
+        """A JSON-like value with every text in it masked."""
+        if isinstance(value, dict):
+            return {name: self.all(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.all(item) for item in value]
+        return self.text(value) if isinstance(value, str) else value
 
     def text(self, text: str) -> str:
         for value in sorted(self.known, key=len, reverse=True):

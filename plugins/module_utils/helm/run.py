@@ -4,32 +4,47 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    PermissionDenied,
+    TracingError,
+    Unreachable,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
+from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, reference, release, render, source
 from ansible_collections.orion.tracing.plugins.module_utils.helm import plan as plans
-from ansible_collections.orion.tracing.plugins.module_utils.helm import release, render
-from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm
+from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
+from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, ServerLost, seconds_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+# An API server that restarts is back within a minute; a control plane that is being upgraded takes longer.
+BACK_SECONDS, PAUSE_SECONDS = 120.0, 1.0
 
 
 def read(kube: Kube, wanted: Wanted) -> Current:
     """One list of release Secrets, and the Namespace where it matters: its labels are wanted, or nothing is installed
-    yet."""
+    yet. Superseded revisions are listed only where they are asked for, or nothing else is there."""
     namespace = quote(wanted.namespace)
-    secrets = kube.list(
-        f"/api/v1/namespaces/{namespace}/secrets", f"owner=helm,name={wanted.name},status!={release.SUPERSEDED}"
-    )
-    history = release.history(secrets)
+    path, selector = f"/api/v1/namespaces/{namespace}/secrets", f"owner=helm,name={wanted.name}"
+    if wanted.rollback_to:
+        history = release.history(kube.list(path, selector), wanted.rollback_to)
+    else:
+        secrets = kube.list(path, f"{selector},status!={release.SUPERSEDED}")
+        history = release.history(secrets)
+        if history.incomplete:
+            secrets += kube.list(path, f"{selector},status={release.SUPERSEDED}")
+            history = release.history(secrets)
     if wanted.state == "absent" or (history.latest and wanted.namespace_labels is None):
         return Current(history)
     try:
@@ -41,38 +56,115 @@ def read(kube: Kube, wanted: Wanted) -> Current:
 
 
 def ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask) -> Plan:
-    """Bring the release to what is wanted, or say what that would take. Nothing is written in check mode."""
+    """Bring the release to what is wanted, or say what that would take. Nothing is written in check mode.
+
+    Where helm fails because the API server went away, the whole is done once more as soon as that is back: a revision
+    that was left unfinished is rolled back, whatever on_pending says, because it is our own.
+    """
     mask.learn(wanted.values)
+    mask.learn({"password": wanted.source.repo_password})
     try:
-        plan = _plan(kube, helm, wanted, mask)
-        if not check_mode:
-            run_steps(plan.steps, lambda step: _execute(kube, helm, wanted, plan, step))
+        plan = _ensure(kube, helm, wanted, check_mode, mask)
     except TracingError as error:
         raise _masked(error, mask) from None
     plan.result["helm_processes"], plan.result["api_calls"] = helm.processes, kube.calls
     return plan
 
 
-def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> Plan:
+def _ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask) -> Plan:
+    first: Plan | None = None
+    try:
+        ready, first = _plan(kube, helm, wanted, mask)
+        if not check_mode:
+            _apply(kube, helm, ready, first, mask)
+        return first
+    except TracingError as error:
+        if not isinstance(error, ServerLost) and not isinstance(error.__cause__, ServerLost):
+            raise
+        _await_server(kube, error)
+    ready, plan = _plan(kube, helm, replace(wanted, on_pending="rollback", on_failed="upgrade"), mask)
+    if not check_mode:
+        _apply(kube, helm, ready, plan, mask)
+    if first is None:
+        return plan
+    # The difference is the one that the whole run made.
+    plan.warnings.append("the API server went away while helm was at work; the release was read again and completed")
+    plan.diff, plan.steps = first.diff, [*first.steps, *plan.steps]
+    plan.result["objects"] = first.result["objects"]
+    return plan
+
+
+def _apply(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, mask: Mask) -> None:
+    run_steps(plan.steps, lambda step: _execute(kube, helm, wanted, plan, step, mask))
+
+
+def _await_server(kube: Kube, error: TracingError) -> None:
+    deadline = time.monotonic() + BACK_SECONDS
+    while True:
+        try:
+            if kube.send("GET", "/readyz").ok:
+                return
+        except Unreachable:
+            pass
+        if time.monotonic() > deadline:
+            raise error
+        time.sleep(PAUSE_SECONDS)
+
+
+def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, Plan]:
+    """The plan, and what is wanted with the chart at hand. What the options forbid is said before helm is started."""
     if wanted.state == "absent":
-        return plans.plan_absent(read(kube, wanted), wanted, mask)
-    chart = charts.load(wanted.chart_ref)
+        return wanted, plans.plan_absent(read(kube, wanted), wanted, mask)
+    remote = reference.is_remote(wanted.source)
+    chart = None if remote or wanted.rollback_to else charts.load(wanted.chart_ref)
     current = read(kube, wanted)
+    plans.check(current, wanted)
+    if remote and not plans.is_pinned(current, wanted):
+        wanted = replace(wanted, chart_ref=str(source.cached(wanted.source) or source.pull(wanted.source, helm)))
+        chart = charts.load(wanted.chart_ref)
+    current = replace(current, crds=_read_crds(kube, wanted, current, chart))
     decision = plans.decide(current, wanted, chart)
-    return plans.make_plan(current, wanted, chart, decision, _render(kube, helm, wanted, chart, decision), mask)
+    rendered = None
+    if chart and decision.render:
+        rendered = _render(kube, helm, wanted, current, chart, decision)
+    elif wanted.force_conflicts:
+        helm.check(wanted)
+    report = _drift(kube, wanted, current, mask)
+    return wanted, plans.make_plan(current, wanted, chart, decision, rendered, mask, report)
 
 
-def _render(
-    kube: Kube, helm: Helm, wanted: Wanted, chart: charts.Chart, decision: Decision
-) -> dict[render.Key, dict[str, Any]] | None:
+def _read_crds(kube: Kube, wanted: Wanted, current: Current, chart: Chart | None) -> crds.Crds:
+    """One list, where this module applies CRDs, or where helm is going to install what is missing."""
+    latest = current.history.latest
+    if wanted.skip_crds or (latest and not wanted.upgrade_crds):
+        return crds.Crds()
+    if chart is None and latest:
+        chart = charts.of_release(latest.chart)
+    return crds.read(kube, crds.of_chart(chart, wanted.values), wanted.upgrade_crds) if chart else crds.Crds()
+
+
+def _render(kube: Kube, helm: Helm, wanted: Wanted, current: Current, chart: Chart, decision: Decision) -> Objects:
+    if wanted.source.verify and not reference.is_remote(wanted.source):
+        helm.verify(Path(wanted.chart_ref).expanduser(), reference.keyring_of(wanted.source))
     if decision.render == "upgrade":
-        document = release.of_document(helm.render(wanted, chart))
-        return render.parse_release(document.manifest, document.hooks)
-    if decision.render == "template":
-        served = [*_api_versions(kube), *plans.crd_versions(chart)]
-        manifest = helm.template(wanted, chart, kube.version(), served, is_upgrade=bool(decision.rollback_to))
-        return render.parse(manifest)
-    return None
+        document = helm.render(wanted, chart, plans.labels(current, wanted, decision, chart))
+        plans.check_size(document, wanted)
+        found = release.of_document(document)
+        return render.parse_release(found.manifest, found.hooks)
+    served = [*_api_versions(kube), *crds.versions(current.crds.chart)]
+    manifest = helm.template(wanted, chart, kube.version(), served, is_upgrade=bool(decision.rollback_to))
+    plans.check_size(plans.record_of(wanted, chart, manifest), wanted)
+    return render.parse(manifest)
+
+
+def _drift(kube: Kube, wanted: Wanted, current: Current, mask: Mask) -> drift.Report | None:
+    """What differs from the newest revision, where that one serves."""
+    if wanted.drift == plans.IGNORE:
+        return None
+    latest = current.history.latest
+    if latest is None or latest.status != release.DEPLOYED:
+        return drift.Report()
+    return drift.survey(kube, wanted.namespace, render.parse_release(latest.manifest, latest.hooks), mask)
 
 
 def _api_versions(kube: Kube) -> list[str]:
@@ -93,7 +185,7 @@ def _api_versions(kube: Kube) -> list[str]:
     return found
 
 
-def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step) -> None:
+def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask) -> None:
     if step.action == plans.NAMESPACE:
         kube.request(
             "PATCH",
@@ -103,22 +195,55 @@ def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step) -> 
             content_type=APPLY_PATCH,
         )
         return
+    if step.action == plans.CRDS:
+        for document in step.data.objects:
+            crds.apply(kube, document, seconds_of(wanted.timeout))
+        return
     started = datetime.now(UTC)
     try:
-        if step.action == plans.ROLLBACK:
-            helm.rollback(wanted, step.data.revision, step.data.wait)
-        elif step.action == plans.UNINSTALL:
-            helm.uninstall(wanted, step.data.wait)
-        else:
-            plan.result["release"] = release.of_document(helm.upgrade(wanted)).summary()
+        _run(helm, wanted, plan, step, mask)
     except TracingError as error:
-        # The clocks of this machine and of the cluster may differ a little.
-        since = (started - timedelta(seconds=30)).isoformat()
-        lines = diagnose(kube, wanted.namespace, step.data.objects, since)
-        why = "\n".join([error.why, *lines]) if lines else error.why
-        raise type(error)(error.what, why, error.remedy, not_ready=lines, **error.details) from error
+        if isinstance(error, ServerLost):
+            raise  # there is nobody to ask
+        raise _explained(kube, wanted, step, error, started) from error
+
+
+def _run(helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask) -> None:
+    operation: plans.Operation = step.data
+    if step.action == plans.ROLLBACK:
+        helm.rollback(wanted, operation.revision, operation.wait, operation.repair, operation.force)
+    elif step.action == plans.UNINSTALL:
+        helm.uninstall(wanted, operation.wait)
+    elif step.action == plans.TEST:
+        plan.result["test"] = mask.all(helm.test(wanted))
+    else:
+        document = helm.upgrade(wanted, operation.labels, operation.force)
+        plan.result["release"] = release.of_document(document).summary()
+
+
+def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, started: datetime) -> TracingError:
+    """The error with what pods and events say, and which revision serves now: four requests at most."""
+    # The clocks of this machine and of the cluster may differ a little.
+    since = (started - timedelta(seconds=30)).isoformat()
+    lines = diagnose(kube, wanted.namespace, step.data.objects, since)
+    details: dict[str, Any] = {**error.details, "not_ready": lines}
+    if step.action != plans.TEST:
+        try:
+            history = read(kube, replace(wanted, state="absent", rollback_to=None)).history
+        except TracingError:
+            return type(error)(error.what, "\n".join([error.why, *lines]), error.remedy, **details)
+        latest = history.latest
+        details["release"] = latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
+        lines = [*lines, plans.serving(history, wanted)]
+    else:
+        lines = [*lines, *(f"{test['name']}: {test['log']}" for test in error.details.get("test", []) if _bad(test))]
+    return type(error)(error.what, "\n".join([error.why, *lines]), error.remedy, **details)
+
+
+def _bad(test: dict[str, str]) -> bool:
+    return test["phase"] != "Succeeded" and bool(test["log"])
 
 
 def _masked(error: TracingError, mask: Mask) -> TracingError:
     """The same error without secret values: Helm quotes values in the messages of a schema."""
-    return type(error)(mask.text(error.what), mask.text(error.why), error.remedy, **error.details)
+    return type(error)(mask.text(error.what), mask.text(error.why), error.remedy, **mask.all(error.details))

@@ -10,14 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TimedOut, ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    Conflict,
+    InvalidInput,
+    TimedOut,
+    ToolError,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import cli
-from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, environment, seconds_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import (
+    Answer,
+    Helm,
+    ServerLost,
+    environment,
+    seconds_of,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 
 CHART = charts.of_files({"Chart.yaml": b"name: c\nversion: 1.0.0"})
 WANTED = Wanted("r", "ns", chart_ref="/charts/c", values={"password": "never-an-argument"}, timeout="90s")
+LABELS = {"orion.tracing/chart": "5.abc", "team": "a", "old": None}
 DOCUMENT = {"name": "r", "info": {"status": "deployed"}, "manifest": "# rendered by helm v4.3.1\n"}
 SHELL = sys.executable  # any executable: the fake runner never starts it
 
@@ -57,13 +69,18 @@ def bad(err: str, code: int = 1) -> Answer:
 def test_render_is_a_dry_run_of_the_upgrade() -> None:
     fake = Fake(upgrade=good())
     helm = Helm(SHELL, {}, fake)
-    assert helm.render(WANTED, CHART) == DOCUMENT
-    helm.upgrade(WANTED)
+    assert helm.render(WANTED, CHART, LABELS) == DOCUMENT
+    helm.upgrade(WANTED, LABELS)
     dry, real = fake.calls
     assert [*real[:2], "", *real[3:], "--dry-run=server"] == [*dry[:2], "", *dry[3:]]
     assert real[:3] == ["upgrade", "r", "/charts/c"]
     assert {"--install", "--reset-values", "--wait"} <= set(real)
     assert real[real.index("--timeout") + 1] == "90s"
+    assert [word for word in real if word.startswith("--labels")] == [
+        "--labels=orion.tracing/chart=5.abc",
+        "--labels=team=a",
+        "--labels=old=null",
+    ]
     assert (helm.processes, helm.version) == (2, "v4.3.1")
     assert fake.seconds == [cli.RENDER_SECONDS, 4 * 90 + 60]
 
@@ -71,15 +88,15 @@ def test_render_is_a_dry_run_of_the_upgrade() -> None:
 def test_values_go_through_standard_input() -> None:
     fake = Fake(upgrade=good())
     helm = Helm(SHELL, {}, fake)
-    helm.render(WANTED, CHART)
-    helm.upgrade(WANTED)
+    helm.render(WANTED, CHART, LABELS)
+    helm.upgrade(WANTED, LABELS)
     assert [json.loads(text) for text in fake.stdin] == [WANTED.values] * 2
     assert "never-an-argument" not in str(fake.calls)
 
 
 def test_the_rendered_chart_tells_the_version_and_nothing_else_changes() -> None:
     fake = Fake(upgrade=good())
-    Helm(SHELL, {}, fake).render(WANTED, CHART)
+    Helm(SHELL, {}, fake).render(WANTED, CHART, {})
     assert fake.chart == ["c/Chart.yaml", f"c/{cli.VERSION_TEMPLATE}"]
 
 
@@ -88,18 +105,179 @@ def test_rollback_on_failure_is_called_as_each_major_calls_it(version: str, flag
     fake = Fake(upgrade=good({**DOCUMENT, "manifest": f"# rendered by helm {version}"}))
     helm = Helm(SHELL, {}, fake)
     wanted = replace(WANTED, rollback_on_failure=True, wait=False, history_max=3)
-    helm.render(wanted, CHART)
-    helm.upgrade(wanted)
+    helm.render(wanted, CHART, {})
+    helm.upgrade(wanted, {})
     dry, real = fake.calls
     assert flag in real
     assert not {"--atomic", "--rollback-on-failure", "--wait"} & set(dry)
     assert real[real.index("--history-max") + 1] == "3"
 
 
-def test_flags_before_the_version_is_known_are_those_of_helm_3() -> None:
+def test_a_version_that_is_not_known_yet_is_asked_for() -> None:
+    fake = Fake(upgrade=good(), version=Answer(0, "v3.22.0", ""))
+    helm = Helm(SHELL, {}, fake)
+    helm.upgrade(replace(WANTED, rollback_on_failure=True), {})
+    assert [call[0] for call in fake.calls] == ["version", "upgrade"]
+    assert "--atomic" in fake.calls[1]
+
+
+def test_a_major_to_come_is_taken_for_the_newest_known() -> None:
+    fake = Fake(upgrade=good({**DOCUMENT, "manifest": "# rendered by helm v5.0.0"}))
+    helm = Helm(SHELL, {}, fake)
+    helm.render(WANTED, CHART, {})
+    helm.upgrade(replace(WANTED, rollback_on_failure=True), {})
+    assert "--rollback-on-failure" in fake.calls[1]
+
+
+OPTIONS = {
+    "wait_for_jobs": ["--wait-for-jobs"],
+    "skip_crds": ["--skip-crds"],
+    "take_ownership": ["--take-ownership"],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_flags_of_both_majors_are_in_the_dry_run_too(option: str) -> None:
     fake = Fake(upgrade=good())
-    Helm(SHELL, {}, fake).upgrade(replace(WANTED, rollback_on_failure=True))
-    assert "--atomic" in fake.calls[0]
+    helm = Helm(SHELL, {}, fake)
+    wanted = replace(WANTED, **{option: True})
+    helm.render(wanted, CHART, {})
+    helm.upgrade(wanted, {})
+    assert all(set(OPTIONS[option]) <= set(call) for call in fake.calls)
+    helm.upgrade(WANTED, {})
+    assert not set(OPTIONS[option]) & set(fake.calls[2])
+    helm.upgrade(replace(WANTED, wait_for_jobs=True, wait=False), {})
+    assert "--wait-for-jobs" not in fake.calls[3]
+
+
+def test_description_and_post_renderer_cannot_be_taken_for_flags() -> None:
+    fake = Fake(upgrade=good(), template=Answer(0, "# rendered by helm v4.3.1", ""))
+    helm = Helm(SHELL, {}, fake)
+    wanted = replace(WANTED, description="--x", post_renderer="p", post_renderer_args=("--a", "b"))
+    helm.render(wanted, CHART, {})
+    helm.template(wanted, CHART, "v1.34.4", [], is_upgrade=False)
+    flags = ["--post-renderer=p", "--post-renderer-args=--a", "--post-renderer-args=b"]
+    assert fake.calls[0][-5:] == ["--description=--x", *flags, "--dry-run=server"]
+    assert fake.calls[1][-3:] == flags
+
+
+def test_a_post_renderer_that_drops_what_tells_the_version() -> None:
+    fake = Fake(upgrade=good({**DOCUMENT, "manifest": "kind: A"}), version=Answer(0, "v4.3.1", ""))
+    helm = Helm(SHELL, {}, fake)
+    helm.render(replace(WANTED, post_renderer="p"), CHART, {})
+    assert (helm.version, helm.processes) == ("v4.3.1", 2)
+
+
+def test_force_conflicts_is_helm_4s() -> None:
+    wanted = replace(WANTED, force_conflicts=True)
+    fake = Fake(upgrade=good())
+    helm = Helm(SHELL, {}, fake)
+    helm.render(wanted, CHART, {})
+    helm.upgrade(wanted, {})
+    assert "--force-conflicts" not in fake.calls[0]
+    assert fake.calls[1][-2:] == ["--server-side=true", "--force-conflicts"]
+    old = Fake(upgrade=good({**DOCUMENT, "manifest": "# rendered by helm v3.22.0"}))
+    with pytest.raises(InvalidInput, match=r"force_conflicts is set, and .* is helm v3\.22\.0: helm 4 is needed"):
+        Helm(SHELL, {}, old).render(wanted, CHART, {})
+    assert len(old.calls) == 1
+
+
+@pytest.mark.parametrize(("version", "flags"), [("v3.22.0", []), ("v4.3.1", ["--force-conflicts"])])
+def test_a_repair_forces_where_that_is_needed(version: str, flags: list[str]) -> None:
+    fake = Fake(rollback=Answer(0, "Rollback was a success!", ""), version=Answer(0, version, ""))
+    Helm(SHELL, {}, fake).rollback(WANTED, 3, wait=False, repair=True, force=True)
+    assert fake.calls[1][-1 - len(flags) :] == ["--no-hooks", *flags]
+
+
+TESTED = """NAME: r
+LAST DEPLOYED: Mon Nov 23 23:00:00 2026
+TEST SUITE:     r-test
+Last Started:   Mon Nov 23 23:00:00 2026
+Phase:          Failed
+TEST SUITE:     r-job
+Phase:          Succeeded
+NOTES: never-a-result
+
+POD LOGS: r-test (main)
+one
+two
+"""
+
+
+def test_a_test_that_fails_keeps_its_log() -> None:
+    fake = Fake(test=Answer(1, TESTED, "Error: 1 error occurred:\n\t* pod r-test failed\n"))
+    with pytest.raises(ToolError, match="helm test: a test of the release failed: 1 error") as caught:
+        Helm(SHELL, {}, fake).test(WANTED)
+    assert caught.value.details["test"] == [
+        {"name": "r-test", "phase": "Failed", "log": "one\ntwo"},
+        {"name": "r-job", "phase": "Succeeded", "log": ""},
+    ]
+    assert fake.calls == [["test", "r", "--namespace", "ns", "--timeout", "90s", "--logs"]]
+
+
+def test_tests_that_pass() -> None:
+    out = "TEST SUITE:     r-test\nPhase:          Succeeded\nPOD LOGS: r-test\n" + "line\n" * 99
+    tests = Helm(SHELL, {}, Fake(test=Answer(0, out, ""))).test(WANTED)
+    assert [(t["name"], t["phase"], t["log"].count("line")) for t in tests] == [("r-test", "Succeeded", cli.LOG_LINES)]
+    assert Helm(SHELL, {}, Fake(test=Answer(0, "TEST SUITE: None\n", ""))).test(WANTED) == []
+
+
+def test_verify() -> None:
+    fake = Fake(verify=Answer(0, "", ""))
+    Helm(SHELL, {}, fake).verify(Path("/c.tgz"), Path("/ring"))
+    assert fake.calls == [["verify", "/c.tgz", "--keyring", "/ring"]]
+    with pytest.raises(ToolError, match=r"the signature of c\.tgz does not hold: no provenance"):
+        Helm(SHELL, {}, Fake(verify=bad("Error: no provenance"))).verify(Path("/c.tgz"), Path("/ring"))
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "said"),
+    [
+        ("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", Conflict, "another run"),
+        (
+            'create: failed to create: secrets "sh.helm.release.v1.r.v2" already exists',
+            Conflict,
+            "another run works on this release, or has just won",
+        ),
+        ("cannot reuse a name that is still in use", Conflict, "another run"),
+        ('configmaps "a" is forbidden: because it is being terminated', Conflict, "the namespace is being deleted"),
+        (
+            'create: failed to create: Secret "sh.helm.release.v1.r.v1" is invalid: data: Too long: may not be'
+            " more than 1048576 bytes",
+            InvalidInput,
+            "too large for a Secret",
+        ),
+        (
+            'conflict occurred while applying object: Apply failed with 1 conflict: conflict with "kubectl"',
+            Conflict,
+            "force_conflicts",
+        ),
+        ("Kubernetes cluster unreachable: Get https://x: dial tcp: connection refused", ServerLost, "went away"),
+        ("Get https://x: http2: client connection lost", ServerLost, "went away"),
+        ("Post https://x: unexpected EOF", ServerLost, "went away"),
+        ('failed calling webhook "a.b": dial tcp: connection refused', ToolError, "the release failed: failed calling"),
+        ("timed out waiting for the condition", ToolError, "the release failed: timed out"),
+    ],
+)
+def test_what_helm_means(message: str, kind: type, said: str) -> None:
+    with pytest.raises(kind) as caught:
+        Helm(SHELL, {}, Fake(upgrade=bad(f"Error: {message}"))).upgrade(WANTED, {})
+    assert type(caught.value) is kind
+    assert said in str(caught.value)
+    assert message in str(caught.value)
+    assert caught.value.details == {"helm_exit_code": 1}
+
+
+def test_a_repository_that_refuses_is_not_the_api_server() -> None:
+    with pytest.raises(ToolError, match="connection refused"):
+        Helm(SHELL, {}, Fake(pull=bad("Error: connection refused"))).pull(["c"], {})
+
+
+@pytest.mark.parametrize(("code", "name"), [(-9, "9 \\(SIGKILL\\)"), (-99, "99 \\(unknown\\)")])
+def test_a_helm_that_was_killed(code: int, name: str) -> None:
+    with pytest.raises(ToolError, match=f"killed by signal {name}.*on_pending") as caught:
+        Helm(SHELL, {}, Fake(upgrade=bad("", code))).upgrade(WANTED, {})
+    assert caught.value.details == {"helm_exit_code": code}
 
 
 def test_template() -> None:
@@ -126,39 +304,39 @@ def test_uninstall_and_rollback() -> None:
 
 
 def test_warnings_before_the_document_are_skipped() -> None:
-    assert Helm(SHELL, {}, Fake(upgrade=good(before="W1123 deprecated\n"))).upgrade(WANTED) == DOCUMENT
+    assert Helm(SHELL, {}, Fake(upgrade=good(before="W1123 deprecated\n"))).upgrade(WANTED, {}) == DOCUMENT
 
 
 @pytest.mark.parametrize("binary", ["/nowhere/helm", "no-such-program"])
 def test_a_missing_helm(binary: str) -> None:
     helm = Helm(binary, {}, Fake())
     with pytest.raises(ToolError, match=r"missing.*3\.18 or newer.*binary_path.*HELM_BINARY.*tracing_helm_binary"):
-        helm.render(WANTED, CHART)
+        helm.render(WANTED, CHART, LABELS)
     assert helm.processes == 0
 
 
 def test_a_helm_that_cannot_be_started() -> None:
     with pytest.raises(ToolError, match="cannot be started.*Exec format error"):
-        Helm(SHELL, {}, Fake(upgrade=OSError(8, "Exec format error"))).render(WANTED, CHART)
+        Helm(SHELL, {}, Fake(upgrade=OSError(8, "Exec format error"))).render(WANTED, CHART, {})
 
 
 @pytest.mark.parametrize("version", ["v3.17.3", "v2.17.0", "v3.9"])
 def test_a_helm_that_is_too_old(version: str) -> None:
     fake = Fake(upgrade=good({**DOCUMENT, "manifest": f"# rendered by helm {version}"}))
     with pytest.raises(ToolError, match=rf"is helm {version}: helm 3\.18 or newer is needed"):
-        Helm(SHELL, {}, fake).render(WANTED, CHART)
+        Helm(SHELL, {}, fake).render(WANTED, CHART, {})
 
 
 def test_a_helm_so_old_that_it_does_not_know_the_flags() -> None:
     fake = Fake(upgrade=bad('Error: invalid argument "server" for "--dry-run" flag'), version=Answer(0, "v3.9.0\n", ""))
     with pytest.raises(ToolError, match=r"is helm v3\.9\.0"):
-        Helm(SHELL, {}, fake).render(WANTED, CHART)
+        Helm(SHELL, {}, fake).render(WANTED, CHART, {})
 
 
 def test_a_helm_that_is_new_enough_keeps_its_own_message() -> None:
     fake = Fake(upgrade=bad("Error: unknown flag: --x"), version=Answer(0, "v4.0.0", ""))
     with pytest.raises(ToolError, match="unknown flag: --x"):
-        Helm(SHELL, {}, fake).upgrade(WANTED)
+        Helm(SHELL, {}, fake).upgrade(WANTED, {})
 
 
 @pytest.mark.parametrize(
@@ -175,7 +353,7 @@ def test_a_helm_that_is_new_enough_keeps_its_own_message() -> None:
 )
 def test_what_is_not_helm(fake: Fake) -> None:
     with pytest.raises(ToolError, match="does not answer as helm does"):
-        Helm(SHELL, {}, fake).render(WANTED, CHART)
+        Helm(SHELL, {}, fake).render(WANTED, CHART, {})
 
 
 def test_an_uninstall_that_is_not_helms() -> None:
@@ -191,7 +369,7 @@ def test_helms_own_words() -> None:
         "c:\n- at '/replicas': got string\n"
     )
     with pytest.raises(ToolError, match="UPGRADE FAILED.*\n.*\n- at '/replicas': got string") as caught:
-        Helm(SHELL, {}, Fake(upgrade=bad(err, 2))).render(WANTED, CHART)
+        Helm(SHELL, {}, Fake(upgrade=bad(err, 2))).render(WANTED, CHART, {})
     assert "WARN" not in str(caught.value)
     assert caught.value.details == {"helm_exit_code": 2}
     assert cli.explain("level=INFO msg=a\nplain words\n") == "plain words"

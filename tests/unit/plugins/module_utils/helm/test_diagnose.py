@@ -125,3 +125,10 @@ def test_two_requests_or_none() -> None:
     assert diagnose(server, "ns", [{"kind": "Service"}], SINCE) == []
     assert len(server.paths) == 2
     assert diagnose(Server(refuse=True), "ns", [WEB], SINCE) == []
+
+
+def test_a_pod_of_its_own() -> None:
+    alone = {"kind": "Pod", "metadata": {"name": "web-test"}}
+    ended = container({"terminated": {"exitCode": 3, "reason": "Error"}})
+    pods = [pod("web-test", {}, phase="Failed", containerStatuses=[ended]), pod("web-1", {})]
+    assert findings([alone], pods, [], SINCE) == ["Pod web-test: container c: (last exit code 3, Error)"]

@@ -2,24 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+import base64
+import random
 from dataclasses import replace
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import render
+from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import (
     UNKNOWN,
     Current,
     Decision,
     Wanted,
-    crd_versions,
+    check,
+    check_options,
+    check_size,
     decide,
+    is_pinned,
+    labels,
     make_plan,
     namespace_document,
     namespace_manager,
+    next_revision,
     plan_absent,
+    record_of,
+    serving,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 
@@ -44,10 +54,12 @@ NEW = render.parse(CONFIG % "new")
 
 
 def at(status: str, fallback: Release | None = None, **fields: object) -> Current:
-    return Current(History(replace(DEPLOYED, status=status, **fields), fallback))
+    latest = replace(DEPLOYED, status=status, **fields)
+    return Current(History(latest, fallback, newest=latest.revision, deployed=4 if status == "deployed" else 0))
 
 
 def plan_of(current: Current, wanted: Wanted, rendered: dict | None = NEW, chart: charts.Chart = CHART):
+    check(current, wanted)
     decision = decide(current, wanted, chart)
     return make_plan(current, wanted, chart, decision, rendered if decision.render else None, Mask())
 
@@ -89,19 +101,77 @@ def test_first_install_is_rendered_by_helm_itself() -> None:
     assert decide(Current(History(), {"metadata": {}}), WANTED, CHART) == Decision(render="upgrade", sure=True)
 
 
+CRD = b"""
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ws.e.com, creationTimestamp: null}
+spec: {group: e.com, names: {kind: W, plural: ws}, versions: [{name: v1, served: true}]}
+status: {}
+"""
+WITH_CRD = charts.of_files({**CHART.raw, "crds/w.yaml": CRD})
+CHARTS_CRDS = crds.of_chart(WITH_CRD, {})
+
+
+def with_crds(current: Current, live: list[dict]) -> Current:
+    return replace(current, crds=crds.Crds(CHARTS_CRDS, {item["metadata"]["name"]: item for item in live}))
+
+
+def live_crd(name: str = "v1") -> dict:
+    spec = {"group": "e.com", "names": {"kind": "W", "plural": "ws"}, "versions": [{"name": name, "served": True}]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "ws.e.com"},
+        "spec": spec,
+    }
+
+
 def test_first_install_with_crds_is_rendered_without_the_server() -> None:
-    chart = charts.of_files({**CHART.raw, "crds/w.yaml": b"kind: CustomResourceDefinition\nmetadata: {name: w}"})
-    decision = decide(Current(History()), WANTED, chart)
-    assert decision.render == "template"
-    plan = plan_of(Current(History()), WANTED, NEW, chart)
-    assert [(o["name"], o["part"]) for o in plan.result["objects"]] == [("w", "crd"), ("c", "manifest")]
+    current = with_crds(Current(History()), [])
+    assert decide(current, WANTED, WITH_CRD).render == "template"
+    plan = plan_of(current, WANTED, NEW, WITH_CRD)
+    assert [(o["name"], o["part"], o["action"]) for o in plan.result["objects"]] == [
+        ("ws.e.com", "crd", "create"),
+        ("c", "manifest", "create"),
+    ]
+    assert [step.name for step in plan.steps] == ["install"]
 
 
-def test_crd_versions() -> None:
-    crd = b"kind: CustomResourceDefinition\nspec: {group: e.com, names: {kind: W}, versions: [{name: v1}, {name: v2}]}"
-    chart = charts.of_files({**CHART.raw, "crds/w.yaml": crd})
-    assert crd_versions(chart) == ["e.com/v1", "e.com/v1/W", "e.com/v2", "e.com/v2/W"]
-    assert crd_versions(CHART) == []
+def test_first_install_with_crds_that_exist_is_a_dry_run() -> None:
+    current = with_crds(Current(History()), [live_crd("v0")])
+    assert decide(current, WANTED, WITH_CRD).render == "upgrade"
+    assert [o["part"] for o in plan_of(current, WANTED, NEW, WITH_CRD).result["objects"]] == ["manifest"]
+
+
+STORED_CRD = {"name": "crds/w.yaml", "data": base64.b64encode(CRD).decode()}
+UPGRADING = replace(WANTED, upgrade_crds=True)
+
+
+def crd_release() -> Current:
+    return at("deployed", chart={**DEPLOYED.chart, "files": [STORED_CRD]})
+
+
+def test_crds_that_differ_are_applied() -> None:
+    current = with_crds(crd_release(), [live_crd("v0")])
+    assert not plan_of(current, WANTED, chart=WITH_CRD).changed
+    plan = plan_of(current, UPGRADING, chart=WITH_CRD)
+    assert [step.name for step in plan.steps] == ["apply CRD ws.e.com"]
+    assert plan.steps[0].data.objects == list(CHARTS_CRDS.values())
+    assert [(o["part"], o["action"], o["namespace"]) for o in plan.result["objects"]] == [("crd", "update", "")]
+    assert "v0" in plan.diff[0]["before"]
+    assert "name: v1" in plan.diff[0]["after"]
+    assert plan.diff[0]["after_header"] == "CustomResourceDefinition ws.e.com (CRD, server-side apply)"
+    assert not plan_of(with_crds(crd_release(), [live_crd()]), UPGRADING, chart=WITH_CRD).changed
+
+
+def test_crds_that_are_missing_are_applied_after_the_first_install() -> None:
+    current = with_crds(crd_release(), [])
+    plan = plan_of(current, UPGRADING, chart=WITH_CRD)
+    assert [(o["part"], o["action"]) for o in plan.result["objects"]] == [("crd", "create")]
+    changed = replace(UPGRADING, values={})
+    assert decide(current, changed, WITH_CRD).render == "template"  # its templates may need what is yet to come
+    first = plan_of(with_crds(Current(History()), []), UPGRADING, NEW, WITH_CRD)
+    assert [step.name for step in first.steps] == ["install"]
 
 
 # Releases that are not in order
@@ -115,13 +185,19 @@ def test_failed_releases_are_upgraded_replaced_or_refused() -> None:
     assert [step.name for step in plan_of(failed, replacing).steps] == ["uninstall the unfinished release", "install"]
     assert plan_of(failed, replacing).result["release"]["revision"] == 1
     with pytest.raises(Conflict, match="revision 4 since 2026-01-01T00:00:00Z.*it broke.*on_failed"):
-        decide(failed, replace(WANTED, on_failed="fail"), CHART)
+        check(failed, replace(WANTED, on_failed="fail"))
+
+
+def test_a_superseded_revision_whose_successor_is_gone_is_upgraded() -> None:
+    superseded = at("superseded")
+    check(superseded, replace(WANTED, on_failed="fail"))
+    assert decide(superseded, WANTED, CHART) == Decision(render="upgrade", sure=True)
 
 
 @pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback", "uninstalling"])
 def test_pending_releases_are_refused_unless_told_otherwise(status: str) -> None:
     with pytest.raises(Conflict, match=f"{status}.*on_pending"):
-        decide(at(status), WANTED, CHART)
+        check(at(status), WANTED)
     assert decide(at(status), replace(WANTED, on_pending="replace"), CHART).uninstall
 
 
@@ -172,7 +248,7 @@ def namespace(labels: dict | None = None, owned: list[str] | None = None, **extr
 def test_a_missing_namespace_is_refused_or_created() -> None:
     current = Current(History(), None)
     with pytest.raises(NotFound, match="create_namespace"):
-        decide(current, WANTED, CHART)
+        check(current, WANTED)
     plan = plan_of(current, replace(WANTED, create_namespace=True, namespace_labels={"x": "y"}))
     assert [step.name for step in plan.steps] == ["create namespace ns", "install"]
     assert plan.diff[0]["before"] == ""
@@ -203,7 +279,7 @@ def test_labels_that_are_no_longer_wanted_are_removed() -> None:
 def test_a_namespace_that_is_going_away() -> None:
     current = Current(History(), namespace(status={"phase": "Terminating"}))
     with pytest.raises(Conflict, match="being deleted"):
-        decide(current, WANTED, CHART)
+        check(current, WANTED)
 
 
 def test_a_namespace_that_may_not_be_read_is_left_to_helm() -> None:
@@ -226,3 +302,256 @@ def test_absent() -> None:
     gone = plan_absent(Current(History()), wanted, Mask())
     assert not gone.changed
     assert gone.result == {"objects": [], "release": plan.result["release"]}
+
+
+# The note about the chart's content, and the release's labels
+
+
+def noted(chart: charts.Chart, **fields: object) -> Current:
+    return at("deployed", chart_digest=charts.content_digest(chart), **fields)
+
+
+def test_a_chart_with_subcharts_that_is_noted_needs_no_rendering() -> None:
+    chart = charts.of_files({**CHART.raw, "charts/s/Chart.yaml": b"name: s", "values.yaml": b"b: 1"})
+    assert decide(noted(chart), WANTED, chart) == Decision()
+    assert decide(noted(chart), replace(WANTED, values={}), chart) == Decision(render="upgrade", sure=True)
+    other = charts.of_files({**chart.raw, "charts/s/Chart.yaml": b"name: s # changed"})
+    assert decide(noted(chart), WANTED, other) == Decision(render="upgrade", sure=False)
+
+
+def test_the_note_says_which_revision_it_is_about() -> None:
+    digest = charts.content_digest(CHART)
+    for current, decision, revision in (
+        (at("deployed"), Decision(), 5),
+        (at("pending-upgrade"), Decision(rollback_to=3), 6),
+        (at("failed"), Decision(uninstall=True), 1),
+        (Current(History()), Decision(), 1),
+        (Current(History(newest=7)), Decision(), 8),  # uninstalled with --keep-history
+    ):
+        assert next_revision(current, decision) == revision
+        assert labels(current, WANTED, decision, CHART) == {release.CHART_LABEL: f"{revision}.{digest}"}
+
+
+def test_labels_are_exact_when_given_and_left_alone_otherwise() -> None:
+    current = at("deployed", labels={"team": "a", "old": "1"})
+    assert not plan_of(current, WANTED).changed
+    assert not plan_of(current, replace(WANTED, labels={"old": "1", "team": "a"})).changed
+    wanted = replace(WANTED, labels={"team": "b"})
+    plan = plan_of(current, wanted, render.parse(CONFIG % "old"))
+    assert [step.name for step in plan.steps] == ["upgrade"]
+    given = plan.steps[0].data.labels
+    assert {name: text for name, text in given.items() if name != release.CHART_LABEL} == {"old": None, "team": "b"}
+    assert plan.diff == [
+        {
+            "before_header": "Release ns/r (labels)",
+            "after_header": "Release ns/r (labels)",
+            "before": "old: '1'\nteam: a\n",
+            "after": "team: b\n",
+        }
+    ]
+
+
+# Charts from elsewhere
+
+
+def test_a_pinned_chart_that_is_deployed_need_not_be_looked_at() -> None:
+    wanted = replace(WANTED, source=Source("c", "https://charts.example.com", "1.0.0"))
+    assert is_pinned(at("deployed"), wanted)
+    assert decide(at("deployed"), wanted, None) == Decision()
+    assert not plan_of(at("deployed"), wanted, None, None).changed
+    for other in (
+        replace(wanted, values={}),
+        replace(wanted, labels={"a": "b"}),
+        replace(wanted, post_renderer="p"),
+        replace(wanted, source=Source("c", "https://charts.example.com", "1.0.1")),
+        replace(wanted, source=Source("d", "https://charts.example.com", "1.0.0")),
+        replace(wanted, source=Source("https://charts.example.com/c-1.0.0.tgz", chart_version="1.0.0")),
+    ):
+        assert not is_pinned(at("deployed"), other)
+    assert not is_pinned(at("failed"), wanted)
+    assert not is_pinned(Current(History()), wanted)
+
+
+def test_crds_of_subcharts_need_the_chart() -> None:
+    wanted = replace(UPGRADING, source=Source("oci://r.example.com/c", chart_version="v1.0.0"))
+    assert is_pinned(at("deployed"), wanted)
+    metadata = {**DEPLOYED.chart["metadata"], "dependencies": [{"name": "s"}]}
+    assert not is_pinned(at("deployed", chart={**DEPLOYED.chart, "metadata": metadata}), wanted)
+
+
+def test_a_post_renderer_is_run_every_time_and_decides() -> None:
+    wanted = replace(WANTED, post_renderer="p")
+    assert decide(at("deployed"), wanted, CHART) == Decision(render="upgrade", sure=False)
+    assert not plan_of(at("deployed"), wanted, render.parse(CONFIG % "old")).changed
+    assert plan_of(at("deployed"), wanted).changed
+
+
+# Back to a revision
+
+BACK = Wanted("r", "ns", rollback_to=2)
+
+
+def back(target: Release | None, status: str = "deployed") -> Current:
+    latest = replace(DEPLOYED, status=status)
+    return Current(History(latest, target=target, newest=4, revisions=(2, 4)))
+
+
+def test_rollback_to() -> None:
+    target = replace(DEPLOYED, revision=2, manifest=CONFIG % "older")
+    plan = plan_of(back(target), BACK, None, None)
+    assert [(step.name, step.data.revision, step.data.repair) for step in plan.steps] == [
+        ("roll back to revision 2", 2, False)
+    ]
+    assert "a: old" in plan.diff[0]["before"]
+    assert "a: older" in plan.diff[0]["after"]
+    summary = plan.result["release"]
+    assert (summary["revision"], summary["status"], summary["description"]) == (5, "deployed", "Rollback to 2")
+
+
+def test_rollback_to_what_serves_already_changes_nothing() -> None:
+    assert not plan_of(back(replace(DEPLOYED, revision=2, status="superseded")), BACK, None, None).changed
+    for other in ({"config": {"a": 2}}, {"chart": {}}):
+        assert plan_of(back(replace(DEPLOYED, revision=2, **other)), BACK, None, None).changed
+    assert plan_of(back(replace(DEPLOYED, revision=2), "failed"), BACK, None, None).changed
+
+
+def test_rollback_to_what_is_not_there() -> None:
+    with pytest.raises(NotFound, match="no revision 2.*helm keeps 2, 4"):
+        check(back(None), BACK)
+    with pytest.raises(NotFound, match="does not exist"):
+        check(Current(History()), BACK)
+    pending = back(DEPLOYED, "pending-upgrade")
+    with pytest.raises(Conflict, match="on_pending"):
+        check(pending, BACK)
+    assert decide(pending, replace(BACK, on_pending="rollback"), None).rollback_to
+
+
+# Drift
+
+
+def drifted(action: str = "changed", confirmed: bool = True) -> drift.Report:
+    (key, document), *_ = render.parse(CONFIG % "old").items()
+    differences = (drift.Difference(("data", "a"), "old", "by hand"),) if action == "changed" else ()
+    found = drift.Drifted(key._replace(namespace="ns"), action, document, "", differences, (), confirmed)
+    return drift.Report([found], [drift.Unreadable("Widget", "e.com/v1", "ns", "forbidden")])
+
+
+def drift_plan(wanted: Wanted, report: drift.Report, current: Current | None = None):
+    current = current or at("deployed", apply_method="ssa")
+    decision = decide(current, wanted, CHART)
+    return make_plan(current, wanted, CHART, decision, NEW if decision.render else None, Mask(), report)
+
+
+def test_drift_is_reported_without_a_change() -> None:
+    plan = drift_plan(replace(WANTED, drift="report"), drifted())
+    assert not plan.changed
+    assert [(entry["name"], entry["action"]) for entry in plan.result["drift"]] == [("c", "changed")]
+    assert plan.result["objects"] == []
+    assert "by hand" in plan.diff[0]["before"]
+    assert "forbidden" in plan.warnings[0]
+
+
+@pytest.mark.parametrize(("method", "force"), [("ssa", True), ("csa", False), ("", False)])
+def test_drift_is_repaired_with_the_same_content(method: str, force: bool) -> None:
+    plan = drift_plan(replace(WANTED, drift="repair"), drifted(), at("deployed", apply_method=method))
+    assert [(step.name, step.action) for step in plan.steps] == [("repair drift", "rollback")]
+    operation = plan.steps[0].data
+    assert (operation.revision, operation.repair, operation.force, operation.wait) == (4, True, force, True)
+    assert [(o["name"], o["action"]) for o in plan.result["objects"]] == [("c", "update")]
+    assert (plan.result["release"]["revision"], plan.result["release"]["description"]) == (5, "Rollback to 4")
+
+
+def test_what_is_missing_is_created() -> None:
+    plan = drift_plan(replace(WANTED, drift="repair"), drifted("missing"))
+    assert [o["action"] for o in plan.result["objects"]] == ["create"]
+
+
+def test_an_upgrade_repairs_on_the_way() -> None:
+    plan = drift_plan(replace(WANTED, drift="repair", values={}), drifted())
+    assert [(step.name, step.data.force) for step in plan.steps] == [("upgrade", True)]
+    assert len(plan.result["objects"]) == 1
+    report = drift_plan(replace(WANTED, drift="report", values={}), drifted())
+    assert not report.steps[0].data.force
+
+
+def test_no_drift_and_what_is_not_confirmed_are_left_alone() -> None:
+    wanted = replace(WANTED, drift="repair")
+    assert not drift_plan(wanted, drift.Report()).changed
+    plan = drift_plan(wanted, drifted(confirmed=False))
+    assert (plan.changed, len(plan.result["drift"])) == (False, 1)
+
+
+# Tests
+
+TEST_HOOK = "apiVersion: v1\nkind: Pod\nmetadata: {name: t, annotations: {helm.sh/hook: test}}\n"
+
+
+def with_test(phase: str) -> Current:
+    hook = {"manifest": TEST_HOOK, "events": ["test"], "last_run": {"phase": phase}}
+    return at("deployed", hooks=[hook])
+
+
+def test_tests_follow_a_change() -> None:
+    wanted = replace(WANTED, test=True)
+    plan = plan_of(at("deployed"), replace(wanted, values={}), render.parse(CONFIG % "new" + "---\n" + TEST_HOOK))
+    assert [step.name for step in plan.steps] == ["upgrade", "test"]
+    assert [item["metadata"]["name"] for item in plan.steps[1].data.objects] == ["t"]
+    assert plan.result["test"] == []
+    assert not plan_of(with_test("Succeeded"), wanted).changed
+    assert not plan_of(with_test(""), wanted).changed
+    assert [step.name for step in plan_of(with_test("Failed"), wanted).steps] == ["test"]
+    assert not plan_of(with_test("Failed"), WANTED).changed
+
+
+def test_a_chart_without_tests_says_so() -> None:
+    plan = plan_of(at("deployed"), replace(WANTED, test=True, values={}))
+    assert [step.name for step in plan.steps] == ["upgrade"]
+    assert "no test hooks" in plan.warnings[0]
+    assert plan_of(at("deployed"), replace(WANTED, test=True)).warnings == []
+
+
+# Size
+
+
+def test_a_record_that_no_secret_can_hold() -> None:
+    noise = random.Random(1).randbytes(900_000)
+    chart = charts.of_files({**CHART.raw, "files/big.bin": noise, "files/small.txt": b"x"})
+    with pytest.raises(InvalidInput, match=r"takes 1\d{3} KiB.*holds 1024 KiB.*files/big\.bin \(879 KiB\).*helmignore"):
+        check_size(record_of(WANTED, chart, CONFIG), WANTED)
+    check_size(record_of(WANTED, CHART, CONFIG), WANTED)
+
+
+# Options that contradict each other
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"upgrade_crds": True, "skip_crds": True}, "upgrade_crds and skip_crds"),
+        ({"wait_for_jobs": True, "wait": False}, "wait_for_jobs"),
+        ({"post_renderer_args": ("a",)}, "post_renderer_args"),
+        ({"labels": {"owner": "me"}}, "labels: owner is reserved"),
+        ({"labels": {"orion.tracing/chart": "x"}}, "reserved"),
+        ({"labels": {"a": "null"}}, "labels: a is null"),
+        ({"rollback_to": 0}, "not a revision"),
+        ({"rollback_to": 1}, "rollback_to and values"),
+        ({"rollback_to": 1, "values": {}, "upgrade_crds": True}, "rollback_to and upgrade_crds"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        check_options(replace(WANTED, **options))
+
+
+def test_options_that_do_not() -> None:
+    check_options(replace(WANTED, labels={"a": "b"}, wait_for_jobs=True, post_renderer="p", post_renderer_args=("a",)))
+    check_options(BACK)
+
+
+def test_which_revision_serves() -> None:
+    assert serving(History(), WANTED) == "release ns/r is not installed now"
+    now = History(replace(DEPLOYED, description="Rollback to 2"), newest=4, deployed=4)
+    assert serving(now, WANTED) == "release ns/r is now at revision 4, deployed (Rollback to 2)"
+    failed = History(replace(DEPLOYED, status="failed", description="it broke"), newest=4, deployed=3)
+    assert serving(failed, WANTED).endswith("failed (it broke); revision 3 was the last to be deployed")
+    assert serving(replace(failed, deployed=0), WANTED).endswith("failed (it broke)")

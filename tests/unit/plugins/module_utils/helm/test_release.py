@@ -34,6 +34,8 @@ def test_a_real_record(record: dict, values: dict) -> None:
         "chart": "mini",
         "chart_version": "0.1.0",
         "app_version": "1",
+        "updated": found.latest.updated,
+        "description": "Install complete",
     }
     assert "kind: Secret" in found.latest.manifest
     assert [hook["name"] for hook in found.latest.hooks] == ["mini-hook"]
@@ -83,6 +85,7 @@ def test_revisions_are_ordered_as_numbers() -> None:
         (["failed", "failed", "pending-rollback"], 2),
         (["pending-install"], None),
         (["deployed", "failed"], None),
+        (["superseded", "failed", "pending-upgrade"], 1),
     ],
 )
 def test_fallback_of_a_pending_release(statuses: list[str], fallback: int | None) -> None:
@@ -92,7 +95,9 @@ def test_fallback_of_a_pending_release(statuses: list[str], fallback: int | None
 
 @pytest.mark.parametrize("secrets", [[], [secret(1, "uninstalled")]])
 def test_nothing_installed(secrets: list[dict]) -> None:
-    assert release.history(secrets) == release.History()
+    found = release.history(secrets)
+    assert (found.latest, found.fallback, found.newest) == (None, None, len(secrets))
+    assert found.incomplete == (not secrets)  # a history kept on purpose is complete
 
 
 def test_secrets_without_labels_come_first() -> None:
@@ -105,3 +110,48 @@ def test_secrets_without_labels_come_first() -> None:
 def test_absent_has_the_same_keys_as_any_release() -> None:
     assert release.absent("r", "ns").keys() == release.of_document({}).summary().keys()
     assert release.absent("r", "ns")["status"] == "absent"
+
+
+def test_a_pending_release_without_a_deployed_one_needs_the_superseded() -> None:
+    assert release.history([secret(1, "failed"), secret(2, "pending-upgrade")]).incomplete
+    assert not release.history([secret(1, "deployed"), secret(2, "pending-upgrade")]).incomplete
+    assert not release.history([secret(1, "failed")]).incomplete
+
+
+def test_the_revision_asked_for() -> None:
+    found = release.history([secret(n, "superseded") for n in (1, 2)] + [secret(3, "deployed")], target=2)
+    assert found.target is not None
+    assert (found.target.revision, found.deployed, found.revisions) == (2, 3, (1, 2, 3))
+    assert release.history([secret(3, "deployed")], target=2).target is None
+
+
+def test_labels_of_the_release_are_those_that_helm_did_not_set() -> None:
+    given = {"owner": "helm", "name": "r", "version": "3", "status": "deployed", "createdAt": "1", "team": "a"}
+    assert release.of_document({"version": 3}, given).labels == {"team": "a"}
+
+
+@pytest.mark.parametrize(
+    ("label", "description", "digest"),
+    [
+        ("3.abc", "Upgrade complete", "abc"),
+        ("2.abc", "Upgrade complete", ""),  # carried over by somebody else's upgrade
+        ("2.abc", "Rollback to 2", "abc"),
+        ("1.abc", "Rollback to 2", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_note_about_the_chart_holds_for_its_own_revision(label: str, description: str, digest: str) -> None:
+    document = {"version": 3, "info": {"description": description}}
+    assert release.of_document(document, {release.CHART_LABEL: label}).chart_digest == digest
+
+
+def test_a_chart_label_is_a_valid_label() -> None:
+    assert len(release.chart_label(999999, "f" * 56)) <= 63
+
+
+def test_size_and_what_takes_it() -> None:
+    noise = base64.b64encode(bytes(range(256)) * 4).decode()
+    document = {"chart": {"files": [{"name": "big", "data": noise}, {"name": "none"}]}, "manifest": "a" * 50}
+    assert release.size(document) == len(base64.b64decode(release.encode(document)))
+    assert next(name for name, _ in release.largest(document)) == "big"
+    assert {name for name, _ in release.largest(document, 9)} == {"big", "none", "the rendered manifest", "the values"}

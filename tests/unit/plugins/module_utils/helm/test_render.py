@@ -155,3 +155,27 @@ def test_values_with_telling_names_are_learnt() -> None:
     )
     assert mask.known == {"hunter22", "abcdefgh", "ijklmnop", "AKIAEXAMPLE"}
     assert mask.text("'hunter22' does not match") == "'********' does not match"
+
+
+def test_names_of_secrets_are_no_secrets() -> None:
+    mask = Mask()
+    mask.learn(
+        {
+            "secretName": "tls-certificate",
+            "existingSecret": "credentials-of-mine",
+            "imagePullSecrets": [{"name": "registry-login"}],
+            "secrets": {"tls": {"secretName": "deep-inside"}},
+            "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "postgres", "key": "user-name"}}}],
+            "secretRef": {"name": "whole", "password": "real-one"},
+            "secretKey": "hunter22",
+        }
+    )
+    assert mask.known == {"real-one", "hunter22"}
+
+
+def test_all_texts_of_a_result_are_masked() -> None:
+    mask = Mask(known={"hunter22"})
+    assert mask.all({"a": ["x hunter22", 1, None], "b": {"c": "hunter22"}}) == {
+        "a": ["x ********", 1, None],
+        "b": {"c": "********"},
+    }

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
+import string
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,15 +16,21 @@ from pathlib import Path
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     Conflict,
+    InvalidInput,
     NotFound,
     PartialFailure,
     PermissionDenied,
     ToolError,
+    TracingError,
+    Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm import release
-from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm
+from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
+from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release
+from ansible_collections.orion.tracing.plugins.module_utils.helm import run as runs
+from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, ServerLost
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
 
@@ -62,10 +71,19 @@ class Cluster(Kube):
             "secrets": {"items": secrets or []},
             "version": {"gitVersion": "v1.34.4"},
             "apis": GROUPS,
+            "readyz": {},
+            "customresourcedefinitions": {"items": []},
             "pods": {"items": []},
             "events": {"items": []},
         }
         self.answers = answers
+
+    def listed(self, selector: str) -> dict:
+        """The secrets of a label selector, as the API server picks them by status."""
+        items = [(item, item["metadata"]["labels"]["status"]) for item in self.documents["secrets"]["items"]]
+        if "status!=superseded" in selector:
+            return {"items": [item for item, status in items if status != "superseded"]}
+        return {"items": [item for item, status in items if "status=" not in selector or status == "superseded"]}
 
     @property
     def methods(self) -> list[str]:
@@ -81,6 +99,8 @@ class Cluster(Kube):
         if last in self.answers:
             return self.answers[last]
         document = {} if method == "PATCH" else self.documents[last]
+        if last == "secrets":
+            document = self.listed((query or {}).get("labelSelector", ""))
         return Response(404 if document is None else 200, {}, json.dumps(document or {}).encode())
 
 
@@ -107,6 +127,8 @@ class Program:
                 "manifest": MANIFEST.replace("v4.3.1", self.version),
             }
             return Answer(0, json.dumps(document), "")
+        if argv[1] == "version":
+            return Answer(0, self.version, "")
         return Answer(0, f"release {argv[1]}ed", "")
 
 
@@ -163,8 +185,9 @@ def test_a_first_install_costs_two_processes(wanted: Wanted) -> None:
     plan = run(kube, program, replace(wanted, create_namespace=True, namespace_labels={"a": "b"}))
     assert [step.name for step in plan.steps] == ["create namespace hfix", "install"]
     assert len(program.calls) == 2
-    assert kube.methods == ["GET", "GET", "PATCH"]
-    assert kube.queries[2] == {"fieldManager": "orion.tracing/mini", "force": "true"}
+    assert kube.methods == ["GET", "GET", "GET", "PATCH"]
+    assert kube.queries[1]["labelSelector"] == "owner=helm,name=mini,status=superseded"
+    assert kube.queries[3] == {"fieldManager": "orion.tracing/mini", "force": "true"}
     assert kube.bodies == [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hfix", "labels": {"a": "b"}}}
     ]
@@ -174,7 +197,7 @@ def test_check_mode_writes_nothing_and_returns_the_same_keys(wanted: Wanted) -> 
     wanted = replace(wanted, create_namespace=True)
     kube, program = Cluster(), Program()
     checked = run(kube, program, wanted, check_mode=True)
-    assert kube.methods == ["GET", "GET"]
+    assert kube.methods == ["GET", "GET", "GET"]
     assert [call[-1] for call in program.calls] == ["--dry-run=server"]
     real = run(Cluster(), Program(), wanted)
     assert checked.result.keys() == real.result.keys()
@@ -195,7 +218,7 @@ def test_uninstall_costs_one_process(record: dict, wanted: Wanted) -> None:
 def test_absent_already(wanted: Wanted) -> None:
     kube, program = Cluster(), Program()
     assert not run(kube, program, replace(wanted, state="absent")).changed
-    assert (program.calls, kube.calls) == ([], 1)
+    assert (program.calls, kube.calls) == ([], 2)
 
 
 # Recovery
@@ -278,8 +301,11 @@ def test_a_failed_upgrade_says_what_is_not_ready(record: dict, wanted: Wanted) -
     kube.documents["pods"] = {"items": [{"metadata": {"name": "web-1", "labels": {"app": "web"}}, "status": {}}]}
     with pytest.raises(ToolError, match="UPGRADE FAILED: timed out\nPod web-1: not ready") as caught:
         run(kube, Program({"upgrade": "UPGRADE FAILED: timed out"}), replace(wanted, values={}))
-    assert caught.value.details == {"helm_exit_code": 1, "not_ready": ["Pod web-1: not ready"]}
-    assert [path.rpartition("/")[2] for method, path in kube.log] == ["secrets", "pods", "events"]
+    details = caught.value.details
+    assert (details["helm_exit_code"], details["not_ready"]) == (1, ["Pod web-1: not ready"])
+    assert (details["release"]["revision"], details["release"]["status"]) == (1, "deployed")
+    assert "release hfix/mini is now at revision 1, deployed (Install complete)" in str(caught.value)
+    assert [path.rpartition("/")[2] for method, path in kube.log] == ["secrets", "pods", "events", "secrets"]
 
 
 def test_a_failed_install_names_the_steps_done(wanted: Wanted) -> None:
@@ -297,3 +323,444 @@ def test_a_user_who_may_not_read_namespaces(wanted: Wanted) -> None:
         run(Cluster(hfix=refused), program, replace(wanted, create_namespace=True))
     with pytest.raises(PermissionDenied):
         run(Cluster(hfix=refused), program, replace(wanted, namespace_labels={}))
+
+
+# What this release was before
+
+
+def revision(record: dict, number: int, status: str, labels: dict | None = None, **document: object) -> dict:
+    found = relabelled(record, status)
+    decoded = {**release.decode(found["data"]["release"]), "version": number, **document}
+    labels = {**found["metadata"]["labels"], "version": str(number), **(labels or {})}
+    metadata = {**found["metadata"], "labels": labels}
+    return {**found, "metadata": metadata, "data": {"release": release.encode(decoded)}}
+
+
+def test_a_superseded_revision_is_seen_where_nothing_else_is_left(record: dict, wanted: Wanted) -> None:
+    kube, program = Cluster([revision(record, 3, "superseded")]), Program()
+    plan = run(kube, program, wanted, check_mode=True)
+    assert [step.name for step in plan.steps] == ["upgrade"]
+    assert plan.result["release"]["revision"] == 4
+    assert kube.calls == 2
+    gone = run(Cluster([revision(record, 3, "superseded")]), program, replace(wanted, state="absent"), check_mode=True)
+    assert [step.name for step in gone.steps] == ["uninstall"]
+
+
+def test_a_superseded_revision_is_what_a_pending_one_goes_back_to(record: dict, wanted: Wanted) -> None:
+    """Helm marks the old revision superseded before it marks the new one deployed, and may be killed in between."""
+    secrets = [revision(record, 1, "superseded"), revision(record, 2, "pending-upgrade")]
+    program = Program()
+    plan = run(Cluster(secrets), program, replace(wanted, on_pending="rollback"))
+    assert [call[:3] for call in program.calls] == [["rollback", "mini", "1"]]
+    assert plan.result["release"]["revision"] == 3
+
+
+# Subcharts, random values, a post-renderer
+
+SUBCHART = "charts/sub/Chart.yaml"
+
+
+def test_an_unchanged_chart_with_subcharts_costs_no_process(record: dict, chart_folder: Path, wanted: Wanted) -> None:
+    (chart_folder / SUBCHART).parent.mkdir(parents=True)
+    (chart_folder / SUBCHART).write_text("apiVersion: v2\nname: sub\nversion: 1.0.0\n")
+    digest = charts.content_digest(charts.load(str(chart_folder)))
+    noted = revision(record, 1, "deployed", {release.CHART_LABEL: f"1.{digest}"})
+    kube, program = Cluster([noted]), Program()
+    plan = run(kube, program, wanted)
+    assert (plan.changed, program.calls, kube.calls) == (False, [], 1)
+    carried = revision(record, 2, "deployed", {release.CHART_LABEL: f"1.{digest}"})
+    assert run(Cluster([carried]), program, wanted, check_mode=True).result["helm_processes"] == 1
+
+
+def test_what_is_installed_is_noted(chart_folder: Path, wanted: Wanted) -> None:
+    program = Program()
+    run(Cluster(), program, replace(wanted, create_namespace=True, labels={"team": "a"}))
+    digest = charts.content_digest(charts.load(str(chart_folder)))
+    for call in program.calls:
+        assert [word for word in call if word.startswith("--labels")] == [
+            "--labels=team=a",
+            f"--labels=orion.tracing/chart=1.{digest}",
+        ]
+
+
+def test_a_chart_with_random_values_is_not_rendered_when_unchanged(record: dict, wanted: Wanted) -> None:
+    """What helm makes of randAlphaNum, or of lookup, differs at each rendering: only the record says what is there."""
+    template = b'stringData: {a: {{ randAlphaNum 9 }}, b: {{ lookup "v1" "Secret" "x" "y" }}}'
+    (Path(wanted.chart_ref) / "templates" / "random.yaml").write_bytes(template)
+    document = release.decode(record["data"]["release"])["chart"]
+    stored = {"name": "templates/random.yaml", "data": base64.b64encode(template).decode()}
+    known = revision(record, 1, "deployed", chart={**document, "templates": [*document["templates"], stored]})
+    program = Program()
+    assert not run(Cluster([known]), program, wanted).changed
+    assert program.calls == []
+
+
+def test_a_post_renderer_costs_one_process_each_time(record: dict, wanted: Wanted) -> None:
+    rendered = revision(record, 1, "deployed", manifest=MANIFEST, hooks=[])
+    plan = run(Cluster([rendered]), Program(), replace(wanted, post_renderer="p"))
+    assert (plan.changed, plan.result["helm_processes"], plan.result["api_calls"]) == (False, 1, 1)
+
+
+# Charts from elsewhere
+
+SOURCE = Source("mini", "https://charts.example.com", "0.1.0")
+
+
+@pytest.fixture
+def remote(wanted: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wanted:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return replace(wanted, chart_ref="mini", source=SOURCE)
+
+
+class Repository(Program):
+    """Plays helm, and a repository that holds the chart."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.package = charts.archive(charts.load(str(folder)), {})
+
+    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+        if argv[1] == "pull":
+            self.calls.append(argv[1:])
+            (Path(argv[argv.index("--destination") + 1]) / "mini-0.1.0.tgz").write_bytes(self.package)
+            return Answer(0, "", "")
+        return super().__call__(argv, env, stdin, seconds)
+
+
+def test_a_pinned_chart_that_is_unchanged_downloads_nothing(record: dict, remote: Wanted) -> None:
+    kube, program = Cluster([record]), Program()
+    plan = run(kube, program, remote)
+    assert (plan.changed, program.calls, kube.calls) == (False, [], 1)
+
+
+def test_a_chart_from_elsewhere_is_downloaded_once(record: dict, remote: Wanted, chart_folder: Path) -> None:
+    helm = Repository(chart_folder)
+    plan = run(Cluster([record]), helm, replace(remote, values={}))
+    assert [call[0] for call in helm.calls] == ["pull", "upgrade", "upgrade"]
+    assert plan.result["helm_processes"] == 3
+    assert helm.calls[2][2].endswith(".tgz")
+    again = Repository(chart_folder)
+    run(Cluster([record]), again, replace(remote, values={}))
+    assert [call[0] for call in again.calls] == ["upgrade", "upgrade"]
+
+
+def test_nothing_is_downloaded_for_a_release_that_may_not_be_touched(record: dict, remote: Wanted) -> None:
+    program = Program()
+    with pytest.raises(Conflict):
+        run(Cluster([relabelled(record, "pending-upgrade")]), program, remote)
+    with pytest.raises(NotFound):
+        run(Cluster(), program, remote)
+    assert program.calls == []
+
+
+def test_a_packaged_chart_is_verified_before_it_is_rendered(record: dict, wanted: Wanted, chart_folder: Path) -> None:
+    package = chart_folder.parent / "mini.tgz"
+    package.write_bytes(charts.archive(charts.load(str(chart_folder)), {}))
+    wanted = replace(wanted, chart_ref=str(package), source=Source(str(package), verify=True, keyring="/ring"))
+    program = Program()
+    assert not run(Cluster([record]), program, wanted).changed
+    assert program.calls == []
+    program = Program({"verify": "no signature"})
+    with pytest.raises(ToolError, match=r"the signature of mini\.tgz does not hold: no signature"):
+        run(Cluster([record]), program, replace(wanted, values={}))
+    assert program.calls == [["verify", str(package), "--keyring", "/ring"]]
+
+
+# Definitions of custom resources
+
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "ws.e.com"},
+    "spec": {"group": "e.com", "names": {"kind": "W"}, "versions": [{"name": "v1"}]},
+}
+
+
+@pytest.fixture
+def crd_chart(chart_folder: Path, record: dict) -> dict:
+    """The chart with a definition, and the record of it."""
+    (chart_folder / "crds").mkdir()
+    (chart_folder / "crds" / "w.json").write_text(json.dumps(CRD))
+    document = release.decode(record["data"]["release"])["chart"]
+    stored = {"name": "crds/w.json", "data": base64.b64encode(json.dumps(CRD).encode()).decode()}
+    return revision(record, 1, "deployed", chart={**document, "files": [*(document["files"] or []), stored]})
+
+
+def test_definitions_that_are_unchanged_cost_one_list(crd_chart: dict, wanted: Wanted) -> None:
+    kube, program = Cluster([crd_chart]), Program()
+    kube.documents["customresourcedefinitions"] = {"items": [CRD]}
+    plan = run(kube, program, replace(wanted, upgrade_crds=True))
+    assert (plan.changed, program.calls, kube.calls) == (False, [], 2)
+    assert run(Cluster([crd_chart]), program, wanted).result["api_calls"] == 1
+
+
+def test_definitions_that_differ_are_applied_without_helm(crd_chart: dict, wanted: Wanted) -> None:
+    old = {**CRD, "spec": {**CRD["spec"], "versions": [{"name": "v0"}]}}
+    established = {**CRD, "status": {"conditions": [{"type": "Established", "status": "True"}]}}
+    kube, program = Cluster([crd_chart], **{"ws.e.com": Response(200, {}, json.dumps(established).encode())}), Program()
+    kube.documents["customresourcedefinitions"] = {"items": [old]}
+    checked = run(kube, program, replace(wanted, upgrade_crds=True), check_mode=True)
+    assert set(kube.methods) == {"GET"}
+    plan = run(kube, program, replace(wanted, upgrade_crds=True))
+    assert [step.name for step in plan.steps] == [step.name for step in checked.steps] == ["apply CRD ws.e.com"]
+    assert kube.log[-1] == ("PATCH", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ws.e.com")
+    assert kube.queries[-1] == {"fieldManager": "orion.tracing", "force": "true"}
+    assert kube.bodies == [CRD]
+    assert program.calls == []
+
+
+def test_a_first_install_with_definitions(crd_chart: dict, wanted: Wanted) -> None:
+    program = Program()
+    run(Cluster(namespace={"metadata": {}}), program, wanted, check_mode=True)
+    assert program.calls[0][0] == "template"
+    assert "e.com/v1/W" in program.calls[0]
+    forbidden = {"customresourcedefinitions": Response(403, {}, b"")}
+    run(Cluster(namespace={"metadata": {}}, **forbidden), program, wanted, check_mode=True)
+    with pytest.raises(PermissionDenied):
+        run(Cluster(namespace={"metadata": {}}, **forbidden), program, replace(wanted, upgrade_crds=True))
+    kube = Cluster(namespace={"metadata": {}})
+    program = Program()
+    run(kube, program, replace(wanted, skip_crds=True), check_mode=True)
+    assert program.calls[0][0] == "upgrade"
+    assert "customresourcedefinitions" not in str(kube.log)
+
+
+# Back to a revision, drift, tests
+
+
+def test_rollback_to_costs_one_list_and_one_process(record: dict, wanted: Wanted) -> None:
+    kube, program = Cluster([revision(record, 1, "superseded"), revision(record, 2, "deployed", config={})]), Program()
+    back = Wanted("mini", "hfix", rollback_to=1)
+    checked = run(kube, program, back, check_mode=True)
+    assert (program.calls, checked.changed) == ([], True)
+    plan = run(kube, program, back)
+    assert [call[:3] for call in program.calls] == [["rollback", "mini", "1"]]
+    assert (plan.result["helm_processes"], kube.calls) == (1, 2)
+    assert plan.result.keys() == checked.result.keys()
+    unchanged = run(Cluster([revision(record, 1, "superseded"), revision(record, 2, "deployed")]), program, back)
+    assert (unchanged.changed, unchanged.result["helm_processes"], unchanged.result["api_calls"]) == (False, 0, 1)
+
+
+def test_a_rollback_that_helm_3_cannot_force(record: dict) -> None:
+    program = Program(version="v3.22.0")
+    with pytest.raises(InvalidInput, match="force_conflicts"):
+        run(Cluster([record]), program, Wanted("mini", "hfix", rollback_to=1, force_conflicts=True), check_mode=True)
+    assert [call[0] for call in program.calls] == ["version"]
+
+
+def drifting(monkeypatch: pytest.MonkeyPatch, *found: drift.Drifted) -> None:
+    monkeypatch.setattr(drift, "survey", lambda kube, namespace, objects, mask: drift.Report(list(found)))
+
+
+MISSING = drift.Drifted(
+    Key("manifest", "", "ConfigMap", "hfix", "c"), "missing", {"kind": "ConfigMap", "metadata": {"name": "c"}}
+)
+
+
+@pytest.mark.parametrize(("method", "processes"), [("ssa", ["version", "rollback"]), ("", ["rollback"])])
+def test_drift_costs_at_most_two_processes(
+    record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch, method: str, processes: list[str]
+) -> None:
+    drifting(monkeypatch, MISSING)
+    known, program = revision(record, 1, "deployed", apply_method=method), Program()
+    checked = run(Cluster([known]), program, replace(wanted, drift="repair"), check_mode=True)
+    reported = run(Cluster([known]), program, replace(wanted, drift="report"))
+    assert ([step.name for step in checked.steps], reported.changed, program.calls) == (["repair drift"], False, [])
+    plan = run(Cluster([known]), program, replace(wanted, drift="repair"))
+    assert [call[0] for call in program.calls] == processes
+    assert "--no-hooks" in program.calls[-1]
+    assert ("--force-conflicts" in program.calls[-1]) == bool(method)
+    assert plan.result["drift"] == reported.result["drift"] == checked.result["drift"]
+    assert plan.result["drift"][0]["action"] == "missing"
+
+
+def test_no_drift_costs_no_process(record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    drifting(monkeypatch)
+    program = Program()
+    plan = run(Cluster([record]), program, replace(wanted, drift="repair"))
+    assert (plan.changed, plan.result["drift"], program.calls) == (False, [], [])
+    first = run(Cluster(), program, replace(wanted, drift="repair", create_namespace=True), check_mode=True)
+    assert first.result["drift"] == []
+    assert "drift" not in run(Cluster([record]), program, wanted).result
+
+
+TEST_HOOK = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-test, annotations: {helm.sh/hook: test}}
+"""
+
+
+class WithTests(Program):
+    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+        answer = super().__call__(argv, env, stdin, seconds)
+        if argv[1] == "test":
+            phase = "Failed" if answer.code else "Succeeded"
+            out = f"TEST SUITE: web-test\nPhase: {phase}\nPOD LOGS: web-test\nuser-password no\n"
+            return Answer(answer.code, out, answer.err)
+        document = json.loads(answer.out)
+        return Answer(0, json.dumps({**document, "hooks": [{"manifest": TEST_HOOK}]}), "")
+
+
+def test_a_test_after_the_upgrade_is_one_more_process(record: dict, wanted: Wanted) -> None:
+    wanted = replace(wanted, test=True)
+    program = WithTests()
+    plan = run(Cluster([record]), program, replace(wanted, values={"password": "user-password"}))
+    assert [call[0] for call in program.calls] == ["upgrade", "upgrade", "test"]
+    assert plan.result["test"] == [{"name": "web-test", "phase": "Succeeded", "log": "******** no"}]
+    assert run(Cluster([record]), WithTests(), wanted).result["test"] == []
+    checked = run(Cluster([record]), WithTests(), replace(wanted, values={}), check_mode=True)
+    assert ([step.name for step in checked.steps], checked.result["test"]) == (["upgrade", "test"], [])
+
+
+def test_a_test_that_fails_says_why(record: dict, wanted: Wanted) -> None:
+    kube = Cluster([record])
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+    pod = {"metadata": {"name": "web-test"}, "status": {"phase": "Failed", "containerStatuses": [ended]}}
+    kube.documents["pods"] = {"items": [pod]}
+    with pytest.raises(PartialFailure) as caught:
+        run(
+            kube, WithTests({"test": "pod web-test failed"}), replace(wanted, test=True, values={"password": "new-one"})
+        )
+    error = caught.value
+    assert (error.details["done"], error.details["failed"]) == (["upgrade"], "test")
+    assert error.details["test"][0]["phase"] == "Failed"
+    assert "pod web-test failed\nPod web-test: container main: (last exit code 3, Error)" in str(error)
+    assert "web-test: ******** no" in str(error)
+
+
+# The API server goes away, or somebody else comes
+
+
+class Restarting(Cluster):
+    """Does not answer /readyz at first."""
+
+    silent = 2
+
+    def send(self, method, path, query=None, body=None, headers=None, timeout=30.0) -> Response:
+        if path == "/readyz" and self.silent:
+            self.silent -= 1
+            self.calls += 1
+            if self.silent:
+                raise Unreachable("no answer")
+            return Response(503, {}, b"")
+        return super().send(method, path, query, body, headers, timeout)
+
+
+class Losing(Program):
+    """Loses the API server once, in the step that is said, and leaves what a killed helm leaves."""
+
+    def __init__(self, kube: Cluster, when: str, left: list[dict]) -> None:
+        super().__init__()
+        self.kube, self.when, self.left = kube, when, left
+
+    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+        answer = super().__call__(argv, env, stdin, seconds)
+        dry = "dry" if "--dry-run=server" in argv else argv[1]
+        if dry == self.when:
+            self.when = ""
+            self.kube.documents["secrets"] = {"items": self.left}
+            return Answer(1, "", "Error: UPGRADE FAILED: http2: client connection lost")
+        return answer
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "PAUSE_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_a_lost_server_left_behind_is_recovered_once(record: dict, wanted: Wanted) -> None:
+    kube = Restarting([record])
+    program = Losing(kube, "upgrade", [record, revision(record, 2, "pending-upgrade", config={})])
+    plan = run(kube, program, replace(wanted, values={"a": 1}, on_failed="fail"))
+    assert [call[0] for call in program.calls] == ["upgrade", "upgrade", "template", "rollback", "upgrade"]
+    assert [step.name for step in plan.steps] == ["upgrade", "roll back to revision 1", "upgrade"]
+    assert "went away" in plan.warnings[0]
+    assert plan.result["objects"]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_server_that_is_lost_while_rendering(record: dict, wanted: Wanted) -> None:
+    kube = Restarting([record])
+    program = Losing(kube, "dry", [record])
+    plan = run(kube, program, replace(wanted, values={"a": 1}))
+    assert [call[0] for call in program.calls] == ["upgrade"] * 3
+    assert plan.warnings == []
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_was_done_all_the_same_is_not_done_again(record: dict, wanted: Wanted) -> None:
+    kube = Restarting([record])
+    program = Losing(kube, "upgrade", [revision(record, 2, "deployed", config={"a": 1})])
+    plan = run(kube, program, replace(wanted, values={"a": 1}))
+    assert [call[0] for call in program.calls] == ["upgrade", "upgrade"]
+    assert plan.changed
+    assert plan.result["release"]["revision"] == 2
+
+
+def test_a_server_that_does_not_come_back(record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(runs, "BACK_SECONDS", 0)
+    kube = Restarting([record])
+    kube.silent = 10**6
+    with pytest.raises(ServerLost, match="client connection lost"):
+        run(kube, Losing(kube, "upgrade", [record]), replace(wanted, values={"a": 1}))
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_server_that_goes_away_again(record: dict, wanted: Wanted) -> None:
+    kube, program = Restarting([record]), Program({"upgrade": "Get https://x: connection refused"})
+    with pytest.raises(ServerLost):
+        run(kube, program, replace(wanted, values={"a": 1}))
+    assert len(program.calls) == 4
+
+
+def test_another_run_that_won(record: dict, wanted: Wanted) -> None:
+    program = Program({"upgrade": 'create: failed to create: secrets "sh.helm.release.v1.mini.v2" already exists'})
+    with pytest.raises(Conflict, match="another run works on this release, or has just won"):
+        run(Cluster([record]), program, replace(wanted, values={"a": 1}))
+    assert len(program.calls) == 2
+
+
+def test_a_rolled_back_upgrade_says_what_serves(record: dict, wanted: Wanted) -> None:
+    kube = Cluster([record])
+
+    class Failing(Program):
+        def __call__(self, argv, env, stdin, seconds) -> Answer:
+            if "--rollback-on-failure" in argv:
+                info = {"status": "deployed", "description": "Rollback to 1"}
+                kube.documents["secrets"] = {"items": [revision(record, 3, "deployed", info=info)]}
+                return Answer(1, "", "Error: UPGRADE FAILED: release mini failed, and has been rolled back")
+            return super().__call__(argv, env, stdin, seconds)
+
+    with pytest.raises(ToolError, match=r"is now at revision 3, deployed \(Rollback to 1\)") as caught:
+        run(kube, Failing(), replace(wanted, values={}, rollback_on_failure=True))
+    assert caught.value.details["release"]["description"] == "Rollback to 1"
+
+
+def test_a_record_that_is_too_large_is_refused_before_anything_is_written(wanted: Wanted) -> None:
+    noise = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=1_500_000))
+    kube, program = Cluster(), Program()
+    with pytest.raises(InvalidInput, match=r"is too large: its record takes .*the values \("):
+        run(kube, Large(program, noise), replace(wanted, create_namespace=True))
+    assert set(kube.methods) == {"GET"}
+    assert len(program.calls) == 1
+
+
+class Large:
+    def __init__(self, program: Program, noise: str) -> None:
+        self.program, self.noise = program, noise
+
+    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+        document = json.loads(self.program(argv, env, stdin, seconds).out)
+        return Answer(0, json.dumps({**document, "config": {"noise": self.noise}}), "")
+
+
+def test_the_password_of_a_repository_is_hidden_in_errors(record: dict, remote: Wanted) -> None:
+    remote = replace(remote, source=replace(SOURCE, repo_username="u", repo_password="hunter22"), values={})
+    program = Program({"repo": "401: hunter22 is wrong"})
+    with pytest.raises(TracingError) as caught:
+        run(Cluster([record]), program, remote)
+    assert "hunter22" not in str(caught.value) + str(caught.value.details) + str(program.calls)
