@@ -37,6 +37,8 @@ CREDENTIALS_REFUSED = {
 # What stores answer about a part of the API that they do not have.
 UNSUPPORTED = frozenset(
     {
+        # The options of encryption know only algorithms that exist.
+        "InvalidEncryptionAlgorithmError",
         "MethodNotAllowed",
         "NotImplemented",
         "NotSupported",

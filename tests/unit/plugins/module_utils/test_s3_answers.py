@@ -63,3 +63,10 @@ def test_nothing_found_is_an_error_where_something_is_put(server: FakeStore, cod
     server.answers["PUT", "ownershipControls"] = (404, xml(code))
     with pytest.raises(NotFound):
         run(server, object_ownership="ObjectWriter")
+
+
+def test_an_algorithm_that_the_store_does_not_know(server: FakeStore) -> None:
+    """SeaweedFS, of aws:kms:dsse."""
+    server.answers["PUT", "encryption"] = (400, xml("InvalidEncryptionAlgorithmError", "not valid"))
+    with pytest.raises(Unsupported, match="encryption .InvalidEncryptionAlgorithmError: not valid"):
+        run(server, encryption="dsse_kms")
