@@ -23,6 +23,8 @@ PLAY = [{"hosts": "localhost", "gather_facts": False, "roles": [{"role": "orion.
 NOT_OF_THE_ROLE = {
     "name": "is object_storage_bucket",
     "state": "the role never deletes",
+    "force_empty": "the role never deletes",
+    "progress_file": "is the action plugin's",
     "lifecycle_rules": "made of several variables",
 }
 
