@@ -575,7 +575,7 @@ spec:
     assert watched.calls == 1 + 1 + 1  # discovery of /apis, one list of Deployments, one dry run
 
 
-def test_rights(install, survey, edit, kube: Kube, namespace: str) -> None:
+def test_rights(install, survey, edit, kube: Kube, namespace: str, tmp_path: Path) -> None:
     """What may not be read is told apart from drift; without the right to patch, differences stay unconfirmed."""
     install(OBJECTS.partition("---\napiVersion: v1\nkind: ServiceAccount")[0])
     edit("/api/v1/NS/configmaps/d", {"data": {"message": "bye"}})
@@ -593,7 +593,9 @@ def test_rights(install, survey, edit, kube: Kube, namespace: str) -> None:
         body={"metadata": {"name": "reader"}, "roleRef": reference, "subjects": [subject]},
     )
     token = kube.request("POST", f"{base}/reader/token", body={"spec": {}})["status"]["token"]
-    reader = spy({"host": kube.host, "api_key": token, "validate_certs": False})
+    authority = kube.get(f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt")["data"]["ca.crt"]
+    (tmp_path / "ca.crt").write_text(authority)
+    reader = spy({"host": kube.host, "api_key": token, "ca_cert": str(tmp_path / "ca.crt")})
 
     report, watched = survey(reader)
     assert [(item.key.kind, item.confirmed) for item in report.drifted] == [("ConfigMap", False)]

@@ -74,7 +74,7 @@ def computed(defaults: Mapping[str, Any] | None, config: Mapping[str, Any]) -> d
 
     Source: coalesceValues of helm.sh/helm/v4 pkg/chart/common/util/coalesce.go."""
     below = {name: _given(value) for name, value in (defaults or {}).items() if value is not None}
-    result = {name: value for name, value in config.items() if value is not None or name not in (defaults or {})}
+    result = {name: value for name, value in config.items() if value is not None or name not in below}
     for name, default in below.items():
         if name not in config:
             result[name] = default

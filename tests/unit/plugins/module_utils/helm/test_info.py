@@ -232,6 +232,7 @@ def test_values_over_defaults() -> None:
     }
     assert computed(defaults, {}) == {**{k: v for k, v in defaults.items() if k != "d"}, "f": {}}
     assert computed(None, {"a": 1}) == {"a": 1}
+    assert computed({"a": None}, {"a": None}) == {"a": None}
 
 
 def test_a_damaged_record_is_told() -> None:
