@@ -24,10 +24,9 @@ import binascii
 import copy
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
@@ -42,6 +41,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.render import M
 from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import quantity
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 MISSING, CHANGED = "missing", "changed"
 HELM = "helm"  # the field manager that Helm 4 applies with
@@ -277,7 +279,7 @@ def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Ser
     report = Report()
     if not wanted:
         return report
-    with ThreadPoolExecutor(THREADS) as pool:
+    with _threads() as pool:
         served = served or _discover(kube, pool, api_versions(wanted))
         found: dict[Key, Drifted] = {}
         reads: dict[tuple[Resource, str], list[tuple[Key, Drifted]]] = {}
@@ -619,6 +621,12 @@ def _by_design(difference: Difference, owners: Sequence[Owner]) -> bool:
 # Requests
 
 
+def _threads() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # costs a module's start a few percent, and is seldom needed
+
+    return ThreadPoolExecutor(THREADS)
+
+
 def api_versions(*manifests: Objects) -> set[str]:
     """The API versions of the objects, as discover() takes them."""
     return {
@@ -632,7 +640,7 @@ def discover(kube: Kube, versions: Collection[str]) -> Served:
 
     Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery
     """
-    with ThreadPoolExecutor(THREADS) as pool:
+    with _threads() as pool:
         return _discover(kube, pool, versions)
 
 

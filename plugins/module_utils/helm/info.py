@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
-from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm import release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import Release
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
@@ -182,6 +182,8 @@ def _revision_entry(revision: Release) -> dict[str, Any]:
 
 def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], warnings: list[str]) -> None:
     """Against the revision that is deployed, which is not the newest where an upgrade failed."""
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift  # imported only where it is used
+
     deployed = []
     for entry, records in found:
         revision = next((record.release for record in reversed(records) if _deployed(record.release)), None)
