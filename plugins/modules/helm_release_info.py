@@ -164,7 +164,7 @@ releases:
       description: Labels of the release record, without Helm's own.
       type: dict
       sample: {team: observability}
-    values:
+    release_values:
       description: The values.
       returned: if O(with_values) is not V(none)
       type: dict

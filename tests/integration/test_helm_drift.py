@@ -628,7 +628,7 @@ spec:
         except NotFound:
             break
         time.sleep(0.5)
-    report, _ = survey()
+    report = survey()[0]
     assert [(item.key.kind, item.action) for item in report.drifted] == [("Widget", drift.MISSING)]
 
 

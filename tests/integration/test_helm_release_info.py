@@ -186,12 +186,12 @@ def test_history(run, helm, namespace: str) -> None:
 def test_values_and_notes(run, helm, namespace: str) -> None:
     place = ("web", "--namespace", namespace)
     (entry,) = run(name="web", namespace=namespace, with_values="user", notes=True)["releases"]
-    assert entry["values"] == helm("get", "values", *place, "--output", "json")
-    assert entry["values"]["password"] == PASSWORD
+    assert entry["release_values"] == helm("get", "values", *place, "--output", "json")
+    assert entry["release_values"]["password"] == PASSWORD
     assert entry["notes"].strip() == f"Log in with {PASSWORD}."
     (entry,) = run(name="web", namespace=namespace, with_values="computed")["releases"]
-    assert entry["values"] == helm("get", "values", *place, "--all", "--output", "json")
-    assert entry["values"]["a"] == {"n": None, "w": 2, "x": None, "z": 3}
+    assert entry["release_values"] == helm("get", "values", *place, "--all", "--output", "json")
+    assert entry["release_values"]["a"] == {"n": None, "w": 2, "x": None, "z": 3}
 
 
 def test_objects(run, namespace: str) -> None:

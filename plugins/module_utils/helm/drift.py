@@ -26,7 +26,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
@@ -152,7 +152,7 @@ class Item(NamedTuple):
     keys: tuple[tuple[str, Any], ...]
 
 
-Step = str | int | Item
+Step: TypeAlias = "str | int | Item"
 Path = tuple[Step, ...]
 
 
@@ -255,7 +255,7 @@ class Served:
     def resource(self, key: Key, version: str) -> Resource | None:
         """In the version of the manifest, or in another one where that is no longer served."""
         exact = self.resources.get((key.group, version, key.kind))
-        others = (r for (group, _, kind), r in self.resources.items() if (group, kind) == (key.group, key.kind))
+        others = (r for (group, _version, kind), r in self.resources.items() if (group, kind) == (key.group, key.kind))
         return exact or next(others, None)
 
 
@@ -312,7 +312,7 @@ def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Ser
                     found[key] = replace(candidate, action=MISSING)
         suspects = [suspect for suspect in suspects if _suspected(suspect[1].document, suspect[2])]
         confirmed = pool.map(lambda suspect: _confirm(kube, suspect[1], suspect[2], mask), suspects)
-        for (key, _, _), drifted in zip(suspects, confirmed, strict=True):
+        for (key, _candidate, _present), drifted in zip(suspects, confirmed, strict=True):
             if drifted is not None:
                 found[key] = drifted
     report.drifted.extend(found[key] for key in wanted if key in found)
@@ -465,7 +465,7 @@ class Merge(NamedTuple):
             return None
         for value in values:
             item = Item(tuple((key, value.get(key, DEFAULT_KEYS.get(key))) for key in self.keys))
-            if item in found or any(part is None or isinstance(part, dict | list) for _, part in item.keys):
+            if item in found or any(part is None or isinstance(part, dict | list) for _name, part in item.keys):
                 return None
             found[item] = value
         return found
@@ -664,7 +664,7 @@ def _discover(kube: Kube, pool: ThreadPoolExecutor, versions: Collection[str]) -
                     where = Resource(name, version["version"], resource["resource"], resource["scope"] == "Namespaced")
                     found.setdefault((name, version["version"], kind), where)
     for served, document in zip(plain, pool.map(lambda version: _plain_discovery(kube, version), plain), strict=True):
-        name, _, number = served.rpartition("/")
+        name, _slash, number = served.rpartition("/")
         for resource in document.get("resources") or []:
             if "/" not in resource["name"]:
                 where = Resource(name, number, resource["name"], bool(resource.get("namespaced")))

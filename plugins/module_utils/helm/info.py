@@ -64,7 +64,7 @@ def gather(kube: Kube, query: Query) -> Answer:
             found.append((_entry(records, query), records))
     if query.drift:
         _add_drift(kube, found, warnings)
-    return Answer([entry for entry, _ in found], warnings)
+    return Answer([entry for entry, _records in found], warnings)
 
 
 def computed(defaults: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,9 +153,9 @@ def _entry(records: list[Record], query: Query) -> dict[str, Any]:
     newest, document = records[-1].release, records[-1].document
     entry: dict[str, Any] = {**newest.summary(), "labels": newest.labels}
     if query.values == USER:
-        entry["values"] = newest.config
+        entry["release_values"] = newest.config
     elif query.values == COMPUTED:
-        entry["values"] = computed(newest.chart.get("values"), newest.config)
+        entry["release_values"] = computed(newest.chart.get("values"), newest.config)
     if query.notes:
         entry["notes"] = (document.get("info") or {}).get("notes") or ""
     if query.history:
@@ -189,7 +189,11 @@ def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], war
         revision = next((record.release for record in reversed(records) if _deployed(record.release)), None)
         if revision is not None:
             deployed.append((entry, revision, render.parse_release(revision.manifest, revision.hooks)))
-    served = drift.discover(kube, drift.api_versions(*(objects for _, _, objects in deployed))) if deployed else None
+    served = (
+        drift.discover(kube, drift.api_versions(*(objects for _found, _deployed_one, objects in deployed)))
+        if deployed
+        else None
+    )
     for entry, revision, objects in deployed:
         mask = render.Mask()
         mask.learn(revision.config)

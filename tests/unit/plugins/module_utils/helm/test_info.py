@@ -91,7 +91,7 @@ class Cluster(Kube):
         if "/namespaces/" in path and path.split("/")[4] != metadata["namespace"]:
             return False
         for condition in query["labelSelector"].split(","):
-            name, _, value = condition.replace("!=", "=!").partition("=")
+            name, _equals, value = condition.replace("!=", "=!").partition("=")
             if (metadata["labels"].get(name) == value.removeprefix("!")) is value.startswith("!"):
                 return False
         return True
@@ -185,7 +185,7 @@ def test_history() -> None:
 def test_values_notes_and_objects_on_request() -> None:
     query = Query(name="web", values="user", notes=True, objects=True)
     (entry,) = gather(Cluster(*SECRETS), query).releases
-    assert entry["values"] == {"password": "user-password"}
+    assert entry["release_values"] == {"password": "user-password"}
     assert entry["notes"] == "the password is user-password"
     assert [(item["kind"], item["name"], item["namespace"], item["part"]) for item in entry["objects"]] == [
         ("ConfigMap", "c", "ns", "manifest"),
@@ -194,7 +194,7 @@ def test_values_notes_and_objects_on_request() -> None:
     ]
     assert entry["objects"][1]["api_version"] == "rbac.authorization.k8s.io/v1"
     (entry,) = gather(Cluster(*SECRETS), Query(name="web", values="computed")).releases
-    assert entry["values"] == {"password": "user-password", "x": 1}
+    assert entry["release_values"] == {"password": "user-password", "x": 1}
     (entry,) = gather(Cluster(record("web", 1, info={"status": "deployed"})), Query(notes=True)).releases
     assert entry["notes"] == ""
 
