@@ -173,6 +173,7 @@ releases:
       description: The notes that the chart prints.
       returned: if O(notes=true)
       type: str
+      sample: Thank you for installing cc.
     history:
       description: All revisions that Helm keeps, oldest first.
       returned: if O(history=true)
@@ -200,6 +201,14 @@ releases:
         description:
           description: What Helm, or the user, says about it.
           type: str
+      sample:
+        - revision: 1
+          updated: "2026-11-23T23:36:27.188157035Z"
+          status: deployed
+          chart: tempo
+          chart_version: 0.1.0
+          app_version: 2.10.8
+          description: Install complete
     objects:
       description: Objects of the newest revision, hooks included, in the order of the manifest.
       returned: if O(objects=true)
@@ -221,6 +230,12 @@ releases:
         part:
           description: Where it comes from, V(manifest) or V(hook).
           type: str
+      sample:
+        - kind: NetworkPolicy
+          name: tempo
+          namespace: tracing
+          api_version: networking.k8s.io/v1
+          part: manifest
     drift:
       description: Objects that differ from the manifest; empty where none does.
       returned: if O(drift=true) and a revision is deployed
@@ -248,7 +263,7 @@ releases:
               them may only be another way to write the same.
           type: bool
         fields:
-          description: Fields that differ.
+          description: Fields that differ. Empty for missing objects.
           type: list
           elements: dict
           contains:
@@ -270,6 +285,26 @@ releases:
                 - When this manager last changed the object, RFC 3339.
                 - Empty where the field was removed, and for changes through a subresource, such as C(kubectl scale).
               type: str
+      sample:
+        - kind: Secret
+          name: d
+          namespace: drift-h4
+          api_version: v1
+          action: changed
+          confirmed: true
+          fields:
+            - path: data.password
+              wanted: digest:4a77c1da93fa46b0
+              live: digest:2b3c42957229d6ff
+              manager: kubectl-patch
+              time: "2026-11-23T23:40:53Z"
+        - kind: Role
+          name: d
+          namespace: drift-h4
+          api_version: rbac.authorization.k8s.io/v1
+          action: missing
+          confirmed: true
+          fields: []
 api_calls:
   description: How many requests were made to the API server.
   returned: success
