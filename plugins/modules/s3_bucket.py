@@ -337,7 +337,7 @@ api_calls:
 
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, contents
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 
@@ -380,7 +380,8 @@ def main() -> None:
     )
     with module.guard():
         bucket.check_options(module.params)
-        store = Store.connect(module.params)
+        emptying = module.params["state"] == "absent" and module.params["force_empty"]
+        store = Store.connect(module.params, contents.PATIENCE if emptying else None)
         state = bucket.read(store, module.params)
         plan = bucket.make_plan(state, module.params)
         bucket.check_plan(store, module.params, plan)

@@ -83,8 +83,10 @@ class Store:
             client.meta.events.register("before-call.s3", _content_md5)
 
     @classmethod
-    def connect(cls, params: dict[str, Any]) -> Store:
-        """Connect with the options of options.S3_OPTIONS. Sends nothing.
+    def connect(cls, params: dict[str, Any], read_seconds: float | None = None) -> Store:
+        """Connect with the options of options.s3_options. Sends nothing.
+
+        read_seconds: how long an answer may take, READ_SECONDS by default.
 
         Without keys, botocore looks for credentials in its own order: environment, profile, web identity (IRSA), Pod
         Identity, instance role. It is botocore's client that boto3 hands out, so nothing is lost without boto3's layer
@@ -111,7 +113,7 @@ class Store:
         custom = not is_aws(url)
         settings: dict[str, Any] = {
             "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": READ_SECONDS,
+            "read_timeout": read_seconds or READ_SECONDS,
             "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
             "max_pool_connections": 16,
             "user_agent_extra": "orion.tracing",
@@ -190,17 +192,14 @@ class Store:
 
         params: those of connect. An alias that does not exist is NotFound.
         """
-        import boto3
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.session import get_session
 
-        session = boto3.session.Session(
-            aws_access_key_id=params.get("access_key") or None,
-            aws_secret_access_key=params.get("secret_key") or None,
-            aws_session_token=params.get("session_token") or None,
-            region_name=region,
-        )
+        session = get_session()
+        if params.get("access_key"):
+            session.set_credentials(params["access_key"], params["secret_key"], params.get("session_token") or None)
         verify = False if params.get("validate_certs") is False else params.get("ca_bundle") or None
-        kms = session.client("kms", verify=verify)
+        kms = session.create_client("kms", region_name=region, verify=verify)
         kms.meta.events.register("request-created.kms", self._count)
         try:
             return str(kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"])

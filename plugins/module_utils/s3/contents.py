@@ -27,6 +27,8 @@ SHOWN = 100
 # Refusals of one object that say nothing about it; so many times its deletion is tried.
 TRANSIENT = frozenset({"InternalError", "OperationAborted", "ServiceUnavailable", "SlowDown"})
 ATTEMPTS = 4
+# Seconds in which a store deletes a page; SeaweedFS under load needs more than the usual ten.
+PATIENCE = 120.0
 # Seconds between two lines of progress.
 INTERVAL = 2.0
 
@@ -172,14 +174,22 @@ class Emptying:
         self.progress(f"{line} ({seconds:.0f} s, {count / max(seconds, 0.001):,.0f}/s)")
 
     def _pages(self, call: Call, markers: dict[str, str]) -> Iterator[dict[str, Any]]:
-        """All pages of a list; markers: the argument that continues it by the key of the answer that it comes from."""
+        """All pages of a list; markers: the argument that continues it by the key of the answer that it comes from.
+
+        A page is given out only after the next one was read: some stores lose the thread if what a marker names has
+        been deleted.
+        """
         arguments: dict[str, Any] = {}
+        before: dict[str, Any] | None = None
         while True:
             page = self.store.call(self.bucket, Call(call.operation, call.action, {**call.arguments, **arguments}))
-            yield page
+            if before is not None:
+                yield before
+            before = page
             following = {name: page[key] for key, name in markers.items() if page.get(key)}
             # A store that says "more" without saying where would be asked the same for ever.
             if not page.get("IsTruncated") or not following or following == arguments:
+                yield page
                 return
             arguments = following
 

@@ -36,9 +36,10 @@ def normalise(rule: dict[str, Any]) -> dict[str, Any]:
     where = {"Prefix": rule.pop("Prefix", ""), **rule.pop("Filter", {})}
     where.update(where.pop("And", {}))
     tags = [*where.pop("Tags", []), *([where.pop("Tag")] if where.get("Tag") else [])]
+    tags = _ordered([{"Value": "", **tag} for tag in tags])
     conditions: dict[str, Any] = {k: v for k, v in where.items() if v not in ("", None)}
     if len(tags) + len(conditions) > 1:
-        conditions = {"And": {**conditions, **({"Tags": _ordered(tags)} if tags else {})}}
+        conditions = {"And": {**conditions, **({"Tags": tags} if tags else {})}}
     elif tags:
         conditions = {"Tag": tags[0]}
     return {"Status": "Enabled", **rule, "Filter": conditions}

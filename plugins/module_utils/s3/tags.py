@@ -10,8 +10,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Asp
 
 
 def parse(answer: dict[str, Any]) -> Document:
-    """A dictionary, or None for no tags."""
-    return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet") or []} or None
+    """A dictionary, or None for no tags. Some stores leave out an empty value."""
+    return {tag["Key"]: tag.get("Value") or "" for tag in answer.get("TagSet") or []} or None
 
 
 def wanted(params: dict[str, Any], current: Document, target: Target) -> Document:
