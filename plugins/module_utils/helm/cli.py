@@ -194,7 +194,7 @@ class Helm:
             argv = [*_upgrade(wanted, package, labels), "--dry-run=server"]
             answer = self._call(argv, _stdin(wanted), RENDER_SECONDS, "rendering failed")
         document = self._document(answer.out)
-        self._learn(document.get("manifest") or "", wanted)
+        self._learn(document.get("manifest") or "", wanted, 4 if document.get("apply_method") else 0)
         return document
 
     def template(
@@ -328,10 +328,12 @@ class Helm:
             raise self._not_helm()
         return document
 
-    def _learn(self, rendered: str, wanted: Wanted) -> None:
-        """The version, before anything is written, and whether it can do what is wanted."""
+    def _learn(self, rendered: str, wanted: Wanted, major: int = 0) -> None:
+        """The version, before anything is written, and whether it can do what is wanted. major: the least that it must
+        be, where something else tells."""
         if wanted.post_renderer and VERSION_MARK not in rendered:
-            rendered = VERSION_MARK + self._ask_version()  # a post-renderer may drop what holds no object
+            # A post-renderer may drop what holds no object; Helm 4 does so itself before it calls one.
+            rendered = VERSION_MARK + (f"v{major}.0" if major else self._ask_version())
         self._require(rendered)
         self.check(wanted)
 

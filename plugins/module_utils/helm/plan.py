@@ -299,14 +299,15 @@ def namespace_manager(wanted: Wanted) -> str:
 
 
 def check_size(document: Mapping[str, Any], wanted: Wanted) -> None:
-    """InvalidInput where the release record would not fit into a Secret, of which Helm says so only after it has
-    installed half of it. document: as a dry run prints it."""
+    """InvalidInput where the release record would not fit into a Secret: by then, Helm would have made the namespace,
+    and its message names neither the size nor what is large. document: as a dry run prints it."""
     size = release.size(dict(document))
-    if size > release.SECRET_LIMIT:
-        parts = ", ".join(f"{name} ({_kib(packed)})" for name, packed in release.largest(dict(document)))
+    if size * (1 - release.SIZE_ERROR) > release.SECRET_LIMIT:
+        largest = [part for part in release.largest(dict(document)) if part[1] > size / 50]
+        parts = ", ".join(f"{name} ({_kib(packed)})" for name, packed in largest)
         raise InvalidInput(
-            f"release {wanted.namespace}/{wanted.name} is too large: its record takes {_kib(size)}, and a Secret holds"
-            f" {_kib(release.SECRET_LIMIT)}",
+            f"release {wanted.namespace}/{wanted.name} is too large: its record takes about {_kib(size)}, and a Secret"
+            f" holds {_kib(release.SECRET_LIMIT)}",
             f"the largest parts, compressed: {parts}",
             "Keep files that no template reads out of the chart (.helmignore), or split the chart.",
         )

@@ -34,6 +34,7 @@ SYSTEM_LABELS = frozenset({"name", "owner", "status", "version", "createdAt", "m
 CHART_LABEL = "orion.tracing/chart"
 # What the API server takes in one Secret, over all values: MaxSecretSize in pkg/apis/core/types.go of Kubernetes.
 SECRET_LIMIT = 1024 * 1024
+SIZE_ERROR = 0.02  # Go compresses a little better or worse than zlib
 SSA = "ssa"  # Release.apply_method of server-side apply, Helm 4 only
 
 

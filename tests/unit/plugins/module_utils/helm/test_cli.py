@@ -168,6 +168,16 @@ def test_a_post_renderer_that_drops_what_tells_the_version() -> None:
     assert (helm.version, helm.processes) == ("v4.3.1", 2)
 
 
+def test_helm_4_drops_it_itself_and_can_be_told_all_the_same() -> None:
+    fake = Fake(upgrade=good({**DOCUMENT, "manifest": "kind: A", "apply_method": "csa"}))
+    helm = Helm(SHELL, {}, fake)
+    wanted = replace(WANTED, post_renderer="p", rollback_on_failure=True)
+    helm.render(wanted, CHART, {})
+    helm.upgrade(wanted, {})
+    assert "--rollback-on-failure" in fake.calls[1]
+    assert helm.processes == 2
+
+
 def test_force_conflicts_is_helm_4s() -> None:
     wanted = replace(WANTED, force_conflicts=True)
     fake = Fake(upgrade=good())
