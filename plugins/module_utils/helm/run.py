@@ -127,7 +127,7 @@ def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, P
     rendered = None
     if chart and decision.render:
         rendered = _render(kube, helm, wanted, current, chart, decision)
-    elif wanted.force_conflicts:
+    elif decision.rollback_to:
         helm.check(wanted)
     report = _drift(kube, wanted, current, mask)
     return wanted, plans.make_plan(current, wanted, chart, decision, rendered, mask, report)

@@ -543,9 +543,22 @@ def test_rollback_to_costs_one_list_and_one_process(record: dict, wanted: Wanted
 
 def test_a_rollback_that_helm_3_cannot_force(record: dict) -> None:
     program = Program(version="v3.22.0")
+    newer = revision(record, 2, "deployed", config={})
     with pytest.raises(InvalidInput, match="force_conflicts"):
-        run(Cluster([record]), program, Wanted("mini", "hfix", rollback_to=1, force_conflicts=True), check_mode=True)
+        run(
+            Cluster([record, newer]),
+            program,
+            Wanted("mini", "hfix", rollback_to=1, force_conflicts=True),
+            check_mode=True,
+        )
     assert [call[0] for call in program.calls] == ["version"]
+
+
+def test_options_that_only_matter_for_a_change_cost_nothing_without_one(record: dict, wanted: Wanted) -> None:
+    wanted = replace(wanted, force_conflicts=True, rollback_on_failure=True, take_ownership=True, description="d")
+    kube, program = Cluster([record]), Program()
+    plan = run(kube, program, replace(wanted, wait_for_jobs=True, test=True, skip_crds=True))
+    assert (plan.changed, program.calls, kube.calls) == (False, [], 1)
 
 
 def drifting(monkeypatch: pytest.MonkeyPatch, *found: drift.Drifted) -> None:
