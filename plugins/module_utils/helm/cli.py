@@ -116,7 +116,7 @@ class Answer:
     err: str
 
 
-Labels = Mapping[str, str | None]
+Labels = Mapping[str, "str | None"]
 # argv, environment, standard input, seconds
 Runner = Callable[[list[str], Mapping[str, str], str, float], Answer]
 

@@ -140,7 +140,7 @@ def of_document(document: dict[str, Any], labels: Mapping[str, str] | None = Non
     info = document.get("info") or {}
     labels = labels or {}
     revision, description = int(document.get("version") or 0), info.get("description", "")
-    noted, _, digest = labels.get(CHART_LABEL, "").partition(".")
+    noted, _dot, digest = labels.get(CHART_LABEL, "").partition(".")
     # A rollback takes content and labels from the same revision.
     valid = noted == str(revision) or (noted and description == f"Rollback to {noted}")
     return Release(

@@ -272,7 +272,7 @@ def test_verify() -> None:
 def test_what_helm_means(message: str, kind: type, said: str) -> None:
     with pytest.raises(kind) as caught:
         Helm(SHELL, {}, Fake(upgrade=bad(f"Error: {message}"))).upgrade(WANTED, {})
-    assert type(caught.value) is kind
+    assert caught.type is kind
     assert said in str(caught.value)
     assert message in str(caught.value)
     assert caught.value.details == {"helm_exit_code": 1}

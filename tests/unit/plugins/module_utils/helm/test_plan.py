@@ -430,7 +430,7 @@ def test_rollback_to_what_is_not_there() -> None:
 
 
 def drifted(action: str = "changed", confirmed: bool = True) -> drift.Report:
-    (key, document), *_ = render.parse(CONFIG % "old").items()
+    key, document = next(iter(render.parse(CONFIG % "old").items()))
     differences = (drift.Difference(("data", "a"), "old", "by hand"),) if action == "changed" else ()
     found = drift.Drifted(key._replace(namespace="ns"), action, document, "", differences, (), confirmed)
     return drift.Report([found], [drift.Unreadable("Widget", "e.com/v1", "ns", "forbidden")])
@@ -459,6 +459,26 @@ def test_drift_is_repaired_with_the_same_content(method: str, force: bool) -> No
     assert (operation.revision, operation.repair, operation.force, operation.wait) == (4, True, force, True)
     assert [(o["name"], o["action"]) for o in plan.result["objects"]] == [("c", "update")]
     assert (plan.result["release"]["revision"], plan.result["release"]["description"]) == (5, "Rollback to 4")
+
+
+def test_custom_resources_that_helm_would_leave_are_put_back_apart() -> None:
+    wanted = replace(WANTED, drift="repair")
+    report = drifted()
+    custom = replace(
+        report.drifted[0],
+        key=report.drifted[0].key._replace(group="e.com", kind="Widget"),
+        document={"apiVersion": "e.com/v1", "kind": "Widget", "metadata": {"name": "c"}},
+    )
+
+    def steps(found: list[drift.Drifted], method: str) -> list[str]:
+        plan = drift_plan(wanted, drift.Report(found), at("deployed", apply_method=method))
+        assert len(plan.result["objects"]) == len(found)
+        return [step.name for step in plan.steps]
+
+    assert steps([custom], "ssa") == ["repair drift"]
+    assert steps([custom], "") == ["put back Widget c"]
+    assert steps([*report.drifted, custom], "csa") == ["repair drift", "put back Widget c"]
+    assert steps([replace(custom, action="missing")], "") == ["repair drift"]
 
 
 def test_what_is_missing_is_created() -> None:

@@ -587,6 +587,18 @@ def test_drift_costs_at_most_two_processes(
     assert plan.result["drift"][0]["action"] == "missing"
 
 
+def test_custom_resources_are_put_back_without_a_process(
+    record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {"apiVersion": "e.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"a": 1}}
+    key, url = Key("manifest", "e.com", "Widget", "hfix", "w"), "/apis/e.com/v1/namespaces/hfix/widgets/w"
+    drifting(monkeypatch, drift.Drifted(key, "changed", document, url))
+    kube, program = Cluster([revision(record, 1, "deployed", apply_method="")]), Program()
+    plan = run(kube, program, replace(wanted, drift="repair"))
+    assert (plan.changed, program.calls, kube.log[-1], kube.bodies) == (True, [], ("PATCH", url), [document])
+    assert kube.queries[-1] == {"fieldManager": "helm", "force": "true"}
+
+
 def test_no_drift_costs_no_process(record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     drifting(monkeypatch)
     program = Program()
