@@ -83,7 +83,31 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "matchConditions": ("name",),
 }
 SETS = {"finalizers"}
-BUILT_IN = {"", "apps", "autoscaling", "batch", "extensions", "policy"}
+# The groups that client-go, and so Helm, knows as types: staging/src/k8s.io/client-go/kubernetes/scheme/register.go.
+BUILT_IN = {
+    *("", "apps", "autoscaling", "batch", "extensions", "policy"),
+    *(
+        f"{group}.k8s.io"
+        for group in (
+            "admissionregistration",
+            "authentication",
+            "authorization",
+            "certificates",
+            "coordination",
+            "discovery",
+            "events",
+            "flowcontrol.apiserver",
+            "internal.apiserver",
+            "networking",
+            "node",
+            "rbac.authorization",
+            "resource",
+            "scheduling",
+            "storage",
+            "storagemigration",
+        )
+    ),
+}
 # Maps of strings: an empty map is not stored, an empty string in one is.
 MAPS = {
     "annotations",
@@ -319,6 +343,21 @@ def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Ser
     return report
 
 
+def left_by_helm(item: Drifted) -> bool:
+    """Whether Helm, where it does not apply on the server, never puts the object back: it compares the live object with
+    the manifest for the types that it knows, and only two manifests for others. Missing objects it creates.
+
+    Source: createPatch of helm.sh/helm/v3 pkg/kube/client.go (unstructured objects and CRDs).
+    """
+    return item.action == CHANGED and not _is_built_in(str(item.document.get("apiVersion", "")))
+
+
+def put_back(kube: Kube, item: Drifted) -> None:
+    """Apply the manifest's object on the server, as Helm 4 would: fields that others changed are taken over."""
+    query = {"fieldManager": HELM, "force": "true"}
+    kube.request("PATCH", item.url, query, item.document, content_type=APPLY_PATCH)
+
+
 def diff_entries(drifted: Iterable[Drifted], mask: Mask) -> list[dict[str, str]]:
     """Entries of Ansible's diff: before is the live object, of which only the fields of the manifest are shown, and
     after is the wanted one. What is no drift looks the same on both sides."""
@@ -525,8 +564,7 @@ def _empty(value: Any) -> bool:
 
 
 def _is_built_in(api_version: str) -> bool:
-    group = api_version.rpartition("/")[0]
-    return group in BUILT_IN or group.endswith(".k8s.io")
+    return api_version.rpartition("/")[0] in BUILT_IN
 
 
 def _plain_secret(document: Mapping[str, Any]) -> dict[str, Any]:

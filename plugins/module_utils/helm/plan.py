@@ -36,6 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.render import K
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
 
 NAMESPACE, CRDS, ROLLBACK, UNINSTALL, UPGRADE, TEST = "namespace", "crds", "rollback", "uninstall", "upgrade", "test"
+PUT_BACK = "put back"
 UNKNOWN: Any = object()  # the namespace was not read, or may not be read
 POST_RENDERER = "post_renderer"  # a part of what is deployed that only running it can tell
 TEST_HOOKS = ("test", "test-success")
@@ -440,7 +441,10 @@ def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Repo
         for item in repairable
         if (item.key.kind, item.key.namespace, item.key.name) not in named
     ]
-    if not any(step.action in (UPGRADE, ROLLBACK) for step in plan.steps):
+    if any(step.action in (UPGRADE, ROLLBACK) for step in plan.steps):
+        return
+    apart = [item for item in repairable if not _by_server(latest) and drift.left_by_helm(item)]
+    if len(apart) < len(repairable):
         operation = Operation(
             latest.revision,
             list(_objects(latest).values()),
@@ -452,6 +456,7 @@ def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Repo
         plan.result["release"] = _future(
             {**latest.summary(), "revision": latest.revision + 1}, f"Rollback to {latest.revision}"
         )
+    plan.steps += [Step(f"put back {item.key.kind} {item.key.name}", PUT_BACK, item) for item in apart]
 
 
 def _repairable(report: drift.Report) -> list[drift.Drifted]:

@@ -195,6 +195,9 @@ def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mas
             content_type=APPLY_PATCH,
         )
         return
+    if step.action == plans.PUT_BACK:
+        drift.put_back(kube, step.data)
+        return
     if step.action == plans.CRDS:
         for document in step.data.objects:
             crds.apply(kube, document, seconds_of(wanted.timeout))
