@@ -153,5 +153,5 @@ def test_size_and_what_takes_it() -> None:
     noise = base64.b64encode(bytes(range(256)) * 4).decode()
     document = {"chart": {"files": [{"name": "big", "data": noise}, {"name": "none"}]}, "manifest": "a" * 50}
     assert release.size(document) == len(base64.b64decode(release.encode(document)))
-    assert next(name for name, _ in release.largest(document)) == "big"
-    assert {name for name, _ in release.largest(document, 9)} == {"big", "none", "the rendered manifest", "the values"}
+    assert release.largest(document)[0][0] == "big"
+    assert {part[0] for part in release.largest(document, 9)} == {"big", "none", "the rendered manifest", "the values"}
