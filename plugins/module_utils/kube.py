@@ -68,6 +68,7 @@ class Kube:
         self.host = host.rstrip("/")
         self.calls = 0
         self.patience = PATIENCE
+        self._started = False
 
     @classmethod
     def connect(cls, params: dict[str, Any]) -> Kube:
@@ -147,7 +148,8 @@ class Kube:
         """One request to the API server; any answer is returned, only silence raises (Unreachable).
 
         A read (GET) is repeated, within the patience, where the connection is refused or breaks, and where the answer
-        is 429 or 503 with a Retry-After, as an API server gives while it stops or starts.
+        is 429 or 503 with a Retry-After, as an API server gives while it stops or starts. A refusal (401, 403) counts
+        only from a server that is ready: until it has read the roles, it refuses everybody.
         """
         from urllib3.exceptions import HTTPError
 
@@ -166,13 +168,35 @@ class Kube:
                     method, url, body=body, headers=head, timeout=timeout, retries=False, redirect=False
                 )
             except HTTPError as error:
+                self._started = False
                 if _went_away(error) and pauses.another():
                     continue
                 raise Unreachable(f"no answer from the API server {self.host}", _reason(error), REMEDY) from error
             wait = answer.headers.get("Retry-After", "") if answer.status in (429, 503) else ""
             if wait.isdigit() and pauses.another(float(wait)):
                 continue
+            if answer.status in (401, 403) and method == "GET" and self._starts(head) and pauses.another():
+                continue
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
+
+    def _starts(self, headers: dict[str, str]) -> bool:
+        """Whether the API server is not ready yet; asked until it is. Everybody may read /readyz.
+
+        Source: https://kubernetes.io/docs/reference/using-api/health-checks/
+        """
+        from urllib3.exceptions import HTTPError
+
+        if self._started or not self.patience:
+            return False
+        self.calls += 1
+        try:
+            answer = self._pool.request(
+                "GET", f"{self.host}/readyz", headers=headers, timeout=5.0, retries=False, redirect=False
+            )
+        except HTTPError:
+            return True
+        self._started = answer.status not in (500, 503)
+        return not self._started
 
     def request(
         self,

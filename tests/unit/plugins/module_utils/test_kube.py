@@ -294,6 +294,26 @@ def test_writes_are_sent_once(slept) -> None:
     assert kube.calls == 1 and not slept
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_has_not_read_the_roles_refuses_everybody(server, kube, monkeypatch, status) -> None:
+    server.answers |= {"/version": (status, {"message": "no"}), "/readyz": (500, b"[-]poststarthook/rbac failed")}
+    later = [
+        {"/readyz": (500, b"")},
+        {"/readyz": (200, b"ok"), "/version": (200, {"gitVersion": "v1.34.4"})},
+    ]
+    monkeypatch.setattr(f"{Kube.__module__}.time.sleep", lambda seconds: server.answers.update(later.pop(0)))
+    assert kube.version() == "v1.34.4"
+    assert kube.calls == 5 and not later
+
+
+def test_a_refusal_of_a_server_that_is_ready_counts(server, kube, slept) -> None:
+    server.answers |= {"/version": (403, {"message": "no"}), "/readyz": (200, b"ok")}
+    for calls in (2, 3):  # it is asked once
+        with pytest.raises(PermissionDenied):
+            kube.version()
+        assert kube.calls == calls and not slept
+
+
 def test_waiting_ends_after_the_patience(monkeypatch) -> None:
     now = [0.0]
     monkeypatch.setattr(f"{Kube.__module__}.time.monotonic", lambda: now[0])
