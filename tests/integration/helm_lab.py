@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 
@@ -294,3 +295,27 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60, pau
             pytest.fail(f"not within {seconds:.0f} s: {what}")
         time.sleep(pause)
     return value
+
+
+def kill_api_server(kube: Kube, state: Path) -> None:
+    """Kill the API server in the cluster's node (-9), and return when it does not answer; the kubelet starts it."""
+    cluster = yaml.safe_load((state / "kubeconfig").read_text())["current-context"].removeprefix("kind-")
+    cache = Path(os.environ.get("ORION_CACHE") or "~/.cache/orion-tracing").expanduser()
+    engine = ["bash", str(ROOT / "roles/local_cluster/files/engine.sh"), "start", str(cache / "engine")]
+    found = subprocess.run(engine, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    path = os.pathsep.join([os.environ["PATH"], str(cache / "engine/deb/usr/bin")])
+    env = {**os.environ, "PATH": path, **({"DOCKER_HOST": found[1]} if found[1:] and found[1] else {})}
+    kill = "kill -9 $(ps -C kube-apiserver -o pid=)"
+    argv = ["docker", "exec", f"{cluster}-control-plane", "sh", "-c", kill]
+    subprocess.run(argv, env=env, check=True, timeout=60, stdin=subprocess.DEVNULL)
+    wait_until(lambda: not ready(kube), "the API server is gone", pause=0.02)
+
+
+def ready(kube: Kube) -> bool:
+    patience, kube.patience = kube.patience, 0.0
+    try:
+        return kube.send("GET", "/readyz", timeout=5.0).ok
+    except Unreachable:
+        return False
+    finally:
+        kube.patience = patience

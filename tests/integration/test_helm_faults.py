@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from helm_lab import (
     SERVER_CHART,
     WAITING,
     Lab,
+    Running,
+    kill_api_server,
     laboratory,
     remove_namespace,
     wait_until,
@@ -47,7 +51,11 @@ def lab(request: pytest.FixtureRequest, kube: Kube, state: Path, tmp_path: Path)
 
 @pytest.fixture
 def gate(lab: Lab) -> Path:
-    """A folder for GATED_HELM, which lies there as helm."""
+    return make_gate(lab)
+
+
+def make_gate(lab: Lab) -> Path:
+    """A folder for GATED_HELM, which lies beside it."""
     folder = lab.folder / "gate"
     folder.mkdir()
     script = lab.folder / "helm"
@@ -260,3 +268,67 @@ def test_a_release_too_large_for_its_secret(lab: Lab) -> None:
     lab.chart({**SERVER_CHART, "files/picture": bytes_of(900_000)})
     assert "1024 KiB" in lab.run().message
     assert lab.records() == {1: "deployed"}
+
+
+NAMED = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ .Release.Name }}}
+data: {message: {{ .Values.message | quote }}}
+"""
+
+
+def test_the_api_server_restarts(kube: Kube, state: Path, tmp_path: Path) -> None:
+    """One restart, because the kubelet takes its time with the next, and three runs with each helm: one whose helm
+    waits for a pod, one between rendering and helm's upgrade, one that begins without an API server. All end well."""
+    with ExitStack() as stack:
+        labs = []
+        for major in MAJORS:
+            (tmp_path / major).mkdir()
+            lab = stack.enter_context(laboratory(kube, state, tmp_path / major, major, "faults"))
+            lab.chart({**SERVER_CHART, "templates/config.yaml": NAMED})
+            lab.chart({"templates/config.yaml": NAMED}, "small")
+            labs.append(Restarted(lab, make_gate(lab)))
+        for lab in labs:
+            lab.start()
+        kill_api_server(kube, state)
+        for lab in labs:
+            lab.go_on()
+        for lab in labs:
+            lab.end()
+
+
+@dataclass
+class Restarted:
+    """The three runs of one helm."""
+
+    lab: Lab
+    gate: Path
+    runs: list[Running] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        small = {"chart": str(self.lab.folder / "small")}
+        self.waiting = {"values": {"server": True, "delay": 8, "message": "waiting"}}
+        self.gated = {"name": "gated", "values": {"message": "gated"}, **small}
+        self.late = {"name": "late", **small}
+
+    def start(self) -> None:
+        for name in (NAME, "gated", "late"):
+            assert self.lab.run(**{**self.late, "name": name}).changed
+        self.runs = [self.lab.start(**self.waiting), self.lab.start(env=gated(self.lab, self.gate), **self.gated)]
+        wait_until(lambda: "pending-upgrade" in self.lab.records().values(), "one is in mid-upgrade")
+        wait_until(lambda: list(self.gate.iterdir()), "one is about to upgrade")
+
+    def go_on(self) -> None:
+        (self.gate / "go").touch()
+        self.runs.append(self.lab.start(**self.late))
+
+    def end(self) -> None:
+        outcomes = [run.outcome(240) for run in self.runs]
+        assert [outcome.changed for outcome in outcomes] == [True, True, False]
+        assert self.lab.config() == {"message": "waiting"}
+        assert self.lab.config("gated") == {"message": "gated"}
+        assert messages(self.lab) == ["waiting"]
+        for options in (self.waiting, self.gated, self.late):
+            assert list(self.lab.records(options.get("name", NAME)).values())[-1] == "deployed"
+            assert self.lab.run(**options).counts[:2] == (False, 0)
