@@ -65,6 +65,7 @@ EXAMPLES = r"""
     name: orion-traces-123456789012
   register: found
 
+# Ansible warns of a template for all arguments, unless inject_facts_as_vars is off in its configuration.
 - name: The same again changes nothing
   orion.tracing.s3_bucket: "{{ found.buckets[0].options }}"
 

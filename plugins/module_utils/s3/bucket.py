@@ -49,6 +49,8 @@ WORKERS = 8
 DELETE = Call("delete_bucket", "s3:DeleteBucket")
 # How a bucket is deleted that others keep writing to: so many times, it is emptied and tried.
 DELETIONS = 3
+# How a store with several regions answers to a bucket for none of them.
+LOCATION_WANTED = "IllegalLocationConstraintException"
 # How stores other than AWS refuse a document that is good enough for AWS (minio/minio#16120).
 REFUSED = frozenset({"InvalidArgument", "InvalidRequest", "MalformedXML"})
 # Some stores are seen to have a new document only after a moment; so long is waited before it is read again.
@@ -255,12 +257,15 @@ def create(region: str, custom: bool, lock: bool) -> Call:
     us-east-1 is said by saying nothing; other stores have no such regions and often refuse the element
     (amazon.aws#2420). Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     """
-    arguments: dict[str, Any] = {}
-    if not custom and region not in ("us-east-1", "aws-global"):
-        arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
+    arguments = {} if custom or region in ("us-east-1", "aws-global") else location(region)
     if lock:
         arguments["ObjectLockEnabledForBucket"] = True
     return Call("create_bucket", "s3:CreateBucket", arguments)
+
+
+def location(region: str) -> dict[str, Any]:
+    """The argument of create_bucket that names its region."""
+    return {"CreateBucketConfiguration": {"LocationConstraint": region}}
 
 
 def difference(bucket: str, what: str, before: Any, after: Any) -> dict[str, str]:
@@ -348,7 +353,7 @@ class Application:
 
     def _create(self, call: Call) -> None:
         try:
-            self.store.call(self.bucket, call)
+            self._make(call)
             if "ObjectLockEnabledForBucket" in call.arguments:
                 self.sent["object_lock"] = object_lock.CREATED
         except Unsupported as error:
@@ -356,12 +361,23 @@ class Application:
                 raise
             self._lack("object_lock", error.why, error)
             self._unplan("object_lock")
-            self.store.call(self.bucket, create(self.state.region, self.store.custom, False))
+            self._make(create(self.state.region, self.store.custom, False))
         except Conflict as error:
             if error.details.get("code") != "BucketAlreadyOwnedByYou":
                 raise
         if not self.store.custom:
             self.store.wait(self.bucket)
+
+    def _make(self, call: Call) -> None:
+        """Create the bucket; a store with regions of its own asks for the region in its own way."""
+        try:
+            self.store.call(self.bucket, call)
+        except ApiError as error:
+            if error.details.get("code") != LOCATION_WANTED or not self.store.custom:
+                raise
+            self.store.call(
+                self.bucket, Call(call.operation, call.action, {**call.arguments, **location(self.state.region)})
+            )
 
     def _put(self, aspect: Aspect, call: Call) -> None:
         if aspect.option in self.lacking:

@@ -742,6 +742,22 @@ def test_object_lock_that_shows_to_be_lacking_at_creation(server: FakeStore) -> 
         run(endpoint_url=server.url, object_lock_enabled=True)
 
 
+def test_a_store_that_wants_the_region_in_the_request(server: FakeStore) -> None:
+    """moto and LocalStack, for one."""
+    server.answers.update({**NOT_THERE, ("HEAD", ""): (404, b"")})
+    say = server.say
+
+    def strict(method: str, key: str, body: bytes) -> Any:
+        if (method, key) == ("PUT", "") and b"<LocationConstraint>eu-west-1<" not in body:
+            return 400, xml("IllegalLocationConstraintException", "unspecified")
+        return say(method, key, body)
+
+    server.say = strict  # type: ignore[method-assign]
+    assert run(endpoint_url=server.url, region="eu-west-1")[0].changed
+    with pytest.raises(ApiError, match="unspecified"):
+        run(endpoint_url=server.url, region="eu-central-1")
+
+
 def test_a_store_that_cannot_create_buckets(server: FakeStore) -> None:
     server.answers.update({("HEAD", ""): (404, b""), ("PUT", ""): (501, xml("NotImplemented"))})
     with pytest.raises(Unsupported, match="the store has no create_bucket"):
