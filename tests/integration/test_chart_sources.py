@@ -9,21 +9,14 @@ is needed.
 from __future__ import annotations
 
 import base64
-import http.server
 import json
 import os
 import shutil
-import socket
-import ssl
-import subprocess
-import threading
-import time
-import urllib.error
-import urllib.request
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -40,12 +33,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import source, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.helm.source import Source
+from chart_servers import PASSWORD, USER, Registry, Server, free_port, run, serve_registry, serve_repository
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-USER, PASSWORD = "reader", "correct horse"  # the registry knows this one by its bcrypt hash
-HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n"
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0-rc.1", "1.3.0+build.5")
 
 
@@ -60,36 +52,6 @@ class Recorder:
         return run_process(argv, env, stdin, seconds)
 
 
-@dataclass
-class Server:
-    """A chart repository. requests: (path, value of the Authorization header)."""
-
-    url: str
-    folder: Path
-    requests: list[tuple[str, str]] = field(default_factory=list)
-    login: str = ""
-
-    @property
-    def paths(self) -> list[str]:
-        return [path for path, _authorization in self.requests]
-
-
-@dataclass(frozen=True)
-class Registry:
-    """host: host and port."""
-
-    host: str
-
-    def manifest(self, repository: str, tag: str) -> tuple[str, dict]:
-        """Digest and content of the manifest of one tag."""
-        request = urllib.request.Request(
-            f"http://{self.host}/v2/{repository}/manifests/{tag}",
-            headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
-        )
-        with urllib.request.urlopen(request) as answer:
-            return answer.headers["Docker-Content-Digest"], json.load(answer)
-
-
 @dataclass(frozen=True)
 class Packages:
     """Packaged charts named demo, signed ones of the versions 1.0.0 and 1.1.0 (by different keys)."""
@@ -99,39 +61,6 @@ class Packages:
     other_keyring: Path
     certificate: Path
     key: Path
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, with a password where the server has one."""
-
-    def __init__(self, *args, shop: Server, **kwargs) -> None:
-        self.shop = shop
-        super().__init__(*args, directory=str(shop.folder), **kwargs)
-
-    def do_GET(self) -> None:
-        authorization = self.headers.get("Authorization", "")
-        self.shop.requests.append((self.path, authorization))
-        if self.shop.login and authorization != self.shop.login:
-            self.send_error(401 if not authorization else 403)
-        else:
-            super().do_GET()
-
-    def log_message(self, *args) -> None:
-        pass
-
-
-def run(*argv: str | Path, **kwargs) -> str:
-    done = subprocess.run(
-        [str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **kwargs
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -181,68 +110,22 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def serve(tmp_path: Path, packages: Packages) -> Iterator:
     """Start a repository of the packaged charts; index_url: what its index puts before the files' names."""
-    running: list[http.server.ThreadingHTTPServer] = []
+    with ExitStack() as running:
 
-    def start(login: bool = False, tls: bool = False, index_url: str = "") -> Server:
-        folder = tmp_path / f"repository{len(running)}"
-        shutil.copytree(packages.folder, folder)
-        run(os.environ["ORION_HELM"], "repo", "index", folder, *(["--url", index_url] if index_url else []))
-        shop = Server("", folder)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, shop=shop))
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(packages.certificate, packages.key)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        if login:
-            shop.login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        shop.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        running.append(server)
-        return shop
+        def start(login: bool = False, tls: bool = False, index_url: str = "") -> Server:
+            folder = Path(tempfile.mkdtemp(prefix="repository", dir=tmp_path)) / "charts"
+            shutil.copytree(packages.folder, folder)
+            run(os.environ["ORION_HELM"], "repo", "index", folder, *(["--url", index_url] if index_url else []))
+            certificate = (packages.certificate, packages.key) if tls else None
+            return running.enter_context(serve_repository(folder, login, certificate))
 
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
-
-
-def serve_registry(folder: Path, login: bool, tls: Packages | None = None) -> tuple[subprocess.Popen, Registry]:
-    host = f"127.0.0.1:{free_port()}"
-    config: dict = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": host},
-    }
-    if login:
-        (folder / "htpasswd").write_text(HTPASSWD)
-        config["auth"] = {"htpasswd": {"realm": "charts", "path": str(folder / "htpasswd")}}
-    if tls:
-        config["http"]["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
-    (folder / "config.yml").write_text(json.dumps(config))
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [os.environ["ORION_REGISTRY"], "serve", str(folder / "config.yml")],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
-    )
-    log.close()
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            with socket.create_connection(tuple(host.split(":")), timeout=1):
-                return process, Registry(host)
-        except OSError:
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
+        yield start
 
 
 def registry_of(kind: str, folder: Path, packages: Packages) -> Iterator[Registry]:
     """A registry with the packaged charts under charts/."""
-    process, registry = serve_registry(folder, kind == "login", packages if kind == "tls" else None)
-    try:
+    certificate = (packages.certificate, packages.key) if kind == "tls" else None
+    with serve_registry(folder, kind == "login", certificate) as registry:
         env = {**os.environ, "HELM_REGISTRY_CONFIG": str(folder / "registry.json")}
         flags = ["--ca-file", str(packages.certificate)] if kind == "tls" else ["--plain-http"]
         if kind == "login":
@@ -250,9 +133,6 @@ def registry_of(kind: str, folder: Path, packages: Packages) -> Iterator[Registr
         for package in sorted(packages.folder.glob("*.tgz")):
             run(os.environ["ORION_HELM"], "push", package, f"oci://{registry.host}/charts", *flags, env=env)
         yield registry
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="module")
