@@ -481,6 +481,18 @@ def test_custom_resources_that_helm_would_leave_are_put_back_apart() -> None:
     assert steps([replace(custom, action="missing")], "") == ["repair drift"]
 
 
+def test_custom_resources_that_helm_3_leaves_are_put_back_apart() -> None:
+    custom = {"apiVersion": "e.com/v1", "kind": "W", "metadata": {"name": "w"}, "spec": {"a": 1}}
+    found = drift.Drifted(render.key_of(custom), "changed", custom, "/w", (drift.Difference(("spec", "a"), 1, 2),))
+    wanted, report = replace(WANTED, drift="repair"), drift.Report([found])
+    alone = drift_plan(wanted, report, at("deployed"))
+    assert [(step.name, step.action, step.data) for step in alone.steps] == [("put back W w", "put back", found)]
+    assert alone.result["release"]["revision"] == 4
+    both = drift_plan(wanted, drift.Report([*drifted().drifted, found]), at("deployed"))
+    assert [step.name for step in both.steps] == ["repair drift", "put back W w"]
+    assert [step.name for step in drift_plan(wanted, report).steps] == ["repair drift"]  # Helm 4 does it all
+
+
 def test_what_is_missing_is_created() -> None:
     plan = drift_plan(replace(WANTED, drift="repair"), drifted("missing"))
     assert [o["action"] for o in plan.result["objects"]] == ["create"]

@@ -599,6 +599,20 @@ def test_custom_resources_are_put_back_without_a_process(
     assert kube.queries[-1] == {"fieldManager": "helm", "force": "true"}
 
 
+def test_a_custom_resource_is_put_back_without_helm_3(
+    record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custom = {"apiVersion": "e.com/v1", "kind": "W", "metadata": {"name": "w"}, "spec": {"a": 1}}
+    path = "/apis/e.com/v1/namespaces/hfix/ws/w"
+    found = drift.Drifted(
+        Key("manifest", "e.com", "W", "hfix", "w"), "changed", custom, path, (drift.Difference(("spec", "a"), 1, 2),)
+    )
+    drifting(monkeypatch, found)
+    kube, program = Cluster([revision(record, 1, "deployed", apply_method="")]), Program()
+    plan = run(kube, program, replace(wanted, drift="repair"))
+    assert (plan.changed, program.calls, kube.log[-1]) == (True, [], ("PATCH", path))
+
+
 def test_no_drift_costs_no_process(record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     drifting(monkeypatch)
     program = Program()
