@@ -149,7 +149,8 @@ class Kube:
 
         A read (GET) is repeated, within the patience, where the connection is refused or breaks, and where the answer
         is 429 or 503 with a Retry-After, as an API server gives while it stops or starts. A refusal (401, 403) counts
-        only from a server that is ready: until it has read the roles, it refuses everybody.
+        only from a server that is ready: until it has read the roles, it refuses everybody. That it becomes ready is
+        waited for once more as long.
         """
         from urllib3.exceptions import HTTPError
 
@@ -158,6 +159,7 @@ class Kube:
             url += "?" + urlencode(query, doseq=True)
         head = {"Accept": "application/json", "User-Agent": FIELD_MANAGER, **(headers or {})}
         pauses = _Pauses(self.patience if method == "GET" else 0.0)
+        starting: _Pauses | None = None
         while True:
             authorization = self._authorization()
             if authorization:
@@ -175,8 +177,10 @@ class Kube:
             wait = answer.headers.get("Retry-After", "") if answer.status in (429, 503) else ""
             if wait.isdigit() and pauses.another(float(wait)):
                 continue
-            if answer.status in (401, 403) and method == "GET" and self._starts(head) and pauses.another():
-                continue
+            if answer.status in (401, 403) and method == "GET" and self._starts(head):
+                starting = starting or _Pauses(self.patience)  # it is back: what was waited for that does not count
+                if starting.another():
+                    continue
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
 
     def _starts(self, headers: dict[str, str]) -> bool:
