@@ -10,11 +10,13 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     encryption,
     lifecycle,
     names,
+    object_lock,
+    object_ownership,
     policy,
     public_access_block,
     tags,
@@ -130,6 +132,118 @@ def test_plain_encryption_is_sent_without_a_bucket_key() -> None:
     assert kms == {"SSEAlgorithm": "aws:kms", "BucketKeyEnabled": False}
 
 
+def test_encryption_in_the_words_of_the_api() -> None:
+    for ours, theirs in encryption.ALGORITHMS.items():
+        given, same = ({"encryption": word} for word in (ours, theirs))
+        assert encryption.wanted(given, None, OTHER) == encryption.wanted(same, None, OTHER)
+        assert encryption.options(encryption.wanted(given, None, OTHER), OTHER)["encryption"] == ours
+    assert encryption.options(None, AWS) == {"encryption": "none"}
+    # No option could say it, so none does.
+    assert encryption.options({"SSEAlgorithm": "aws:fsx", "BucketKeyEnabled": False}, AWS) == {}
+
+
+KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
+KEY_ARN = f"arn:aws:kms:us-east-1:123456789012:key/{KEY}"
+ALIAS_ARN = "arn:aws:kms:us-east-1:123456789012:alias/traces"
+
+
+@pytest.mark.parametrize(
+    ("given", "present", "same"),
+    [
+        (KEY, KEY_ARN, True),
+        (KEY_ARN, KEY, True),
+        (KEY_ARN, KEY_ARN, True),
+        ("alias/traces", ALIAS_ARN, True),
+        (ALIAS_ARN, "alias/traces", True),
+        (None, "arn:aws:kms:us-east-1:123456789012:alias/aws/s3", True),
+        (KEY_ARN, KEY_ARN.replace("us-east-1", "eu-west-1"), False),
+        (KEY, KEY_ARN.replace("1234abcd", "4321abcd"), False),
+        ("alias/traces", "alias/other", False),
+        ("alias/traces", KEY_ARN, False),
+        (None, KEY_ARN, False),
+    ],
+)
+def test_names_of_one_key(given: str | None, present: str, same: bool) -> None:
+    current = encryption.parse(sse({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": present}))
+    params = {"encryption": "sse_kms", "kms_key_id": given}
+    assert (encryption.wanted(params, current, AWS) == current) is same
+    assert bool(encryption.unresolved(params, current)) is (given == "alias/traces" and present == KEY_ARN)
+
+
+def test_what_kms_says_of_an_alias() -> None:
+    current = encryption.parse(sse({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY_ARN}))
+    params = {"encryption": "sse_kms", "kms_key_id": "alias/traces"}
+    assert encryption.wanted(params, current, Target(ARN, False, kms_key_arn=KEY_ARN)) == current
+    other = Target(ARN, False, kms_key_arn=KEY_ARN.replace("1234abcd", "4321abcd"))
+    assert encryption.wanted(params, current, other)["KMSMasterKeyID"] == "alias/traces"
+
+
+# --- object ownership
+
+
+def test_object_ownership() -> None:
+    assert object_ownership.parse({}) is None
+    assert object_ownership.parse({"OwnershipControls": {"Rules": []}}) is None
+    for choice in object_ownership.CHOICES:
+        document = object_ownership.wanted({"object_ownership": choice}, "ObjectWriter", AWS)
+        assert object_ownership.options(document, AWS) == {"object_ownership": choice}
+        if document:
+            assert object_ownership.parse(object_ownership.write(document).arguments) == document
+    assert object_ownership.write(None).operation == "delete_bucket_ownership_controls"
+
+
+# --- object lock
+
+
+def lock(**given: Any) -> dict[str, Any]:
+    return {"object_lock_enabled": None, "object_lock_default_retention": None, **given}
+
+
+LOCKED = {"ObjectLockEnabled": "Enabled", "DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}
+
+
+@pytest.mark.parametrize(
+    ("given", "current", "expected"),
+    [
+        (lock(object_lock_enabled=True), None, object_lock.CREATED),
+        (lock(object_lock_enabled=True), LOCKED, LOCKED),
+        (lock(object_lock_enabled=False), LOCKED, None),
+        (lock(object_lock_default_retention={"mode": "GOVERNANCE", "days": 3, "years": None}), None, LOCKED),
+        (lock(object_lock_default_retention={"mode": None, "days": None}), LOCKED, object_lock.CREATED),
+        (lock(object_lock_default_retention={}), None, None),
+    ],
+)
+def test_object_lock(given: dict[str, Any], current: Any, expected: Any) -> None:
+    assert object_lock.wanted(given, current, AWS) == expected
+
+
+def test_object_lock_is_parsed_and_sent() -> None:
+    rule = {"Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3, "Years": 0}}}
+    assert object_lock.parse({"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", **rule}}) == LOCKED
+    assert object_lock.parse({"ObjectLockConfiguration": {}}) is None
+    assert object_lock.parse(object_lock.write(LOCKED).arguments) == LOCKED
+    assert object_lock.write(object_lock.CREATED).arguments == {
+        "ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}
+    }
+    assert object_lock.options(None, AWS) == {"object_lock_enabled": False}
+    told = object_lock.options(LOCKED, AWS)
+    assert told["object_lock_default_retention"] == {"mode": "GOVERNANCE", "days": 3}
+    assert object_lock.wanted(told, None, AWS) == LOCKED
+    assert object_lock.options(object_lock.CREATED, AWS)["object_lock_default_retention"] == {}
+
+
+def test_object_lock_cannot_come_or_go() -> None:
+    new = Target(ARN, custom=False, exists=False)
+    object_lock.check(None, None, AWS)
+    object_lock.check(LOCKED, object_lock.CREATED, AWS)
+    with pytest.raises(Conflict, match="cannot be turned off"):
+        object_lock.check(LOCKED, None, AWS)
+    with pytest.raises(Conflict, match="exists without object lock"):
+        object_lock.check(None, LOCKED, AWS)
+    with pytest.raises(InvalidInput, match="for a new bucket"):
+        object_lock.check(None, LOCKED, new)
+
+
 # --- public access block
 
 
@@ -140,6 +254,11 @@ def test_public_access_block_takes_a_boolean_or_a_dictionary() -> None:
     assert public_access_block.wanted({"public_access_block": "no"}, None, AWS) is None
     some = public_access_block.wanted({"public_access_block": {"BlockPublicAcls": "on"}}, None, AWS)
     assert some == {**dict.fromkeys(public_access_block.SETTINGS, False), "BlockPublicAcls": True}
+    snake = {"block_public_acls": True, "restrict_public_buckets": False}
+    assert public_access_block.wanted({"public_access_block": snake}, None, AWS) == some
+    assert public_access_block.SNAKE["ignore_public_acls"] == "IgnorePublicAcls"
+    assert public_access_block.options(some, AWS) == {"public_access_block": some}
+    assert public_access_block.options(None, AWS) == {"public_access_block": False}
     assert public_access_block.write(some).arguments == {"PublicAccessBlockConfiguration": some}
     assert public_access_block.write(None).operation == "delete_public_access_block"
 
@@ -169,6 +288,8 @@ def test_tags() -> None:
     assert tags.wanted({"tags": {}}, {"old": "1"}, AWS) is None
     assert tags.write(None).operation == "delete_bucket_tagging"
     assert tags.parse({"TagSet": []}) is None
+    assert tags.parse({"TagSet": [{"Key": "empty"}]}) == {"empty": ""}
+    assert tags.options(document, AWS) == {"tags": {"n": "1", "flag": "true", "none": ""}}
 
 
 # --- lifecycle
@@ -187,6 +308,7 @@ def test_every_way_to_say_every_object_is_the_same(one: dict[str, Any], other: d
         ({"Prefix": "a/"}, {"Filter": {"Prefix": "a/"}}),
         ({"Filter": {"And": {"Prefix": "a/"}}}, {"Filter": {"Prefix": "a/"}}),
         ({"Filter": {"And": {"Tags": [{"Key": "k", "Value": "v"}]}}}, {"Filter": {"Tag": {"Key": "k", "Value": "v"}}}),
+        ({"Filter": {"Tag": {"Key": "k"}}}, {"Filter": {"Tag": {"Key": "k", "Value": ""}}}),
         (
             {"Filter": {"And": {"Tags": [{"Key": "a", "Value": ""}, {"Key": "b", "Value": "1"}]}}},
             {"Filter": {"And": {"Tags": [{"Key": "b", "Value": "1"}, {"Key": "a", "Value": ""}], "Prefix": ""}}},
@@ -259,6 +381,32 @@ def test_lifecycle_refuses(rules: list[dict[str, Any]], part: str) -> None:
         lifecycle.wanted({"lifecycle_rules": rules}, None, AWS)
 
 
+def test_a_store_that_forgets_ids() -> None:
+    rules = [{"ID": "a", **ABORT}, {"ID": "b", "Expiration": {"Days": 3}}]
+    forgotten = lifecycle.parse({"Rules": [{k: v for k, v in rule.items() if k != "ID"} for rule in rules]})
+    assert lifecycle.wanted({"lifecycle_rules": rules}, forgotten, AWS) == forgotten
+
+
+def test_the_smallest_size_of_a_transition_is_kept() -> None:
+    answer = {"Rules": [{"ID": "a", **ABORT}], lifecycle.MINIMUM: "varies_by_storage_class"}
+    current = lifecycle.parse(answer)
+    assert lifecycle.wanted({"lifecycle_rules": [{"ID": "a", **ABORT}]}, current, AWS) == current
+    changed = lifecycle.wanted({"lifecycle_rules": [ABORT, {"Expiration": {"Days": 3}}]}, current, AWS)
+    assert lifecycle.write(changed).arguments[lifecycle.MINIMUM] == "varies_by_storage_class"
+    default = {**answer, lifecycle.MINIMUM: lifecycle.DEFAULT_MINIMUM}
+    assert lifecycle.MINIMUM not in lifecycle.write(lifecycle.parse(default)).arguments
+
+
+def test_lifecycle_without_what_minio_lacks() -> None:
+    both = {"ID": "both", **ABORT, "Expiration": {"Days": 3}}
+    document = lifecycle.wanted({"lifecycle_rules": [{"ID": "abort", **ABORT}, both]}, None, OTHER)
+    feature, rest = lifecycle.without_abort(document) or ("", None)
+    assert feature == "lifecycle_rules[].AbortIncompleteMultipartUpload"
+    assert [rule["ID"] for rule in rest["Rules"]] == ["both"] and "Expiration" in rest["Rules"][0]
+    assert lifecycle.without_abort(rest) is None
+    assert lifecycle.without_abort(lifecycle.wanted({"lifecycle_rules": [ABORT]}, None, OTHER)) == (feature, None)
+
+
 # --- policy
 
 OWN = {"Sid": "own", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}/*"}
@@ -320,9 +468,69 @@ def test_tls_statement_names_the_bucket_in_its_partition() -> None:
     assert statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+def test_minimum_tls_version_has_a_statement_of_its_own() -> None:
+    both = policy.wanted({"tls_only": True, "minimum_tls_version": "1.2", "policy": [OWN]}, None, AWS)
+    assert [s["Sid"] for s in both["Statement"]] == [policy.TLS_SID, policy.VERSION_SID, "own"]
+    assert both["Statement"][1]["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+    newer = policy.wanted({"minimum_tls_version": "1.3"}, both, AWS)
+    assert newer["Statement"][1]["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.3"}}
+    assert [newer["Statement"][n] for n in (0, 2)] == [both["Statement"][n] for n in (0, 2)]
+    none = policy.wanted({"minimum_tls_version": "none"}, both, AWS)
+    assert [s["Sid"] for s in none["Statement"]] == [policy.TLS_SID, "own"]
+
+
+@pytest.mark.parametrize("empty", [[], {}, "", "null", "[]", {"Statement": []}])
+def test_no_policy_in_all_its_forms(empty: Any) -> None:
+    current = policy.normalise({"Statement": [OWN]})
+    assert policy.wanted({"policy": empty}, current, AWS) is None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"Statement": OWN},
+        {"Version": "2012-10-17", "Statement": [OWN]},
+        json.dumps([OWN]),
+        json.dumps({"Version": "2012-10-17", "Statement": [OWN]}),
+    ],
+)
+def test_a_policy_in_all_its_forms(form: Any) -> None:
+    assert policy.wanted({"policy": form}, None, AWS) == policy.wanted({"policy": [OWN]}, None, AWS)
+
+
+def test_what_is_told_of_a_policy() -> None:
+    assert policy.options(None, AWS) == {"policy": [], "tls_only": False, "minimum_tls_version": "none"}
+    both = policy.wanted({"tls_only": True, "minimum_tls_version": "1.3"}, None, AWS)
+    assert policy.options(both, AWS) == {"policy": [], "tls_only": True, "minimum_tls_version": "1.3"}
+    old = policy.wanted({"policy": {"Version": "2008-10-17", "Id": "p", "Statement": [OWN]}}, None, AWS)
+    assert policy.options(old, AWS)["policy"] == {
+        **old,
+        "Statement": [policy.normalise({"Statement": OWN})["Statement"][0]],
+    }
+    # Somebody's own statement under a ready Sid is not what the option would make, so nothing is said about it.
+    edited = policy.normalise({"Statement": [{**policy.tls_statement(ARN), "Principal": {"AWS": "123456789012"}}]})
+    told = policy.options(edited, AWS)
+    assert "tls_only" not in told and policy.wanted(told, edited, AWS) == edited
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("{", "policy is not JSON"),
+        ("7", "neither a list"),
+        (["x"], "a statement is not a dictionary"),
+        ({"Statements": [OWN]}, "unknown key Statements"),
+    ],
+)
+def test_policy_in_no_form(value: Any, part: str) -> None:
+    with pytest.raises(InvalidInput, match=part):
+        policy.wanted({"policy": value}, None, AWS)
+
+
 @pytest.mark.parametrize(
     ("statement", "part"),
     [
+        ({**OWN, "Sid": policy.VERSION_SID}, "belongs to the option minimum_tls_version"),
         ({k: v for k, v in OWN.items() if k != "Effect"}, "statement 1 has no Effect"),
         ({k: v for k, v in OWN.items() if k != "Principal"}, "statement 1 has no Principal"),
         ({**OWN, "Sid": policy.TLS_SID}, "belongs to the option tls_only"),

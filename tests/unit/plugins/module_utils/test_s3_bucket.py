@@ -27,6 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, cl
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (
+    NOT_IMPLEMENTED,
     NOT_THERE,
     FakeStore,
     fake_store,
@@ -666,6 +667,19 @@ def test_a_store_that_forgets_what_it_accepted(server: FakeStore) -> None:
     server.change["ownershipControls"] = lambda document: None
     with pytest.raises(Unsupported, match=r"object_ownership \(it accepts .* it has nothing\)"):
         run(endpoint_url=server.url, object_ownership="ObjectWriter")
+
+
+def test_a_store_that_does_not_let_itself_be_asked_afterwards(server: FakeStore) -> None:
+    server.answers.update(NOT_THERE)
+    say = server.say
+
+    def mute(method: str, key: str, body: bytes) -> Any:
+        written = ("PUT", "tagging") in server.asked()
+        return NOT_IMPLEMENTED if (method, key) == ("GET", "tagging") and written else say(method, key, body)
+
+    server.say = mute  # type: ignore[method-assign]
+    plan = run(endpoint_url=server.url, tags={"a": "b"})[0]
+    assert plan.changed and plan.result["unsupported"] == []
 
 
 def test_a_store_that_is_slow_to_have_what_it_accepted(server: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
