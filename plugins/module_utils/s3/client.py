@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import reads
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.
@@ -90,19 +91,8 @@ class Store:
 
         Without keys, botocore looks for credentials in its own order: environment, profile, web identity (IRSA), Pod
         Identity, instance role. It is botocore's client that boto3 hands out, so nothing is lost without boto3's layer
-        above, but for the time of its import.
+        above, but for the time of its import; with a custom endpoint, reads do without botocore, too.
         """
-        try:
-            from botocore.config import Config
-            from botocore.exceptions import BotoCoreError
-            from botocore.session import get_session
-        except ImportError as error:
-            raise InvalidInput(
-                "the Python package botocore cannot be imported",
-                str(error),
-                "Install boto3, which brings it, for the interpreter that runs the module "
-                "(ansible_python_interpreter).",
-            ) from error
         url = params.get("endpoint_url") or ""
         parts = urlsplit(url)
         if url and (parts.scheme not in ("http", "https") or not parts.hostname):
@@ -110,40 +100,14 @@ class Store:
         if bool(params.get("access_key")) != bool(params.get("secret_key")):
             lacking = "secret_key" if params.get("access_key") else "access_key"
             raise InvalidInput(f"{lacking} is missing", "", "Set both access_key and secret_key, or none of them.")
-        custom = not is_aws(url)
-        settings: dict[str, Any] = {
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": read_seconds or READ_SECONDS,
-            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
-            "max_pool_connections": 16,
-            "user_agent_extra": "orion.tracing",
-            "s3": {"addressing_style": params.get("addressing_style") or ("path" if custom else "auto")},
-        }
-        if custom:
-            # Checksums that botocore adds by itself since 1.36 are refused by many stores (boto/boto3#4392).
-            settings["request_checksum_calculation"] = settings["response_checksum_validation"] = "when_required"
-        verify: Any = params.get("ca_bundle") or None
-        if params.get("validate_certs") is False:
-            verify = False
-        try:
-            session = get_session()
-            if params.get("access_key"):
-                session.set_credentials(params["access_key"], params["secret_key"], params.get("session_token") or None)
-            client = session.create_client(
-                "s3",
-                endpoint_url=url or None,
-                region_name=params.get("region") or session.get_config_variable("region") or "us-east-1",
-                verify=verify,
-                config=Config(**settings),
-            )
-            partition = "aws" if custom else session.get_partition_for_region(client.meta.region_name)
-        except (BotoCoreError, OSError, ValueError) as error:
-            raise InvalidInput(
-                "the S3 connection options cannot be used",
-                str(error),
-                "Check region, endpoint_url, ca_bundle and the AWS_* environment variables.",
-            ) from error
-        return cls(client, partition)
+        seconds = read_seconds or READ_SECONDS
+        if not is_aws(url) and reads.usable(params):
+            try:
+                return cls(reads.Reads(params, (CONNECT_SECONDS, seconds), lambda: _connect(params, seconds)[0]))
+            except (ImportError, OSError, ValueError):
+                # botocore says what is wrong.
+                pass
+        return cls(*_connect(params, seconds))
 
     def close(self) -> None:
         self._client.close()
@@ -297,6 +261,54 @@ class Store:
                 "Set access_key and secret_key, AWS_* variables, AWS_PROFILE, or run where a role is attached.",
             )
         return ApiError(f"{call.operation} on bucket {bucket} failed", str(error))
+
+
+def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
+    """botocore's client, and the partition of its region."""
+    try:
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import get_session
+    except ImportError as error:
+        raise InvalidInput(
+            "the Python package botocore cannot be imported",
+            str(error),
+            "Install boto3, which brings it, for the interpreter that runs the module (ansible_python_interpreter).",
+        ) from error
+    url = params.get("endpoint_url") or ""
+    custom = not is_aws(url)
+    settings: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": read_seconds,
+        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        "max_pool_connections": 16,
+        "user_agent_extra": "orion.tracing",
+        "s3": {"addressing_style": params.get("addressing_style") or ("path" if custom else "auto")},
+    }
+    if custom:
+        # Checksums that botocore adds by itself since 1.36 are refused by many stores (boto/boto3#4392).
+        settings["request_checksum_calculation"] = settings["response_checksum_validation"] = "when_required"
+    verify: Any = params.get("ca_bundle") or None
+    if params.get("validate_certs") is False:
+        verify = False
+    try:
+        session = get_session()
+        if params.get("access_key"):
+            session.set_credentials(params["access_key"], params["secret_key"], params.get("session_token") or None)
+        client = session.create_client(
+            "s3",
+            endpoint_url=url or None,
+            region_name=params.get("region") or session.get_config_variable("region") or "us-east-1",
+            verify=verify,
+            config=Config(**settings),
+        )
+        return client, "aws" if custom else session.get_partition_for_region(client.meta.region_name)
+    except (BotoCoreError, OSError, ValueError) as error:
+        raise InvalidInput(
+            "the S3 connection options cannot be used",
+            str(error),
+            "Check region, endpoint_url, ca_bundle and the AWS_* environment variables.",
+        ) from error
 
 
 def refusal(response: dict[str, Any], call: Call, bucket: str) -> TracingError:
