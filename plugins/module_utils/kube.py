@@ -33,6 +33,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 BY_STATUS: dict[int, type[TracingError]] = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: Conflict}
 # How long reads wait for an API server that went away, as in an upgrade of the control plane.
 PATIENCE = 30.0
+# How long a server that refuses everything may take to read the roles.
+STARTING = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 REMEDY = "Check the option kubeconfig (or K8S_AUTH_KUBECONFIG), its context, and that the cluster is running."
 
@@ -149,8 +151,7 @@ class Kube:
 
         A read (GET) is repeated, within the patience, where the connection is refused or breaks, and where the answer
         is 429 or 503 with a Retry-After, as an API server gives while it stops or starts. A refusal (401, 403) counts
-        only from a server that is ready: until it has read the roles, it refuses everybody. That it becomes ready is
-        waited for once more as long.
+        only from a server that is ready: until it has read the roles, for about a second, it refuses everybody.
         """
         from urllib3.exceptions import HTTPError
 
@@ -178,15 +179,17 @@ class Kube:
             if wait.isdigit() and pauses.another(float(wait)):
                 continue
             if answer.status in (401, 403) and method == "GET" and self._starts(head):
-                starting = starting or _Pauses(self.patience)  # it is back: what was waited for that does not count
+                starting = starting or _Pauses(min(STARTING, self.patience))
                 if starting.another():
                     continue
+                self._started = True  # or /readyz is closed to these credentials
             return Response(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
 
     def _starts(self, headers: dict[str, str]) -> bool:
-        """Whether the API server is not ready yet; asked until it is. Everybody may read /readyz.
+        """Whether the API server is not ready yet; asked until it is.
 
-        Source: https://kubernetes.io/docs/reference/using-api/health-checks/
+        The role system:public-info-viewer lets everybody read /readyz, so a refusal there means that no role is known.
+        Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
         """
         from urllib3.exceptions import HTTPError
 
@@ -199,7 +202,7 @@ class Kube:
             )
         except HTTPError:
             return True
-        self._started = answer.status not in (500, 503)
+        self._started = answer.status not in (403, 500, 503)
         return not self._started
 
     def request(

@@ -298,7 +298,7 @@ def test_writes_are_sent_once(slept) -> None:
 def test_a_server_that_has_not_read_the_roles_refuses_everybody(server, kube, monkeypatch, status) -> None:
     server.answers |= {"/version": (status, {"message": "no"}), "/readyz": (500, b"[-]poststarthook/rbac failed")}
     later = [
-        {"/readyz": (500, b"")},
+        {"/readyz": (403, {"message": "no"})},
         {"/readyz": (200, b"ok"), "/version": (200, {"gitVersion": "v1.34.4"})},
     ]
     monkeypatch.setattr(f"{Kube.__module__}.time.sleep", lambda seconds: server.answers.update(later.pop(0)))
@@ -312,6 +312,17 @@ def test_a_refusal_of_a_server_that_is_ready_counts(server, kube, slept) -> None
         with pytest.raises(PermissionDenied):
             kube.version()
         assert kube.calls == calls and not slept
+
+
+def test_a_server_that_hides_whether_it_is_ready_is_waited_for_once(server, kube, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(f"{Kube.__module__}.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(f"{Kube.__module__}.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    server.answers |= {"/version": (403, {"message": "no"}), "/readyz": (403, {"message": "no"})}
+    for _attempt in range(2):
+        with pytest.raises(PermissionDenied):
+            kube.version()
+        assert 5 < now[0] <= 10
 
 
 def test_waiting_ends_after_the_patience(monkeypatch) -> None:
