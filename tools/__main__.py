@@ -6,21 +6,12 @@ from __future__ import annotations
 
 import sys
 
-from tools import gates, local
-from tools.steps import ROOT, STATE, Failed, fail, run
+from tools import gates, local, peers
+from tools.steps import Failed, fail, run
 
 
 def bench() -> None:
-    """The modules that ours are compared with come with the PyPI package ansible, in an environment of their own."""
-    uv, venv, requirements = ROOT / ".venv/bin/uv", STATE / "bench/venv", ROOT / "requirements/bench.txt"
-    done, pins = venv / ".complete", requirements.read_text()
-    if not done.exists() or done.read_text() != pins:
-        print(
-            "Environment of the comparison: .state/bench/venv, packages pinned in requirements/bench.txt …", flush=True
-        )
-        run(uv, "venv", "-q", "--clear", "-p", ROOT / ".venv/bin/python", venv)
-        run(uv, "pip", "sync", "-q", "--python", venv / "bin/python", "--require-hashes", requirements)
-        done.write_text(pins)
+    peers.prepare()
     run("python", "tests/bench/bench.py")
 
 

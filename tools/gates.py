@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import local
-from tools.steps import ROOT, STATE, environment
+from tools import local, peers
+from tools.steps import ROOT, STATE, Failed, environment
 
 WORK = STATE / "gates"
 INSTALLED = WORK / "build/ansible_collections/orion/tracing"
@@ -36,7 +36,7 @@ class Gate:
     argv: list[str]
     cwd: Path = ROOT
     env: dict[str, str] = field(default_factory=dict)
-    before: Callable[[], None] | None = None
+    before: Callable[[], object] | None = None
     pytest: bool = False
     stream: bool = False
 
@@ -149,12 +149,12 @@ def unit_gate(tools: dict[str, str]) -> Gate:
 def cluster_gates(tools: dict[str, str]) -> list[Gate]:
     """On one kind cluster, apart from that of `make up`."""
     env = {"ORION_CLUSTER": TEST_CLUSTER, **tools}
-    state = {"ORION_TEST_STATE": str(STATE / TEST_CLUSTER)}
+    state = {"ORION_TEST_STATE": str(STATE / TEST_CLUSTER), "ORION_PEERS": str(peers.VENV)}
     inventory = f"--inventory={ROOT / 'inventories/local'}"
     installed = {"ANSIBLE_COLLECTIONS_PATH": str(WORK / "build"), "ANSIBLE_CONFIG": str(WORK / "defaults.cfg")}
     return [
         Gate("test cluster", ["ansible-playbook", "playbooks/local.yml", inventory], env=env, stream=True),
-        pytest("integration tests", "tests/integration", env=env | state, stream=True),
+        pytest("integration tests", "tests/integration", env=env | state, before=peers.prepare, stream=True),
         Gate(
             "built collection on ansible-core 2.20",
             [str(WORK / "core-2.20/bin/ansible-playbook"), "orion.tracing.site", inventory, "--check"],
@@ -186,7 +186,7 @@ def run_gate(gate: Gate) -> Outcome:
             check=False,
         )
         code, output = done.returncode, done.stdout or ""
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, subprocess.CalledProcessError, Failed) as error:
         code, output = 1, f"{error}\n{(getattr(error, 'stderr', b'') or b'').decode(errors='replace')}"
     passed, failed = (0, 1) if code else (1, 0)
     if gate.pytest and junit.exists():
