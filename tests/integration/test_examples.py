@@ -1,8 +1,9 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The examples in the modules' documentation, run as they stand: helm_release on the test cluster, s3_bucket on moto.
+"""The examples in the documentation of helm_release and helm_release_info, run as they stand on the test cluster.
 
-What an example names and nobody has (hosts, digests, paths outside of the checkout) is put in its place by REPLACED.
+What an example names and nobody has (hosts, a digest, a path) is replaced by what the test has made. Those of s3_bucket
+run with its unit tests.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.modules import helm_release, helm_release_info, s3_bucket, s3_bucket_info
+from ansible_collections.orion.tracing.plugins.modules import helm_release, helm_release_info
 from chart_servers import PASSWORD, run, serve_registry, serve_repository
-from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = """
@@ -122,23 +122,3 @@ def test_releases(kube: Kube, namespaces: None, state: Path, tmp_path: Path) -> 
 
     run(helm, "install", "tempo", tempo, "-n", "examples-tracing", env=kubectl)
     play(tmp_path, helm_release_info.EXAMPLES, {"namespace: tracing": "namespace: examples-tracing"}, env, {})
-
-
-def test_buckets(tmp_path: Path) -> None:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        env = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_CONFIG_FILE": os.devnull,
-            "ANSIBLE_INJECT_FACT_VARS": "false",
-        }
-        variables = {"s3_endpoint_url": url, "s3_access_key": "testing", "s3_secret_key": "testing", "s3_tls": False}
-        play(tmp_path, s3_bucket.EXAMPLES, {}, env, variables)
-        play(tmp_path, s3_bucket_info.EXAMPLES, {}, env, variables)
-    finally:
-        server.stop()
