@@ -57,6 +57,10 @@ LOG_LINES = 40
 DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
 
 
+class RaceLost(Conflict):
+    """Helm says that another one works on the release. Nothing was written."""
+
+
 class ServerLost(Unreachable):
     """Helm says that the API server went away while it was at work; what it was at may be left unfinished."""
 
@@ -66,11 +70,11 @@ RELEASE_COMMANDS = ("upgrade", "rollback", "uninstall", "test")  # those that ta
 # An admission webhook that refuses a connection is an object's trouble; the API server's own is tried again.
 REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
     (
-        Conflict,
+        RaceLost,
         re.compile(
             r"another operation \(install/upgrade/rollback\) is in progress"
             r'|secrets "sh\.helm\.release\.v1\.\S+" already exists'
-            r"|cannot re-?use a name that is still in use"
+            r"|release: already exists|cannot re-?use a name that is still in use"
         ),
         "another run works on this release, or has just won",
         "Run again when it is done.",

@@ -53,16 +53,18 @@ def findings(
             found.append((f"Pod {pod['metadata']['name']}", problem))
             if problem not in UNEXPLAINED:
                 explained.add(pod["metadata"]["name"])
-    seen: set[tuple[str, str]] = set()
+    said: dict[tuple[str, str], tuple[str, str]] = {}
     for event in sorted(events, key=_time, reverse=True):
         about = event.get("involvedObject") or {}
         name, reason = str(about.get("name", "")), str(event.get("reason"))
         workload = next((known for known in names if name == known or name.startswith(f"{known}-")), None)
-        if workload is None or name in explained or _time(event) < since[:19] or (workload, reason) in seen:
+        if workload is None or name in explained or _time(event) < since[:19]:
             continue
-        seen.add((workload, reason))
         message = str(event.get("message", "")).removeprefix("(combined from similar events): ")
-        found.append((f"{about.get('kind')} {name}", f"{reason}: {message}"))
+        # The longest says most: "Error: ErrImagePull" follows the message that names the image.
+        if len(message) > len(said.get((workload, reason), ("", ""))[1]):
+            said[workload, reason] = (f"{about.get('kind')} {name}", message)
+    found += [(name, f"{reason}: {message}") for (_workload, reason), (name, message) in said.items()]
     return _lines(found)
 
 

@@ -152,6 +152,9 @@ def check(current: Current, wanted: Wanted) -> None:
         _check_revision(current, wanted)
     if latest is None:
         return
+    if current.history.doomed:
+        what = f"the record of release {wanted.namespace}/{wanted.name} is being deleted"
+        raise Conflict(what, "its namespace is, or somebody deletes the release", "Wait, then run again.")
     if latest.pending or latest.status == release.UNINSTALLING:
         if wanted.on_pending == "fail":
             raise Conflict(
@@ -327,15 +330,18 @@ def record_of(wanted: Wanted, chart: Chart, manifest: str) -> dict[str, Any]:
     }
 
 
-def serving(history: History, wanted: Wanted) -> str:
-    """Which revision serves, in words, after helm failed."""
+def serving(history: History, wanted: Wanted, said: str) -> str:
+    """Which revision serves, in words, after helm failed. said: helm's message, which Helm notes in the record too."""
     latest, what = history.latest, f"release {wanted.namespace}/{wanted.name}"
     if latest is None:
         return f"{what} is not installed now"
-    said = f"{what} is now at revision {latest.revision}, {latest.status} ({latest.description})"
-    if latest.status == release.DEPLOYED:
-        return said
-    return f"{said}; revision {history.deployed} was the last to be deployed" if history.deployed else said
+    noted = latest.description
+    _what, _failed, why = noted.partition(" failed: ")
+    state = f"{what} is now at revision {latest.revision}, {latest.status}"
+    state += "" if not noted or (why and why in said) else f" ({noted})"
+    if latest.status == release.DEPLOYED or not history.deployed:
+        return state
+    return f"{state}; revision {history.deployed} was the last to be deployed"
 
 
 def _kib(size: int) -> str:

@@ -167,7 +167,8 @@ class History:
     fallback: where latest is pending, the revision to go back to: the deployed one, else the newest that was deployed
     once, else the newest that failed. target: the revision asked for. newest: the highest number that is taken, which
     is also that of a release uninstalled with its history kept. deployed: number of the deployed one, 0 where none is.
-    revisions: all that were read.
+    revisions: all that were read. doomed: the record of latest is being deleted, which takes time only where somebody
+    holds it (a finalizer), as a rule while its namespace is deleted.
     """
 
     latest: Release | None = None
@@ -176,6 +177,7 @@ class History:
     newest: int = 0
     deployed: int = 0
     revisions: tuple[int, ...] = ()
+    doomed: bool = False
 
     @property
     def incomplete(self) -> bool:
@@ -202,7 +204,8 @@ def history(secrets: Iterable[dict[str, Any]], target: int = 0) -> History:
         finished = [secret for secret in by_revision[:-1] if _status(secret) in ranks]
         finished.sort(key=lambda secret: (ranks[_status(secret)], _revision(secret)))
         fallback = _of_secret(finished[-1]) if finished else None
-    return History(latest, fallback, chosen, newest, deployed, tuple(map(_revision, by_revision)))
+    doomed = bool(by_revision[-1]["metadata"].get("deletionTimestamp"))
+    return History(latest, fallback, chosen, newest, deployed, tuple(map(_revision, by_revision)), doomed)
 
 
 def _labels(secret: dict[str, Any]) -> dict[str, str]:

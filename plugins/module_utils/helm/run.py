@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,15 +13,25 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+    PartialFailure,
     PermissionDenied,
+    ToolError,
     TracingError,
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, reference, release, render, source
+from ansible_collections.orion.tracing.plugins.module_utils.helm import (
+    crds,
+    documents,
+    drift,
+    reference,
+    release,
+    render,
+    source,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm import plan as plans
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
-from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, ServerLost, seconds_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, RaceLost, ServerLost, seconds_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
@@ -30,6 +41,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, St
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 # An API server that restarts is back within a minute; a control plane that is being upgraded takes longer.
 BACK_SECONDS, PAUSE_SECONDS = 120.0, 1.0
+# What the API server says of rights, as helm passes it on. Source: k8s.io/apiserver
+# pkg/endpoints/handlers/responsewriters/errors.go
+FORBIDDEN = re.compile(
+    r'is forbidden: User "[^"]*" cannot (\w+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?'
+)
+ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+ROLES_SECONDS = 10.0  # within which a server that was started knows its roles
 
 
 def read(kube: Kube, wanted: Wanted) -> Current:
@@ -59,7 +77,7 @@ def ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask)
     """Bring the release to what is wanted, or say what that would take. Nothing is written in check mode.
 
     Where helm fails because the API server went away, the whole is done once more as soon as that is back: a revision
-    that was left unfinished is rolled back, whatever on_pending says, because it is our own.
+    of our own that was left unfinished is rolled back, whatever on_pending says.
     """
     mask.learn(wanted.values)
     mask.learn({"password": wanted.source.repo_password})
@@ -79,10 +97,14 @@ def _ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask
             _apply(kube, helm, ready, first, mask)
         return first
     except TracingError as error:
-        if not isinstance(error, ServerLost) and not isinstance(error.__cause__, ServerLost):
+        lost = isinstance(error, ServerLost) or isinstance(error.__cause__, ServerLost)
+        if not lost and not _refused_too_early(kube, error):
             raise
         _await_server(kube, error)
-    ready, plan = _plan(kube, helm, replace(wanted, on_pending="rollback", on_failed="upgrade"), mask)
+    again = wanted
+    if first is not None and _is_ours(read(kube, wanted).history, first, wanted):
+        again = replace(wanted, on_pending="rollback", on_failed="upgrade")
+    ready, plan = _plan(kube, helm, again, mask)
     if not check_mode:
         _apply(kube, helm, ready, plan, mask)
     if first is None:
@@ -96,6 +118,38 @@ def _ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask
 
 def _apply(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, mask: Mask) -> None:
     run_steps(plan.steps, lambda step: _execute(kube, helm, wanted, plan, step, mask))
+
+
+def _is_ours(history: release.History, plan: Plan, wanted: Wanted) -> bool:
+    """Whether the newest revision is the one that the plan was making, rather than that of another run."""
+    latest, planned = history.latest, plan.result["release"]["revision"]
+    if latest is None or wanted.state == "absent":
+        return latest is not None
+    if wanted.rollback_to or latest.revision < planned:  # in the rollback before the upgrade
+        return latest.description.startswith("Rollback to") and latest.revision <= planned
+    return latest.revision == planned and documents.canonical(latest.config) == documents.canonical(wanted.values)
+
+
+def _refused_too_early(kube: Kube, error: TracingError) -> bool:
+    """Whether helm met an API server that had not read its roles yet, and so refused what it allows now."""
+    found = FORBIDDEN.search(str(error))
+    if not found or not isinstance(error, ToolError | PartialFailure):
+        return False
+    verb, resource, group, namespace = found.groups("")
+    resource, _slash, subresource = resource.partition("/")
+    asked = {"verb": verb, "resource": resource, "subresource": subresource, "group": group, "namespace": namespace}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    deadline = time.monotonic() + ROLES_SECONDS
+    while True:
+        try:
+            answer = kube.request("POST", ACCESS_REVIEWS, body={**review, "spec": {"resourceAttributes": asked}})
+            return bool(answer["status"].get("allowed"))
+        except (PermissionDenied, Unreachable):
+            if time.monotonic() > deadline:
+                return False
+        except TracingError:
+            return False
+        time.sleep(PAUSE_SECONDS)
 
 
 def _await_server(kube: Kube, error: TracingError) -> None:
@@ -206,8 +260,8 @@ def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mas
     try:
         _run(helm, wanted, plan, step, mask)
     except TracingError as error:
-        if isinstance(error, ServerLost):
-            raise  # there is nobody to ask
+        if isinstance(error, ServerLost | RaceLost):
+            raise  # there is nobody to ask, or what there is to see is another run's
         raise _explained(kube, wanted, step, error, started) from error
 
 
@@ -237,7 +291,7 @@ def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, star
             return type(error)(error.what, "\n".join([error.why, *lines]), error.remedy, **details)
         latest = history.latest
         details["release"] = latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
-        lines = [*lines, plans.serving(history, wanted)]
+        lines = [*lines, plans.serving(history, wanted, error.why)]
     else:
         lines = [*lines, *(f"{test['name']}: {test['log']}" for test in error.details.get("test", []) if _bad(test))]
     return type(error)(error.what, "\n".join([error.why, *lines]), error.remedy, **details)

@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import cli
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import (
     Answer,
     Helm,
+    RaceLost,
     ServerLost,
     environment,
     seconds_of,
@@ -243,13 +244,14 @@ def test_verify() -> None:
 @pytest.mark.parametrize(
     ("message", "kind", "said"),
     [
-        ("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", Conflict, "another run"),
+        ("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", RaceLost, "another run"),
         (
             'create: failed to create: secrets "sh.helm.release.v1.r.v2" already exists',
-            Conflict,
+            RaceLost,
             "another run works on this release, or has just won",
         ),
-        ("cannot reuse a name that is still in use", Conflict, "another run"),
+        ("cannot reuse a name that is still in use", RaceLost, "another run"),
+        ("UPGRADE FAILED: release: already exists", RaceLost, "another run"),
         ('configmaps "a" is forbidden: because it is being terminated', Conflict, "the namespace is being deleted"),
         (
             'create: failed to create: Secret "sh.helm.release.v1.r.v1" is invalid: data: Too long: may not be'

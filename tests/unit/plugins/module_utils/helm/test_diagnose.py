@@ -132,3 +132,11 @@ def test_a_pod_of_its_own() -> None:
     ended = container({"terminated": {"exitCode": 3, "reason": "Error"}})
     pods = [pod("web-test", {}, phase="Failed", containerStatuses=[ended]), pod("web-1", {})]
     assert findings([alone], pods, [], SINCE) == ["Pod web-test: container c: (last exit code 3, Error)"]
+
+
+def test_the_event_that_says_most_is_shown() -> None:
+    events = [
+        event("Pod", "web-1-a", "Failed", 'Failed to pull image "x:1": not found', "2026-01-01T00:00:05Z"),
+        event("Pod", "web-1-a", "Failed", "Error: ErrImagePull", "2026-01-01T00:00:09Z"),
+    ]
+    assert findings([WEB], [], events, SINCE) == ['Pod web-1-a: Failed: Failed to pull image "x:1": not found']

@@ -583,9 +583,15 @@ def test_options_that_do_not() -> None:
 
 
 def test_which_revision_serves() -> None:
-    assert serving(History(), WANTED) == "release ns/r is not installed now"
+    assert serving(History(), WANTED, "") == "release ns/r is not installed now"
     now = History(replace(DEPLOYED, description="Rollback to 2"), newest=4, deployed=4)
-    assert serving(now, WANTED) == "release ns/r is now at revision 4, deployed (Rollback to 2)"
-    failed = History(replace(DEPLOYED, status="failed", description="it broke"), newest=4, deployed=3)
-    assert serving(failed, WANTED).endswith("failed (it broke); revision 3 was the last to be deployed")
-    assert serving(replace(failed, deployed=0), WANTED).endswith("failed (it broke)")
+    assert serving(now, WANTED, "it broke") == "release ns/r is now at revision 4, deployed (Rollback to 2)"
+    failed = History(
+        replace(DEPLOYED, status="failed", description='Upgrade "r" failed: it broke'), newest=4, deployed=3
+    )
+    noted = 'failed (Upgrade "r" failed: it broke)'
+    assert serving(failed, WANTED, "").endswith(f"{noted}; revision 3 was the last to be deployed")
+    assert serving(replace(failed, deployed=0), WANTED, "").endswith(noted)
+    assert serving(failed, WANTED, "UPGRADE FAILED: it broke").endswith(
+        "4, failed; revision 3 was the last to be deployed"
+    )

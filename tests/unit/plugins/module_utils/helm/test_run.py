@@ -712,12 +712,92 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("patient")
 def test_what_a_lost_server_left_behind_is_recovered_once(record: dict, wanted: Wanted) -> None:
     kube = Restarting([record])
-    program = Losing(kube, "upgrade", [record, revision(record, 2, "pending-upgrade", config={})])
+    program = Losing(kube, "upgrade", [record, revision(record, 2, "pending-upgrade", config={"a": 1})])
     plan = run(kube, program, replace(wanted, values={"a": 1}, on_failed="fail"))
     assert [call[0] for call in program.calls] == ["upgrade", "upgrade", "template", "rollback", "upgrade"]
     assert [step.name for step in plan.steps] == ["upgrade", "roll back to revision 1", "upgrade"]
     assert "went away" in plan.warnings[0]
     assert plan.result["objects"]
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("when", ["upgrade", "dry"])
+def test_what_another_run_is_making_is_left_to_it(record: dict, wanted: Wanted, when: str) -> None:
+    kube = Restarting([record])
+    program = Losing(kube, when, [record, revision(record, 2, "pending-upgrade", config={"a": 2})])
+    with pytest.raises(Conflict, match="another helm operation is running"):
+        run(kube, program, replace(wanted, values={"a": 1}))
+    assert "rollback" not in [call[0] for call in program.calls]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_rollback_in_which_the_server_was_lost_is_ours(record: dict, wanted: Wanted) -> None:
+    pending = revision(record, 2, "pending-upgrade")
+    kube = Restarting([record, pending])
+    lost = revision(record, 3, "pending-rollback", info={"status": "pending-rollback", "description": "Rollback to 1"})
+    program = Losing(kube, "rollback", [record, pending, lost])
+    plan = run(kube, program, replace(wanted, on_pending="rollback", values={"a": 1}))
+    assert [call[0] for call in program.calls] == ["template", "rollback", "template", "rollback", "upgrade"]
+    assert "went away" in plan.warnings[0]
+
+
+REFUSED = (
+    'UPGRADE FAILED: services "web" is forbidden: User "u" cannot get resource "services/status" in API group ""'
+    ' in the namespace "hfix"'
+)
+
+
+class Deciding(Cluster):
+    """Answers access reviews: a status to answer, or whether the access is allowed."""
+
+    def __init__(self, secrets: list[dict], *reviews: int | bool) -> None:
+        super().__init__(secrets)
+        self.reviews = list(reviews)
+
+    def send(self, method, path, query=None, body=None, headers=None, timeout=30.0) -> Response:
+        if path != runs.ACCESS_REVIEWS:
+            return super().send(method, path, query, body, headers, timeout)
+        self.bodies.append(json.loads(body))
+        review = self.reviews.pop(0)
+        if review in (403, 500):
+            return Response(review, {}, b'{"message": "no"}')
+        return Response(201, {}, json.dumps({"status": {"allowed": review}}).encode())
+
+
+class RefusedOnce(Program):
+    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+        answer = super().__call__(argv, env, stdin, seconds)
+        if "--dry-run=server" not in argv and len(self.calls) == 2:
+            return Answer(1, "", f"Error: {REFUSED}")
+        return answer
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_server_that_had_not_read_its_roles(record: dict, wanted: Wanted) -> None:
+    kube = Deciding([record], 403, True)
+    program = RefusedOnce()
+    plan = run(kube, program, replace(wanted, values={"a": 1}))
+    assert [call[0] for call in program.calls] == ["upgrade"] * 4
+    assert plan.result["release"]["revision"] == 7
+    assert kube.bodies[0]["spec"]["resourceAttributes"] == {
+        "verb": "get",
+        "resource": "services",
+        "subresource": "status",
+        "group": "",
+        "namespace": "hfix",
+    }
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("review", [False, 403, 500])
+def test_a_right_that_is_missing(
+    record: dict, wanted: Wanted, monkeypatch: pytest.MonkeyPatch, review: int | bool
+) -> None:
+    monkeypatch.setattr(runs, "ROLES_SECONDS", -1)
+    program = Program({"upgrade": REFUSED})
+    with pytest.raises(ToolError, match='User "u" cannot get resource'):
+        run(Deciding([record], review), program, replace(wanted, values={"a": 1}))
+    assert len(program.calls) == 2
 
 
 @pytest.mark.usefixtures("patient")
@@ -756,11 +836,28 @@ def test_a_server_that_goes_away_again(record: dict, wanted: Wanted) -> None:
     assert len(program.calls) == 4
 
 
-def test_another_run_that_won(record: dict, wanted: Wanted) -> None:
-    program = Program({"upgrade": 'create: failed to create: secrets "sh.helm.release.v1.mini.v2" already exists'})
+@pytest.mark.parametrize(
+    "message",
+    [
+        'create: failed to create: secrets "sh.helm.release.v1.mini.v2" already exists',
+        "UPGRADE FAILED: release: already exists",
+    ],
+)
+def test_another_run_that_won(record: dict, wanted: Wanted, message: str) -> None:
+    kube, program = Cluster([record]), Program({"upgrade": message})
     with pytest.raises(Conflict, match="another run works on this release, or has just won"):
-        run(Cluster([record]), program, replace(wanted, values={"a": 1}))
+        run(kube, program, replace(wanted, values={"a": 1}))
     assert len(program.calls) == 2
+    assert len(kube.log) == 1  # the pods are the other run's
+
+
+@pytest.mark.parametrize("values", [None, {"a": 1}])
+def test_a_record_that_is_being_deleted(record: dict, wanted: Wanted, values: dict | None) -> None:
+    record["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    program = Program()
+    with pytest.raises(Conflict, match="the record of release hfix/mini is being deleted"):
+        run(Cluster([record]), program, wanted if values is None else replace(wanted, values=values))
+    assert not program.calls
 
 
 def test_a_rolled_back_upgrade_says_what_serves(record: dict, wanted: Wanted) -> None:
