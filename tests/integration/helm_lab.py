@@ -297,25 +297,43 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60, pau
     return value
 
 
-def kill_api_server(kube: Kube, state: Path) -> None:
-    """Kill the API server in the cluster's node (-9), and return when it does not answer; the kubelet starts it."""
-    cluster = yaml.safe_load((state / "kubeconfig").read_text())["current-context"].removeprefix("kind-")
-    cache = Path(os.environ.get("ORION_CACHE") or "~/.cache/orion-tracing").expanduser()
-    engine = ["bash", str(ROOT / "roles/local_cluster/files/engine.sh"), "start", str(cache / "engine")]
-    found = subprocess.run(engine, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
-    path = os.pathsep.join([os.environ["PATH"], str(cache / "engine/deb/usr/bin")])
-    env = {**os.environ, "PATH": path, **({"DOCKER_HOST": found[1]} if found[1:] and found[1] else {})}
-    kill = "kill -9 $(ps -C kube-apiserver -o pid=)"
-    argv = ["docker", "exec", f"{cluster}-control-plane", "sh", "-c", kill]
-    subprocess.run(argv, env=env, check=True, timeout=60, stdin=subprocess.DEVNULL)
-    wait_until(lambda: not ready(kube), "the API server is gone", pause=0.02)
+class ApiServer:
+    """The API server as a process in the cluster's node."""
 
+    def __init__(self, kube: Kube, state: Path) -> None:
+        self._kube = kube
+        cluster = yaml.safe_load((state / "kubeconfig").read_text())["current-context"].removeprefix("kind-")
+        self._node = f"{cluster}-control-plane"
+        cache = Path(os.environ.get("ORION_CACHE") or "~/.cache/orion-tracing").expanduser()
+        engine = ["bash", str(ROOT / "roles/local_cluster/files/engine.sh"), "start", str(cache / "engine")]
+        found = subprocess.run(engine, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+        path = os.pathsep.join([os.environ["PATH"], str(cache / "engine/deb/usr/bin")])
+        self._env = {**os.environ, "PATH": path, **({"DOCKER_HOST": found[1]} if found[1:] and found[1] else {})}
 
-def ready(kube: Kube) -> bool:
-    patience, kube.patience = kube.patience, 0.0
-    try:
-        return kube.send("GET", "/readyz", timeout=5.0).ok
-    except Unreachable:
-        return False
-    finally:
-        kube.patience = patience
+    def kill(self) -> None:
+        """kill -9, and return when it does not answer any more."""
+        self._in_node("kill", "-9", str(self._pid()))
+        wait_until(lambda: not self._answers(), "the API server is gone", pause=0.02)
+
+    def await_start(self) -> None:
+        """Return when the kubelet has started it anew: at once the first time, later and later after that."""
+        wait_until(self._pid, "the API server is started", seconds=200)
+
+    def _pid(self) -> int:
+        out = self._in_node("ps", "-C", "kube-apiserver", "-o", "pid=").strip()
+        return int(out or 0)
+
+    def _in_node(self, *argv: str) -> str:
+        command = ["docker", "exec", self._node, *argv]
+        done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)
+        assert not done.stderr, done.stderr
+        return done.stdout
+
+    def _answers(self) -> bool:
+        patience, self._kube.patience = self._kube.patience, 0.0
+        try:
+            return self._kube.send("GET", "/readyz", timeout=5.0).ok
+        except Unreachable:
+            return False
+        finally:
+            self._kube.patience = patience

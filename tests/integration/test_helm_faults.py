@@ -22,9 +22,9 @@ from helm_lab import (
     SERVER,
     SERVER_CHART,
     WAITING,
+    ApiServer,
     Lab,
     Running,
-    kill_api_server,
     laboratory,
     remove_namespace,
     wait_until,
@@ -280,7 +280,7 @@ data: {message: {{ .Values.message | quote }}}
 
 def test_the_api_server_restarts(kube: Kube, state: Path, tmp_path: Path) -> None:
     """One restart, because the kubelet takes its time with the next, and three runs with each helm: one whose helm
-    waits for a pod, one between rendering and helm's upgrade, one that begins without an API server. All end well."""
+    waits for a pod, one between rendering and helm's upgrade, one that begins while the server starts. All end well."""
     with ExitStack() as stack:
         labs = []
         for major in MAJORS:
@@ -291,9 +291,13 @@ def test_the_api_server_restarts(kube: Kube, state: Path, tmp_path: Path) -> Non
             labs.append(Restarted(lab, make_gate(lab)))
         for lab in labs:
             lab.start()
-        kill_api_server(kube, state)
+        server = ApiServer(kube, state)
+        server.kill()
         for lab in labs:
             lab.go_on()
+        server.await_start()
+        for lab in labs:
+            lab.start_late()
         for lab in labs:
             lab.end()
 
@@ -308,7 +312,7 @@ class Restarted:
 
     def __post_init__(self) -> None:
         small = {"chart": str(self.lab.folder / "small")}
-        self.waiting = {"values": {"server": True, "delay": 8, "message": "waiting"}}
+        self.waiting = {"values": {"server": True, "delay": 8, "message": "waiting"}, "timeout": "4m"}
         self.gated = {"name": "gated", "values": {"message": "gated"}, **small}
         self.late = {"name": "late", **small}
 
@@ -321,6 +325,8 @@ class Restarted:
 
     def go_on(self) -> None:
         (self.gate / "go").touch()
+
+    def start_late(self) -> None:
         self.runs.append(self.lab.start(**self.late))
 
     def end(self) -> None:
