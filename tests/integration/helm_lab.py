@@ -37,7 +37,7 @@ metadata: {name: mini}
 data: {message: {{ .Values.message | quote }}}
 """,
 }
-LABS = itertools.count(1)
+LABS, RUNS = itertools.count(1), itertools.count(1)
 # An HTTP server that answers within two seconds, with an image that every local cluster has. Values: probe (path that
 # the readiness probe asks for; READY answers 200, any other 404), delay (seconds before the first probe), image.
 READY = "/cluster/status"
@@ -187,7 +187,7 @@ class Lab:
         }
         return Running(
             subprocess.Popen(
-                command(arguments, flags),
+                command(arguments, flags, self.folder),
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -244,12 +244,14 @@ class Lab:
         return running.outcome()
 
 
-def command(arguments: dict[str, Any], flags: tuple[str, ...]) -> list[str]:
+def command(arguments: dict[str, Any], flags: tuple[str, ...], folder: Path) -> list[str]:
     if flags:
         argv = ["ansible", "localhost", "-c", "local", "-m", "orion.tracing.helm_release", "-a"]
         return [*argv, json.dumps(arguments), *flags]
     module = "ansible_collections.orion.tracing.plugins.modules.helm_release"
-    return [sys.executable, "-m", module, json.dumps({"ANSIBLE_MODULE_ARGS": arguments})]
+    file = folder / f"arguments-{next(RUNS)}.json"
+    file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    return [sys.executable, "-m", module, str(file)]
 
 
 def binary(major: str) -> str:
