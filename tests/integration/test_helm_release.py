@@ -5,25 +5,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from helm_lab import MAJORS, NAME, Lab, Outcome, laboratory, write_chart
 
-ROOT = Path(__file__).resolve().parents[2]
-COLLECTIONS = str(Path(release.__file__).parents[6])  # the folder that holds ansible_collections
-MODULE = "ansible_collections.orion.tracing.plugins.modules.helm_release"
-NAME, LABEL = "mini", "pod-security.kubernetes.io/enforce"
+LABEL = "pod-security.kubernetes.io/enforce"
 CHART = {
     "Chart.yaml": "apiVersion: v2\nname: mini\nversion: 0.1.0\nappVersion: '1'\n",
     "values.yaml": "message: hello\npassword: default-password\nimage: ''\n",
@@ -116,93 +109,32 @@ spec:
 }
 
 
-@dataclass
-class Outcome:
-    """text: all that was printed, with --diff also the diff; result: the keys of the module."""
-
-    text: str
-    result: dict[str, Any]
-
-    @property
-    def counts(self) -> tuple[bool, int, int]:
-        return self.result["changed"], self.result["helm_processes"], self.result["api_calls"]
-
-    def after(self, kind: str) -> dict[str, Any]:
-        """What the diff says will be there."""
-        return next(yaml.safe_load(d["after"]) for d in self.result["diff"] if d["after_header"].startswith(kind))
-
-    @property
-    def actions(self) -> dict[str, str]:
-        return {item["kind"]: item["action"] for item in self.result["objects"]}
-
-
-@pytest.fixture(scope="module", params=["ORION_HELM", "ORION_HELM3"], ids=["helm4", "helm3"])
-def helm(request: pytest.FixtureRequest) -> str:
-    path = os.environ.get(request.param, "")
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"{request.param} does not name a helm binary (`python -m airgap path` prints where it is)")
-    return path
+@pytest.fixture(params=MAJORS)
+def lab(request: pytest.FixtureRequest, kube: Kube, state: Path, tmp_path: Path) -> Iterator[Lab]:
+    with laboratory(kube, state, tmp_path, request.param, "release") as lab:
+        yield lab
 
 
 @pytest.fixture
-def namespace(helm: str, kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"helm-dev-{request.node.callspec.id}-{request.node.originalname.rpartition('_')[2]}"
-    path = f"/api/v1/namespaces/{name}"
-    for _attempt in range(60):  # a run before this one may have been interrupted
-        if kube.get(path) is None:
-            break
-        kube.send("DELETE", path)
-        time.sleep(0.5)
-    yield name
-    kube.send("DELETE", path)
+def helm(lab: Lab) -> str:
+    return lab.helm
 
 
 @pytest.fixture
-def chart(tmp_path: Path) -> Path:
-    folder = tmp_path / "chart"
-    write(folder, CHART)
-    return folder
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+def namespace(lab: Lab) -> str:
+    return lab.namespace
 
 
 @pytest.fixture
-def run(helm: str, namespace: str, state: Path, chart: Path) -> Callable[..., Outcome]:
+def chart(lab: Lab) -> Path:
+    return Path(write_chart(lab.folder / "chart", CHART))
+
+
+@pytest.fixture
+def run(lab: Lab, chart: Path) -> Callable[..., Outcome]:
     def call(values: dict | None = None, flags: tuple[str, ...] = (), **options: Any) -> Outcome:
-        arguments = {
-            "name": NAME,
-            "namespace": namespace,
-            **({} if "rollback_to" in options else {"chart": str(chart), "values": values or {}}),
-            "create_namespace": True,
-            "namespace_labels": {LABEL: "restricted"},
-            "timeout": "60s",
-            **options,
-        }
-        env = {
-            **os.environ,
-            "K8S_AUTH_KUBECONFIG": str(state / "kubeconfig"),
-            "HELM_BINARY": helm,
-            "PYTHONPATH": COLLECTIONS,
-            "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-        }
-        if flags:  # through Ansible, as users do
-            argv = ["ansible", "localhost", "-c", "local", "-m", "orion.tracing.helm_release", "-a"]
-            argv += [json.dumps(arguments), *flags]
-        else:  # the module alone: a third of the time
-            argv = [sys.executable, "-m", MODULE, json.dumps({"ANSIBLE_MODULE_ARGS": arguments})]
-        done = subprocess.run(
-            argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
-        )
-        start = done.stdout.find("\nlocalhost | ") if flags else 0
-        start = done.stdout.find("{", max(start, 0))
-        assert start >= 0, done.stdout + done.stderr
-        return Outcome(done.stdout + done.stderr, json.loads(done.stdout[start:]))
+        given = {"chart": None} if "rollback_to" in options else {"chart": str(chart), "values": values or {}}
+        return lab.run(flags, **{**given, "namespace_labels": {LABEL: "restricted"}, **options})
 
     return call
 
@@ -314,7 +246,7 @@ def test_content_that_only_the_label_knows(
 ) -> None:
     """Subcharts are in no release record, and random values differ at each rendering: neither costs a process, or a
     change, where nothing changed."""
-    write(chart, {name: text for name, text in RICH.items() if "test" not in name})
+    write_chart(chart, {name: text for name, text in RICH.items() if "test" not in name})
     labels = {"namespace_labels": None, "labels": {"team": "tracing", "old": "1"}}
     assert run(**labels).counts[:2] == (True, 2)
     secret = f"/api/v1/namespaces/{namespace}/secrets/random"
@@ -337,7 +269,9 @@ def test_content_that_only_the_label_knows(
     assert run(namespace_labels=None, labels={"team": "other"}).counts == (False, 0, 1)
     assert run(namespace_labels=None).counts == (False, 0, 1)  # labels that are not given are left alone
 
-    write(chart, {"charts/sub/templates/config.yaml": RICH["charts/sub/templates/config.yaml"] + "data: {a: b}\n"})
+    write_chart(
+        chart, {"charts/sub/templates/config.yaml": RICH["charts/sub/templates/config.yaml"] + "data: {a: b}\n"}
+    )
     changed = run(namespace_labels=None)
     assert changed.counts == (True, 2, 1)
     assert "sub" in [item["name"] for item in changed.result["objects"]]
@@ -345,7 +279,7 @@ def test_content_that_only_the_label_knows(
 
 
 def test_values_from_files(run: Callable[..., Outcome], tmp_path: Path, kube: Kube, namespace: str) -> None:
-    write(
+    write_chart(
         tmp_path,
         {"a.yml": "message: low\npassword: from-a-file\n", "b.yml": "message: high\n", "broken.yml": "a: 1\nb: [\n"},
     )
@@ -373,14 +307,14 @@ def test_definitions_of_custom_resources(
     file = "charts/sub/crds/widget.yaml"
     sub = {name: text for name, text in RICH.items() if name.startswith("charts")}
     custom = f"apiVersion: {group}.example.com/v1\nkind: Widget\nmetadata: {{name: w}}\n"
-    write(chart, {**sub, file: WIDGET % (group, group, "old"), "templates/custom.yaml": custom})
+    write_chart(chart, {**sub, file: WIDGET % (group, group, "old"), "templates/custom.yaml": custom})
 
     installed = run(namespace_labels=None, upgrade_crds=True)
     assert installed.counts[:2] == (True, 2), installed.text
     assert [item["part"] for item in installed.result["objects"]].count("crd") == 1
     assert run(namespace_labels=None, upgrade_crds=True).counts == (False, 0, 2)
 
-    write(chart, {file: WIDGET % (group, group, "new")})
+    write_chart(chart, {file: WIDGET % (group, group, "new")})
     left = run(namespace_labels=None)
     assert (left.counts, left.result["objects"]) == ((False, 1, 1), [])  # as helm does
     planned = run(namespace_labels=None, upgrade_crds=True, flags=("--check", "--diff"))
@@ -397,10 +331,10 @@ def test_definitions_of_custom_resources(
     assert kube.get(path) is not None
     kube.send("DELETE", path)
     (chart / file).unlink()
-    write(chart, {"templates/custom.yaml": ""})
+    write_chart(chart, {"templates/custom.yaml": ""})
     without = run(namespace_labels=None)
     assert without.result.get("changed"), without.text
-    write(chart, {file: WIDGET % (group, group, "new"), "templates/custom.yaml": custom})
+    write_chart(chart, {file: WIDGET % (group, group, "new"), "templates/custom.yaml": custom})
     late = run(namespace_labels=None, upgrade_crds=True)  # helm alone would not install it in an upgrade
     assert late.result["steps"] == [f"apply CRD widgets.{group}.example.com", "upgrade"], late.text
 
@@ -423,7 +357,7 @@ def test_back_to_a_revision(run: Callable[..., Outcome], kube: Kube, namespace: 
 
 
 def test_tests_of_the_chart(run: Callable[..., Outcome], chart: Path) -> None:
-    write(chart, {"templates/test.yaml": RICH["templates/test.yaml"]})
+    write_chart(chart, {"templates/test.yaml": RICH["templates/test.yaml"]})
     passed = run({"message": "version"}, test=True, namespace_labels=None)
     assert passed.counts[1] == 3, passed.text
     assert passed.result["steps"][-1] == "test"
