@@ -17,7 +17,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     ToolError,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import OLDEST, VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.helm.process import OLDEST, VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
     SECRET_KEYS,
@@ -27,8 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
     text,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.s3.bucket import region_of
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 
 HELM_REMEDY = "Install helm 3.18 or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
 RBAC = "rbac.authorization.k8s.io"

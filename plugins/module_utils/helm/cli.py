@@ -15,34 +15,36 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     Conflict,
     InvalidInput,
-    TimedOut,
     ToolError,
     TracingError,
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.helm.process import (
+    OLDEST,
+    VERSION,
+    Answer,
+    Runner,
+    run_process,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 
-OLDEST = (3, 18)
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
 # The version of helm is needed, but not a process of its own: this template makes the rendering say it.
 VERSION_TEMPLATE = "templates/zz-orion-tracing-helm-version.yaml"
 VERSION_MARK = "# rendered by helm "
 VERSION_SOURCE = (VERSION_MARK + "{{ .Capabilities.HelmVersion.Version }}\n").encode()
-VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")
-RENDER_SECONDS, PULL_SECONDS, GRACE_SECONDS = 180.0, 300.0, 10.0
+RENDER_SECONDS, PULL_SECONDS = 180.0, 300.0
 # Flags by what they are for; None where that major has nothing like it. All other flags are those of both.
 FLAGS: dict[int, dict[str, list[str] | None]] = {
     3: {"rollback_on_failure": ["--atomic"], "force_conflicts": None, "repair": []},
@@ -111,38 +113,7 @@ REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
 ]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a process left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
 Labels = Mapping[str, "str | None"]
-# argv, environment, standard input, seconds
-Runner = Callable[[list[str], Mapping[str, str], str, float], Answer]
-
-
-def run_process(argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
-    """Run a program to its end. TimedOut after so many seconds: it is then asked to stop (SIGTERM), so that helm marks
-    the release as failed, and killed 10 s later. OSError where it cannot be started."""
-    # AnsibleModule.run_command knows no time limit.
-    process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        argv, env=dict(env), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        out, err = process.communicate(stdin, timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        process.terminate()
-        try:
-            process.communicate(timeout=GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-        raise TimedOut(f"{argv[0]} {argv[1]} did not end within {seconds:.0f} s", "", "Raise timeout.") from error
-    return Answer(process.returncode, out, err)
 
 
 def seconds_of(duration: str) -> float:

@@ -14,16 +14,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.helm.values_files import merge_maps
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+
+if TYPE_CHECKING:
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PAUSE_SECONDS = 0.2
@@ -43,6 +46,8 @@ class Crds:
     @property
     def outdated(self) -> dict[Key, tuple[drift.Difference, ...]]:
         """Those that the cluster has otherwise than the chart, with the fields that differ."""
+        from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
         found = {
             key: tuple(drift.subset_differences(document, self.live[key.name]))
             for key, document in self.chart.items()
@@ -90,6 +95,8 @@ def changes(
     found: Crds, apply: Mapping[Key, dict[str, Any]], mask: Mask
 ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Entries for the result and for Ansible's diff, as render.changes() gives them. apply: those that are written."""
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
     objects: list[dict[str, str]] = []
     diff: list[dict[str, str]] = []
     outdated = found.outdated

@@ -11,13 +11,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
     documents,
-    drift,
     reference,
     release,
     render,
@@ -34,6 +33,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.reference impor
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+
+if TYPE_CHECKING:
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
 NAMESPACE, CRDS, ROLLBACK, UNINSTALL, UPGRADE, TEST = "namespace", "crds", "rollback", "uninstall", "upgrade", "test"
 PUT_BACK = "put back"
@@ -427,6 +429,8 @@ def _plan_crds(plan: Plan, current: Current, wanted: Wanted, mask: Mask) -> dict
 
 
 def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Report, mask: Mask) -> None:
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
     plan.result["drift"] = [item.summary() for item in report.drifted]
     plan.warnings += [str(item) for item in report.unreadable]
     plan.diff += drift.diff_entries(report.drifted, mask)

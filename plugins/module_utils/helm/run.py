@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
@@ -23,7 +23,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
     documents,
-    drift,
     reference,
     release,
     render,
@@ -37,6 +36,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Cur
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+
+if TYPE_CHECKING:
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 # An API server that restarts is back within a minute; a control plane that is being upgraded takes longer.
@@ -215,6 +217,8 @@ def _drift(kube: Kube, wanted: Wanted, current: Current, mask: Mask) -> drift.Re
     """What differs from the newest revision, where that one serves."""
     if wanted.drift == plans.IGNORE:
         return None
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
     latest = current.history.latest
     if latest is None or latest.status != release.DEPLOYED:
         return drift.Report()
@@ -250,6 +254,8 @@ def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mas
         )
         return
     if step.action == plans.PUT_BACK:
+        from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
         drift.put_back(kube, step.data)
         return
     if step.action == plans.CRDS:

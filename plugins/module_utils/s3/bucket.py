@@ -32,7 +32,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     versioning,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported, not_empty
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import (
+    Store,
+    Unsupported,
+    not_empty,
+    region_of,
+)
 
 # In the order in which they are written: what protects comes before what opens.
 ASPECTS: tuple[Aspect, ...] = (
@@ -154,12 +159,6 @@ def read(store: Store, params: dict[str, Any]) -> State:
         inside,
         store.kms_key_arn(params, region, alias) if alias and not store.custom else "",
     )
-
-
-def region_of(head: dict[str, Any] | None) -> str:
-    """The region that the answer to HeadBucket names, "" if none."""
-    headers = (head or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return str((head or {}).get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 
 
 def read_aspect(store: Store, bucket: str, aspect: Aspect) -> Document:

@@ -311,6 +311,12 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
         ) from error
 
 
+def region_of(head: dict[str, Any] | None) -> str:
+    """The region that the answer to HeadBucket names, "" if none."""
+    headers = (head or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str((head or {}).get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
+
+
 def refusal(response: dict[str, Any], call: Call, bucket: str) -> TracingError:
     """The error for an answer of the store that is not a success. Pure; response: botocore's ClientError.response."""
     code = str(response.get("Error", {}).get("Code", ""))

@@ -16,9 +16,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.bucket import (
     WORKERS,
     arn_of,
     read_aspect,
-    region_of,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported, region_of
 
 NAMES = tuple(aspect.option for aspect in ASPECTS)
 # AWS tells the region of a bucket only in a list by pages; other stores may not know that argument.

@@ -17,7 +17,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     ToolError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import cli
+from ansible_collections.orion.tracing.plugins.module_utils.helm import cli, process
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import (
     Answer,
     Helm,
@@ -467,7 +467,7 @@ def test_a_process_that_hangs_is_asked_to_stop(program: Callable[[str], str], tm
 def test_a_process_that_does_not_listen_is_killed(
     program: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.2)
     path = program("trap '' TERM\nwhile :; do sleep 0.05; done")
     with pytest.raises(TimedOut):
         cli.run_process([path, "upgrade"], {"PATH": "/bin:/usr/bin"}, "", 0.2)
