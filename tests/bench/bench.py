@@ -21,10 +21,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from distance import Forwarder
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -33,14 +37,18 @@ WORK = ROOT / ".state/bench"
 VENV = WORK / "venv"
 ROLES = ("object_storage", "tempo", "collector", "grafana")
 LIMIT = 300.0
+ROUND_TRIP = 0.05
 OURS, HELM, DIFF = "orion.tracing.helm_release", "kubernetes.core.helm", "kubernetes.core.helm, helm-diff"
 SECTIONS = {
     "empty": "Start of Ansible",
     "a": "(a) unchanged release",
+    "a far": "(a) from afar",
     "b": "(b) changed release",
     "c": "(c) first install",
     "d": "(d) unchanged bucket, six aspects",
+    "d far": "(d) from afar",
     "e": "(e) whole site.yml, unchanged",
+    "e far": "(e) from afar",
 }
 
 
@@ -62,6 +70,7 @@ class Play:
     ours: bool = False
     variables: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
     inventory: Path = HERE / "inventory.yml"
     before: Callable[[], None] | None = None
     seconds: list[float] = field(default_factory=list)
@@ -103,6 +112,7 @@ class Bench:
         }
         self.round = 0
         self.notes: list[str] = []
+        self.distant = self._distant()
         self.plays = self._plays()
 
     def _plays(self) -> list[Play]:
@@ -130,10 +140,36 @@ class Bench:
             plays.append(Play("d", name, playbook, 0, tag == "orion", variables))
         local = ROOT / "inventories/local"
         plays.append(Play("e", "playbooks/site.yml", ROOT / "playbooks/site.yml", 0, True, inventory=local))
+        bare = Play("e", "playbooks/site.yml --skip-tags preflight", ROOT / "playbooks/site.yml", 0, inventory=local)
+        bare.options = ("--skip-tags", "preflight")
         site = Play("e", "the same with those modules", self._peer_site(), 0, inventory=local)
         site.variables = {"bench_bucket": "bench-site"}
         site.env = {"HELM_PLUGINS": str(none)}
-        return [*plays, site]
+        plays += [bare, site]
+        plays += [self._afar(play) for play in plays if play.section in "ade"]
+        # What (b) changes, (a) finds in the next round.
+        return sorted(plays, key=lambda play: list(SECTIONS).index(play.section))
+
+    def _afar(self, play: Play) -> Play:
+        """The same with the API server and the store a round trip of 50 ms away."""
+        path, endpoint = self.distant
+        variables = {**play.variables, **({"bench_endpoint": endpoint} if "bench_endpoint" in play.variables else {})}
+        if play.section == "e":
+            variables |= {"tracing_kubeconfig": path, "object_storage_endpoint_url": endpoint}
+        env = {**play.env, "K8S_AUTH_KUBECONFIG": path}
+        return replace(play, section=f"{play.section} far", variables=variables, env=env, seconds=[], seen=[])
+
+    def _distant(self) -> tuple[str, str]:
+        """A kubeconfig and an endpoint that lead through forwarders."""
+        config = yaml.safe_load((self.state / "kubeconfig").read_text())
+        for entry in config["clusters"]:
+            port = urlsplit(entry["cluster"]["server"]).port or 443
+            entry["cluster"]["server"] = f"https://127.0.0.1:{Forwarder(port, ROUND_TRIP).port}"
+        path = WORK / "kubeconfig"
+        path.touch(0o600)
+        path.write_text(yaml.safe_dump(config))
+        port = urlsplit(self.endpoint).port or 443
+        return str(path), f"https://127.0.0.1:{Forwarder(port, ROUND_TRIP).port}"
 
     def _release(self, section: str, name: str, tag: str, changed: int, playbook: Path, plugins: Path) -> Play:
         namespace = f"bench-{tag}-{'first' if section == 'c' else 'kept'}"
@@ -187,7 +223,7 @@ class Bench:
             play.before()
         argv = [str(VENV / "bin/ansible-playbook"), str(play.playbook), "-i", str(play.inventory)]
         variables = {**play.variables, **({"bench_message": message} if "bench_message" in play.variables else {})}
-        argv += [part for key, value in variables.items() for part in ("-e", f"{key}={value}")]
+        argv += ["-e", json.dumps(variables), *play.options]
         start = time.monotonic()
         try:
             done = subprocess.run(
