@@ -21,7 +21,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.s3 import reads
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.
@@ -91,7 +90,7 @@ class Store:
 
         Without keys, botocore looks for credentials in its own order: environment, profile, web identity (IRSA), Pod
         Identity, instance role. It is botocore's client that boto3 hands out, so nothing is lost without boto3's layer
-        above, but for the time of its import; with a custom endpoint, reads do without botocore, too.
+        above, but for the time of its import.
         """
         url = params.get("endpoint_url") or ""
         parts = urlsplit(url)
@@ -100,14 +99,7 @@ class Store:
         if bool(params.get("access_key")) != bool(params.get("secret_key")):
             lacking = "secret_key" if params.get("access_key") else "access_key"
             raise InvalidInput(f"{lacking} is missing", "", "Set both access_key and secret_key, or none of them.")
-        seconds = read_seconds or READ_SECONDS
-        if not is_aws(url) and reads.usable(params):
-            try:
-                return cls(reads.Reads(params, (CONNECT_SECONDS, seconds), lambda: _connect(params, seconds)[0]))
-            except (ImportError, OSError, ValueError):
-                # botocore says what is wrong.
-                pass
-        return cls(*_connect(params, seconds))
+        return cls(*_connect(params, read_seconds or READ_SECONDS))
 
     def close(self) -> None:
         self._client.close()
