@@ -42,9 +42,9 @@ options:
     type: path
 """
 
-    DOCUMENTATION = (
-        CONNECTION
-        + r"""
+    # How it is spoken to; beside orion.tracing.s3.connection.
+    DOCUMENTATION = r"""
+options:
   validate_certs:
     description: Whether the store's certificate is checked.
     type: bool
@@ -58,4 +58,3 @@ options:
 requirements:
   - boto3 (Python package)
 """
-    )

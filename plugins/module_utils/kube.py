@@ -10,6 +10,7 @@ of plain documents, which need no models.
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -78,7 +79,7 @@ class Kube:
 
         Without any of them: the default kubeconfig, or the service account of the pod this runs in.
         """
-        endpoint = kubeconfig.read(params)
+        endpoint = kubeconfig.read(params, os.environ)
         if endpoint:
             try:
                 return cls(kubeconfig.pool(endpoint), endpoint.host, endpoint.authorization)

@@ -79,7 +79,7 @@ class Endpoint:
         return f"Bearer {self.token}" if self.token else ""
 
 
-def read(params: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Endpoint | None:
+def read(params: Mapping[str, Any], environ: Mapping[str, str]) -> Endpoint | None:
     """The endpoint that the options of module.KUBE_OPTIONS lead to; None where the kubernetes client has to find it."""
     try:
         if any(url for scheme, url in getproxies().items() if scheme != "no"):

@@ -16,6 +16,7 @@ description:
   - Check mode and diff cover every document.
 extends_documentation_fragment:
   - orion.tracing.s3
+  - orion.tracing.s3.connection
   - orion.tracing.attributes
 attributes:
   check_mode:

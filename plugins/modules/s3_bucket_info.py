@@ -15,6 +15,7 @@ description:
   - Everything is read at the same time. Nothing is written.
 extends_documentation_fragment:
   - orion.tracing.s3
+  - orion.tracing.s3.connection
   - orion.tracing.attributes
 attributes:
   check_mode:

@@ -317,7 +317,7 @@ def test_a_version_of_a_registry_is_downloaded_once(helm: Helm, registry: Regist
     path = pull(wanted, helm)
     assert (version_of(path), helm.processes) == (version, 1)
     assert source.cached(wanted) == path
-    for tag in {version, version.replace("+", "_")}:
+    for tag in sorted({version, version.replace("+", "_")}):
         tagged = Source(chart_ref=f"{wanted.chart_ref}:{tag}", plain_http=True)
         source.check(tagged)
         assert source.cached(tagged) == path

@@ -111,7 +111,7 @@ def table(heading: str) -> dict[str, dict[str, str]]:
     """A table of the document: {first cell: {column: cell}}, without code marks."""
     text = DOCUMENT.read_text().split(f"## {heading}\n", 1)[1].split("\n## ")[0]
     rows = [[c.strip() for c in line.strip("| ").split("|")] for line in text.splitlines() if line.startswith("|")]
-    head, _, *body = rows
+    head, _rule, *body = rows
     return {row[0].replace("`", ""): dict(zip(head[1:], row[1:], strict=True)) for row in body}
 
 

@@ -230,7 +230,7 @@ class Restarting:
         self.thread.start()
 
     def serve(self) -> None:
-        for _ in range(self.breaks):
+        for _number in range(self.breaks):
             connection, _peer = self.socket.accept()
             # A reset instead of an orderly end.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -190,7 +190,7 @@ def test_what_helm_s_messages_mean(
     error = kind_of_helm_error("helm pull: failed", message, "Look at the cluster.", helm_exit_code=1)
     with pytest.raises(kind, match=f"chart tempo 1.2.3 of {REPO} .*{words}") as caught:
         source.pull(Source("tempo", REPO, "1.2.3"), Puller(error=error))
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert caught.value.details == {"helm_exit_code": 1}
     assert "cluster" not in str(caught.value)
 
