@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry, run_steps
 
 try:
     from cryptography import x509
@@ -368,7 +368,7 @@ def make_plan(current: Current, wanted: Wanted, now: datetime, digest_key: bytes
         if namespace in current.missing_namespaces:
             plan.steps.append(Step(f"create namespace {namespace}", "namespace", namespace))
             labels = "".join(f"{key}: {value}\n" for key, value in sorted(wanted.namespace_labels.items()))
-            _diff(plan, f"Namespace {namespace}", "", f"labels:\n{indent(labels, '  ')}")
+            plan.diff.append(diff_entry(f"Namespace {namespace}", "", f"labels:\n{indent(labels, '  ')}"))
     for namespace in wanted.namespaces:
         keys = SOURCE_KEYS if namespace == wanted.namespace else COPIED_KEYS
         before = current.secrets[namespace] or {}
@@ -378,14 +378,15 @@ def make_plan(current: Current, wanted: Wanted, now: datetime, digest_key: bytes
                 "".join(f"{key}: {_digest(values[key], digest_key)}\n" for key in keys if key in values)
                 for values in (before, known)
             ]
-            _diff(plan, f"Secret {namespace}/{wanted.name}", *texts)
+            plan.diff.append(diff_entry(f"Secret {namespace}/{wanted.name}", *texts))
     contents = file_contents(known)
     for name, path in wanted.file_paths.items():
         there, content, mode = current.files[name], contents[name], FILE_MODES[name]
         if there is None or content is None or there != LocalFile(content, mode):
             plan.steps.append(Step(f"write {path}", "file", name))
             old = f"mode: {there.mode:04o}\ncontent: {_digest(there.content, digest_key)}\n" if there else ""
-            _diff(plan, str(path), old, f"mode: {mode:04o}\ncontent: {_digest(content, digest_key)}\n")
+            new = f"mode: {mode:04o}\ncontent: {_digest(content, digest_key)}\n"
+            plan.diff.append(diff_entry(str(path), old, new))
     plan.result = {
         "secrets": [f"{namespace}/{wanted.name}" for namespace in wanted.namespaces],
         "files": {
@@ -423,10 +424,6 @@ def _digest(value: bytes | None, digest_key: bytes) -> str:
     if value is None:
         return "(to be generated)"
     return "hmac-sha256:" + hmac.new(digest_key, value, hashlib.sha256).hexdigest()[:16]
-
-
-def _diff(plan: Plan, header: str, before: str, after: str) -> None:
-    plan.diff.append({"before_header": header, "after_header": header, "before": before, "after": after})
 
 
 # The world

@@ -235,9 +235,16 @@ class Kube:
         query = {k: v for k, v in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if v}
         return self.request("GET", path, query)["items"]
 
-    def apply(self, path: str, document: dict[str, Any], dry_run: bool = False, force: bool = True) -> dict[str, Any]:
-        """Server-side apply of one document at its own path, under this collection's field manager."""
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+    def apply(
+        self,
+        path: str,
+        document: dict[str, Any],
+        dry_run: bool = False,
+        force: bool = True,
+        manager: str = FIELD_MANAGER,
+    ) -> dict[str, Any]:
+        """Server-side apply of one document at its own path, under a field manager: this collection's by default."""
+        query = {"fieldManager": manager, "force": str(force).lower()}
         if dry_run:
             query["dryRun"] = "All"
         return self.request("PATCH", path, query, document, content_type=APPLY_PATCH)

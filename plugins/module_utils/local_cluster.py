@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry
 
 LOADED_DIR = "/kind/loaded"  # in the node: one empty file per archive that was loaded, named by its digest
 
@@ -119,5 +119,5 @@ def make_plan(
     before = f"cluster: {state.exists}\nrunning: {state.running}\n"
     if plan.steps:
         after = "cluster: True\nrunning: True\n" + "".join(f"{step.name}\n" for step in plan.steps)
-        plan.diff.append({"before_header": "kind", "after_header": "kind", "before": before, "after": after})
+        plan.diff.append(diff_entry("kind", before, after))
     return plan

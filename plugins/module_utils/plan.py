@@ -28,7 +28,7 @@ class Step:
 class Plan:
     """Steps in the order in which they are applied, with the difference they make.
 
-    diff: entries of Ansible's own form (before_header, after_header, before, after; the last two are text).
+    diff: entries of Ansible's own form, made by diff_entry.
     result: the keys that the module returns; the apply phase may add to them.
     """
 
@@ -40,6 +40,11 @@ class Plan:
     @property
     def changed(self) -> bool:
         return bool(self.steps)
+
+
+def diff_entry(header: str, before: str, after: str) -> dict[str, str]:
+    """One entry of a plan's diff."""
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
 
 
 def run_steps(steps: Iterable[Step], execute: Callable[[Step], None]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     DURATION_REMEDY,
     QUANTITY_REMEDY,
@@ -69,15 +70,6 @@ _FALSE = {"false", "no", "off", "n", "f", "0", ""}
 
 # host or host:port, as Tempo's S3 client takes it.
 ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
-
-
-def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """base with extra laid over it: mappings are merged, everything else (lists too) is replaced."""
-    merged = dict(base)
-    for key, value in extra.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
@@ -185,7 +177,7 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
             generator["ring"] = memberlist
         config["metrics_generator"] = generator
         config["overrides"]["defaults"]["metrics_generator"] = {"processors": ["service-graphs", "span-metrics"]}
-    return merge(config, v["tempo_extra_config"])
+    return overlay(config, v["tempo_extra_config"])
 
 
 def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:

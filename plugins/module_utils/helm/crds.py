@@ -22,11 +22,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.helm.values_files import merge_maps
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 if TYPE_CHECKING:
-    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+    from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
 
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PAUSE_SECONDS = 0.2
@@ -44,12 +44,12 @@ class Crds:
         return {key: document for key, document in self.chart.items() if key.name not in self.live}
 
     @property
-    def outdated(self) -> dict[Key, tuple[drift.Difference, ...]]:
+    def outdated(self) -> dict[Key, tuple[Difference, ...]]:
         """Those that the cluster has otherwise than the chart, with the fields that differ."""
-        from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+        from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import subset_differences
 
         found = {
-            key: tuple(drift.subset_differences(document, self.live[key.name]))
+            key: tuple(subset_differences(document, self.live[key.name]))
             for key, document in self.chart.items()
             if key.name in self.live
         }
@@ -112,16 +112,7 @@ def changes(
         diff += [
             {**entry, "before_header": header, "after_header": header} for entry in drift.diff_entries([item], mask)
         ]
-        objects.append(
-            {
-                "kind": key.kind,
-                "name": key.name,
-                "namespace": "",
-                "api_version": str(document.get("apiVersion", "")),
-                "part": CRD,
-                "action": action,
-            }
-        )
+        objects.append({**render.entry(key, document, ""), "action": action})
     return objects, diff
 
 
@@ -149,7 +140,7 @@ def _why(document: Mapping[str, Any]) -> str:
 
 def _files(chart: Chart, values: Mapping[str, Any]) -> Iterator[bytes]:
     yield from chart.crds.values()
-    given = merge_maps(chart.values, values)
+    given = overlay(chart.values, values)
     dependencies = chart.metadata.get("dependencies") or []
     for subchart in _subcharts(chart.raw):
         name = str(subchart.metadata.get("name"))

@@ -162,13 +162,7 @@ def _entry(records: list[Record], query: Query) -> dict[str, Any]:
         entry["history"] = [_revision_entry(record.release) for record in records]
     if query.objects:
         entry["objects"] = [
-            {
-                "kind": key.kind,
-                "name": key.name,
-                "namespace": key.namespace or newest.namespace,
-                "api_version": str(item.get("apiVersion", "")),
-                "part": key.part,
-            }
+            render.entry(key, item, newest.namespace)
             for key, item in render.parse_release(newest.manifest, newest.hooks).items()
         ]
     return entry
@@ -183,17 +177,14 @@ def _revision_entry(revision: Release) -> dict[str, Any]:
 def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], warnings: list[str]) -> None:
     """Against the revision that is deployed, which is not the newest where an upgrade failed."""
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift  # imported only where it is used
+    from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import discover
 
     deployed = []
     for entry, records in found:
         revision = next((record.release for record in reversed(records) if _deployed(record.release)), None)
         if revision is not None:
             deployed.append((entry, revision, render.parse_release(revision.manifest, revision.hooks)))
-    served = (
-        drift.discover(kube, drift.api_versions(*(objects for _found, _deployed_one, objects in deployed)))
-        if deployed
-        else None
-    )
+    served = discover(kube, drift.api_versions(*(objects for _found, _deployed_one, objects in deployed)))
     for entry, revision, objects in deployed:
         mask = render.Mask()
         mask.learn(revision.config)

@@ -32,7 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.crds import Crd
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
@@ -441,11 +441,7 @@ def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Repo
     named = {(entry["kind"], entry["namespace"], entry["name"]) for entry in plan.result["objects"]}
     plan.result["objects"] += [
         {
-            "kind": item.key.kind,
-            "name": item.key.name,
-            "namespace": item.key.namespace,
-            "api_version": str(item.document.get("apiVersion", "")),
-            "part": item.key.part,
+            **render.entry(item.key, item.document, ""),
             "action": "create" if item.action == drift.MISSING else "update",
         }
         for item in repairable
@@ -509,14 +505,8 @@ def _show_labels(plan: Plan, latest: Release | None, wanted: Wanted, given: Mapp
     after = {name: text for name, text in after.items() if text is not None and name != release.CHART_LABEL}
     if before != after:
         header = f"Release {wanted.namespace}/{wanted.name} (labels)"
-        plan.diff.append(
-            {
-                "before_header": header,
-                "after_header": header,
-                "before": documents.dump(before) if before else "",
-                "after": documents.dump(after) if after else "",
-            }
-        )
+        texts = (documents.dump(labels) if labels else "" for labels in (before, after))
+        plan.diff.append(diff_entry(header, *texts))
 
 
 def _plan_namespace(plan: Plan, current: Current, wanted: Wanted) -> None:
@@ -536,14 +526,8 @@ def _plan_namespace(plan: Plan, current: Current, wanted: Wanted) -> None:
     plan.steps.append(
         Step(f"{'create' if before is None else 'label'} namespace {wanted.namespace}", NAMESPACE, dict(labels))
     )
-    plan.diff.append(
-        {
-            "before_header": header,
-            "after_header": header,
-            "before": "" if before is None else _show_namespace(wanted.namespace, before),
-            "after": _show_namespace(wanted.namespace, labels),
-        }
-    )
+    shown = "" if before is None else _show_namespace(wanted.namespace, before)
+    plan.diff.append(diff_entry(header, shown, _show_namespace(wanted.namespace, labels)))
 
 
 def _owned_labels(namespace: Mapping[str, Any], manager: str) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.plan import diff_entry
 
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"
@@ -154,23 +155,23 @@ def changes(
             continue
         present = new if new is not None else old
         action = "create" if old is None else "delete" if new is None else "update"
-        objects.append(
-            {
-                "kind": key.kind,
-                "name": key.name,
-                "namespace": key.namespace or namespace,
-                "api_version": str((present or {}).get("apiVersion", "")),
-                "part": key.part,
-                "action": action,
-            }
-        )
+        objects.append({**entry(key, present or {}, namespace), "action": action})
         header = f"{key.kind} {key.namespace or namespace}/{key.name}"
         if key.part != MANIFEST:
             header += f" ({_note(key.part, present or {})})"
-        diff.append(
-            {"before_header": header, "after_header": header, "before": _show(old, mask), "after": _show(new, mask)}
-        )
+        diff.append(diff_entry(header, _show(old, mask), _show(new, mask)))
     return objects, diff
+
+
+def entry(key: Key, document: Mapping[str, Any], namespace: str) -> dict[str, str]:
+    """An object as results name it. namespace: of an object that names none; "" for one that is in no namespace."""
+    return {
+        "kind": key.kind,
+        "name": key.name,
+        "namespace": key.namespace or namespace,
+        "api_version": str(document.get("apiVersion", "")),
+        "part": key.part,
+    }
 
 
 def _deleted(key: Key, document: dict[str, Any]) -> bool:

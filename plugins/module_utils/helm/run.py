@@ -34,13 +34,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import custom_api_versions
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
-DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 # An API server that restarts is back within a minute; a control plane that is being upgraded takes longer.
 BACK_SECONDS, PAUSE_SECONDS = 120.0, 1.0
 # What the API server says of rights, as helm passes it on. Source: k8s.io/apiserver
@@ -207,7 +207,7 @@ def _render(kube: Kube, helm: Helm, wanted: Wanted, current: Current, chart: Cha
         plans.check_size(document, wanted)
         found = release.of_document(document)
         return render.parse_release(found.manifest, found.hooks)
-    served = [*_api_versions(kube), *crds.versions(current.crds.chart)]
+    served = [*custom_api_versions(kube), *crds.versions(current.crds.chart)]
     manifest = helm.template(wanted, chart, kube.version(), served, is_upgrade=bool(decision.rollback_to))
     plans.check_size(plans.record_of(wanted, chart, manifest), wanted)
     return render.parse(manifest)
@@ -225,33 +225,10 @@ def _drift(kube: Kube, wanted: Wanted, current: Current, mask: Mask) -> drift.Re
     return drift.survey(kube, wanted.namespace, render.parse_release(latest.manifest, latest.hooks), mask)
 
 
-def _api_versions(kube: Kube) -> list[str]:
-    """The API versions and kinds of CRDs and extension servers (Helm knows Kubernetes' own), as --api-versions takes
-    them. Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery"""
-    answer = kube.send("GET", "/apis", headers={"Accept": DISCOVERY})
-    if not answer.ok:
-        return []
-    found: list[str] = []
-    for group in answer.json().get("items") or []:
-        name = group["metadata"]["name"]
-        if name.endswith(".k8s.io") or "." not in name:
-            continue
-        for version in group.get("versions") or []:
-            prefix = f"{name}/{version['version']}"
-            kinds = {resource["responseKind"]["kind"] for resource in version.get("resources") or []}
-            found += [prefix, *(f"{prefix}/{kind}" for kind in sorted(kinds))]
-    return found
-
-
 def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask) -> None:
     if step.action == plans.NAMESPACE:
-        kube.request(
-            "PATCH",
-            f"/api/v1/namespaces/{quote(wanted.namespace)}",
-            {"fieldManager": plans.namespace_manager(wanted), "force": "true"},
-            plans.namespace_document(wanted),
-            content_type=APPLY_PATCH,
-        )
+        path = f"/api/v1/namespaces/{quote(wanted.namespace)}"
+        kube.apply(path, plans.namespace_document(wanted), manager=plans.namespace_manager(wanted))
         return
     if step.action == plans.PUT_BACK:
         from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

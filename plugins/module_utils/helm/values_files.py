@@ -14,12 +14,12 @@ a word.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 VAULT = b"$ANSIBLE_VAULT;"
 
@@ -32,17 +32,8 @@ def merge(files: list[str], values: dict[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in files:
         for document in _documents(name):
-            merged = merge_maps(merged, document)
-    return merge_maps(merged, values)
-
-
-def merge_maps(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """A new mapping: that of upper over that of lower."""
-    merged = dict(lower)
-    for key, value in upper.items():
-        below = merged.get(key)
-        merged[key] = merge_maps(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
-    return merged
+            merged = overlay(merged, document)
+    return overlay(merged, values)
 
 
 def _documents(name: str) -> list[dict[str, Any]]:

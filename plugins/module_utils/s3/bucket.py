@@ -18,7 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     NotFound,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     contents,
     encryption,
@@ -269,8 +269,7 @@ def location(region: str) -> dict[str, Any]:
 
 def difference(bucket: str, what: str, before: Any, after: Any) -> dict[str, str]:
     """A diff entry; documents as JSON, "" for none."""
-    header = f"{bucket}: {what}"
-    return {"before_header": header, "after_header": header, "before": _text(before), "after": _text(after)}
+    return diff_entry(f"{bucket}: {what}", _text(before), _text(after))
 
 
 def _text(document: Any) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import merge, tempo_values
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_values
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "tempo"
 CHART = ROLE / "files" / "chart"
@@ -294,7 +295,7 @@ def test_tempo_accepts_the_config(
 
 def test_tempo_refuses_an_unknown_key(tmp_path: Path, tempo: str) -> None:
     """The check above can fail."""
-    config = merge(values_of("production")["config"], {"ingester": {"no_such_key": 1}})
+    config = overlay(values_of("production")["config"], {"ingester": {"no_such_key": 1}})
     done = verify(tempo, yaml.safe_dump(config), tmp_path)
     assert done.returncode != 0
     assert "no_such_key" in done.stdout + done.stderr
@@ -338,7 +339,7 @@ def verify(tempo: str, text: str, folder: Path) -> subprocess.CompletedProcess[s
 def test_closed_schema_names_the_path(
     change: dict[str, Any], texts: list[str], assert_fails: Callable[..., None]
 ) -> None:
-    assert_fails(CHART, merge(values_of("production"), change), *texts)
+    assert_fails(CHART, overlay(values_of("production"), change), *texts)
 
 
 def test_config_is_required(assert_fails: Callable[..., None]) -> None:

@@ -46,12 +46,6 @@ def test_go_mem_limit_is_empty_without_a_memory_limit() -> None:
         assert values["components"]["ingester"]["goMemLimit"].endswith("MiB")
 
 
-def test_merge_replaces_lists_and_keeps_its_arguments() -> None:
-    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
-    assert tc.merge(base, {"a": {"c": [3]}, "d": {"e": 2}, "f": 3}) == {"a": {"b": 1, "c": [3]}, "d": {"e": 2}, "f": 3}
-    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
-
-
 def test_seed_figures_are_the_defaults() -> None:
     config = tc.tempo_config(variables())
     assert config["compactor"]["compaction"] == {

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.errors import Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, render
-from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted, Item, Report
+from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, fields, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted, Report
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Item
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import discover
 
 NS = "ns"
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
@@ -57,7 +59,7 @@ def base64_of(text: str) -> str:
 
 
 def differing(wanted: dict[str, Any], live: dict[str, Any]) -> list[str]:
-    return [drift.show(difference.path) for difference in drift.subset_differences(wanted, live)]
+    return [fields.show(difference.path) for difference in fields.subset_differences(wanted, live)]
 
 
 CONTAINER = {"name": "a", "image": "i:1"}
@@ -216,7 +218,7 @@ def test_zero_that_helm_applied_and_nobody_removed_is_not_stored() -> None:
 
 def test_paths_for_people() -> None:
     path = ("metadata", "annotations", "a.b/c", 0, Item((("port", 1), ("protocol", "UDP"))), "x", "")
-    assert drift.show(path) == 'metadata.annotations["a.b/c"][0][port=1,protocol=UDP].x[""]'
+    assert fields.show(path) == 'metadata.annotations["a.b/c"][0][port=1,protocol=UDP].x[""]'
 
 
 # The way to the API server
@@ -356,7 +358,7 @@ def test_an_unchanged_release_costs_discovery_and_one_list_per_kind() -> None:
 def test_discovery_can_be_shared() -> None:
     objects = manifest(config("a", x="1"), deployment())
     kube = Cluster(place(config("a", x="1")), place(deployment()))
-    served = drift.discover(kube, drift.api_versions(objects, objects))
+    served = discover(kube, drift.api_versions(objects, objects))
     assert kube.calls == 2
     assert drift.survey(kube, NS, objects, Mask(), served) == Report()
     assert kube.calls == 4
@@ -631,9 +633,9 @@ def test_diff_shows_only_what_differs() -> None:
         (("a", 0), 3, {"a": [3], "l": [{"n": 1, "v": 1}]}),
     ],
 )
-def test_a_field_is_put_into_a_copy(path: drift.Path, value: Any, expected: dict[str, Any]) -> None:
+def test_a_field_is_put_into_a_copy(path: fields.Path, value: Any, expected: dict[str, Any]) -> None:
     document = {"a": {"b": 1}, "l": [{"n": 1, "v": 1}]}
-    assert drift._with(document, path, value) == expected
+    assert fields.with_value(document, path, value) == expected
     assert document == {"a": {"b": 1}, "l": [{"n": 1, "v": 1}]}
 
 

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import (
     UNKNOWN,
     Current,
@@ -431,7 +432,7 @@ def test_rollback_to_what_is_not_there() -> None:
 
 def drifted(action: str = "changed", confirmed: bool = True) -> drift.Report:
     key, document = next(iter(render.parse(CONFIG % "old").items()))
-    differences = (drift.Difference(("data", "a"), "old", "by hand"),) if action == "changed" else ()
+    differences = (Difference(("data", "a"), "old", "by hand"),) if action == "changed" else ()
     found = drift.Drifted(key._replace(namespace="ns"), action, document, "", differences, (), confirmed)
     return drift.Report([found], [drift.Unreadable("Widget", "e.com/v1", "ns", "forbidden")])
 
@@ -483,7 +484,7 @@ def test_custom_resources_that_helm_would_leave_are_put_back_apart() -> None:
 
 def test_custom_resources_that_helm_3_leaves_are_put_back_apart() -> None:
     custom = {"apiVersion": "e.com/v1", "kind": "W", "metadata": {"name": "w"}, "spec": {"a": 1}}
-    found = drift.Drifted(render.key_of(custom), "changed", custom, "/w", (drift.Difference(("spec", "a"), 1, 2),))
+    found = drift.Drifted(render.key_of(custom), "changed", custom, "/w", (Difference(("spec", "a"), 1, 2),))
     wanted, report = replace(WANTED, drift="repair"), drift.Report([found])
     alone = drift_plan(wanted, report, at("deployed"))
     assert [(step.name, step.action, step.data) for step in alone.steps] == [("put back W w", "put back", found)]

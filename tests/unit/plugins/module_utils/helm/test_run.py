@@ -28,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release
 from ansible_collections.orion.tracing.plugins.module_utils.helm import run as runs
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, ServerLost
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask
@@ -47,6 +48,7 @@ metadata: {name: web}
 spec: {selector: {matchLabels: {app: web}}}
 """
 GROUPS = {
+    "kind": "APIGroupDiscoveryList",
     "items": [
         {"metadata": {"name": "apps"}, "versions": [{"version": "v1", "resources": []}]},
         {"metadata": {"name": "networking.k8s.io"}, "versions": [{"version": "v1", "resources": []}]},
@@ -605,7 +607,7 @@ def test_a_custom_resource_is_put_back_without_helm_3(
     custom = {"apiVersion": "e.com/v1", "kind": "W", "metadata": {"name": "w"}, "spec": {"a": 1}}
     path = "/apis/e.com/v1/namespaces/hfix/ws/w"
     found = drift.Drifted(
-        Key("manifest", "e.com", "W", "hfix", "w"), "changed", custom, path, (drift.Difference(("spec", "a"), 1, 2),)
+        Key("manifest", "e.com", "W", "hfix", "w"), "changed", custom, path, (Difference(("spec", "a"), 1, 2),)
     )
     drifting(monkeypatch, found)
     kube, program = Cluster([revision(record, 1, "deployed", apply_method="")]), Program()
