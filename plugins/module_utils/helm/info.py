@@ -108,23 +108,14 @@ def _by_release(secrets: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for secret in secrets:
         metadata = secret["metadata"]
-        found.setdefault((metadata.get("namespace", ""), _label(secret, "name")), []).append(secret)
-    return {place: sorted(found[place], key=_revision) for place in sorted(found)}
-
-
-def _label(secret: Mapping[str, Any], name: str) -> str:
-    return str((secret["metadata"].get("labels") or {}).get(name, ""))
-
-
-def _revision(secret: Mapping[str, Any]) -> int:
-    version = _label(secret, "version")
-    return int(version) if version.isdigit() else 0
+        found.setdefault((metadata.get("namespace", ""), release.labels_of(secret).get("name", "")), []).append(secret)
+    return {place: sorted(found[place], key=release.revision_of) for place in sorted(found)}
 
 
 def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) -> list[Record]:
     """The revisions that are needed, oldest first. Decoding takes longest, so only those."""
     if not query.history:
-        deployed = [s for s in secrets[:-1] if query.drift and _label(s, "status") == release.DEPLOYED]
+        deployed = [s for s in secrets[:-1] if query.drift and release.labels_of(s).get("status") == release.DEPLOYED]
         secrets = [*deployed[-1:], secrets[-1]]
     found: list[Record] = []
     for secret in reversed(secrets):
@@ -139,7 +130,7 @@ def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) ->
             if not found:
                 return []  # the revision before it is not what the release is
             continue
-        found.append(Record(release.of_document(document, secret["metadata"].get("labels") or {}), document))
+        found.append(Record(release.of_document(document, release.labels_of(secret)), document))
     return found[::-1]
 
 

@@ -189,41 +189,43 @@ class History:
 
 def history(secrets: Iterable[dict[str, Any]], target: int = 0) -> History:
     """Pick and decode the revisions that matter from a list of release Secrets. Conflict where one is damaged."""
-    by_revision = sorted(secrets, key=_revision)
+    by_revision = sorted(secrets, key=revision_of)
     if not by_revision:
         return History()
-    newest = _revision(by_revision[-1])
-    deployed = max((_revision(secret) for secret in by_revision if _status(secret) == DEPLOYED), default=0)
+    newest = revision_of(by_revision[-1])
+    deployed = max((revision_of(secret) for secret in by_revision if _status(secret) == DEPLOYED), default=0)
     latest = _of_secret(by_revision[-1])
     if latest.status == UNINSTALLED:
         return History(newest=newest)  # kept with `helm uninstall --keep-history`: Helm itself installs over it
-    chosen = next((_of_secret(secret) for secret in by_revision if target and _revision(secret) == target), None)
+    chosen = next((_of_secret(secret) for secret in by_revision if target and revision_of(secret) == target), None)
     fallback = None
     if latest.pending:
         ranks = {FAILED: 1, SUPERSEDED: 2, DEPLOYED: 3}
         finished = [secret for secret in by_revision[:-1] if _status(secret) in ranks]
-        finished.sort(key=lambda secret: (ranks[_status(secret)], _revision(secret)))
+        finished.sort(key=lambda secret: (ranks[_status(secret)], revision_of(secret)))
         fallback = _of_secret(finished[-1]) if finished else None
     doomed = bool(by_revision[-1]["metadata"].get("deletionTimestamp"))
-    return History(latest, fallback, chosen, newest, deployed, tuple(map(_revision, by_revision)), doomed)
+    return History(latest, fallback, chosen, newest, deployed, tuple(map(revision_of, by_revision)), doomed)
 
 
-def _labels(secret: dict[str, Any]) -> dict[str, str]:
+def labels_of(secret: Mapping[str, Any]) -> dict[str, str]:
+    """Helm's own and the user's, of a record's Secret."""
     return secret["metadata"].get("labels") or {}
 
 
 def _status(secret: dict[str, Any]) -> str:
-    return _labels(secret).get("status", "")
+    return labels_of(secret).get("status", "")
 
 
-def _revision(secret: dict[str, Any]) -> int:
-    version = _labels(secret).get("version", "")
+def revision_of(secret: Mapping[str, Any]) -> int:
+    """The number of a record's Secret, 0 where it has none."""
+    version = labels_of(secret).get("version", "")
     return int(version) if version.isdigit() else 0
 
 
 def _of_secret(secret: dict[str, Any]) -> Release:
     try:
-        return of_document(decode((secret.get("data") or {}).get("release", "")), _labels(secret))
+        return of_document(decode((secret.get("data") or {}).get("release", "")), labels_of(secret))
     except ValueError as error:
         name = f"{secret['metadata'].get('namespace')}/{secret['metadata']['name']}"
         raise Conflict(

@@ -56,7 +56,7 @@ GROUPS = {
             "metadata": {"name": "example.com"},
             "versions": [{"version": "v1", "resources": [{"responseKind": {"kind": "Widget"}}]}, {"version": "v2"}],
         },
-    ]
+    ],
 }
 
 
