@@ -334,8 +334,8 @@ class Restarted:
         assert [outcome.changed for outcome in outcomes] == [True, True, False]
         assert self.lab.config() == {"message": "waiting"}
         assert self.lab.config("gated") == {"message": "gated"}
-        # Where helm lost the server the release was rolled back and upgraded again. Kubernetes' garbage collector lost the
-        # server too, and may leave the pod of the Deployment that the rollback deleted for minutes.
+        # Where helm lost the server the release was rolled back and upgraded again. Kubernetes' garbage collector lost
+        # the server too, and may leave the pod of the Deployment that the rollback deleted for minutes.
         assert set(messages(self.lab)) == {"waiting"}
         status = self.lab.kube.get(self.lab.path("deployments", SERVER, "apps/v1"))["status"]
         assert (status["replicas"], status["readyReplicas"]) == (1, 1)
