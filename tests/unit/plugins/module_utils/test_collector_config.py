@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import collector_config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import modern_policies
 
 ROLE = Path(__file__).resolve().parents[4] / "roles" / "collector"
 
@@ -125,7 +126,7 @@ def string_policy(name: str, key: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_renamed_attribute_is_matched_under_its_names():
-    [policy], [warning] = cc.modern_policies([string_policy("critical", "http.target")])
+    [policy], [warning] = modern_policies([string_policy("critical", "http.target")])
     assert policy["name"] == "critical"
     assert policy["ottl_condition"]["span"] == [
         f'span.attributes["{key}"] == "/a" or span.attributes["{key}"] == "/b"'
@@ -136,7 +137,7 @@ def test_renamed_attribute_is_matched_under_its_names():
 
 
 def test_renamed_attribute_with_patterns():
-    [policy], _warnings = cc.modern_policies(
+    [policy], _warnings = modern_policies(
         [string_policy("c", "http.method", values=["^P(OS|U)T$"], enabled_regex_matching=True)]
     )
     assert policy["ottl_condition"]["span"] == [
@@ -155,7 +156,7 @@ def test_renamed_attribute_with_patterns():
 )
 def test_renamed_number(bounds, expected):
     old = {"name": "s", "type": "numeric_attribute", "numeric_attribute": {"key": "http.status_code", **bounds}}
-    [policy], [_warning] = cc.modern_policies([old])
+    [policy], [_warning] = modern_policies([old])
     assert policy["ottl_condition"]["span"] == [
         expected.replace("{}", f'span.attributes["{key}"]') for key in ("http.response.status_code", "http.status_code")
     ]
@@ -168,12 +169,12 @@ def test_a_number_without_bounds_and_today_s_names_stay():
         string_policy("r", "http.route"),
         {"name": "l", "type": "latency", "latency": {"threshold_ms": 1}},
     ]
-    assert cc.modern_policies(today) == (today, [])
+    assert modern_policies(today) == (today, [])
 
 
 def test_invert_match_is_a_drop_policy():
     veto = string_policy("no-health", "tenant", invert_match=True)
-    result, [warning] = cc.modern_policies([veto, {"name": "all", "type": "always_sample"}])
+    result, [warning] = modern_policies([veto, {"name": "all", "type": "always_sample"}])
     assert result == [
         {"name": "no-health", "type": "drop", "drop": {"drop_sub_policy": [string_policy("no-health", "tenant")]}},
         {"name": "all", "type": "always_sample"},
@@ -182,7 +183,7 @@ def test_invert_match_is_a_drop_policy():
 
 
 def test_vetoes_alone_keep_everything_else():
-    result, warnings = cc.modern_policies([string_policy("v", "http.target", invert_match=True)])
+    result, warnings = modern_policies([string_policy("v", "http.target", invert_match=True)])
     assert [p["type"] for p in result] == ["drop", "always_sample"]
     assert result[0]["drop"]["drop_sub_policy"][0]["type"] == "ottl_condition"
     assert len(warnings) == 2
@@ -198,7 +199,7 @@ def test_nested_policies():
     }
     negated = {"name": "n", "type": "not", "not": {"not_sub_policy": string_policy("c", "db.system")}}
     empty = {"name": "e", "type": "and", "and": {}}
-    [both, turned, same], warnings = cc.modern_policies([nested, negated, empty])
+    [both, turned, same], warnings = modern_policies([nested, negated, empty])
     first, second = both["and"]["and_sub_policy"]
     assert first["type"] == "ottl_condition"
     assert second == string_policy("b", "http.target", invert_match=True)  # still means what it meant
