@@ -8,7 +8,6 @@ the roles can be checked.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,12 +24,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import ENDPOINT, TEMPO_DURATIONS, tempo_config
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions
 
 OLDEST_KUBERNETES = (1, 31)
-DEFAULT_SPANS_PER_TRACE = 10
-DEFAULT_BYTES_PER_SPAN = 1000
 
 ERROR, WARNING = "error", "warning"
 TRUE = ("true", "yes", "on", "1", "y", "t")
@@ -357,45 +355,16 @@ def _quantity(name: str, where: str, value: Any) -> Iterator[Finding]:
         yield error(name, f"{where}'{value}' is not a quantity", QUANTITY_REMEDY)
 
 
-def sampler_memory(v: Variables) -> Iterator[Finding]:
-    """A sampler must hold num_traces undecided traces, and num_traces all that arrive until they are decided.
-
-    heap = num_traces × spans per trace × bytes per span; limit ≥ heap / 0.8 + 15 %: GOMEMLIMIT and the memory limiter
-    count heap and stay below 80 %, and resident memory is larger. num_traces ≥ 2 × new traces/s × decision_wait.
-    1000 bytes per span is the rule of thumb: contrib 0.160 takes 600 for minimal spans and 0.158 took 660 for recorded
-    ones; spans with large attributes take 5 KiB. 10 spans per trace suit a few services: count yours and set
-    preflight_spans_per_trace.
-    Source: https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/processor/tailsamplingprocessor
-    and https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor.
-    """
+def sampling(v: Variables) -> Iterator[Finding]:
+    """What the linter says (sampling.lint): policies, and whether the samplers can hold the expected load."""
+    if "collector_num_traces" not in v:
+        return
     traces = number(v, "collector_num_traces")
     if traces is None or traces < 1:
-        if "collector_num_traces" in v:
-            yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
+        yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
         return
-    wait, rate = seconds(v, "collector_decision_wait"), number(v, "collector_expected_new_traces_per_sec")
-    if wait is not None and rate is not None and traces < 2 * rate * wait:
-        yield warning(
-            "collector_num_traces",
-            f"{traces:.0f} is less than twice what arrives in collector_decision_wait ({rate:g}/s × {wait:g} s), so "
-            "traces would be dropped undecided",
-            f"Set it to {math.ceil(2 * rate * wait)} or more.",
-        )
-    limit = memory(v.get("collector_sampler_resources"), "limits")
-    spans = number(v, "preflight_spans_per_trace") or DEFAULT_SPANS_PER_TRACE
-    size = number(v, "preflight_bytes_per_span") or DEFAULT_BYTES_PER_SPAN
-    if limit is None:
-        return
-    needed = traces * spans * size / 0.8 * 1.15
-    if needed > limit:
-        yield error(
-            "collector_sampler_resources",
-            f"limits.memory {v['collector_sampler_resources']['limits']['memory']} is too small for "
-            f"collector_num_traces {traces:.0f}: at {spans:g} spans per trace and {size:g} bytes per span it takes "
-            f"{math.ceil(needed / 2**20)}Mi",
-            f"Raise the limit, lower collector_num_traces to {int(limit / 1.15 * 0.8 / spans / size)} or less, or "
-            "correct preflight_spans_per_trace and preflight_bytes_per_span.",
-        )
+    for found in lint_variables(v):
+        yield Finding(found.severity, found.path, f"{found.problem} ({found.code})", found.remedy)
 
 
 def expiry(v: Variables) -> Iterator[Finding]:
@@ -457,7 +426,12 @@ def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
 
 
 def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
-    name = "tempo_ingester_storage_class"
+    yield from _storage_class("tempo_ingester_storage_class", v, facts)
+    if flag(v, "collector_persistent_queue_enabled"):
+        yield from _storage_class("collector_persistent_queue_storage_class", v, facts)
+
+
+def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
     if name not in v or not facts.kubernetes_version:
         return
     wanted, classes = text(v, name), facts.storage_classes
@@ -570,7 +544,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     routes,
     red_metrics,
     resources,
-    sampler_memory,
+    sampling,
     expiry,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
@@ -591,7 +565,8 @@ def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable
     """
     findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
     for finding in (*given, *built(v, roles)):
-        refused = {f.variable for f in findings if f.severity == ERROR}
+        # Without the place inside it: a policy's finding is about the list's variable.
+        refused = {f.variable.partition("[")[0] for f in findings if f.severity == ERROR}
         if finding.variable not in refused and v.get(finding.variable, refused) not in [v.get(n) for n in refused]:
             findings.append(finding)
     findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]

@@ -125,8 +125,12 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "requests.memory is larger",
         ),
         ({"collector_gateway_resources": {"requests": {"cpu": 1}}}, "collector_gateway_resources", "limits.memory"),
-        ({"collector_num_traces": 10_000_000}, "collector_sampler_resources", "collector_num_traces 10000000"),
-        ({"preflight_spans_per_trace": 58}, "collector_sampler_resources", "58 spans per trace"),
+        ({"tracing_expected_spans_per_trace": 580}, "collector_sampler_resources", "traces of 580 spans"),
+        (
+            {"collector_tail_sampling_policies": [{"type": "latency"}]},
+            "collector_tail_sampling_policies[0]",
+            "is no policy",
+        ),
         ({"collector_num_traces": 0}, "collector_num_traces", "0 is not a number of traces"),
         ({"object_storage_expiry_days": 7}, "object_storage_expiry_days", "Set 10 or more, or 0."),
         ({"object_storage_expiry_days": "soon"}, "object_storage_expiry_days", "not a number of days"),
@@ -167,7 +171,7 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
 @pytest.mark.parametrize(
     ("changes", "variable", "words"),
     [
-        ({"collector_num_traces": 19_999}, "collector_num_traces", "Set it to 20000 or more"),
+        ({"collector_num_traces": 6_666}, "collector_num_traces", "Set it to 6667 or more"),
         ({"tempo_s3_endpoint": "s3.example.org:8333"}, "tempo_s3_credentials_secret", "is not AWS"),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
         ({"collector_critical_routes": ["/health"]}, "collector_critical_routes", "which wins"),
@@ -201,20 +205,12 @@ def test_warnings(changes: dict[str, Any], variable: str, words: str) -> None:
         {"tempo_s3_endpoint": "s3.example.org", "tempo_s3_credentials_secret": "s"},
         {"object_storage_tls_only": False, "tempo_s3_insecure": True},
         {"tempo_s3_endpoint": "s3.dualstack.us-east-1.amazonaws.com"},
-        {"collector_expected_new_traces_per_sec": "x", "collector_decision_wait": "10s"},
+        {"tracing_expected_traces_per_second": "x", "collector_decision_wait": "10s"},
     ],
 )
 def test_fine(changes: dict[str, Any]) -> None:
-    findings = [f for f in found(changes) if f.variable != "collector_expected_new_traces_per_sec"]
+    findings = [f for f in found(changes) if f.variable != "tracing_expected_traces_per_second"]
     assert findings == [], [str(f) for f in findings]
-
-
-def test_memory_formula() -> None:
-    """2 GiB / 1.15 × 0.8 / 10 spans / 1000 bytes = 149,390 traces."""
-    assert found({"collector_num_traces": 149_390}) == []
-    finding = only(found({"collector_num_traces": 149_391}), ERROR, "collector_sampler_resources")
-    assert "149390 or less" in finding.remedy and "2049Mi" in finding.problem
-    assert found({"collector_num_traces": 149_391, "preflight_bytes_per_span": 600}) == []
 
 
 def test_all_at_once_and_no_value_twice() -> None:
@@ -225,14 +221,14 @@ def test_all_at_once_and_no_value_twice() -> None:
             "tempo_retention": "7 days",
             "tempo_search_max_duration": "7 days",
             "tempo_ingester_replicas": 2,
-            "collector_num_traces": 19_000,
-            "collector_sampler_replicas": "x",
+            "collector_num_traces": 6_000,
+            "collector_gateway_replicas": "x",
         }
     )
     assert [f.variable for f in findings] == [
         "tracing_retention",
         "collector_sampling_percentage",
-        "collector_sampler_replicas",
+        "collector_gateway_replicas",
         "tempo_replication_factor",
         "collector_num_traces",
     ]
@@ -291,6 +287,13 @@ def test_a_role_with_a_missing_variable_is_left_to_the_argument_spec() -> None:
             ERROR,
             "tempo_ingester_storage_class",
             "no StorageClass gp9. Name one that it has: fast, standard.",
+        ),
+        (
+            Facts(kubernetes_version="v1.34.4", storage_classes={"gp3": True}),
+            {"collector_persistent_queue_enabled": "yes", "collector_persistent_queue_storage_class": "gp9"},
+            ERROR,
+            "collector_persistent_queue_storage_class",
+            "no StorageClass gp9. Name one that it has: gp3.",
         ),
         (
             Facts(kubernetes_version="v1.34.4", storage_classes={}),

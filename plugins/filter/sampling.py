@@ -1,0 +1,25 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filters around sampling policies; documented in the sidecar files of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
+
+
+def sampling_findings(variables: dict[str, Any]) -> list[dict[str, str]]:
+    """What is wrong or doubtful about the collector role's sampling variables, as data."""
+    if not isinstance(variables, dict):
+        raise AnsibleFilterError(f"sampling_findings takes a mapping of variables, not {type(variables).__name__}")
+    return [finding.result() for finding in lint_variables(variables)]
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"sampling_findings": sampling_findings}
