@@ -56,12 +56,15 @@ class Tempo:
 
     def trace(self, trace_id: str, start: int, end: int) -> Trace | None:
         """The spans of a trace that are there now, or None. NotNow if Tempo cannot say."""
+        trace = Trace.of(otlp.spans(self.document(trace_id, start, end)))
+        return trace if trace.spans else None
+
+    def document(self, trace_id: str, start: int, end: int) -> otlp.Document:
+        """A trace as OTLP/JSON with what is there of it now, which may be nothing. NotNow if Tempo cannot say."""
         answer = self._get(f"api/v2/traces/{trace_id}", {"start": start, "end": end})
         if answer.status == 404:
-            return None
-        document = self._read(answer, "GET /api/v2/traces").get("trace") or {}
-        trace = Trace.of(otlp.spans(document))
-        return trace if trace.spans else None
+            return {}
+        return self._read(answer, "GET /api/v2/traces").get("trace") or {}
 
     def traces(self, trace_ids: Sequence[str], start: int, end: int, limit: Deadline) -> dict[str, Trace]:
         """Those of these traces that are there now.

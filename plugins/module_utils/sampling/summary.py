@@ -1,0 +1,359 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a policy set keeps of a recording, added up as outcomes stream by. Pure: no I/O, no Ansible.
+
+Memory grows with the number of services, operations and policies, not with that of traces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.probe import align
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
+
+# Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
+BIN_FACTOR = 1.002
+SLOW_PERCENTILE = 0.99
+# A service that puts ids into span names must not fill the memory: what comes after so many operations is one.
+MAX_OPERATIONS = 10_000
+OTHER_OPERATIONS = ("", "(other operations)")
+EDGES_SHOWN = 50
+DIFFERENCES_SHOWN = 100
+SECONDS_PER_MONTH = 30.4375 * 86400
+GIBIBYTE = 2**30
+
+
+@dataclass(slots=True)
+class Count:
+    """Traces, spans and OTLP protobuf bytes."""
+
+    traces: int = 0
+    spans: int = 0
+    size: int = 0
+
+    def add(self, traces: int, spans: int, size: int = 0) -> None:
+        self.traces += traces
+        self.spans += spans
+        self.size += size
+
+
+@dataclass(slots=True)
+class Both:
+    """Of everything, and of what was kept."""
+
+    seen: Count = field(default_factory=Count)
+    kept: Count = field(default_factory=Count)
+
+    def add(self, kept: bool, traces: int, spans: int, size: int = 0) -> None:
+        self.seen.add(traces, spans, size)
+        if kept:
+            self.kept.add(traces, spans, size)
+
+    def result(self, *units: str) -> dict[str, dict[str, float]]:
+        """units: traces, spans, size. Each as seen, kept, lost and the kept percentage."""
+        return {
+            {"size": "bytes"}.get(unit, unit): shares(getattr(self.seen, unit), getattr(self.kept, unit))
+            for unit in units
+        }
+
+
+def shares(seen: int, kept: int) -> dict[str, float]:
+    """seen, kept, lost and kept in percent (100 of nothing: nothing was lost)."""
+    return {
+        "seen": seen,
+        "kept": kept,
+        "lost": seen - kept,
+        "percentage": round(100 * kept / seen, 2) if seen else 100.0,
+    }
+
+
+class Durations:
+    """How many traces took how long, in bins of growing width (BIN_FACTOR); from 1 microsecond."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[int] = Counter()
+        self.kept: Counter[int] = Counter()
+
+    @staticmethod
+    def bin(nanoseconds: int) -> int:
+        return math.ceil(math.log(max(nanoseconds, 1000) / 1000) / math.log(BIN_FACTOR))
+
+    @staticmethod
+    def bound(number: int) -> float:
+        """Upper bound of a bin in milliseconds."""
+        return float(BIN_FACTOR**number / 1000)
+
+    def add(self, nanoseconds: int, kept: bool) -> None:
+        number = self.bin(nanoseconds)
+        self.seen[number] += 1
+        if kept:
+            self.kept[number] += 1
+
+    def percentile(self, share: float) -> int:
+        """The bin in which the percentile lies (nearest rank)."""
+        rank, passed = math.ceil(share * self.seen.total()), 0
+        for number in sorted(self.seen):
+            passed += self.seen[number]
+            if passed >= rank:
+                return number
+        return 0
+
+    def above(self, number: int) -> tuple[int, int]:
+        """Traces in higher bins: seen, kept."""
+        return (
+            sum(count for bin_, count in self.seen.items() if bin_ > number),
+            sum(count for bin_, count in self.kept.items() if bin_ > number),
+        )
+
+    def distribution(self) -> list[dict[str, float]]:
+        """Traces by duration for a picture: four columns for each factor of ten; up_to is in milliseconds."""
+        columns: dict[int, list[int]] = {}
+        for counts, place in ((self.seen, 0), (self.kept, 1)):
+            for number, count in counts.items():
+                column = math.ceil(4 * math.log10(self.bound(number)) - 1e-9)
+                columns.setdefault(column, [0, 0])[place] += count
+        return [
+            {
+                "up_to": 10 ** (column / 4),
+                "seen": columns.get(column, [0, 0])[0],
+                "kept": columns.get(column, [0, 0])[1],
+            }
+            for column in (range(min(columns), max(columns) + 1) if columns else ())
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a month of production is taken to be, for costs.
+
+    bytes_per_second: OTLP protobuf before sampling; None takes the recording's own bytes over its own time, which says
+    something only of a recording without gaps. retention: seconds. stored_share: bytes in the bucket per byte of OTLP
+    protobuf. price: of a GiB stored for a month.
+    """
+
+    bytes_per_second: float | None = None
+    retention: float = 7 * 86400.0
+    stored_share: float = 0.5
+    price: float = 0.023
+
+    def monthly(self, bytes_per_second: float) -> dict[str, float]:
+        """What lies in the bucket once retention is reached, and what a month of that costs."""
+        stored = bytes_per_second * self.retention * self.stored_share
+        return {
+            "bytes_per_second": round(bytes_per_second, 1),
+            "stored_gib": round(stored / GIBIBYTE, 3),
+            "per_month": round(stored / GIBIBYTE * self.price, 2),
+        }
+
+
+class Summary:
+    """One policy set over one recording."""
+
+    def __init__(self, name: str, policies: list[str]) -> None:
+        """policies: names in the order of the list."""
+        self.name = name
+        self.policies = {policy: Count() for policy in policies}
+        self.total, self.errors = Both(), Both()
+        self.services: dict[str, Both] = {}
+        self.operations: dict[tuple[str, str], Both] = {}
+        self.edges_seen: Counter[tuple[str, str]] = Counter()
+        self.edges_kept: Counter[tuple[str, str]] = Counter()
+        self.durations = Durations()
+        self.reasons: Counter[str] = Counter()
+        self.late = Both()
+        self.start, self.end = 0, 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Late spans count as spans, not as another trace."""
+        facts, kept = outcome.facts, outcome.kept
+        traces = 0 if outcome.late else 1
+        self.total.add(kept, traces, facts.spans, facts.size)
+        for service, spans in facts.services.items():
+            self.services.setdefault(service, Both()).add(kept, traces, spans)
+        for key, spans in facts.operations.items():
+            operation = self.operations.get(key)
+            if operation is None:
+                name = key if len(self.operations) < MAX_OPERATIONS else OTHER_OPERATIONS
+                operation = self.operations.setdefault(name, Both())
+            operation.add(kept, traces, spans)
+        self.edges_seen.update(facts.edges)
+        if kept:
+            self.edges_kept.update(facts.edges)
+        if facts.error:
+            self.errors.add(kept, traces, facts.spans)
+        if outcome.late:
+            self.late.add(kept, 0, facts.spans)
+            return
+        self.reasons[outcome.reason] += 1
+        self.durations.add(facts.end - facts.start, kept)
+        self.start = min(self.start or facts.start, facts.start)
+        self.end = max(self.end, facts.end)
+        for name in outcome.policies:
+            self.policies.setdefault(name, Count()).add(1, facts.spans, facts.size)
+
+    def result(self, load: Load, operations: int = 200) -> dict[str, Any]:
+        """Everything as plain data. operations: how many are listed, those with the most spans first."""
+        p99 = self.durations.percentile(SLOW_PERCENTILE)
+        slow_seen, slow_kept = self.durations.above(p99)
+        lost = sorted(set(self.edges_seen) - set(self.edges_kept))
+        seconds = max((self.end - self.start) / 1e9, 1.0)
+        offered = self.total.seen.size / seconds if load.bytes_per_second is None else load.bytes_per_second
+        kept_share = self.total.kept.size / self.total.seen.size if self.total.seen.size else 0.0
+        most = sorted(self.operations.items(), key=lambda item: (-item[1].seen.spans, item[0]))
+        return {
+            "name": self.name,
+            **self.total.result("traces", "spans", "size"),
+            "error_traces": shares(self.errors.seen.traces, self.errors.kept.traces),
+            "slow_traces": {**shares(slow_seen, slow_kept), "above_ms": round(self.durations.bound(p99), 3)},
+            "edges": {
+                **shares(len(self.edges_seen), len(self.edges_kept)),
+                "names_of_lost": [f"{caller} -> {callee}" for caller, callee in lost[:EDGES_SHOWN]],
+            },
+            "late_spans": shares(self.late.seen.spans, self.late.kept.spans),
+            "reasons": dict(sorted(self.reasons.items())),
+            "policies": {
+                name: {"traces": c.traces, "spans": c.spans, "bytes": c.size} for name, c in self.policies.items()
+            },
+            "services": {name: self.services[name].result("traces", "spans") for name in sorted(self.services)},
+            "operations": [
+                {"service": service, "operation": name, **both.result("traces", "spans")}
+                for (service, name), both in most[:operations]
+            ],
+            "operations_total": len(self.operations),
+            "durations": self.durations.distribution(),
+            "recorded_seconds": round(seconds, 1),
+            "cost": {"before": load.monthly(offered), "kept": load.monthly(offered * kept_share)},
+        }
+
+
+@dataclass(slots=True)
+class Decision:
+    """Of one trace, for the list of decisions and for comparison. duration: seconds."""
+
+    trace_id: str
+    spans: int
+    duration: float
+    error: bool
+    kept: bool
+    reason: str
+    policies: tuple[str, ...]
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Decision:
+        facts: TraceFacts = outcome.facts
+        duration = (facts.end - facts.start) / 1e9
+        return cls(
+            facts.trace_id, facts.spans, duration, facts.error, outcome.kept, outcome.reason, outcome.policies
+        )  # fmt: skip
+
+
+class Comparison:
+    """Two policy sets trace by trace. Holds what one side has decided and the other has not: the decision window."""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[dict[str, Decision], dict[str, Decision]] = ({}, {})
+        self.same = 0
+        self.only: list[Count] = [Count(), Count()]
+        self.differences: list[dict[str, Any]] = []
+
+    def add(self, side: int, outcome: Outcome) -> tuple[Decision, Decision] | None:
+        """side: 0 or 1. Both decisions once the other side has decided as well; late spans do not count."""
+        if outcome.late:
+            return None
+        mine = Decision.of(outcome)
+        other = self._waiting[1 - side].pop(mine.trace_id, None)
+        if other is None:
+            self._waiting[side][mine.trace_id] = mine
+            return None
+        pair = (mine, other) if side == 0 else (other, mine)
+        self._count(*pair)
+        return pair
+
+    def rest(self) -> Iterator[tuple[Decision | None, Decision | None]]:
+        """Traces that one side alone decided, such as a part of a trace that came late for the other."""
+        for side in (0, 1):
+            for one in self._waiting[side].values():
+                yield (one, None) if side == 0 else (None, one)
+
+    def _count(self, first: Decision, second: Decision) -> None:
+        if first.kept == second.kept:
+            self.same += 1
+            return
+        one = first if first.kept else second
+        self.only[0 if first.kept else 1].add(1, one.spans)
+        if len(self.differences) < DIFFERENCES_SHOWN:
+            self.differences.append(
+                {
+                    "trace_id": first.trace_id,
+                    "spans": one.spans,
+                    "duration_ms": round(one.duration * 1000, 3),
+                    "error": first.error or second.error,
+                    "kept_by": 0 if first.kept else 1,
+                    "policies": list(one.policies),
+                    "why_not": [(second if first.kept else first).reason, *(second if first.kept else first).policies],
+                }
+            )
+
+    def result(self, names: tuple[str, str]) -> dict[str, Any]:
+        """Counts, and up to DIFFERENCES_SHOWN traces that only one side keeps."""
+        return {
+            "names": list(names),
+            "same": self.same,
+            "only_first": {"traces": self.only[0].traces, "spans": self.only[0].spans},
+            "only_second": {"traces": self.only[1].traces, "spans": self.only[1].spans},
+            "one_side_alone": sum(len(waiting) for waiting in self._waiting),
+            "differences": [{**one, "kept_by": names[one["kept_by"]]} for one in self.differences],
+        }
+
+
+def table(results: list[dict[str, Any]], comparison: dict[str, Any] | None = None) -> str:
+    """The results side by side as a text table."""
+
+    def row(title: str, *keys: str) -> list[str]:
+        cells = [title]
+        for result in results:
+            value: Any = result
+            for key in keys:
+                value = value[key]
+            cells.append(f"{value['kept']:,} of {value['seen']:,} ({value['percentage']:.1f} %)")
+        return cells
+
+    rows = [["", *(result["name"] for result in results)]]
+    rows += [row("traces kept", "traces"), row("spans kept", "spans"), row("error traces kept", "error_traces")]
+    slow = results[0]["slow_traces"]["above_ms"]
+    rows.append(row(f"slow traces kept (> p99, {slow:,.0f} ms)", "slow_traces"))
+    rows.append(row("edges of the service graph", "edges"))
+    rows.append(["services", *(_services(result) for result in results)])
+    if any(result["late_spans"]["seen"] for result in results):
+        rows.append(row("late spans kept", "late_spans"))
+    for policy in dict.fromkeys(name for result in results for name in result["policies"]):
+        counts = [result["policies"].get(policy) for result in results]
+        rows.append([f"policy {policy}", *(f"{c['traces']:,} traces" if c else "" for c in counts)])
+    for reason in ("too_early", "too_large"):
+        if any(reason in result["reasons"] for result in results):
+            rows.append([f"lost: {reason}", *(f"{result['reasons'].get(reason, 0):,} traces" for result in results)])
+    rows.append(["stored at retention", *(f"{result['cost']['kept']['stored_gib']:,.2f} GiB" for result in results)])
+    rows.append(["storage per month", *(_cost(result["cost"]) for result in results)])
+    text = align(rows, right=set())
+    if comparison:
+        first, second = comparison["names"]
+        text += (
+            f"\n\nThe two agree on {comparison['same']:,} traces. Only {first} keeps "
+            f"{comparison['only_first']['traces']:,} traces ({comparison['only_first']['spans']:,} spans), only "
+            f"{second} {comparison['only_second']['traces']:,} ({comparison['only_second']['spans']:,} spans)."
+        )
+    return text
+
+
+def _services(result: dict[str, Any]) -> str:
+    kept = sum(1 for service in result["services"].values() if service["spans"]["kept"])
+    return f"{kept} of {len(result['services'])}"
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    return f"{cost['kept']['per_month']:,.2f} of {cost['before']['per_month']:,.2f} USD"

@@ -1,0 +1,437 @@
+#!/usr/bin/python
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sampling_simulation
+short_description: Find out what a tail sampling policy would keep, before it goes live
+description:
+  - Runs recorded traces through the decisions of the collector's C(tail_sampling) processor (contrib 0.158) and reports
+    what is kept and lost, by policy, service and operation, with errors, slow traces, the edges of the service graph
+    and the cost of storage. O(compare) puts a second policy set beside the first.
+  - The decisions are the processor's own, trace by trace, including the decision wait, late spans, the decision cache,
+    eviction at C(num_traces), limiters and the hash of the trace id. A policy that cannot be simulated is refused by
+    name.
+  - Reads a file, or the traces of the last minutes from Tempo. Changes nothing but the files that it is told to write.
+  - A file is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
+    services and operations, not with the size of the file.
+author:
+  - orion.tracing contributors (@orion-tracing)
+extends_documentation_fragment:
+  - orion.tracing.kube
+  - orion.tracing.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Everything is simulated and returned; no file is written.
+  diff_mode:
+    support: none
+options:
+  path:
+    description:
+      - File with traces, as the collector's file exporter writes them. OTLP/JSON lines or OTLP protobuf messages behind
+        their length, plain or compressed with gzip; which of them is seen by its first bytes.
+      - Either this or O(tempo) is required.
+    type: path
+  tempo:
+    description:
+      - Takes traces from Tempo instead, through the API server's service proxy.
+      - What sampling has dropped is not in Tempo, so this says what a stricter policy would keep of what is kept now.
+    type: dict
+    suboptions:
+      last:
+        description: How far back, as a Go duration.
+        type: str
+        default: 15m
+      query:
+        description: TraceQL query for the traces.
+        type: str
+        default: '{}'
+      limit:
+        description: Most traces that are read.
+        type: int
+        default: 1000
+      namespace:
+        description: Namespace of Tempo.
+        type: str
+        default: tracing
+      query_frontend_service:
+        description: Name of the query-frontend's Service.
+        type: str
+        default: tempo-query-frontend
+      query_frontend_port:
+        description: Port of its HTTP API.
+        type: int
+        default: 3200
+  config:
+    description:
+      - Configuration of the C(tail_sampling) processor as it stands in the collector's configuration. C(policies),
+        C(decision_wait), C(num_traces), C(decision_cache) and the others have upstream's meaning and defaults.
+    type: dict
+    required: true
+  name:
+    description: What the report calls it.
+    type: str
+    default: policies
+  samplers:
+    description: Number of collectors that share the traces by trace id. Limits of policies are those of one collector.
+    type: int
+    default: 1
+  compare:
+    description: A second configuration that is put beside the first.
+    type: dict
+    suboptions:
+      config:
+        description: As O(config).
+        type: dict
+        required: true
+      name:
+        description: What the report calls it.
+        type: str
+        default: compared
+      samplers:
+        description: As O(samplers).
+        type: int
+        default: 1
+  spans_per_second:
+    description:
+      - Takes the records as if they arrived at this rate. By default a record arrives when its last span has ended, as
+        it was recorded, gaps included.
+      - It matters where time enters a decision. That is late spans, C(num_traces) and limiters.
+    type: float
+  on_broken_line:
+    description:
+      - What to do about records that are no OTLP.
+      - V(fail) names the first ones. V(skip) leaves them out and counts them.
+    type: str
+    choices: [fail, skip]
+    default: fail
+  expected_bytes_per_second:
+    description:
+      - OTLP protobuf bytes per second before sampling, for costs. By default those of the recording over its own time,
+        which says nothing of a recording with gaps.
+    type: float
+  retention:
+    description: How long Tempo keeps blocks, as a Go duration, for costs.
+    type: str
+    default: 168h
+  storage_price:
+    description: Price in USD of one GiB stored for a month.
+    type: float
+    default: 0.023
+  stored_bytes_per_byte:
+    description:
+      - Bytes in the bucket for each byte of OTLP protobuf. Parquet blocks compress, and indexes and bloom filters come
+        on top.
+    type: float
+    default: 0.5
+  report:
+    description: Writes the result as a self-contained HTML page with pictures to this file.
+    type: path
+  output:
+    description: Writes the result as JSON to this file.
+    type: path
+  decisions:
+    description: Writes a line of CSV with the decision on each trace to this file.
+    type: path
+  progress_file:
+    description: File that lines about the progress are appended to. The action plugin sets it.
+    type: path
+notes:
+  - The Python packages C(msgspec) and, for protobuf, C(opentelemetry-proto) are used where they are installed. Without
+    C(msgspec) reading takes several times as long.
+seealso:
+  - name: Sampling simulator
+    description: What is simulated how, figures, and what to do beyond one machine.
+    link: https://github.com/orion-tracing/orion.tracing/blob/main/docs/sampling-simulator.md
+"""
+
+EXAMPLES = r"""
+- name: Ask what a stricter policy would keep
+  orion.tracing.sampling_simulation:
+    path: recording.jsonl.gz
+    config:
+      decision_wait: 10s
+      num_traces: 100000
+      policies:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+        - {name: baseline, type: probabilistic, probabilistic: {sampling_percentage: 1}}
+    compare:
+      name: today
+      config:
+        decision_wait: 10s
+        num_traces: 100000
+        policies:
+          - {name: everything, type: always_sample}
+    report: simulation.html
+
+- name: What would remain of the last ten minutes
+  orion.tracing.sampling_simulation:
+    tempo: {last: 10m}
+    config:
+      policies:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+"""
+
+RETURN = r"""
+results:
+  description:
+    - The result of O(config), and after it that of O(compare).
+    - Numbers are mappings with C(seen), C(kept), C(lost) and C(percentage), the kept share.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    traces:
+      description:
+        - Traces. C(spans), C(bytes) (OTLP protobuf), C(error_traces), C(slow_traces) and C(late_spans) are alike.
+      type: dict
+      sample: {"seen": 4000, "kept": 1020, "lost": 2980, "percentage": 25.5}
+    slow_traces:
+      description:
+        - Traces above the 99th percentile of duration, which is C(above_ms) milliseconds, 0.2 % too high at most.
+      type: dict
+    edges:
+      description: Pairs of calling and called service, and C(names_of_lost), those that no kept trace has.
+      type: dict
+    reasons:
+      description: Traces by outcome. C(sampled), C(dropped), C(not_sampled), C(too_early) (evicted), C(too_large).
+      type: dict
+    policies:
+      description: Traces, spans and bytes for which a policy voted.
+      type: dict
+    services:
+      description: Traces and spans by service.
+      type: dict
+    operations:
+      description: The same for the 200 operations with the most spans.
+      type: list
+      elements: dict
+    cost:
+      description:
+        - What is stored at the end of O(retention) and what a month of that costs, C(before) sampling and C(kept).
+      type: dict
+comparison:
+  description:
+    - On how many traces the two agree, and up to 100 that only one keeps, with the policies that do.
+    - Null without O(compare).
+  returned: success
+  type: dict
+table:
+  description: The figures as a text table.
+  returned: success
+  type: str
+broken_lines:
+  description: Records that were left out.
+  returned: success
+  type: int
+evaluation_errors:
+  description: Evaluations of a policy that failed, for example an OTTL condition with C(error_mode) C(propagate).
+  returned: success
+  type: int
+"""
+
+import io
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import seconds
+from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, Tempo
+
+COMPARED: dict[str, dict[str, Any]] = {
+    "config": {"type": "dict", "required": True},
+    "name": {"type": "str", "default": "compared"},
+    "samplers": {"type": "int", "default": 1},
+}
+FROM_TEMPO: dict[str, dict[str, Any]] = {
+    "last": {"type": "str", "default": "15m"},
+    "query": {"type": "str", "default": "{}"},
+    "limit": {"type": "int", "default": 1000},
+    "namespace": {"type": "str", "default": "tracing"},
+    "query_frontend_service": {"type": "str", "default": "tempo-query-frontend"},
+    "query_frontend_port": {"type": "int", "default": 3200},
+}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "path": {"type": "path"},
+    "tempo": {"type": "dict", "options": FROM_TEMPO},
+    **COMPARED,
+    "name": {"type": "str", "default": "policies"},
+    "compare": {"type": "dict", "options": COMPARED},
+    "spans_per_second": {"type": "float"},
+    "on_broken_line": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
+    "expected_bytes_per_second": {"type": "float"},
+    "retention": {"type": "str", "default": "168h"},
+    "storage_price": {"type": "float", "default": 0.023},
+    "stored_bytes_per_byte": {"type": "float", "default": 0.5},
+    "report": {"type": "path"},
+    "output": {"type": "path"},
+    "decisions": {"type": "path"},
+    "progress_file": {"type": "path"},
+}
+TRACES_BETWEEN_LINES = 100
+
+
+def from_tempo(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans.Record]:
+    """Traces of the last minutes, in the order in which they ended."""
+    tempo = Tempo(kube, options["namespace"], options["query_frontend_service"], options["query_frontend_port"])
+    end = int(time.time())
+    start = end - int(seconds(options, "last"))
+    found = tempo.search(options["query"], start, end, options["limit"])
+    show(f"{len(found):,} traces found in Tempo")
+    records = []
+    for number, trace_id in enumerate(found, 1):
+        document = tempo.document(trace_id, start - MARGIN_SECONDS, end + MARGIN_SECONDS)
+        if document:
+            records.append(spans.from_document(document))
+        if number % TRACES_BETWEEN_LINES == 0:
+            show(f"{number:,} of {len(found):,} traces read from Tempo")
+    return iter(sorted(records, key=_last_end))
+
+
+def _last_end(record: spans.Record) -> int:
+    return max((s.end for part in record.resource_spans for scope in part.scope_spans for s in scope.spans), default=0)
+
+
+class Broken:
+    """Counts records that are no OTLP, or refuses the first one."""
+
+    def __init__(self, path: str, refuse: bool) -> None:
+        self.path, self.refuse, self.count = path, refuse, 0
+
+    def __call__(self, number: int, why: str) -> None:
+        self.count += 1
+        if self.refuse:
+            raise InvalidInput(
+                f"path {self.path}: record {number} is broken",
+                why,
+                "Repair the file, or set on_broken_line to skip to leave such records out.",
+            )
+
+
+def recorded(path: str, broken: Broken) -> Iterator[spans.Record]:
+    """The records of a file."""
+    try:
+        yield from spans.read(path, broken)
+    except (OSError, BrokenDocument) as error:
+        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip."
+        raise InvalidInput(f"path {path} cannot be read", str(error), remedy) from error
+
+
+def check(params: dict[str, Any]) -> None:
+    """Numbers that cannot work."""
+    for option in ("spans_per_second", "expected_bytes_per_second", "stored_bytes_per_byte"):
+        if params[option] is not None and params[option] <= 0:
+            raise InvalidInput(f"option {option} is {params[option]}", remedy="Give a number above 0.")
+    if params["storage_price"] < 0:
+        raise InvalidInput(f"option storage_price is {params['storage_price']}", remedy="Give 0 or more.")
+    if params["tempo"] and params["tempo"]["limit"] < 1:
+        raise InvalidInput(f"option tempo.limit is {params['tempo']['limit']}", remedy="Give a number from 1 up.")
+    for option in ("report", "output", "decisions"):
+        if params[option] and not Path(params[option]).resolve().parent.is_dir():
+            raise InvalidInput(
+                f"option {option} is {params[option]}", "its folder does not exist", "Make it, or name another."
+            )
+
+
+def differs(path: str, text: IO[str]) -> bool:
+    """Whether a file is missing or holds something else."""
+    text.seek(0)
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as there:
+            return any(one != other for one, other in itertools.zip_longest(there, text))
+    except (OSError, UnicodeDecodeError):
+        return True
+
+
+def write(step: Step) -> None:
+    """A step's text to its file."""
+    path, text = step.data
+    text.seek(0)
+    try:
+        with Path(path).open("w", encoding="utf-8", newline="") as there:
+            shutil.copyfileobj(text, there)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written", str(error)) from error
+
+
+def main() -> None:
+    module = TracingModule(
+        argument_spec=ARGUMENTS,
+        supports_check_mode=True,
+        required_one_of=[("path", "tempo")],
+        mutually_exclusive=[("path", "tempo")],
+    )
+    params = module.params
+    show = progress(params)
+    with module.guard():
+        check(params)
+        load = Load(
+            params["expected_bytes_per_second"],
+            seconds(params, "retention"),
+            params["stored_bytes_per_byte"],
+            params["storage_price"],
+        )
+    candidates = [Candidate(params["name"], params["config"], params["samplers"])]
+    if compared := params["compare"]:
+        candidates.append(Candidate(compared["name"], compared["config"], compared["samplers"]))
+    broken = Broken(str(params["path"]), params["on_broken_line"] == "fail")
+    # A line for each trace: on disk, since memory must not grow with the file.
+    decisions = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - it is gone with the process
+
+    def run(records: Iterator[spans.Record], source: str) -> Any:
+        some, records = peek(records)
+        if not some:
+            raise NotFound(f"{source} holds no trace", remedy="Give another file, query or span of time.")
+        return simulate(
+            records, candidates, load, params["spans_per_second"], decisions if params["decisions"] else None, show
+        )
+
+    if params["path"]:
+        source = Path(params["path"]).name
+        with module.guard():
+            result = run(recorded(params["path"], broken), source)
+    else:
+        source = f"the last {params['tempo']['last']} in Tempo"
+        with module.client() as kube:
+            result = run(from_tempo(kube, params["tempo"], show), source)
+    found = {
+        "results": result.results,
+        "comparison": result.comparison,
+        "broken_lines": broken.count,
+        "evaluation_errors": result.errors,
+    }
+    files = {
+        params["report"]: lambda: report.page(result.results, result.comparison, source),
+        params["output"]: lambda: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
+    }
+    streams = {path: io.StringIO(make()) for path, make in files.items() if path}
+    if params["decisions"]:
+        streams[params["decisions"]] = decisions
+    steps = [Step(f"write {path}", "write", (path, text)) for path, text in streams.items() if differs(path, text)]
+    if not module.check_mode:
+        with module.guard():
+            run_steps(steps, write)
+    module.exit(Plan(steps, result={**found, "table": result.table}))
+
+
+if __name__ == "__main__":
+    main()
