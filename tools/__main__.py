@@ -13,6 +13,7 @@ from tools.steps import Failed, fail, run
 def bench() -> None:
     peers.prepare()
     run("python", "tests/bench/bench.py")
+    run("python", "tests/bench/sampling.py", **local.tool_environment(local.prepare(everything=True)))
 
 
 COMMANDS = {"up": local.up, "down": local.down, "test": gates.test, "lint": gates.lint, "bench": bench}

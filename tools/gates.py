@@ -147,6 +147,11 @@ def unit_gate(tools: dict[str, str]) -> Gate:
     )
 
 
+def parity_gate(tools: dict[str, str]) -> Gate:
+    """Needs the collector's binary, and no cluster."""
+    return pytest("sampling parity with the collector", "tests/parity", env=tools)
+
+
 def cluster_gates(tools: dict[str, str]) -> list[Gate]:
     """On one kind cluster, apart from that of `make up`."""
     env = {"ORION_CLUSTER": TEST_CLUSTER, **tools}
@@ -238,6 +243,7 @@ def test() -> None:
     outcomes = [run_gate(gate) for gate in static_gates()]
     tools = local.tool_environment(local.prepare(everything=True))
     outcomes.append(run_gate(unit_gate(tools)))
+    outcomes.append(run_gate(parity_gate(tools)))
     cluster, *inside, removal = cluster_gates(tools)
     outcomes.append(run_gate(cluster))
     try:

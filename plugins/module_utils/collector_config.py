@@ -10,16 +10,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     MEBIBYTE,
     duration_seconds,
-    go_mem_limit,
     memory_bytes,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
+    Ceiling,
     default_policies,
     literal,
     modern_policies,
@@ -35,14 +37,34 @@ POD_NAME = "${env:MY_POD_NAME}"
 OWN_HOST = ("host.id", "host.image.id", "host.name", "host.type", "cloud.availability_zone")
 CLOUD_DETECTORS = ("ec2", "eks")
 
+# Shares of the memory limit, in percent. Above REFUSED the memory limiter refuses spans, whether garbage or not, and
+# above LIMIT it also collects at every check. So Go's own collector gets a limit below both, and only what is in use
+# counts; the rest of the limit is for what comes in between two checks, and for what is not heap.
+# https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
+GOMEMLIMIT, REFUSED, LIMIT = 65, 70, 80
+# A gateway's garbage is most of its heap, and collecting it was a fifth of its work at Go's default of 100 %. Samplers
+# hold on to what they get, so there the default stays.
+GATEWAY_GOGC = 400
+
 # Queues are counted in spans. 8 KiB of memory limit for each: at 5 KiB, a large span, a full queue takes 60 % of the
 # limit and the memory limiter still has room to work.
 BYTES_PER_QUEUED_SPAN = 8 * 1024
+
+# Where the chart mounts the samplers' volume, and how much of it the queue may take: the rest is for the copy that
+# compaction makes, of what is left once most of the queue is sent, and for the file system itself.
+QUEUE_DIRECTORY = "/var/lib/otelcol/file_storage"
+QUEUE_SHARE_OF_VOLUME = 0.9
+# file_storage starts compaction at 100 MiB, and refuses to start where it may not grow so far.
+SMALLEST_VOLUME = 256 * MEBIBYTE
+# A request on disk is protobuf; pages of bbolt, half full on average, come on top.
+DISK_PER_BYTE = 1.5
 
 # What the semantic conventions advise for http.server.request.duration.
 LATENCY_BUCKETS = (
     "5ms", "10ms", "25ms", "50ms", "75ms", "100ms", "250ms", "500ms", "750ms", "1s", "2500ms", "5s", "7500ms", "10s",
 )  # fmt: skip
+# An exemplar carries its own value, so few buckets suffice to spread exemplars over fast and slow requests.
+EXEMPLAR_BUCKETS = ("100ms", "1s", "10s")
 
 
 class _Variables:
@@ -122,8 +144,26 @@ class _Variables:
             return {}
         return dict(value)
 
+    def size(self, name: str, minimum: int) -> tuple[str, int]:
+        """A quantity of storage as it was written, and its bytes."""
+        text = self.text(name)
+        try:
+            if (size := memory_bytes(text)) >= minimum:
+                return text, size
+            self.wrong(name, f"is {text}: give at least {minimum // MEBIBYTE}Mi")
+        except ValueError as error:
+            self.wrong(name, f"is wrong: {error}")
+        return text, minimum
+
     def strings(self, name: str) -> dict[str, str]:
         return {str(key): _scalar(value) for key, value in self.mapping(name).items()}
+
+    def shares(self, name: str) -> dict[str, int]:
+        """Percentages by name; text that reads as a whole number is one."""
+        return {
+            str(key): int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+            for key, value in self.mapping(name).items()
+        }
 
     def routes(self, name: str) -> list[str]:
         routes = self.listing(name, str)
@@ -152,11 +192,11 @@ class _Variables:
             size = memory_bytes(limit)
         except ValueError as error:
             self.wrong(name, f"needs limits.memory, from which GOMEMLIMIT and the queues are derived: {error}")
-            size, limit = MEBIBYTE, "1Mi"
+            size = MEBIBYTE
         values = {
             "replicas": self.integer(f"collector_{tier}_replicas", 1),
             "resources": resources,
-            "goMemLimit": go_mem_limit(limit),
+            "goMemLimit": f"{size * GOMEMLIMIT // 100 // MEBIBYTE}MiB",
         }
         return values, size // BYTES_PER_QUEUED_SPAN
 
@@ -165,7 +205,41 @@ def _scalar(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _policies(read: _Variables) -> tuple[list[Config], list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What is expected of the platform, and what the samplers keep of it."""
+
+    samplers: int
+    traces: float  # per second, over the platform
+    spans_per_trace: float
+    bytes_per_span: float
+    ceiling: Ceiling
+    kept: float  # spans per second and sampler
+    queue: int  # spans that a sampler keeps while Tempo is away
+
+    @classmethod
+    def of(cls, read: _Variables, samplers: int) -> _Load:
+        """kept = kept_spans ÷ samplers. queue = kept × outage, as if one of the samplers were away too and the others
+        had its traces.
+        """
+        traces = read.number("tracing_expected_traces_per_second", 0.001)
+        spans = read.number("tracing_expected_spans_per_trace", 1)
+        size = read.number("tracing_expected_bytes_per_span", 1)
+        ceiling = Ceiling(
+            spans=read.integer("collector_max_total_spans_per_second", 0),
+            size=read.integer("collector_max_total_bytes_per_second", 0),
+            shares=read.shares("collector_rate_allocation"),
+            samplers=samplers,
+        )
+        percentage = read.number("tracing_expected_kept_percentage", 0, 100)
+        kept = kept_spans(traces, spans, size, percentage, ceiling.spans, ceiling.size)
+        spare = samplers / (samplers - 1) if samplers > 1 else 1
+        minutes = read.number("collector_outage_minutes", 0)
+        queue = math.ceil(kept / samplers * spare * minutes * 60)
+        return cls(samplers, traces, spans, size, ceiling, kept / samplers, queue)
+
+
+def _policies(read: _Variables, load: _Load) -> tuple[list[Config], list[str]]:
     own = [
         policy
         for name in ("collector_tail_sampling_policies", "collector_tail_sampling_extra_policies")
@@ -189,7 +263,29 @@ def _policies(read: _Variables) -> tuple[list[Config], list[str]]:
     names = [policy["name"] for policy in policies]
     for name in sorted({name for name in names if names.count(name) > 1}):
         read.wrong("collector_tail_sampling_policies", f"has the name '{name}' twice: the collector refuses to start")
-    return policies, warnings
+    ceiling = load.ceiling
+    if ceiling.spans or ceiling.size:
+        if problems := ceiling.problems(policies):
+            for problem in problems:
+                read.wrong("collector_rate_allocation", problem)
+            return policies, warnings
+        for name, percent in ceiling.percentages(policies).items():
+            spans = ceiling.spans_per_sampler * percent // 100
+            if ceiling.spans and spans < load.spans_per_trace:
+                warnings.append(
+                    f"collector_max_total_spans_per_second leaves the policy '{name}' {spans} spans per second on each "
+                    f"of {load.samplers} samplers, less than one trace of {load.spans_per_trace:g} spans: it would "
+                    "keep next to nothing. Raise the ceiling or the policy's share in collector_rate_allocation."
+                )
+            size = 2 * (ceiling.size // ceiling.samplers * percent // 100)
+            if ceiling.size and size < load.spans_per_trace * load.bytes_per_span:
+                warnings.append(
+                    f"collector_max_total_bytes_per_second leaves the policy '{name}' a bucket of {size} bytes on each "
+                    f"of {load.samplers} samplers, less than one trace of {load.spans_per_trace:g} spans of "
+                    f"{load.bytes_per_span:g} bytes: it would keep next to nothing. Raise the ceiling or the policy's "
+                    "share in collector_rate_allocation."
+                )
+    return ceiling.apply(policies), warnings
 
 
 def _retry(initial: str, maximum: str, elapsed: str) -> Config:
@@ -232,33 +328,62 @@ _EXTENSIONS: Config = {
     "zpages": {"endpoint": "localhost:55679"},
     "pprof": {"endpoint": "localhost:1777"},
 }
-_MEMORY_LIMITER: Config = {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20}
+_MEMORY_LIMITER: Config = {
+    "check_interval": "1s",
+    "limit_percentage": LIMIT,
+    "spike_limit_percentage": LIMIT - REFUSED,
+}
 
 
-def _gateway_config(read: _Variables, queue_size: int) -> Config:
-    receivers: Config = {
-        "otlp": {
-            "protocols": {
-                "grpc": {
-                    "endpoint": f"{POD_IP}:4317",
-                    # Collectors in front of this one send batches of 8192 spans.
-                    "max_recv_msg_size_mib": 16,
-                    # A gRPC client stays with one gateway; this spreads clients again after scaling or a restart.
-                    "keepalive": {"server_parameters": {"max_connection_age": "5m", "max_connection_age_grace": "30s"}},
-                },
-                "http": {"endpoint": f"{POD_IP}:4318"},
-            }
-        }
-    }
+def _receivers(read: _Variables) -> Config:
+    """The gateway's, each with the limits of collector_max_recv_msg_size_mib and collector_max_concurrent_streams."""
+    mebibytes = read.integer("collector_max_recv_msg_size_mib", 1)
+    streams = read.integer("collector_max_concurrent_streams", 0)
+
+    def grpc(port: int) -> Config:
+        limits: Config = {"endpoint": f"{POD_IP}:{port}", "max_recv_msg_size_mib": mebibytes}
+        return {**limits, "max_concurrent_streams": streams} if streams else limits
+
+    def http(port: int) -> Config:
+        # Of the body as it was before compression.
+        return {"endpoint": f"{POD_IP}:{port}", "max_request_body_size": mebibytes * MEBIBYTE}
+
+    # A gRPC client stays with one gateway; this spreads clients again after scaling or a restart.
+    age = {"keepalive": {"server_parameters": {"max_connection_age": "5m", "max_connection_age_grace": "30s"}}}
+    receivers: Config = {"otlp": {"protocols": {"grpc": {**grpc(4317), **age}, "http": http(4318)}}}
     if read.boolean("collector_jaeger_enabled"):
-        receivers["jaeger"] = {
-            "protocols": {"grpc": {"endpoint": f"{POD_IP}:14250"}, "thrift_http": {"endpoint": f"{POD_IP}:14268"}}
-        }
+        receivers["jaeger"] = {"protocols": {"grpc": grpc(14250), "thrift_http": http(14268)}}
     if read.boolean("collector_zipkin_enabled"):
-        receivers["zipkin"] = {"endpoint": f"{POD_IP}:9411"}
+        receivers["zipkin"] = http(9411)
+    return receivers
 
+
+def _head_sampling(read: _Variables) -> tuple[Config, list[str]]:
+    """proportional: by the 56 random bits of the trace id, alike on every gateway, and written to tracestate as ot=th.
+
+    span_metrics multiplies what it counts by that threshold, so rates stay unbiased; service_graph of 0.158 does not.
+    tail_sampling's own percentage hashes the trace id, so the two shares multiply.
+    Source: processor/probabilisticsamplerprocessor and connector/spanmetricsconnector/internal/metrics/
+    adjusted_count.go of contrib 0.158.
+    """
+    percentage = read.number("collector_head_sampling_percentage", 0, 100)
+    if percentage >= 100:
+        return {}, []
+    warning = (
+        f"collector_head_sampling_percentage is {percentage:g}: {100 - percentage:g} % of the traces, those with "
+        "errors and slow ones among them, are gone before the samplers could keep them, and service graph rates count "
+        "only the rest. Lower collector_sampling_percentage instead, or set it to 100."
+    )
+    return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}, [warning]
+
+
+def _gateway_config(read: _Variables, queue_size: int) -> tuple[Config, list[str]]:
+    receivers = _receivers(read)
+    head_sampling, warnings = _head_sampling(read)
     processors: Config = {
         "memory_limiter": dict(_MEMORY_LIMITER),
+        # Before the others, which then have less to do.
+        **head_sampling,
         "k8s_attributes": {
             "extract": {
                 "metadata": [
@@ -328,27 +453,39 @@ def _gateway_config(read: _Variables, queue_size: int) -> Config:
         "exporters": {"load_balancing": exporter},
         "extensions": dict(_EXTENSIONS),
         "service": _service(list(_EXTENSIONS), {"traces": pipeline}),
-    }
+    }, warnings
 
 
 def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Config]:
-    """Connectors, processor and exporter of the request, error and duration metrics, under the names Grafana reads.
+    """Connectors, processors and exporter of the request, error and duration metrics, under the names Grafana reads.
 
     Grafana's Tempo data source reads traces_spanmetrics_calls_total, traces_spanmetrics_latency_bucket (seconds) and
-    traces_service_graph_* and takes no other names.
+    traces_service_graph_* and takes no other names. They count every span and so carry no exemplars, most of which
+    would name a trace that was not kept. Exemplars come with a second histogram of the kept spans alone,
+    traces_spanmetrics_sampled_latency_bucket: its values are biased by what is kept and good for nothing else.
     """
+    span_metrics: Config = {
+        # One set of counters per service. By default each resource, so each pod, has its own, and once resource
+        # attributes are gone they would be the same series.
+        "resource_metrics_key_attributes": ["service.name"],
+        # Bounds for a service that puts ids into span names.
+        "aggregation_cardinality_limit": 5000,
+        "metrics_expiration": "1h",
+        "metrics_flush_interval": "15s",
+    }
     connectors: Config = {
         "span_metrics": {
             "namespace": "traces.spanmetrics",
             "histogram": {"unit": "s", "explicit": {"buckets": list(LATENCY_BUCKETS)}},
             "dimensions": [{"name": name} for name in dimensions],
-            # One set of counters per service. By default each resource, so each pod, has its own, and once resource
-            # attributes are gone they would be the same series.
-            "resource_metrics_key_attributes": ["service.name"],
-            # Bounds for a service that puts ids into span names.
-            "aggregation_cardinality_limit": 5000,
-            "metrics_expiration": "1h",
-            "metrics_flush_interval": "15s",
+            "exemplars": {"enabled": False},
+            **span_metrics,
+        },
+        "span_metrics/sampled": {
+            "namespace": "traces.spanmetrics.sampled",
+            "histogram": {"unit": "s", "explicit": {"buckets": list(EXEMPLAR_BUCKETS)}},
+            "exemplars": {"enabled": True, "max_per_data_point": 5},
+            **span_metrics,
         },
         "service_graph": {
             "store": {"ttl": "10s", "max_items": 50000},
@@ -359,19 +496,23 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
         },
     }
     processors: Config = {
+        "filter/sampled": {"metric_conditions": ['metric.name == "traces.spanmetrics.sampled.calls"']},
         "transform/red": {
             "metric_statements": [
                 # Those of whichever pod came first; the service is a label.
                 'delete_matching_keys(resource.attributes, ".*")',
                 # With a unit, Prometheus' name would end in _seconds.
-                'set(metric.unit, "") where metric.name == "traces.spanmetrics.duration"',
-                'set(metric.name, "traces.spanmetrics.latency") where metric.name == "traces.spanmetrics.duration"',
+                *(
+                    f'set({field}, "{value}") where metric.name == "{name}.duration"'
+                    for name in ("traces.spanmetrics", "traces.spanmetrics.sampled")
+                    for field, value in (("metric.unit", ""), ("metric.name", f"{name}.latency"))
+                ),
                 'set(datapoint.attributes["service"], datapoint.attributes["service.name"]) '
                 'where datapoint.attributes["service.name"] != nil',
                 # service_graph does not set it, and samplers must not write each other's series.
                 f'set(datapoint.attributes["collector.instance.id"], "{POD_NAME}")',
             ]
-        }
+        },
     }
     exporters: Config = {
         "prometheus_remote_write": {
@@ -383,7 +524,62 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
     return connectors, processors, exporters
 
 
-def _tempo_exporter(read: _Variables, queue_size: int) -> Config:
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """The queue in front of Tempo: its size in spans and, where it is on disk, the extension and the chart's volume."""
+
+    size: int
+    storage: Config
+    volume: Config
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, read: _Variables, load: _Load, in_memory: int) -> _Queue:
+        """On disk as large as the outage needs; in memory as large as memory allows (in_memory, in spans)."""
+        text, size = read.size("collector_persistent_queue_volume_size", SMALLEST_VOLUME)
+        volume = {
+            "enabled": read.boolean("collector_persistent_queue_enabled"),
+            "size": text,
+            "storageClass": read.text("collector_persistent_queue_storage_class", required=False),
+        }
+        wanted = f"collector_outage_minutes asks for a queue of {load.queue} spans on each of {load.samplers} samplers"
+        if not volume["enabled"]:
+            warning = (
+                f"{wanted}, but memory allows {in_memory}: when Tempo is away for longer than "
+                f"{in_memory / load.queue * read.number('collector_outage_minutes', 0):.1f} minutes at the expected "
+                "rate, spans are lost. Set collector_persistent_queue_enabled, raise collector_sampler_resources or "
+                "lower collector_outage_minutes."
+                if load.queue > in_memory
+                else ""
+            )
+            return cls(max(in_memory, 1000), {}, volume, [warning] if warning else [])
+        maximum = int(size * QUEUE_SHARE_OF_VOLUME)
+        needed = load.queue * load.bytes_per_span * DISK_PER_BYTE
+        enough = math.ceil(needed / QUEUE_SHARE_OF_VOLUME / MEBIBYTE)
+        warning = (
+            f"{wanted}, {math.ceil(needed / MEBIBYTE)} MiB on disk, but collector_persistent_queue_volume_size {text} "
+            f"leaves {maximum // MEBIBYTE} MiB for it. Raise it to {enough}Mi or lower collector_outage_minutes."
+            if needed > maximum
+            else ""
+        )
+        storage: Config = {
+            "directory": QUEUE_DIRECTORY,
+            "create_directory": True,
+            # Until the lock of a sampler that is being stopped is gone.
+            "timeout": "10s",
+            # A full volume would be an error of the file system in the midst of a write.
+            "max_size": maximum,
+            # What the process has written survives its end; only the node's own crash may cost the last seconds, and
+            # the file, which recreate then replaces. fsync would bound the sampler by the disk's latency.
+            "fsync": False,
+            "recreate": True,
+            "compaction": {"on_rebound": True, "directory": QUEUE_DIRECTORY, "cleanup_on_start": True},
+        }
+        # Small platforms get what a burst of theirs may need.
+        return cls(max(load.queue, 10000), storage, volume, [warning] if warning else [])
+
+
+def _tempo_exporter(read: _Variables, queue: _Queue) -> Config:
     """otlp_http for a URL, otlp_grpc for host:port.
 
     HTTP is the default because gRPC, whose pause between connection attempts grows to two minutes and cannot be set,
@@ -396,7 +592,8 @@ def _tempo_exporter(read: _Variables, queue_size: int) -> Config:
         "sending_queue": {
             "enabled": True,
             "sizer": "items",
-            "queue_size": max(queue_size, 1000),
+            "queue_size": queue.size,
+            **({"storage": "file_storage"} if queue.storage else {}),
             # In bytes: a gRPC receiver refuses messages above 4 MiB, and the collector would give them up.
             "batch": {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": 3 * MEBIBYTE},
         },
@@ -409,10 +606,10 @@ def _tempo_exporter(read: _Variables, queue_size: int) -> Config:
     return {"otlp_grpc/tempo": {**settings, "tls": {"insecure": True}}}
 
 
-def _sampler_config(read: _Variables, queue_size: int) -> tuple[Config, list[str]]:
-    policies, warnings = _policies(read)
+def _sampler_config(read: _Variables, load: _Load, queue: _Queue) -> tuple[Config, list[str]]:
+    policies, warnings = _policies(read, load)
     num_traces = read.integer("collector_num_traces", 1)
-    exporters = _tempo_exporter(read, queue_size)
+    exporters = _tempo_exporter(read, queue)
     if read.boolean("collector_xray_enabled"):
         exporters["awsxray"] = {
             "region": read.text("tracing_region"),
@@ -427,7 +624,7 @@ def _sampler_config(read: _Variables, queue_size: int) -> tuple[Config, list[str
         "tail_sampling": {
             "decision_wait": read.seconds("collector_decision_wait")[0],
             "num_traces": num_traces,
-            "expected_new_traces_per_sec": read.integer("collector_expected_new_traces_per_sec", 0),
+            "expected_new_traces_per_sec": math.ceil(load.traces / load.samplers),
             # Late spans follow the decision of their trace: an order of magnitude above num_traces, says upstream.
             "decision_cache": {"sampled_cache_size": 10 * num_traces, "non_sampled_cache_size": 10 * num_traces},
             "policies": policies,
@@ -447,36 +644,49 @@ def _sampler_config(read: _Variables, queue_size: int) -> tuple[Config, list[str
         processors |= red_processors
         exporters |= red_exporters
         pipelines = {
-            "traces/in": {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": list(connectors)},
-            "traces/sampled": {"receivers": ["forward"], "processors": ["tail_sampling"], "exporters": traces_out},
+            "traces/in": {
+                "receivers": ["otlp"],
+                "processors": ["memory_limiter"],
+                "exporters": ["forward", "span_metrics", "service_graph"],
+            },
+            "traces/sampled": {
+                "receivers": ["forward"],
+                "processors": ["tail_sampling"],
+                "exporters": [*traces_out, "span_metrics/sampled"],
+            },
             "metrics/red": {
                 "receivers": list(red_connectors),
                 "processors": list(red_processors),
                 "exporters": list(red_exporters),
             },
         }
+    extensions = {**_EXTENSIONS, **({"file_storage": queue.storage} if queue.storage else {})}
     config: Config = {
         # A gateway's request of 8000 spans may exceed gRPC's default of 4 MiB.
         "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"{POD_IP}:4317", "max_recv_msg_size_mib": 64}}}},
         "processors": processors,
         "exporters": exporters,
-        "extensions": dict(_EXTENSIONS),
-        "service": _service(list(_EXTENSIONS), pipelines),
+        "extensions": extensions,
+        "service": _service(list(extensions), pipelines),
     }
     return ({**config, "connectors": connectors} if connectors else config), warnings
 
 
 def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Values of the collector chart, and warnings about outdated spellings.
+    """Values of the collector chart, and warnings: outdated spellings, and what the load does not fit into.
 
-    variables: all collector_* variables and tracing_namespace and tracing_region, as the role's defaults name them.
+    variables: all collector_* and tracing_* variables, as the role's defaults name them.
     Raises InvalidInput that lists everything that is wrong, each with the variable's name.
     """
     read = _Variables(variables)
     gateway, gateway_queue = read.tier("gateway")
     sampler, sampler_queue = read.tier("sampler")
-    gateway["config"] = _gateway_config(read, gateway_queue)
-    sampler["config"], warnings = _sampler_config(read, sampler_queue)
+    load = _Load.of(read, sampler["replicas"])
+    queue = _Queue.of(read, load, sampler_queue)
+    gateway["config"], gateway_warnings = _gateway_config(read, gateway_queue)
+    sampler["config"], sampler_warnings = _sampler_config(read, load, queue)
+    sampler["persistence"] = queue.volume
+    gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = 60
     # On shutdown pending traces are decided at once; then the queue is sent.
     sampler["terminationGracePeriodSeconds"] = math.ceil(read.seconds("collector_decision_wait")[1]) + 30
@@ -506,4 +716,4 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     }
     if read.findings:
         raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(read.findings)))
-    return values, warnings
+    return values, [*gateway_warnings, *sampler_warnings, *queue.warnings]

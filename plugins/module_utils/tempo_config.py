@@ -8,6 +8,7 @@ those of modules/*/config.go, tempodb/config.go and tempodb/backend/s3/config.go
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     duration_seconds,
     go_mem_limit,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
@@ -64,6 +66,20 @@ _INTEGERS = (
     "tempo_query_frontend_replicas",
     "tempo_compactor_replicas",
 )
+# The load that limits are derived from where they are 0, with the collector role's defaults. Its own variables are not
+# the tempo role's, and are there only where an inventory sets them.
+_LOAD = {
+    "tracing_expected_traces_per_second": 1000,
+    "tracing_expected_spans_per_trace": 20,
+    "tracing_expected_bytes_per_span": 500,
+    "tracing_expected_kept_percentage": 25,
+    "collector_max_total_spans_per_second": 0,
+    "collector_max_total_bytes_per_second": 0,
+}
+# After an outage the samplers' queues come on top of what is kept anew, and spans do not spread evenly.
+INGESTION_HEADROOM = 4
+SMALLEST_INGESTION_LIMIT = 30_000_000
+
 _BOOLEANS = ("tempo_s3_insecure", "tempo_metrics_generator_enabled", "tempo_network_policy_enabled")
 _TRUE = {"true", "yes", "on", "y", "t", "1"}
 _FALSE = {"false", "no", "off", "n", "f", "0", ""}
@@ -75,7 +91,8 @@ ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
     """tempo.yaml for every component of the profile.
 
-    variables: all tempo_* variables and tracing_namespace, as roles/tempo/meta/argument_specs.yml describes them.
+    variables: all tempo_* variables and tracing_namespace, as roles/tempo/meta/argument_specs.yml describes them, and
+    of the load (tracing_expected_*, collector_max_total_*) what the inventory sets.
     It holds no credentials: they reach Tempo's S3 client by environment.
     Raises InvalidInput, naming the variable, for what Tempo would only report in a crashing pod, or not at all.
     """
@@ -83,6 +100,7 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     _check(v)
     distributed = v["tempo_profile"] == "distributed"
     memberlist = {"kvstore": {"store": "memberlist"}}
+    rate = v["tempo_ingestion_rate_limit_bytes"] or ingestion_limit(v)
     config: dict[str, Any] = {
         # Grafana streams search results by gRPC through the port of the HTTP API.
         "stream_over_http_enabled": True,
@@ -136,8 +154,9 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
             "defaults": {
                 "ingestion": {
                     "rate_strategy": v["tempo_ingestion_rate_strategy"],
-                    "rate_limit_bytes": v["tempo_ingestion_rate_limit_bytes"],
-                    "burst_size_bytes": v["tempo_ingestion_burst_size_bytes"],
+                    "rate_limit_bytes": rate,
+                    # One request may not be larger than the burst.
+                    "burst_size_bytes": v["tempo_ingestion_burst_size_bytes"] or max(rate, SMALLEST_INGESTION_LIMIT),
                     "max_traces_per_user": v["tempo_max_traces_per_user"],
                 },
                 "global": {"max_bytes_per_trace": v["tempo_max_bytes_per_trace"]},
@@ -178,6 +197,22 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
         config["metrics_generator"] = generator
         config["overrides"]["defaults"]["metrics_generator"] = {"processors": ["service-graphs", "span-metrics"]}
     return overlay(config, v["tempo_extra_config"])
+
+
+def ingestion_limit(v: Mapping[str, Any]) -> int:
+    """Bytes per second that Tempo takes, where no limit is set: four times what the samplers keep at most, and 30 MB at
+    least. With the strategy local each distributor counts for itself, and gets its part.
+    """
+    load: dict[str, float] = {}
+    for name, default in _LOAD.items():
+        try:
+            load[name] = float(v.get(name, default))
+        except (TypeError, ValueError):
+            raise InvalidInput(f"{name}: '{v[name]}' is not a number") from None
+    kept = kept_spans(*load.values()) * load["tracing_expected_bytes_per_span"]
+    alone = v["tempo_profile"] != "distributed" or v["tempo_ingestion_rate_strategy"] != "local"
+    parts = 1 if alone else max(v["tempo_distributor_replicas"], 1)
+    return max(math.ceil(INGESTION_HEADROOM * kept / parts), SMALLEST_INGESTION_LIMIT)
 
 
 def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:

@@ -8,7 +8,8 @@ Syntax: https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/v
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 Policy = dict[str, Any]
@@ -84,6 +85,108 @@ def default_policies(
         {"name": "baseline", "type": "probabilistic", "probabilistic": {"sampling_percentage": percentage}},
     )
     return policies
+
+
+# Those that default_policies builds and that keep traces, by name.
+BUILT = ("errors", "slow", "critical-operations", "baseline")
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What all samplers together may keep: spans and bytes (OTLP protobuf) per second, 0 for no limit, and each
+    policy's share of both in percent.
+
+    A limiter counts what its own sampler keeps, so each gets total / samplers; trace ids spread evenly over samplers.
+    """
+
+    spans: int
+    size: int
+    shares: Mapping[str, int]
+    samplers: int
+
+    def problems(self, policies: list[Policy]) -> list[str]:
+        """What is wrong with the shares for these policies; empty where nothing is."""
+        kept = [policy for policy in policies if policy["type"] != "drop"]
+        names = {policy["name"] for policy in kept}
+        found = [
+            f"has the share {share!r} for '{name}': give a whole percentage of at least 1"
+            for name, share in self.shares.items()
+            if isinstance(share, bool) or not isinstance(share, int) or share < 1
+        ]
+        if found:
+            return found
+        if (total := sum(self.shares.values())) > 100:
+            found.append(f"adds up to {total} %: give at most 100")
+        found += [
+            f"has '{name}', which is no policy" for name in self.shares if name not in names and name not in BUILT
+        ]
+        # Without a share upstream allots 0 spans per second, so the policy would keep nothing.
+        found += [f"has no share for the policy '{name}'" for name in names if name not in self.shares]
+        found += [
+            f"cannot divide the policy '{policy['name']}': a composite policy cannot hold another; leave the ceilings "
+            "at 0 or replace it by its sub-policies"
+            for policy in kept
+            if policy["type"] == "composite"
+        ]
+        return sorted(found)
+
+    def percentages(self, policies: list[Policy]) -> dict[str, int]:
+        """Shares of the policies that keep something; what absent ones would have had goes to the others."""
+        names = [policy["name"] for policy in policies if policy["type"] != "drop"]
+        present = sum(self.shares[name] for name in names)
+        total = sum(self.shares.values())
+        return {name: self.shares[name] * total // present for name in names}
+
+    def apply(self, policies: list[Policy]) -> list[Policy]:
+        """The policies under the ceilings, or as they are where there is none. problems() must be empty.
+
+        Spans: one composite policy, whose sub-policies are asked in order; the first that matches keeps the trace, or
+        loses it when its share of the second is used up. So baseline, which matches anything, comes last. Drop policies
+        stay outside. Bytes: each policy becomes `and` with a bytes_limiting of its share, asked last, so that only what
+        matched takes from the bucket, which holds two seconds' worth.
+
+        Source: internal/sampling/{composite,and,bytes_limiting}.go and composite_helper.go of the processor. Upstream
+        ignores policy_order and takes the order of composite_sub_policy; both are the same here.
+        """
+        kept = [policy for policy in policies if policy["type"] != "drop"]
+        if not kept or not (self.spans or self.size):
+            return policies
+        dropped = [policy for policy in policies if policy["type"] == "drop"]
+        kept.sort(key=lambda policy: policy["name"] == "baseline")
+        percentages = self.percentages(kept)
+        if self.size:
+            kept = [self._limited(policy, percentages[policy["name"]]) for policy in kept]
+        if not self.spans:
+            return dropped + kept
+        return [
+            *dropped,
+            {
+                "name": "ceiling",
+                "type": "composite",
+                "composite": {
+                    "max_total_spans_per_second": self.spans_per_sampler,
+                    "policy_order": list(percentages),
+                    "composite_sub_policy": [
+                        _all_of(policy["name"], [policy]) if policy["type"] == "not" else policy for policy in kept
+                    ],
+                    "rate_allocation": [{"policy": name, "percent": percent} for name, percent in percentages.items()],
+                },
+            },
+        ]
+
+    @property
+    def spans_per_sampler(self) -> int:
+        return max(self.spans // self.samplers, 1)
+
+    def _limited(self, policy: Policy, percent: int) -> Policy:
+        rate = max(self.size // self.samplers * percent // 100, 1)
+        limiter = {"name": "bytes", "type": "bytes_limiting", "bytes_limiting": {"bytes_per_second": rate}}
+        conditions = below(policy) if policy["type"] == "and" else [policy]
+        return _all_of(policy["name"], [*conditions, limiter])
+
+
+def _all_of(name: str, policies: list[Policy]) -> Policy:
+    return {"name": name, "type": "and", "and": {"and_sub_policy": policies}}
 
 
 def _matches_renamed(policy: Policy) -> list[str]:

@@ -91,7 +91,9 @@ def test_pods_are_restricted_and_limited(objects, pick, assert_restricted, kind,
     workload = pick(objects, kind, name)
     assert_restricted(pod(workload))
     assert pod(workload)["automountServiceAccountToken"] is (kind == "Deployment")
-    assert {"name": "GOMEMLIMIT", "value": "1638MiB"} in container(workload)["env"]  # 80 % of 2Gi
+    environment = {item["name"]: item.get("value") for item in container(workload)["env"]}
+    assert environment["GOMEMLIMIT"] == "1331MiB"  # 65 % of 2Gi
+    assert environment.get("GOGC") == ("400" if kind == "Deployment" else "100")
     assert container(workload)["resources"]["limits"]["memory"] == "2Gi"
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container(workload)[probe]["httpGet"]["port"] == "health"
@@ -159,6 +161,38 @@ def test_receivers_and_ports_go_together(render, pick):
     assert list(config["receivers"]) == ["otlp"]
 
 
+def test_without_a_persistent_queue_there_is_no_volume(objects, pick):
+    workload = pick(objects, "StatefulSet", "otel-sampler")
+    assert "volumeClaimTemplates" not in workload["spec"]
+    assert {mount["name"] for mount in container(workload)["volumeMounts"]} == {"config", "tmp"}
+
+
+def test_the_persistent_queue_has_a_volume_of_its_own(render, pick, validate_kubernetes, assert_restricted):
+    changed = values(collector_persistent_queue_enabled=True, collector_persistent_queue_storage_class="gp3")
+    objects = render(CHART, changed)
+    validate_kubernetes(objects)
+    workload = pick(objects, "StatefulSet", "otel-sampler")
+    assert_restricted(pod(workload))
+    [claim] = workload["spec"]["volumeClaimTemplates"]
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "gp3",
+        "resources": {"requests": {"storage": "10Gi"}},
+    }
+    # what a sampler that is taken away has not sent waits for its return; an uninstalled release leaves nothing
+    assert workload["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenScaled": "Retain", "whenDeleted": "Delete"}
+    [mount] = [m for m in container(workload)["volumeMounts"] if m["name"] == claim["metadata"]["name"]]
+    config = yaml.safe_load(pick(objects, "ConfigMap", "otel-sampler")["data"]["collector.yaml"])
+    directory = config["extensions"]["file_storage"]["directory"]
+    assert directory.startswith(f"{mount['mountPath']}/")
+    assert config["extensions"]["file_storage"]["compaction"]["directory"] == directory  # renamed, not copied
+    assert pod(workload)["securityContext"]["fsGroup"] == 10001
+    assert "queue" not in str(pick(objects, "Deployment", "otel-collector")["spec"])
+    default = render(CHART, values(collector_persistent_queue_enabled=True))
+    [claim] = pick(default, "StatefulSet", "otel-sampler")["spec"]["volumeClaimTemplates"]
+    assert "storageClassName" not in claim["spec"]
+
+
 def test_a_change_of_the_configuration_replaces_that_tier_alone(render, pick):
     def checksum(objects, kind, name):
         return pick(objects, kind, name)["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
@@ -181,6 +215,10 @@ def test_policies_can_be_left_out(render):
         (("gateway", "replica"), 2, ("/gateway", "replica")),
         (("sampler", "goMemLimit"), "80%", ("/sampler/goMemLimit",)),
         (("sampler", "resources", "limits", "memory"), "2 GB", ("/sampler/resources/limits/memory",)),
+        (("sampler", "persistence", "size"), "10 GB", ("/sampler/persistence/size",)),
+        (("sampler", "persistence", "class"), "gp3", ("/sampler/persistence", "class")),
+        (("gateway", "persistence"), {"enabled": True, "size": "1Gi", "storageClass": ""}, ("/gateway/persistence",)),
+        (("gateway", "goGC"), "off", ("/gateway/goGC",)),
         (("ports", "opencensus"), True, ("/ports", "opencensus")),
         (("image", "pullPolicy"), "Sometimes", ("/image/pullPolicy",)),
         (("unknown",), 1, ("unknown",)),
@@ -233,6 +271,51 @@ CHANGES = {
         "collector_tempo_endpoint": "tempo.example.com:4317",
     },
     "seed-policies": {"collector_tail_sampling_policies": SEED_POLICIES},
+    "persistent-queue": {
+        "collector_persistent_queue_enabled": True,
+        "collector_remote_write_url": "http://prometheus.monitoring.svc:9090/api/v1/write",
+        "collector_tempo_endpoint": "tempo.example.com:4317",
+    },
+    "limits": {
+        "collector_max_total_spans_per_second": 3000,
+        "collector_max_total_bytes_per_second": 1500000,
+        "collector_max_recv_msg_size_mib": 4,
+        "collector_max_concurrent_streams": 100,
+        "collector_head_sampling_percentage": 25,
+        "collector_tail_sampling_extra_policies": [
+            {
+                "name": "not-test",
+                "type": "not",
+                "not": {
+                    "not_sub_policy": {
+                        "name": "test",
+                        "type": "string_attribute",
+                        "string_attribute": {"key": "tenant", "values": ["test"]},
+                    }
+                },
+            },
+            {
+                "name": "long",
+                "type": "and",
+                "and": {
+                    "and_sub_policy": [
+                        {"name": "many", "type": "span_count", "span_count": {"min_spans": 50}},
+                        {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": 50}},
+                    ]
+                },
+            },
+        ],
+        "collector_rate_allocation": {
+            "errors": 40,
+            "slow": 20,
+            "critical-operations": 10,
+            "not-test": 10,
+            "long": 10,
+            "baseline": 10,
+        },
+    },
+    "bytes-limit": {"collector_max_total_bytes_per_second": "1500000"},
+    "spans-limit": {"collector_max_total_spans_per_second": "3000", "collector_critical_routes": []},
     "odd-routes": {"collector_critical_routes": ['/a"b\\$1/${x}/ü'], "collector_dropped_routes": []},
     "otlp-only": {
         "collector_jaeger_enabled": False,
@@ -262,7 +345,10 @@ def test_the_collector_accepts_its_configuration(render, pick, otelcol, tmp_path
 
 ENDPOINTS_ANYWHERE = {
     "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
-    "extensions": {name: {"endpoint": "127.0.0.1:0"} for name in ("health_check", "zpages", "pprof")},
+    "extensions": {
+        **{name: {"endpoint": "127.0.0.1:0"} for name in ("health_check", "zpages", "pprof")},
+        "file_storage": {"directory": "FOLDER", "compaction": {"directory": "FOLDER"}},
+    },
     "service": {"telemetry": {"metrics": {"level": "none", "readers": []}}},
 }
 
@@ -270,7 +356,7 @@ ENDPOINTS_ANYWHERE = {
 def log_of_start(otelcol: str, folder: Path, config: str) -> str:
     """What a collector writes until it is ready, or gives up."""
     (folder / "collector.yaml").write_text(config)
-    (folder / "anywhere.yaml").write_text(yaml.safe_dump(ENDPOINTS_ANYWHERE))
+    (folder / "anywhere.yaml").write_text(yaml.safe_dump(ENDPOINTS_ANYWHERE).replace("FOLDER", str(folder)))
     process = subprocess.Popen(
         [otelcol, f"--config={folder / 'collector.yaml'}", f"--config={folder / 'anywhere.yaml'}"],
         env={"MY_POD_IP": "127.0.0.1", "MY_POD_NAME": "pod-0", "AWS_EC2_METADATA_DISABLED": "true"},

@@ -44,6 +44,10 @@ def findings(**changes: Any) -> str:
     return str(caught.value)
 
 
+# A load whose queue fits into the samplers' memory.
+FITS = {"tracing_expected_traces_per_second": 100}
+
+
 # The built policies
 
 
@@ -209,10 +213,9 @@ def test_nested_policies():
 
 
 def test_warnings_come_with_the_values():
-    _values, warnings = cc.collector_values(
-        variables(collector_tail_sampling_policies=[string_policy("critical", "http.target")])
-    )
-    assert len(warnings) == 1
+    policy = string_policy("critical", "http.target")
+    [warning] = cc.collector_values(variables(collector_tail_sampling_policies=[policy], **FITS))[1]
+    assert "'critical' looks at http.target" in warning
 
 
 # The two tiers
@@ -227,7 +230,7 @@ def test_every_pipeline_names_what_is_defined():
             for pipeline in config["service"]["pipelines"].values():
                 for kind, names in pipeline.items():
                     used[kind] |= set(names)
-                assert pipeline.get("processors", [""])[0] in ("memory_limiter", "tail_sampling", "transform/red")
+                assert pipeline.get("processors", [""])[0] in ("memory_limiter", "tail_sampling", "filter/sampled")
             assert used["receivers"] == set(config["receivers"]) | connectors
             assert used["processors"] == set(config["processors"])
             assert used["exporters"] == set(config["exporters"]) | connectors
@@ -321,13 +324,199 @@ def test_metrics_are_computed_before_sampling():
     assert pipelines["traces/in"]["exporters"] == ["forward", "span_metrics", "service_graph"]
     assert "tail_sampling" not in pipelines["traces/in"]["processors"]
     assert pipelines["traces/sampled"]["receivers"] == ["forward"]
-    assert pipelines["metrics/red"]["receivers"] == ["span_metrics", "service_graph"]
+    assert pipelines["metrics/red"]["receivers"] == ["span_metrics", "span_metrics/sampled", "service_graph"]
     metrics = config["connectors"]["span_metrics"]
     assert metrics["namespace"] == "traces.spanmetrics"
     assert metrics["histogram"]["unit"] == "s"
     assert metrics["histogram"]["explicit"]["buckets"]  # an empty section would leave one bucket, +Inf
     assert metrics["dimensions"] == [{"name": "tenant"}]
+    assert metrics["exemplars"] == {"enabled": False}
     assert any("traces.spanmetrics.latency" in s for s in config["processors"]["transform/red"]["metric_statements"])
+
+
+def test_exemplars_are_of_kept_traces_alone():
+    config = sampler(collector_remote_write_url="http://prometheus:9090/api/v1/write")
+    pipelines = config["service"]["pipelines"]
+    enabled = [name for name, c in config["connectors"].items() if (c.get("exemplars") or {}).get("enabled")]
+    assert enabled == ["span_metrics/sampled"]
+    fed = {name for name, pipeline in pipelines.items() if "span_metrics/sampled" in pipeline["exporters"]}
+    assert fed == {"traces/sampled"}
+    assert pipelines["traces/sampled"]["processors"] == ["tail_sampling"]
+    # its calls would look like requests; what is left has few series
+    assert config["processors"]["filter/sampled"]["metric_conditions"] == [
+        'metric.name == "traces.spanmetrics.sampled.calls"'
+    ]
+    metrics = config["connectors"]["span_metrics/sampled"]
+    assert "dimensions" not in metrics
+    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(cc.LATENCY_BUCKETS) / 4
+
+
+# Limits
+
+
+BUILT = ["errors", "slow", "critical-operations", "baseline"]
+
+
+def test_no_limits_by_default():
+    assert "composite" not in str(policies())
+    assert "bytes_limiting" not in str(policies())
+    grpc = gateway()["receivers"]["otlp"]["protocols"]["grpc"]
+    assert "max_concurrent_streams" not in grpc
+    assert "probabilistic_sampler" not in gateway()["processors"]
+
+
+def test_the_ceiling_is_divided_by_samplers_and_policies():
+    drop, ceiling = policies(collector_max_total_spans_per_second="3001", collector_sampler_replicas="3")
+    assert drop["type"] == "drop"  # a drop policy inside a composite one is not possible
+    settings = ceiling["composite"]
+    assert settings["max_total_spans_per_second"] == 1000
+    assert settings["policy_order"] == [p["name"] for p in settings["composite_sub_policy"]] == BUILT
+    assert settings["rate_allocation"] == [
+        {"policy": "errors", "percent": 50}, {"policy": "slow", "percent": 20},
+        {"policy": "critical-operations", "percent": 20}, {"policy": "baseline", "percent": 10},
+    ]  # fmt: skip
+
+
+def test_baseline_comes_last_and_absent_shares_go_to_the_others():
+    vip = {"name": "vip", "type": "not", "not": {"not_sub_policy": {"name": "all", "type": "always_sample"}}}
+    *_drop, ceiling = policies(
+        collector_max_total_spans_per_second=900,
+        collector_critical_routes=[],
+        collector_latency_threshold_ms=0,
+        collector_tail_sampling_extra_policies=[vip],
+        collector_rate_allocation={"errors": 40, "slow": 10, "critical-operations": 10, "vip": "20", "baseline": 20},
+    )
+    settings = ceiling["composite"]
+    assert settings["policy_order"] == ["errors", "vip", "baseline"]
+    assert settings["composite_sub_policy"][1] == {"name": "vip", "type": "and", "and": {"and_sub_policy": [vip]}}
+    assert [share["percent"] for share in settings["rate_allocation"]] == [50, 25, 25]
+
+
+def test_bytes_are_limited_for_what_matched():
+    many = {"name": "many", "type": "span_count", "span_count": {"min_spans": 50}}
+    long = {"name": "long", "type": "and", "and": {"and_sub_policy": [many]}}
+    listed = policies(
+        collector_max_total_bytes_per_second=3_000_000,
+        collector_tail_sampling_extra_policies=[long],
+        collector_rate_allocation={
+            "errors": 40, "slow": 10, "critical-operations": 10, "long": 30, "baseline": 10,
+        },
+    )  # fmt: skip
+    assert [p["name"] for p in listed] == ["health-checks", "errors", "slow", "critical-operations", "long", "baseline"]
+    assert listed[1]["and"]["and_sub_policy"] == [
+        {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
+        {"name": "bytes", "type": "bytes_limiting", "bytes_limiting": {"bytes_per_second": 400_000}},
+    ]
+    assert listed[4]["and"]["and_sub_policy"][0] == many  # no policy of type and inside another
+    rates = [p["and"]["and_sub_policy"][-1]["bytes_limiting"]["bytes_per_second"] for p in listed[1:]]
+    assert sum(rates) == 1_000_000
+
+
+def test_both_ceilings():
+    [*_drop, ceiling] = policies(
+        collector_max_total_bytes_per_second=3_000_000, collector_max_total_spans_per_second=3000
+    )
+    assert {p["type"] for p in ceiling["composite"]["composite_sub_policy"]} == {"and"}
+
+
+@pytest.mark.parametrize(
+    ("shares", "text"),
+    [
+        ({"errors": 60, "slow": 20, "critical-operations": 20, "baseline": 10}, "adds up to 110 %"),
+        ({"errors": 60, "slow": 20, "critical-operations": 20}, "no share for the policy 'baseline'"),
+        ({"errors": 60, "slow": 0, "critical-operations": 20, "baseline": 10}, "share 0 for 'slow'"),
+        ({"errors": 12.5, "slow": 1, "critical-operations": 20, "baseline": 10}, "share 12.5 for 'errors'"),
+        ({"error": 1, "errors": 1, "slow": 1, "critical-operations": 2, "baseline": 1}, "'error', which is no policy"),
+        ([], "give a mapping"),
+    ],
+)
+def test_shares_are_checked_where_there_is_a_ceiling(shares, text):
+    message = findings(collector_rate_allocation=shares, collector_max_total_spans_per_second=1000)
+    assert f"collector_rate_allocation {'is' if shares == [] else ''}".strip() in message
+    assert text in message
+
+
+def test_a_composite_policy_cannot_be_put_under_a_ceiling():
+    own = {"name": "own", "type": "composite", "composite": {"max_total_spans_per_second": 5}}
+    message = findings(
+        collector_tail_sampling_policies=[own],
+        collector_rate_allocation={"own": 100},
+        collector_max_total_bytes_per_second=1000,
+    )
+    assert "cannot divide the policy 'own'" in message
+
+
+def test_a_ceiling_that_keeps_next_to_nothing_is_told():
+    def warned(**changes):
+        return cc.collector_values(variables(**FITS, **changes))[1]
+
+    [warning] = warned(collector_max_total_spans_per_second=300)  # baseline: 100 × 10 %, less than 20
+    assert "'baseline' 10 spans per second on each of 3 samplers" in warning
+    [warning] = warned(collector_max_total_bytes_per_second=90_000)  # baseline: 2 × 30,000 × 10 %
+    assert "'baseline' a bucket of 6000 bytes" in warning
+    assert warned(collector_max_total_spans_per_second=600, collector_max_total_bytes_per_second=150_000) == []
+
+
+def test_receiver_limits_are_those_of_every_receiver():
+    receivers = gateway(collector_max_recv_msg_size_mib="4", collector_max_concurrent_streams=100)["receivers"]
+    grpc = [receivers[name]["protocols"]["grpc"] for name in ("otlp", "jaeger")]
+    http = [receivers[name]["protocols"][protocol] for name, protocol in (("otlp", "http"), ("jaeger", "thrift_http"))]
+    http.append(receivers["zipkin"])
+    assert [(p["max_recv_msg_size_mib"], p["max_concurrent_streams"]) for p in grpc] == [(4, 100)] * 2
+    assert [p["max_request_body_size"] for p in http] == [4 * 2**20] * 3
+
+
+def test_head_sampling_carries_its_share_and_warns():
+    built, [warning] = cc.collector_values(variables(collector_head_sampling_percentage="12.5", **FITS))
+    processors = built["gateway"]["config"]["processors"]
+    assert list(processors)[:2] == ["memory_limiter", "probabilistic_sampler"]
+    assert processors["probabilistic_sampler"] == {"mode": "proportional", "sampling_percentage": 12.5}
+    assert "87.5 % of the traces, those with errors" in warning
+
+
+# The queue in front of Tempo
+
+
+def queue(**changes: Any) -> dict[str, Any]:
+    return sampler(**changes)["exporters"]["otlp_http/tempo"]["sending_queue"]
+
+
+def test_the_queue_on_disk_is_rate_times_outage():
+    on = {"collector_persistent_queue_enabled": "yes", "collector_sampler_replicas": 3}
+    # 1000 × 20 × 25 % ÷ 3, with the traces of one of three away, for 5 minutes
+    assert queue(**on)["queue_size"] == 750_000
+    assert queue(**on, collector_max_total_spans_per_second=600)["queue_size"] == 90_000
+    assert queue(**on, collector_max_total_bytes_per_second=300_000)["queue_size"] == 90_000
+    assert queue(**on, tracing_expected_kept_percentage=50, collector_outage_minutes="10")["queue_size"] == 3_000_000
+    assert queue(**{**on, "collector_sampler_replicas": 1})["queue_size"] == 1_500_000
+    assert queue(**on, tracing_expected_traces_per_second=1)["queue_size"] == 10_000
+
+
+def test_the_queue_on_disk_has_its_volume():
+    built = values(collector_persistent_queue_enabled=True, collector_persistent_queue_storage_class="gp3")["sampler"]
+    assert built["persistence"] == {"enabled": True, "size": "10Gi", "storageClass": "gp3"}
+    config = built["config"]
+    assert config["exporters"]["otlp_http/tempo"]["sending_queue"]["storage"] == "file_storage"
+    assert config["service"]["extensions"][-1] == "file_storage"
+    storage = config["extensions"]["file_storage"]
+    assert storage["directory"].startswith("/var/lib/otelcol/")
+    assert storage["max_size"] == int(10 * 2**30 * 0.9)
+    without = values()["sampler"]
+    assert without["persistence"]["enabled"] is False
+    assert "storage" not in without["config"]["exporters"]["otlp_http/tempo"]["sending_queue"]
+    assert "file_storage" not in without["config"]["extensions"]
+
+
+def test_a_queue_that_does_not_bridge_the_outage_is_told():
+    [memory] = cc.collector_values(variables())[1]
+    assert "750000 spans on each of 3 samplers, but memory allows 262144" in memory
+    assert "longer than 1.7 minutes" in memory
+    disk = {"collector_persistent_queue_enabled": True}
+    assert cc.collector_values(variables(**disk))[1] == []
+    [small] = cc.collector_values(variables(**disk, collector_persistent_queue_volume_size="512Mi"))[1]
+    assert "537 MiB on disk" in small
+    assert "Raise it to 597Mi" in small
+    assert cc.collector_values(variables(**disk, collector_persistent_queue_volume_size="597Mi"))[1] == []
 
 
 def test_decisions():
@@ -335,6 +524,7 @@ def test_decisions():
     tail = config["config"]["processors"]["tail_sampling"]
     assert tail["decision_wait"] == "1m30s"
     assert tail["num_traces"] == 5000
+    assert tail["expected_new_traces_per_sec"] == 334  # 1000 over three samplers
     assert tail["decision_cache"] == {"sampled_cache_size": 50000, "non_sampled_cache_size": 50000}
     assert config["terminationGracePeriodSeconds"] == 120
 
@@ -383,6 +573,13 @@ def test_more_exporters():
         ("collector_remote_write_url", "prometheus:9090", "http://"),
         ("collector_image_tag", "", "give non-empty text"),
         ("collector_image_tag", ["a"], "give non-empty text"),
+        ("tracing_expected_traces_per_second", 0, "of at least 0.001"),
+        ("tracing_expected_kept_percentage", 101, "from 0 to 100"),
+        ("collector_head_sampling_percentage", -1, "from 0 to 100"),
+        ("collector_max_recv_msg_size_mib", 0, "of at least 1"),
+        ("collector_max_total_spans_per_second", "-5", "of at least 0"),
+        ("collector_persistent_queue_volume_size", "10 GB", "not a Kubernetes quantity"),
+        ("collector_persistent_queue_volume_size", "100Mi", "give at least 256Mi"),
         ("collector_sampler_resources", {"requests": {"memory": "1Gi"}}, "limits.memory"),
         ("collector_sampler_resources", {"limits": {"memory": "1 GB"}}, "not a Kubernetes quantity"),
     ],

@@ -140,6 +140,25 @@ def test_extra_config_comes_last() -> None:
     }
 
 
+def test_ingestion_limits_follow_the_load_and_the_ceilings() -> None:
+    def limits(**changes: Any) -> tuple[int, int]:
+        ingestion = tc.tempo_config(variables(**changes))["overrides"]["defaults"]["ingestion"]
+        return ingestion["rate_limit_bytes"], ingestion["burst_size_bytes"]
+
+    assert limits() == (30_000_000, 30_000_000)
+    # 20,000 × 20 × 500 bytes × 25 % × 4, for three distributors
+    load = {"tracing_expected_traces_per_second": "20000"}
+    assert limits(**load) == (66_666_667, 66_666_667)
+    assert limits(**load, tempo_ingestion_rate_strategy="global") == (200_000_000, 200_000_000)
+    assert limits(**load, tempo_profile="monolithic") == (200_000_000, 200_000_000)
+    assert limits(**load, collector_max_total_spans_per_second=60_000) == (40_000_000, 40_000_000)
+    assert limits(**load, collector_max_total_bytes_per_second=24_000_000) == (32_000_000, 32_000_000)
+    assert limits(**load, tempo_ingestion_rate_limit_bytes=5) == (5, 30_000_000)
+    assert limits(tempo_ingestion_burst_size_bytes="7") == (30_000_000, 7)
+    with pytest.raises(InvalidInput, match="tracing_expected_traces_per_second: 'many' is not a number"):
+        limits(tracing_expected_traces_per_second="many")
+
+
 def test_strings_of_the_command_line_are_converted() -> None:
     values = tc.tempo_values(
         variables(tempo_ingester_replicas="5", tempo_replication_factor="3", tempo_network_policy_enabled="False")

@@ -89,6 +89,9 @@ spec:
     runAsUser: 10001
     runAsGroup: 10001
     fsGroup: 10001
+    {{- if ($values.persistence).enabled }}
+    fsGroupChangePolicy: OnRootMismatch
+    {{- end }}
     seccompProfile:
       type: RuntimeDefault
   containers:
@@ -109,6 +112,10 @@ spec:
         {{- with $values.goMemLimit }}
         - name: GOMEMLIMIT
           value: {{ . }}
+        {{- end }}
+        {{- with $values.goGC }}
+        - name: GOGC
+          value: {{ . | quote }}
         {{- end }}
       ports:
         {{- if eq $tier "gateway" }}
@@ -167,6 +174,10 @@ spec:
           readOnly: true
         - name: tmp
           mountPath: /tmp
+        {{- if ($values.persistence).enabled }}
+        - name: queue
+          mountPath: /var/lib/otelcol
+        {{- end }}
   volumes:
     - name: config
       configMap:

@@ -39,6 +39,28 @@ spec:
       {{- include "otel-collector.selector" $tier | nindent 6 }}
   template:
     {{- include "otel-collector.pod" $tier | nindent 4 }}
+  {{- with .Values.sampler.persistence }}
+  {{- if .enabled }}
+  persistentVolumeClaimRetentionPolicy:
+    whenScaled: Retain
+    whenDeleted: Delete
+  volumeClaimTemplates:
+    - apiVersion: v1
+      kind: PersistentVolumeClaim
+      metadata:
+        name: queue
+        labels:
+          {{- include "otel-collector.selector" $tier | nindent 10 }}
+      spec:
+        accessModes: [ReadWriteOnce]
+        {{- with .storageClass }}
+        storageClassName: {{ . }}
+        {{- end }}
+        resources:
+          requests:
+            storage: {{ .size }}
+  {{- end }}
+  {{- end }}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget

@@ -1,0 +1,623 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The decision of the tail_sampling processor on one trace, policy type by policy type.
+
+Names and rules are those of processor/tailsamplingprocessor v0.158.0 of opentelemetry-collector-contrib; docstrings
+name the file of each rule. Policies are compiled once to functions of a trace and the time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import ResourceSpans, Span
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.tracestate import parse_trace_state
+
+# Decisions of one policy, as in pkg/samplingpolicy/samplingpolicy.go. Built-in policies no longer return the inverted
+# ones.
+SAMPLED, NOT_SAMPLED, DROPPED = "sampled", "not_sampled", "dropped"
+
+MAX_UINT64 = 2**64 - 1
+DEFAULT_HASH_SALT = "default-hash-seed"
+
+
+class PolicyError(Exception):
+    """An evaluation that failed: the policy has no vote."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What the processor has of a trace when it decides: batches in the order of arrival, one per resource and
+    request."""
+
+    id: str
+    batches: list[ResourceSpans] = field(default_factory=list)
+    span_count: int = 0
+
+    def size(self) -> int:
+        """Bytes of the trace as OTLP protobuf."""
+        return traces_size(self.batches)
+
+
+# A compiled policy: trace and Unix seconds of the decision → SAMPLED, NOT_SAMPLED or DROPPED, or PolicyError.
+Evaluator = Callable[[Trace, float], str]
+_SpanTest = Callable[[Span], bool]
+_ValueTest = Callable[[Any], bool]
+
+
+def _has_span(test: _SpanTest) -> Evaluator:
+    """hasSpanWithCondition of internal/sampling/util.go."""
+
+    def evaluate(trace: Trace, now: float) -> str:
+        for batch in trace.batches:
+            for scope in batch.scope_spans:
+                for span in scope.spans:
+                    if test(span):
+                        return SAMPLED
+        return NOT_SAMPLED
+
+    return evaluate
+
+
+_ABSENT = object()
+
+
+def _attribute(key: str, resource_matches: _ValueTest, span_matches: _ValueTest, invert: bool) -> Evaluator:
+    """hasResourceOrSpanWithCondition and its inversion, of internal/sampling/util.go: one match decides."""
+    found, else_ = (NOT_SAMPLED, SAMPLED) if invert else (SAMPLED, NOT_SAMPLED)
+
+    def evaluate(trace: Trace, now: float) -> str:
+        for batch in trace.batches:
+            if batch.resource is not None:
+                value = batch.resource.get(key, _ABSENT)
+                if value is not _ABSENT and resource_matches(value):
+                    return found
+            for scope in batch.scope_spans:
+                for span in scope.spans:
+                    value = span.get(key, _ABSENT)
+                    if value is not _ABSENT and span_matches(value):
+                        return found
+        return else_
+
+    return evaluate
+
+
+class PolicySettings:
+    """Typed access to the settings of a policy; complaints name the policy, its type and the key."""
+
+    def __init__(self, where: str, kind: str, values: Any, known: Sequence[str]) -> None:
+        self.where, self.kind = where, kind
+        if values is None:
+            values = {}
+        if not isinstance(values, Mapping):
+            raise self.wrong(f"'{kind}' is not a mapping", f"Write the settings of the policy under '{kind}'.")
+        self.values = values
+        for key in values:
+            if key not in known:
+                raise self.wrong(f"the collector knows no key '{key}' here", f"Known keys: {', '.join(known)}.")
+
+    def wrong(self, why: str, remedy: str) -> InvalidInput:
+        return InvalidInput(f"tail sampling policy {self.where} (type {self.kind})", why, remedy)
+
+    def _typed(self, key: str, default: Any, kinds: tuple[type, ...], what: str) -> Any:
+        value = self.values.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise self.wrong(f"{key} is {value!r}", f"Give {what}.")
+        return value
+
+    def integer(self, key: str, bits: int = 64) -> int:
+        value: int = self._typed(key, 0, (int,), "a whole number")
+        if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+            raise self.wrong(f"{key} is {value}", f"Give a whole number of {bits} bits.")
+        return value
+
+    def number(self, key: str) -> float:
+        return float(self._typed(key, 0.0, (int, float), "a number"))
+
+    def text(self, key: str) -> str:
+        value: str = self._typed(key, "", (str,), "a string")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value: bool = self._typed(key, False, (bool,), "true or false")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        value: list[str] = self._typed(key, [], (list, tuple), "a list of strings")
+        for item in value:
+            if not isinstance(item, str):
+                raise self.wrong(f"{key} holds {item!r}", "Give strings (quoted in YAML).")
+        return list(value)
+
+    def mappings(self, key: str) -> list[Mapping[str, Any]]:
+        value: list[Mapping[str, Any]] = self._typed(key, [], (list, tuple), "a list")
+        for item in value:
+            if not isinstance(item, Mapping):
+                raise self.wrong(f"{key} holds {item!r}", "Give mappings.")
+        return list(value)
+
+
+def _always_sample(_settings: PolicySettings) -> Evaluator:
+    """internal/sampling/always_sample.go"""
+    return lambda trace, now: SAMPLED
+
+
+def _milliseconds(nanoseconds: int) -> int:
+    """time.Duration.Milliseconds after time.Time.Sub, which stays within 64 bits; rounds towards zero."""
+    bounded = max(min(nanoseconds, 2**63 - 1), -(2**63))
+    return bounded // 1_000_000 if bounded >= 0 else -(-bounded // 1_000_000)
+
+
+def _latency(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/latency.go: the duration is that of the spans seen so far, and the first span at which it lies
+    in the range decides; so the upper bound does not exclude a trace that is longer but has a prefix that is not."""
+    lower, upper = settings.integer("threshold_ms"), settings.integer("upper_threshold_ms")
+
+    def evaluate(trace: Trace, now: float) -> str:
+        first = last = 0
+        for batch in trace.batches:
+            for scope in batch.scope_spans:
+                for span in scope.spans:
+                    start, end = span.start, span.end
+                    if start < first or not first:
+                        first = start
+                    if end > last or not last:
+                        last = end
+                    took = last - first
+                    milliseconds = took // 1_000_000 if took >= 0 else _milliseconds(took)
+                    if milliseconds > lower and (not upper or milliseconds <= upper):
+                        return SAMPLED
+        return NOT_SAMPLED
+
+    return evaluate
+
+
+def _integer(value: Any) -> int:
+    """pcommon.Value.Int: 0 for other types."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _numeric_attribute(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/numeric_tag_filter.go, and getSharedPolicyEvaluator of processor.go: a bound of 0 is none."""
+    low, high = settings.integer("min_value"), settings.integer("max_value")
+    if not low and not high:
+        raise settings.wrong(
+            "neither min_value nor max_value is set (0 counts as not set), and the collector would crash at the first "
+            "trace",
+            "Set one to another value than 0, or compare in an ottl_condition.",
+        )
+    bottom, top = low or -(2**63), high or 2**63 - 1
+
+    def matches(value: Any) -> bool:
+        return bottom <= _integer(value) <= top
+
+    return _attribute(settings.text("key"), matches, matches, settings.flag("invert_match"))
+
+
+def _boolean_attribute(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/boolean_tag_filter.go: another type counts as false. Inverted, a trace is sampled unless a
+    value equals the one given."""
+    wanted = settings.flag("value")
+
+    def matches(value: Any) -> bool:
+        return (value is True) == wanted
+
+    return _attribute(settings.text("key"), matches, matches, settings.flag("invert_match"))
+
+
+def _string_attribute(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/string_tag_filter.go: exact values or Go regular expressions, found anywhere in the value.
+
+    A resource's value of another type counts as "", a span's is passed over. The cache has no part in decisions.
+    """
+    values = settings.texts("values")
+    settings.integer("cache_max_size")
+    matcher: Callable[[str], bool]
+    if settings.flag("enabled_regex_matching"):
+        patterns = []
+        for value in values:
+            try:
+                patterns.append(ottl.go_regex(value))
+            except ottl.OttlError as error:
+                raise settings.wrong(
+                    f"the pattern {value!r}: {error.why}",
+                    "Write it otherwise." if error.unsupported else "Correct the pattern (Go's RE2 syntax).",
+                ) from None
+        known: dict[str, bool] = {}
+
+        def matcher(text: str) -> bool:
+            found = known.get(text)
+            if found is None:
+                if len(known) > 4096:
+                    known.clear()
+                found = known[text] = any(pattern.search(text) for pattern in patterns)
+            return found
+    else:
+        exact = frozenset(value for value in values if value)
+        matcher = exact.__contains__
+
+    def resource_matches(value: Any) -> bool:
+        return matcher(value if isinstance(value, str) else "")
+
+    def span_matches(value: Any) -> bool:
+        return isinstance(value, str) and value != "" and matcher(value)
+
+    return _attribute(settings.text("key"), resource_matches, span_matches, settings.flag("invert_match"))
+
+
+def fnv1a(data: bytes, state: int = 0xCBF29CE484222325) -> int:
+    """FNV-1a, 64 bits. Source: http://www.isthe.com/chongo/tech/comp/fnv/"""
+    for byte in data:
+        state = ((state ^ byte) * 0x100000001B3) & MAX_UINT64
+    return state
+
+
+def probability_threshold(percentage: float) -> int:
+    """calculateThreshold of internal/sampling/probabilistic.go: (2^64 - 1) x percentage/100 in a big.Float of 64 bits,
+    cut to a whole number within 64 bits."""
+    exact = Fraction(percentage / 100) * MAX_UINT64
+    if exact <= 0:
+        return 0
+    # Rounding to 64 bits of mantissa, half to even, changes nothing below the binary point unless the product is small.
+    shift = 64 - (exact.numerator.bit_length() - exact.denominator.bit_length())
+    scaled = exact * Fraction(2) ** shift
+    while scaled >= 2**64:
+        scaled, shift = scaled / 2, shift - 1
+    while scaled < 2**63:
+        scaled, shift = scaled * 2, shift + 1
+    return min(math.floor(round(scaled) / Fraction(2) ** shift), MAX_UINT64)
+
+
+def _probabilistic(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/probabilistic.go with the feature gate usetracestate off, as it is by default: a hash of salt
+    and trace id is at most the threshold."""
+    percentage = settings.number("sampling_percentage")
+    if not math.isfinite(percentage):
+        raise settings.wrong(f"sampling_percentage is {percentage}", "Give 0 to 100.")
+    threshold = probability_threshold(percentage)
+    salted = fnv1a((settings.text("hash_salt") or DEFAULT_HASH_SALT).encode())
+
+    def evaluate(trace: Trace, now: float) -> str:
+        return SAMPLED if fnv1a(bytes.fromhex(trace.id), salted) <= threshold else NOT_SAMPLED
+
+    return evaluate
+
+
+def _status_code(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/status_code.go"""
+    names = settings.texts("status_codes")
+    if not names:
+        raise settings.wrong("status_codes is empty", "Name at least one of OK, ERROR, UNSET.")
+    known = {"UNSET": 0, "OK": 1, "ERROR": 2}
+    for name in names:
+        if name not in known:
+            raise settings.wrong(f"unknown status code {name!r}", "Use OK, ERROR or UNSET.")
+    codes = frozenset(known[name] for name in names)
+    unset = 0 in codes
+
+    def matches(span: Span) -> bool:
+        status = span.status
+        return unset if status is None else status.number in codes
+
+    return _has_span(matches)
+
+
+class TokenBucket:
+    """AllowN of golang.org/x/time/rate: full at first, tokens per second, and a request larger than burst never
+    passes."""
+
+    def __init__(self, rate: int, burst: int) -> None:
+        self.rate, self.burst = float(rate), burst
+        self.tokens = float(burst)
+        self.last: float | None = None
+
+    def allow(self, now: float, count: int) -> bool:
+        tokens = self.tokens
+        if self.last is not None and now > self.last:
+            tokens = min(tokens + (now - self.last) * self.rate, float(self.burst))
+        tokens -= count
+        # A wait below a nanosecond counts as none.
+        if count > self.burst or (tokens < 0 and (self.rate <= 0 or int(-tokens / self.rate * 1e9) > 0)):
+            return False
+        self.last, self.tokens = now, tokens
+        return True
+
+
+def _rate_limiting(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/rate_limiting.go: spans per second; burst_capacity defaults to two seconds' worth."""
+    rate, burst = settings.integer("spans_per_second"), settings.integer("burst_capacity")
+    bucket = TokenBucket(rate, burst if burst > 0 else 2 * rate)
+    return lambda trace, now: SAMPLED if bucket.allow(now, trace.span_count) else NOT_SAMPLED
+
+
+def _bytes_limiting(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/bytes_limiting.go: as rate_limiting, by the protobuf size of the trace."""
+    rate, burst = settings.integer("bytes_per_second"), settings.integer("burst_capacity")
+    bucket = TokenBucket(rate, burst if burst > 0 else 2 * rate)
+    return lambda trace, now: SAMPLED if bucket.allow(now, trace.size()) else NOT_SAMPLED
+
+
+def _span_count(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/span_count_sampler.go: max_spans 0 is no bound."""
+    low, high = settings.integer("min_spans", 32), settings.integer("max_spans", 32)
+    return lambda trace, now: (
+        SAMPLED if trace.span_count >= low and (not high or trace.span_count <= high) else NOT_SAMPLED
+    )
+
+
+def _trace_state(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/trace_state_filter.go"""
+    key = settings.text("key")
+    values = frozenset(
+        value for value in settings.texts("values") if value and len(key.encode()) + len(value.encode()) < 256
+    )
+
+    def matches(span: Span) -> bool:
+        if not span.trace_state:
+            return False
+        members = parse_trace_state(span.trace_state)
+        return members is not None and members.get(key, "") in values
+
+    return _has_span(matches)
+
+
+def _trace_flags(_settings: PolicySettings) -> Evaluator:
+    """internal/sampling/trace_flags.go: the sampled bit."""
+    return _has_span(lambda span: bool(span.flags & 1))
+
+
+def _ottl_condition(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/ottl.go: any condition on any span, or on any event of it.
+
+    Without error_mode an error is passed over, as with silent: the configuration's default is not pkg/ottl's.
+    """
+    mode = settings.text("error_mode").lower()
+    if mode not in ("ignore", "silent", "propagate") and "error_mode" in settings.values:
+        raise settings.wrong(f"error_mode is {mode!r}", "Use ignore, silent or propagate.")
+    texts = {"span": settings.texts("span"), "spanevent": settings.texts("spanevent")}
+    if not any(texts.values()):
+        raise settings.wrong("expected at least one OTTL condition to filter on", "Give span or spanevent.")
+    compiled: dict[str, list[ottl.Condition]] = {"span": [], "spanevent": []}
+    for context, conditions in texts.items():
+        for text in conditions:
+            try:
+                compiled[context].append(ottl.parse(text, context))
+            except ottl.OttlError as error:
+                raise settings.wrong(
+                    f"{context} condition {text!r}, at character {error.position + 1}: {error.why}",
+                    "The collector accepts this, but it cannot be evaluated here: write the condition otherwise."
+                    if error.unsupported
+                    else "Correct the condition; the collector would not start.",
+                ) from None
+    spans, events = compiled["span"], compiled["spanevent"]
+    raising = mode == "propagate"
+
+    def holds(conditions: list[ottl.Condition], place: ottl.Place) -> bool:
+        """ConditionSequence.Eval of pkg/ottl/parser.go with logic operation or."""
+        for condition in conditions:
+            try:
+                if condition(place):
+                    return True
+            except ottl.EvaluationError as error:
+                if raising:
+                    raise PolicyError(str(error)) from None
+        return False
+
+    def evaluate(trace: Trace, now: float) -> str:
+        place = ottl.Place()
+        for batch in trace.batches:
+            place.resource_spans = batch
+            for scope in batch.scope_spans:
+                place.scope_spans = scope
+                for span in scope.spans:
+                    place.span = span
+                    if spans and holds(spans, place):
+                        return SAMPLED
+                    if events:
+                        for event in place.events():
+                            place.event = event
+                            if holds(events, place):
+                                return SAMPLED
+        return NOT_SAMPLED
+
+    return evaluate
+
+
+def _all_of(evaluators: list[Evaluator], matched: str) -> Evaluator:
+    """internal/sampling/{and,drop}.go: the first that does not sample ends it."""
+
+    def evaluate(trace: Trace, now: float) -> str:
+        for one in evaluators:
+            if one(trace, now) == NOT_SAMPLED:
+                return NOT_SAMPLED
+        return matched
+
+    return evaluate
+
+
+def _composite(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/composite.go and composite_helper.go: sub-policies in the order of composite_sub_policy
+    (policy_order is not read); the first that samples decides, within its share of the second.
+
+    A share is percent/100 of the total, an equal part where percent is 0, and 0 for a sub-policy without one.
+    """
+    total = settings.integer("max_total_spans_per_second")
+    settings.texts("policy_order")
+    subs = settings.mappings("composite_sub_policy")
+    shares: dict[str, int] = {}
+    for item in settings.mappings("rate_allocation"):
+        entry = PolicySettings(settings.where, settings.kind, item, ("policy", "percent"))
+        percent = entry.integer("percent")
+        share = percent / 100 * total if percent > 0 else total / max(len(subs), 1)
+        shares[entry.text("policy")] = int(share)
+    parts = [
+        (_compile(sub, f"{settings.where} > {sub.get('name')!r}", _COMPOSITE_KINDS), shares.get(sub.get("name", ""), 0))
+        for sub in subs
+    ]
+    taken = [0] * len(parts)
+    second: int | None = None
+
+    def evaluate(trace: Trace, now: float) -> str:
+        nonlocal second
+        current = math.floor(now)
+        if second != current:
+            second = current
+            taken[:] = [0] * len(parts)
+        for index, (one, share) in enumerate(parts):
+            if one(trace, now) == SAMPLED:
+                after = taken[index] + trace.span_count
+                if after <= share and after <= total:
+                    taken[index] = after
+                    return SAMPLED
+                return NOT_SAMPLED
+        return NOT_SAMPLED
+
+    return evaluate
+
+
+def _and(settings: PolicySettings) -> Evaluator:
+    return _all_of(_subs(settings, "and_sub_policy"), SAMPLED)
+
+
+def _drop(settings: PolicySettings) -> Evaluator:
+    return _all_of(_subs(settings, "drop_sub_policy"), DROPPED)
+
+
+def _subs(settings: PolicySettings, key: str) -> list[Evaluator]:
+    return [_compile(sub, f"{settings.where} > {sub.get('name')!r}", _AND_KINDS) for sub in settings.mappings(key)]
+
+
+def _not(settings: PolicySettings) -> Evaluator:
+    """internal/sampling/not.go"""
+    sub = settings.values.get("not_sub_policy")
+    if not isinstance(sub, Mapping):
+        raise settings.wrong("not_sub_policy is not a policy", "Give one policy.")
+    one = _compile(sub, f"{settings.where} > {sub.get('name')!r}", _SHARED_KINDS)
+    return lambda trace, now: NOT_SAMPLED if one(trace, now) == SAMPLED else SAMPLED
+
+
+_KINDS: dict[str, tuple[Callable[[PolicySettings], Evaluator], tuple[str, ...]]] = {
+    "always_sample": (_always_sample, ()),
+    "latency": (_latency, ("threshold_ms", "upper_threshold_ms")),
+    "numeric_attribute": (_numeric_attribute, ("key", "min_value", "max_value", "invert_match")),
+    "probabilistic": (_probabilistic, ("hash_salt", "sampling_percentage")),
+    "status_code": (_status_code, ("status_codes",)),
+    "string_attribute": (
+        _string_attribute,
+        ("key", "values", "enabled_regex_matching", "cache_max_size", "invert_match"),
+    ),
+    "rate_limiting": (_rate_limiting, ("spans_per_second", "burst_capacity")),
+    "bytes_limiting": (_bytes_limiting, ("bytes_per_second", "burst_capacity")),
+    "span_count": (_span_count, ("min_spans", "max_spans")),
+    "trace_state": (_trace_state, ("key", "values")),
+    "boolean_attribute": (_boolean_attribute, ("key", "value", "invert_match")),
+    "ottl_condition": (_ottl_condition, ("error_mode", "span", "spanevent")),
+    "trace_flags": (_trace_flags, ()),
+    "and": (_and, ("and_sub_policy",)),
+    "not": (_not, ("not_sub_policy",)),
+    "drop": (_drop, ("drop_sub_policy",)),
+    "composite": (
+        _composite,
+        ("max_total_spans_per_second", "policy_order", "composite_sub_policy", "rate_allocation"),
+    ),
+}
+# What may stand inside what: {and,not,drop,composite}_helper.go.
+_SHARED_KINDS = frozenset(_KINDS) - {"and", "not", "drop", "composite"}
+_AND_KINDS = _SHARED_KINDS | {"not"}
+_COMPOSITE_KINDS = _SHARED_KINDS | {"and"}
+
+
+def _compile(policy: Mapping[str, Any], where: str, allowed: frozenset[str]) -> Evaluator:
+    kind = policy.get("type")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise InvalidInput(
+            f"tail sampling policy {where} has the type {kind!r}, which cannot be simulated",
+            "it is no type of the processor 0.158, or comes from an extension",
+            f"Use one of {', '.join(sorted(_KINDS))}.",
+        )
+    if kind not in allowed:
+        raise InvalidInput(
+            f"tail sampling policy {where} has the type {kind}",
+            "the collector does not accept it inside another policy of this type",
+            f"Use one of {', '.join(sorted(allowed))}.",
+        )
+    build, known = _KINDS[kind]
+    return build(PolicySettings(where, kind, policy.get(kind), known))
+
+
+def expand(value: Any, where: str = "") -> Any:
+    """A setting as the collector has it after its expansion of ${…}: $$ is $. InvalidInput for a reference, whose
+    value only the collector's own machine knows.
+
+    Source: https://opentelemetry.io/docs/collector/configuration/#environment-variables
+    """
+    if isinstance(value, str) and "$" in value:
+        if re.search(r"(?<!\$)(?:\$\$)*\$\{", value):
+            raise InvalidInput(f"{where} is {value!r}", "it refers to a value of the collector's environment",
+                               "Write the value itself.")  # fmt: skip
+        return value.replace("$$", "$")
+    if isinstance(value, Mapping):
+        return {key: expand(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [expand(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    return value
+
+
+class PolicyList:
+    """loadSamplingPolicies and makeDecision of processor.go: policies of type drop come first, and each name is there
+    once. The policies of a list keep their own state (token buckets, seconds), so a sampler needs a list of its own.
+    """
+
+    def __init__(self, policies: Sequence[Any], sample_on_first_match: bool = False) -> None:
+        names: set[str] = set()
+        first: list[tuple[str, Evaluator]] = []
+        then: list[tuple[str, Evaluator]] = []
+        for number, policy in enumerate(expand(list(policies), "policies"), 1):
+            if not isinstance(policy, Mapping):
+                raise InvalidInput(f"tail sampling policy {number} is {policy!r}", "not a mapping",
+                                   "Give a mapping with name and type.")  # fmt: skip
+            name = policy.get("name")
+            if not isinstance(name, str) or not name:
+                raise InvalidInput(f"tail sampling policy {number} has no name", "", "Give it one.")
+            if name in names:
+                raise InvalidInput(f"two tail sampling policies are named {name!r}", "", "Rename one.")
+            names.add(name)
+            evaluator = _compile(policy, repr(name), frozenset(_KINDS))
+            (first if policy["type"] == "drop" else then).append((name, evaluator))
+        self.evaluators = (*first, *then)
+        self.first_match = sample_on_first_match
+        self.errors = 0
+
+    def decide(self, trace: Trace, now: float) -> tuple[str, tuple[str, ...]]:
+        """The decision, and the names of the policies that voted for it (none for not_sampled)."""
+        matched: list[str] = []
+        for name, evaluator in self.evaluators:
+            try:
+                decision = evaluator(trace, now)
+            except PolicyError:
+                self.errors += 1
+                continue
+            if decision is SAMPLED:
+                matched.append(name)
+                if self.first_match:
+                    break
+            elif decision is DROPPED:
+                return DROPPED, (name,)
+        return (SAMPLED, tuple(matched)) if matched else (NOT_SAMPLED, ())
+
+
+def needs_sizes(policies: Any) -> bool:
+    """Whether a policy, at any depth, is about bytes."""
+    if isinstance(policies, Mapping):
+        return policies.get("type") == "bytes_limiting" or any(needs_sizes(item) for item in policies.values())
+    return isinstance(policies, (list, tuple)) and any(needs_sizes(item) for item in policies)

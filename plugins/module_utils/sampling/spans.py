@@ -1,0 +1,538 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Readers of recorded traces: OTLP/JSON lines and length-prefixed OTLP protobuf, plain or gzip.
+
+A record is what one export request held, as the collector's file exporter writes it. Its spans keep their attributes
+and events undecoded until a policy asks for them. One record is in memory at a time.
+
+Fields bear the names of opentelemetry/proto/trace/v1/trace.proto; times are Unix nanoseconds.
+Sources: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding and exporter/fileexporter/README.md of
+opentelemetry-collector-contrib v0.158.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
+
+
+class _Plain:
+    """What msgspec.Struct gives, where msgspec is not installed."""
+
+    def __init_subclass__(cls, rename: Any = None) -> None:
+        super().__init_subclass__()
+
+    def __init__(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+try:
+    import msgspec
+except ImportError:
+    HAS_MSGSPEC = False
+else:
+    HAS_MSGSPEC = True
+
+try:
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.trace.v1 import trace_pb2
+except ImportError:
+    HAS_PROTO = False
+else:
+    HAS_PROTO = True
+
+if TYPE_CHECKING:
+    from typing import dataclass_transform
+
+    @dataclass_transform(kw_only_default=True)
+    class Struct:
+        """What both have in common."""
+
+        def __init_subclass__(cls, rename: Any = None) -> None: ...
+
+    Undecoded = Any
+else:
+    Struct = msgspec.Struct if HAS_MSGSPEC else _Plain
+    Undecoded = msgspec.Raw if HAS_MSGSPEC else bytes
+
+_TEXTS: tuple[type, ...] = (bytes, msgspec.Raw) if HAS_MSGSPEC else (bytes,)
+
+_HEX = frozenset("0123456789abcdef")
+STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+KINDS = {f"SPAN_KIND_{name}": number for name, number in {"UNSPECIFIED": 0, **otlp.KINDS}.items()}
+ERROR = STATUS_CODES["STATUS_CODE_ERROR"]
+
+
+class Status(Struct):
+    """code: 0 unset, 1 ok, 2 error; by name in some JSON."""
+
+    code: int | str = 0
+    message: str = ""
+
+    @property
+    def number(self) -> int:
+        return STATUS_CODES.get(self.code, 0) if isinstance(self.code, str) else self.code
+
+
+_UNKNOWN = object()
+_NEEDLES: dict[str, bytes] = {}
+
+
+def _needle(key: str) -> bytes:
+    found = _NEEDLES.get(key)
+    if found is None:
+        if len(_NEEDLES) > 1000:  # keys come from policies, but OTTL can compute them
+            _NEEDLES.clear()
+        found = _NEEDLES[key] = key.encode("utf-8", "surrogateescape")
+    return found
+
+
+def _pairs(holder: Any, key: str) -> dict[str, Any]:
+    """The undecoded values of a holder's attributes by key; empty when this key is not among them."""
+    known: dict[str, Any] | None = holder.decoded
+    if known is not None:
+        return known
+    if HAS_MSGSPEC and isinstance(holder.attributes, msgspec.Raw):
+        # Without an escape a key stands in JSON as it is.
+        text = bytes(holder.attributes)
+        if _needle(key) not in text and b"\\" not in text:
+            return {}
+    # As pcommon.Map.Get, the first of equal keys counts.
+    pairs = listed(holder.attributes)
+    try:
+        known = {pair["key"]: pair["value"] for pair in reversed(pairs)}
+    except KeyError:
+        known = {pair.get("key", ""): pair.get("value") for pair in reversed(pairs)}
+    holder.decoded = known
+    return known
+
+
+class _Attributed:
+    """Attributes by key. They are decoded when a key is asked for that may be among them, and each value when it is
+    asked for itself."""
+
+    __slots__ = ()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of an attribute (see any_value)."""
+        value = _pairs(self, key).get(key, _UNKNOWN)
+        return default if value is _UNKNOWN else any_value(value)
+
+    def values(self) -> dict[str, Any]:
+        """All of them."""
+        whole: Any = self
+        return attribute_map(listed(whole.attributes))
+
+
+class Span(Struct, _Attributed, rename={
+    "trace_id": "traceId", "span_id": "spanId", "parent_span_id": "parentSpanId", "trace_state": "traceState",
+    "start": "startTimeUnixNano", "end": "endTimeUnixNano", "dropped_attributes_count": "droppedAttributesCount",
+    "dropped_events_count": "droppedEventsCount", "dropped_links_count": "droppedLinksCount", "decoded": "-decoded",
+}):  # fmt: skip
+    """Ids in lower-case hexadecimal; parent_span_id is empty or zeros for a root. attributes, events, links:
+    undecoded; see get(), values() and listed()."""
+
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str = ""
+    trace_state: str = ""
+    flags: int = 0
+    name: str = ""
+    kind: int | str = 0
+    start: int = 0
+    end: int = 0
+    attributes: Undecoded = b""
+    events: Undecoded = b""
+    links: Undecoded = b""
+    status: Status | None = None
+    dropped_attributes_count: int = 0
+    dropped_events_count: int = 0
+    dropped_links_count: int = 0
+    decoded: dict[str, Any] | None = None
+
+    @property
+    def code(self) -> int:
+        return self.status.number if self.status is not None else 0
+
+    @property
+    def kind_number(self) -> int:
+        return KINDS.get(self.kind, 0) if isinstance(self.kind, str) else self.kind
+
+    @property
+    def is_root(self) -> bool:
+        return not self.parent_span_id.strip("0")
+
+
+class Scope(Struct, _Attributed, rename={
+    "dropped_attributes_count": "droppedAttributesCount", "decoded": "-decoded",
+}):  # fmt: skip
+    """The instrumentation scope."""
+
+    name: str = ""
+    version: str = ""
+    attributes: Undecoded = b""
+    dropped_attributes_count: int = 0
+    decoded: dict[str, Any] | None = None
+
+
+class Resource(Struct, _Attributed, rename={
+    "dropped_attributes_count": "droppedAttributesCount", "decoded": "-decoded", "named": "-named",
+}):  # fmt: skip
+    """What produced the spans."""
+
+    attributes: Undecoded = b""
+    dropped_attributes_count: int = 0
+    decoded: dict[str, Any] | None = None
+    named: str | None = None
+
+    @property
+    def service(self) -> str:
+        """service.name; the SDKs' own default where it is not set."""
+        if self.named is None:
+            name = self.get("service.name")
+            self.named = name if isinstance(name, str) and name else "unknown_service"
+        return self.named
+
+
+class ScopeSpans(Struct, rename={"schema_url": "schemaUrl"}):
+    """Spans of one scope."""
+
+    scope: Scope | None = None
+    spans: list[Span] = []  # noqa: RUF012  msgspec copies it
+    schema_url: str = ""
+
+
+class ResourceSpans(Struct, rename={"scope_spans": "scopeSpans", "schema_url": "schemaUrl"}):
+    """Spans of one resource."""
+
+    resource: Resource | None = None
+    scope_spans: list[ScopeSpans] = []  # noqa: RUF012
+    schema_url: str = ""
+
+
+class Record(Struct, rename={"resource_spans": "resourceSpans", "length": "-length"}):
+    """One export request. length: of its encoding in the file."""
+
+    resource_spans: list[ResourceSpans]
+    length: int = 0
+
+
+def attribute_map(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Values by key. As pcommon.Map.Get, the first of equal keys counts.
+
+    string → str, bool → bool, int → int, double → float, bytes → bytes, array → list, kvlist → dict, none → None.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key = pair.get("key", "")
+        if key not in found:
+            found[key] = any_value(pair.get("value"))
+    return found
+
+
+def any_value(value: Mapping[str, Any] | None) -> Any:
+    for kind, content in (value or {}).items():
+        if kind in ("stringValue", "boolValue"):
+            return content
+        if kind == "intValue":
+            return int(content)
+        if kind == "doubleValue":
+            return float(content)
+        if kind == "bytesValue":
+            return content if isinstance(content, bytes) else base64.b64decode(content)
+        if kind == "arrayValue":
+            return [any_value(item) for item in (content or {}).get("values") or ()]
+        if kind == "kvlistValue":
+            return attribute_map((content or {}).get("values") or ())
+    return None
+
+
+def listed(undecoded: Any) -> list[dict[str, Any]]:
+    """Attributes, events or links that stand undecoded in a span, a scope or a resource, as OTLP/JSON has them."""
+    if isinstance(undecoded, list):
+        return undecoded
+    if isinstance(undecoded, _TEXTS):
+        return [] if undecoded == b"" else json_loads(undecoded) or []
+    return [_plain_message(one) for one in undecoded]
+
+
+_KINDS_OF_VALUE = {
+    "string_value": "stringValue", "bool_value": "boolValue", "int_value": "intValue", "double_value": "doubleValue",
+    "bytes_value": "bytesValue",
+}  # fmt: skip
+
+
+def _plain_message(one: Any) -> dict[str, Any]:
+    """An attribute, event or link of protobuf, as OTLP/JSON has it; bytes stay bytes."""
+    kind = type(one).__name__
+    if kind == "KeyValue":
+        return {"key": one.key, "value": _plain_value(one.value)}
+    found: dict[str, Any] = {"droppedAttributesCount": one.dropped_attributes_count}
+    found["attributes"] = [_plain_message(pair) for pair in one.attributes]
+    if kind == "Event":
+        return {**found, "timeUnixNano": one.time_unix_nano, "name": one.name}
+    ids = {"traceId": one.trace_id.hex(), "spanId": one.span_id.hex()}
+    return {**found, **ids, "traceState": one.trace_state, "flags": one.flags}
+
+
+def _plain_value(value: Any) -> dict[str, Any]:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return {}
+    if kind == "array_value":
+        return {"arrayValue": {"values": [_plain_value(item) for item in value.array_value.values]}}
+    if kind == "kvlist_value":
+        return {"kvlistValue": {"values": [_plain_message(pair) for pair in value.kvlist_value.values]}}
+    return {_KINDS_OF_VALUE[kind]: getattr(value, kind)} if kind in _KINDS_OF_VALUE else {}
+
+
+def json_loads(text: Any) -> Any:
+    return msgspec.json.decode(text) if HAS_MSGSPEC else json.loads(text)
+
+
+def _whole(record: Record) -> Record:
+    """BrokenDocument unless every span has a trace id and a span id; they become lower-case."""
+    for part in record.resource_spans:
+        for scope in part.scope_spans:
+            previous = ""
+            for span in scope.spans:
+                if len(span.span_id) != 16:
+                    raise BrokenDocument(f"the span id {span.span_id!r} is not 16 hexadecimal digits")
+                if span.trace_id != previous:
+                    previous = span.trace_id
+                    if len(previous) != 32 or not _HEX.issuperset(previous):
+                        if len(previous) != 32 or not _HEX.issuperset(previous.lower()):
+                            raise BrokenDocument(f"the trace id {previous!r} is not 32 hexadecimal digits")
+                        span.trace_id = previous.lower()
+    return record
+
+
+def from_document(document: Mapping[str, Any], length: int = 0) -> Record:
+    """A record from a decoded OTLP/JSON document; also understands Tempo's older names and ids in base64."""
+    parts = []
+    for part in document.get("resourceSpans") or document.get("batches") or ():
+        scopes = []
+        for scope in part.get("scopeSpans") or part.get("instrumentationLibrarySpans") or ():
+            about = scope.get("scope") or scope.get("instrumentationLibrary") or {}
+            scopes.append(
+                ScopeSpans(
+                    scope=Scope(
+                        name=about.get("name", ""),
+                        version=about.get("version", ""),
+                        attributes=about.get("attributes") or [],
+                        dropped_attributes_count=int(about.get("droppedAttributesCount") or 0),
+                        decoded=None,
+                    ),
+                    spans=[_span(one) for one in scope.get("spans") or ()],
+                    schema_url=scope.get("schemaUrl", ""),
+                )
+            )
+        resource = part.get("resource") or {}
+        parts.append(
+            ResourceSpans(
+                resource=Resource(
+                    attributes=resource.get("attributes") or [],
+                    dropped_attributes_count=int(resource.get("droppedAttributesCount") or 0),
+                    decoded=None,
+                    named=None,
+                ),
+                scope_spans=scopes,
+                schema_url=part.get("schemaUrl", ""),
+            )
+        )
+    return Record(resource_spans=parts, length=length)
+
+
+def _span(one: Mapping[str, Any]) -> Span:
+    status = one.get("status") or {}
+    return Span(
+        trace_id=otlp.hex_id(one["traceId"], otlp.TRACE_ID_DIGITS),
+        span_id=otlp.hex_id(one["spanId"], otlp.SPAN_ID_DIGITS),
+        parent_span_id=otlp.hex_id(one["parentSpanId"], otlp.SPAN_ID_DIGITS) if one.get("parentSpanId") else "",
+        trace_state=one.get("traceState", ""),
+        flags=int(one.get("flags") or 0),
+        name=one.get("name", ""),
+        kind=one.get("kind", 0),
+        start=int(one.get("startTimeUnixNano") or 0),
+        end=int(one.get("endTimeUnixNano") or 0),
+        attributes=one.get("attributes") or [],
+        events=one.get("events") or [],
+        links=one.get("links") or [],
+        status=Status(code=status.get("code", 0), message=status.get("message", "")),
+        dropped_attributes_count=int(one.get("droppedAttributesCount") or 0),
+        dropped_events_count=int(one.get("droppedEventsCount") or 0),
+        dropped_links_count=int(one.get("droppedLinksCount") or 0),
+        decoded=None,
+    )
+
+
+def _json_decoder() -> Callable[[bytes], Record]:
+    """A function from a line to a record."""
+    if HAS_MSGSPEC:
+        decoder = msgspec.json.Decoder(Record, strict=False)
+
+        def quick(line: bytes) -> Record:
+            try:
+                record = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise BrokenDocument(f"no OTLP trace document: {error}") from None
+            record.length = len(line)
+            return record
+
+        return quick
+
+    def plain(line: bytes) -> Record:
+        return from_document(otlp.parse(line), len(line))
+
+    return plain
+
+
+def parse_json(line: bytes) -> Record:
+    """A record from one OTLP/JSON document. BrokenDocument if it is none."""
+    return _whole(_json_decoder()(line))
+
+
+def parse_protobuf(message: bytes) -> Record:
+    """A record from an ExportTraceServiceRequest or TracesData, which look alike. BrokenDocument if it is none."""
+    document = trace_pb2.TracesData()
+    try:
+        document.ParseFromString(message)
+    except DecodeError as error:
+        raise BrokenDocument(f"no OTLP protobuf message: {error}") from None
+    parts = [
+        ResourceSpans(
+            resource=Resource(
+                attributes=part.resource.attributes,
+                dropped_attributes_count=part.resource.dropped_attributes_count,
+                decoded=None,
+                named=None,
+            ),
+            scope_spans=[
+                ScopeSpans(
+                    scope=Scope(
+                        name=scope.scope.name,
+                        version=scope.scope.version,
+                        attributes=scope.scope.attributes,
+                        dropped_attributes_count=scope.scope.dropped_attributes_count,
+                        decoded=None,
+                    ),
+                    spans=[_protobuf_span(one) for one in scope.spans],
+                    schema_url=scope.schema_url,
+                )
+                for scope in part.scope_spans
+            ],
+            schema_url=part.schema_url,
+        )
+        for part in document.resource_spans
+    ]
+    return _whole(Record(resource_spans=parts, length=len(message)))
+
+
+def _protobuf_span(one: Any) -> Span:
+    return Span(
+        trace_id=one.trace_id.hex(),
+        span_id=one.span_id.hex(),
+        parent_span_id=one.parent_span_id.hex(),
+        trace_state=one.trace_state,
+        flags=one.flags,
+        name=one.name,
+        kind=one.kind,
+        start=one.start_time_unix_nano,
+        end=one.end_time_unix_nano,
+        attributes=one.attributes,
+        events=one.events,
+        links=one.links,
+        status=Status(code=one.status.code, message=one.status.message),
+        dropped_attributes_count=one.dropped_attributes_count,
+        dropped_events_count=one.dropped_events_count,
+        dropped_links_count=one.dropped_links_count,
+        decoded=None,
+    )
+
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# More than a collector sends at once by far; a longer one means that the file is none of these.
+LONGEST_MESSAGE = 256 * 2**20
+
+
+def _messages(stream: IO[bytes]) -> Iterator[bytes | BrokenDocument]:
+    """Messages that follow their length in 4 bytes, most significant first (file_writer.go of fileexporter)."""
+    while prefix := stream.read(4):
+        length = int.from_bytes(prefix, "big")
+        if len(prefix) < 4 or length > LONGEST_MESSAGE:
+            yield BrokenDocument("neither OTLP/JSON lines nor OTLP protobuf with length prefixes, or cut in a prefix")
+            return
+        message = stream.read(length)
+        if len(message) < length:
+            yield BrokenDocument(f"ends after {len(message)} of the {length} bytes of a message")
+            return
+        yield message
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    for line in stream:
+        if line.strip():
+            yield line
+
+
+def read(path: str | Path, broken: Callable[[int, str], None] | None = None) -> Iterator[Record]:
+    """The records of a file in their order: OTLP/JSON lines, or OTLP protobuf messages that follow their length; plain
+    or gzip. All three are known by how they begin.
+
+    broken: called with the number of a record, from 1, and what is wrong with it; the record is skipped. Without it
+    BrokenDocument is raised. Raises OSError for a file that cannot be read, damaged gzip data included, and
+    InvalidInput for zstd, or for protobuf where the Python package for it is missing.
+    """
+    with Path(path).open("rb") as raw:
+        magic = raw.read(2)
+        raw.seek(0)
+        stream: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
+        try:
+            yield from _read(str(path), stream, broken)
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"damaged gzip data: {error}") from error
+
+
+def _read(path: str, stream: IO[bytes], broken: Callable[[int, str], None] | None) -> Iterator[Record]:
+    begin = stream.read(8)
+    stream.seek(0)
+    if _ZSTD in (begin[:4], begin[4:]):
+        raise InvalidInput(
+            f"{path} is compressed with zstd",
+            "it is read as it is or as gzip",
+            "Decompress it (zstd -d), or record without the file exporter's setting compression.",
+        )
+    if begin[:1] in (b"{", b" ", b"\t", b"\r", b"\n", b""):
+        decode = _json_decoder()
+        texts: Iterator[bytes | BrokenDocument] = _lines(stream)
+    elif HAS_PROTO:
+        decode = parse_protobuf
+        texts = _messages(stream)
+    else:
+        raise InvalidInput(
+            f"{path} holds OTLP protobuf",
+            "the Python package opentelemetry-proto, which reads it, is not installed",
+            "Install it where the module runs, or record with the file exporter's format json.",
+        )
+    for number, text in enumerate(texts, 1):
+        try:
+            if isinstance(text, BrokenDocument):
+                raise text
+            record = _whole(decode(text))
+        except (BrokenDocument, binascii.Error) as error:
+            if broken is None:
+                raise BrokenDocument(f"record {number}: {error}") from None
+            broken(number, str(error))
+        else:
+            yield record

@@ -1,0 +1,96 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where no clock enters: the simulator keeps exactly the traces that the collector keeps, with every policy list.
+
+The simulator decides as the processor does, so it is the collector that says what is right. Of one suite, one collector
+answers for all lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import lists
+import pytest
+import traffic
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from real import DidNotStart, Spans, keep, refusal
+from simulated import decide, read
+
+TRACES = 220
+REQUESTS = traffic.requests(seed=1, traces=TRACES)
+ALL = TRACES + len(traffic.probes())
+
+Case = tuple[list[lists.Policy], dict[str, Any]]
+
+SUITES: dict[str, list[Case]] = {
+    "simple": [([policy], {}) for policy in lists.simple()],
+    "comparisons": [([policy], {}) for policy in lists.comparisons()],
+    "conditions": [([policy], {}) for policy in lists.conditions()],
+    "combined": lists.combined(),
+    "random": lists.random_lists(seed=7, count=120),
+}
+
+
+def settings(case: Case) -> dict[str, Any]:
+    policies, more = case
+    return {"decision_wait": "60s", "num_traces": 100_000, "policies": policies, **more}
+
+
+@pytest.fixture(scope="session")
+def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Spans]]:
+    """What the collector keeps with each list of a suite."""
+
+    @cache
+    def run(suite: str) -> list[Spans] | Exception:
+        try:
+            folder = tmp_path_factory.mktemp(suite)
+            return keep(otelcol, folder, [settings(case) for case in SUITES[suite]], REQUESTS)
+        except (AssertionError, DidNotStart, OSError) as error:
+            return error
+
+    def answers(suite: str) -> list[Spans]:
+        found = run(suite)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return answers
+
+
+@cache
+def spans() -> Sequence[Any]:
+    return read(REQUESTS)
+
+
+@pytest.mark.parametrize(
+    ("suite", "number"), [(suite, number) for suite, cases in SUITES.items() for number in range(len(cases))]
+)
+def test_same_traces_are_kept(collector: Callable[[str], list[Spans]], suite: str, number: int) -> None:
+    case = SUITES[suite][number]
+    kept = {trace_id: len(ids) for trace_id, ids in collector(suite)[number].items()}
+    simulated = decide(settings(case), spans())
+    differing = sorted(kept.items() ^ simulated.items())
+    assert not differing, (
+        f"{case}: collector {sorted(kept.items() - simulated.items())[:5]}, "
+        f"simulator {sorted(simulated.items() - kept.items())[:5]} (trace id, spans kept)"
+    )
+
+
+def test_the_lists_are_not_all_alike(collector: Callable[[str], list[Spans]]) -> None:
+    """Equal sets say something only where lists keep different ones: neither all nor none, and many of them."""
+    kept = [frozenset(one) for suite in SUITES for one in collector(suite)]
+    assert sum(0 < len(one) < ALL for one in kept) > len(kept) * 0.7
+    assert len(set(kept)) > len(kept) * 0.4
+
+
+@pytest.mark.parametrize(
+    ("why", "policies"), lists.refused(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_both_refuse(otelcol: str, tmp_path: Path, why: str, policies: list[lists.Policy]) -> None:
+    assert refusal(otelcol, tmp_path, policies) is not None, why
+    with pytest.raises(InvalidInput):
+        decide({"policies": policies}, ())
