@@ -6,6 +6,9 @@ link=.state/collections/ansible_collections/orion/tracing
 mkdir -p "${link%/*}" && ln -sfn "$PWD" "$link"
 [ "$(cat .venv/.complete 2>/dev/null)" = "$want" ] && exit 0
 
+# From an activated .venv too: its own Python is about to go.
+PATH=${PATH//"$PWD/.venv/bin:"/}
+
 usable() { # pyenv's shims answer for versions that are not there, so ask the interpreter itself
   "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
 }

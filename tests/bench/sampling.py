@@ -68,7 +68,8 @@ def multiply(path: Path) -> Path:
                 return b'%sUnixNano":"%d"' % (found[1], int(found[2]) + by)
 
             for line in lines(path):
-                line = re.sub(rb'"traceId":"(.)', b'"traceId":"%x' % copy, line)
+                # In the right half, by which the decision cache knows a trace.
+                line = re.sub(rb'("traceId":"[0-9a-f]{31}).', rb"\g<1>%x" % copy, line)
                 out.write(re.sub(rb'(ime)UnixNano":"(\d+)"', later, line).rstrip() + b"\n")
     partial.rename(made)
     return made

@@ -64,8 +64,17 @@ def _pace(until: float) -> None:
         time.sleep(left)
 
 
-def run(binary: str, folder: Path, processors: Sequence[Processor], slots: Slots) -> Run:
-    """Feeds processors, whose groups begin at 1: 0 is the clock's."""
+def run(binary: str, folder: Path, processors: Sequence[Processor], slots: Slots, attempts: int = 3) -> Run:
+    """Feeds processors, whose groups begin at 1: 0 is the clock's. Once more where the machine was too busy."""
+    for attempt in range(1, attempts):
+        try:
+            return _run(binary, folder / f"run-{attempt}", processors, slots)
+        except Void:
+            continue
+    return _run(binary, folder / "last-run", processors, slots)
+
+
+def _run(binary: str, folder: Path, processors: Sequence[Processor], slots: Slots) -> Run:
     always = [{"name": "all", "type": "always_sample"}]
     longest = 2 + max(math.ceil(duration_seconds(one.settings["decision_wait"])) for one in processors)
     clocks = [Processor({"decision_wait": wait, "policies": always}, 0, True) for wait in ("1s", f"{longest}s")]

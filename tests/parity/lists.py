@@ -152,6 +152,97 @@ LITERALS = ("0", "5", "-5", "500", "5.0", "499.9999999", '"500"', '"acme"', '""'
             '["a", 5, true]', "[]", '{"k": "v", "n": 5}', "9007199254740993")  # fmt: skip
 
 
+PATTERNS = r"""
+a
+^a
+a$
+^a$
+^$
+.
+^.$
+^..$
+(?s)^.$
+(?s)b.a
+(?m)^a$
+(?m)a$
+(?i)A
+(?i)^k$
+(?i)s
+(?i)É
+(?i)i
+(?i)[h-j]
+(?i)[^i]
+(?i)^\w$
+(?i)[[:lower:]]
+(?i)μ
+(?i:a)b
+(?i)a(?-i:b)
+\d
+^\d+$
+\D
+\w
+^\w+$
+\W
+\s
+^\s$
+\S
+\bb
+a\b
+\Bb
+\Aa
+a\z
+[a-c]{2}
+^[^a]$
+[]a]
+[^]a]
+[a-]
+[\w-]b
+[[:alpha:]]
+[[:word:]]+b
+^[[:space:]]$
+[[:punct:]]
+\.
+a\.b
+\/api\/v\d+\/
+\x41
+\x{65E5}
+\n
+\t|\v|\f|\r
+\Qa.b\E
+\Q[
+a|5
+^(a|ab)$
+(?:abc){2}
+(?P<name>a)b
+(?<name>a)b
+(?P<n>a)(?P<n>b)
+a{2}
+a{2,}b
+a{,2}
+\{2}
+x*
+a+?b
+a??b
+(|a)b
+日
+[é-ü]
+ß
+\101
+é|É
+""".strip().splitlines()
+
+
+def patterns() -> list[Policy]:
+    """Go's regular expressions, as the policy and as OTTL take them."""
+    found = []
+    for pattern in PATTERNS:
+        escaped = pattern.replace("$", "$$")
+        found.append(policy("string_attribute", key="text", values=[escaped], enabled_regex_matching=True))
+        quoted = escaped.replace("\\", "\\\\").replace('"', '\\"')
+        found.append(ottl(f'IsMatch(span.attributes["text"], "{quoted}")'))
+    return found
+
+
 def comparisons() -> list[Policy]:
     """A value of any type or none beside a literal of every type, with every operator."""
     return [
@@ -275,6 +366,8 @@ Int(span.attributes["mixed"]) == 1
 Double(span.attributes["mixed"]) == 5.0
 Double(span.attributes["mixed"]) > 1.0
 String(span.attributes["mixed"]) == "5"
+String(span.events) == "{}"
+String(span.span_id) == "[0,0,0,0,0,0,0,7]"
 String(span.attributes["mixed"]) == "true"
 String(span.attributes["mixed"]) == ""
 String(span.attributes["mixed"]) == "1e+300"
@@ -454,6 +547,11 @@ def random_lists(seed: int, count: int) -> list[tuple[list[Policy], dict[str, An
     return found
 
 
+REFUSED_PATTERNS = (
+    "a**", "a*+", "*", "(?>a)", "(?#c)", "(?<=a)b", "(?x)a", "[a", "[z-a]", "[[:foo:]]", "a{1001}", r"a\Z", r"\h",
+    r"\k<n>", r"\u0041", r"[\b]", r"\p{Foo}", "a\\", "(a))", "(?P<n-n>a)",
+)  # fmt: skip
+
 REFUSED_CONDITIONS = r"""
 span.name
 span.name = "a"
@@ -501,6 +599,10 @@ def refused() -> list[tuple[str, list[Policy]]]:
         ("a broken pattern", [policy("string_attribute", key="a", values=["("], enabled_regex_matching=True)]),
         ("a lookahead", [policy("string_attribute", key="a", values=["a(?!b)"], enabled_regex_matching=True)]),
         ("a backreference", [policy("string_attribute", key="a", values=[r"(a)\1"], enabled_regex_matching=True)]),
+        *(
+            (f"the pattern {one}", [policy("string_attribute", values=[one], enabled_regex_matching=True)])
+            for one in REFUSED_PATTERNS
+        ),
         ("and in and", [and_(and_(ERRORS))]),
         ("drop in and", [and_(drop(ERRORS))]),
         ("composite in and", [and_(composite(ERRORS))]),

@@ -17,11 +17,13 @@ import lists
 import pytest
 import traffic
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from readers import read_plainly, read_protobuf
 from real import DidNotStart, Spans, keep, refusal
 from simulated import decide, read
 
 TRACES = 220
 REQUESTS = traffic.requests(seed=1, traces=TRACES)
+TEXTS = [traffic.request(traffic.texts())]
 ALL = TRACES + len(traffic.probes())
 
 Case = tuple[list[lists.Policy], dict[str, Any]]
@@ -31,6 +33,7 @@ SUITES: dict[str, list[Case]] = {
     "comparisons": [([policy], {}) for policy in lists.comparisons()],
     "conditions": [([policy], {}) for policy in lists.conditions()],
     "combined": lists.combined(),
+    "patterns": [([policy], {}) for policy in lists.patterns()],
     "random": lists.random_lists(seed=7, count=120),
 }
 
@@ -48,7 +51,7 @@ def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     def run(suite: str) -> list[Spans] | Exception:
         try:
             folder = tmp_path_factory.mktemp(suite)
-            return keep(otelcol, folder, [settings(case) for case in SUITES[suite]], REQUESTS)
+            return keep(otelcol, folder, [settings(case) for case in SUITES[suite]], requests(suite))
         except (AssertionError, DidNotStart, OSError) as error:
             return error
 
@@ -61,9 +64,13 @@ def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return answers
 
 
+def requests(suite: str) -> list[bytes]:
+    return TEXTS if suite == "patterns" else REQUESTS
+
+
 @cache
-def spans() -> Sequence[Any]:
-    return read(REQUESTS)
+def spans(suite: str) -> Sequence[Any]:
+    return read(requests(suite))
 
 
 @pytest.mark.parametrize(
@@ -72,12 +79,22 @@ def spans() -> Sequence[Any]:
 def test_same_traces_are_kept(collector: Callable[[str], list[Spans]], suite: str, number: int) -> None:
     case = SUITES[suite][number]
     kept = {trace_id: len(ids) for trace_id, ids in collector(suite)[number].items()}
-    simulated = decide(settings(case), spans())
+    simulated = decide(settings(case), spans(suite))
     differing = sorted(kept.items() ^ simulated.items())
     assert not differing, (
         f"{case}: collector {sorted(kept.items() - simulated.items())[:5]}, "
         f"simulator {sorted(simulated.items() - kept.items())[:5]} (trace id, spans kept)"
     )
+
+
+@pytest.mark.parametrize("reader", [read_protobuf, read_plainly])
+@pytest.mark.parametrize("suite", ["comparisons", "combined", "random"])
+def test_every_encoding_is_decided_on_alike(
+    collector: Callable[[str], list[Spans]], reader: Callable[[list[bytes]], Sequence[Any]], suite: str
+) -> None:
+    records = reader(requests(suite))
+    for case, kept in zip(SUITES[suite], collector(suite), strict=True):
+        assert decide(settings(case), records) == {trace_id: len(ids) for trace_id, ids in kept.items()}, case
 
 
 def test_the_lists_are_not_all_alike(collector: Callable[[str], list[Spans]]) -> None:

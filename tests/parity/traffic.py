@@ -192,6 +192,26 @@ def probes() -> list[dict[str, Any]]:
     return found
 
 
+TEXTS = (
+    "", "a", "A", "ab", "abc", "aab", "b\na", "a\n", "\n", "a b", "a_b", "é", "É", "ß", "日本", "٣", "5", "55",
+    "-", "a-b", "a.b", "/api/v1/orders", "[x]", "a]b", "\\", "^a$", "a+b", "{2}", "a{2}", "x\ty", " ", "\u00a0",
+    "ſ", "k", "K", "\u212a", "_", "Straße", "aaa", "\x0b", "\x0c", "\r", "\u2028", "abcabc", "ﬀ", "i", "I",
+    "\u0130", "\u0131", "µ", "μ", "foo.bar",
+)  # fmt: skip
+
+
+def texts() -> list[dict[str, Any]]:
+    """resourceSpans of traces of one span, each with another text, for patterns to match."""
+    found = []
+    for number, text in enumerate(TEXTS, 1):
+        span = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "text", "kind": 1}
+        span |= {"startTimeUnixNano": str(EPOCH), "endTimeUnixNano": str(EPOCH + MS)}
+        found.append(
+            {"scopeSpans": [{"spans": [{**span, "attributes": [{"key": "text", "value": {"stringValue": text}}]}]}]}
+        )
+    return found
+
+
 def request(resources: Iterable[dict[str, Any]]) -> bytes:
     return json.dumps({"resourceSpans": list(resources)}, ensure_ascii=False).encode()
 

@@ -33,6 +33,7 @@ _SIMPLE = "afnrtv"
 _REPEAT = re.compile(r"\{(0|[1-9]\d*)(?:(,)(0|[1-9]\d*)?)?\}", re.ASCII)
 _GROUP = re.compile(r"\(\?(?:P?<([A-Za-z_0-9]+)>|([a-zA-Z]*)(-[a-zA-Z]+)?([:)]))", re.ASCII)
 _MOST = 1000
+_TURKISH = "\u0130\u0131"
 
 
 class _Translator:
@@ -81,7 +82,7 @@ class _Translator:
             elif char == ".":
                 self._put(".")
             else:
-                self._put(re.escape(char))
+                self._put(self._folded(re.escape(char)))
         if self.stack:
             raise self.fail("missing closing )")
         if self.opened:
@@ -92,6 +93,18 @@ class _Translator:
         self.out.append(text)
         self.repeatable = repeatable
         self.at += width
+
+    def _folded(self, one: str) -> str:
+        """A pattern for one character where case is ignored: Python takes the Turkish letters for an i, and Go
+        (unicode.SimpleFold) for nothing but themselves."""
+        if "i" in self.flags:
+            negated = one.startswith("[^")
+            for letter in _TURKISH:
+                if (re.fullmatch(one, letter) is not None) != negated:
+                    raise self.fail(f"the letter {letter} where case is ignored", True)
+                if (re.fullmatch(one, letter, re.IGNORECASE) is not None) != negated:
+                    one = f"(?:(?-i:{letter})|{one})" if negated else f"(?:(?!(?-i:{letter})){one})"
+        return one
 
     def _repeat(self, text: str, width: int) -> None:
         if not self.repeatable:
@@ -187,7 +200,7 @@ class _Translator:
             end = pattern.find("\\E", at + 2)
             text = pattern[at + 2 : end] if end >= 0 else pattern[at + 2 :]
             for one in text:
-                self.out.append(re.escape(one))
+                self.out.append(self._folded(re.escape(one)))
                 self.repeatable = True
             self.at = end + 2 if end >= 0 else len(pattern)
         elif char == "A":
@@ -197,14 +210,14 @@ class _Translator:
         elif char and char in "bB":
             self._put(rf"(?a:\{char})", True, 2)
         elif char and char.lower() in _CLASSES:
-            self._put(f"[{'^' if char.isupper() else ''}{_CLASSES[char.lower()]}]", True, 2)
+            self._put(self._folded(f"[{'^' if char.isupper() else ''}{_CLASSES[char.lower()]}]"), True, 2)
         elif char and char in "pP":
             raise self.fail("Unicode classes \\p and \\P", True)
         elif char == "C":
             raise self.fail("single bytes \\C")
         else:
             text, width = self._literal()
-            self._put(text, True, width)
+            self._put(self._folded(text), True, width)
 
     def _class(self) -> None:
         pattern = self.pattern
@@ -255,7 +268,7 @@ class _Translator:
             else:
                 out.append(low)
         out.append("]")
-        self._put("".join(out), True)
+        self._put(self._folded("".join(out)), True)
 
     def _member(self) -> str:
         char = self.pattern[self.at]

@@ -54,6 +54,10 @@ class Both:
         if kept:
             self.kept.add(traces, spans, size)
 
+    def merge(self, other: Both) -> None:
+        for mine, theirs in ((self.seen, other.seen), (self.kept, other.kept)):
+            mine.add(theirs.traces, theirs.spans, theirs.size)
+
     def result(self, *units: str) -> dict[str, dict[str, float]]:
         """units: traces, spans, size. Each as seen, kept, lost and the kept percentage."""
         return {
@@ -178,8 +182,8 @@ class Summary:
         for key, spans in facts.operations.items():
             operation = self.operations.get(key)
             if operation is None:
-                name = key if len(self.operations) < MAX_OPERATIONS else OTHER_OPERATIONS
-                operation = self.operations.setdefault(name, Both())
+                place = key if len(self.operations) < MAX_OPERATIONS else OTHER_OPERATIONS
+                operation = self.operations.setdefault(place, Both())
             operation.add(kept, traces, spans)
         self.edges_seen.update(facts.edges)
         if kept:
@@ -195,6 +199,24 @@ class Summary:
         self.end = max(self.end, facts.end)
         for name in outcome.policies:
             self.policies.setdefault(name, Count()).add(1, facts.spans, facts.size)
+
+    def merge(self, other: Summary) -> None:
+        """Add what another saw of the same recording, of other traces."""
+        for mine, theirs in ((self.total, other.total), (self.errors, other.errors), (self.late, other.late)):
+            mine.merge(theirs)
+        for service, both in other.services.items():
+            self.services.setdefault(service, Both()).merge(both)
+        for operation, both in other.operations.items():
+            self.operations.setdefault(operation, Both()).merge(both)
+        for name, count in other.policies.items():
+            self.policies.setdefault(name, Count()).add(count.traces, count.spans, count.size)
+        self.edges_seen.update(other.edges_seen)
+        self.edges_kept.update(other.edges_kept)
+        self.reasons.update(other.reasons)
+        self.durations.seen.update(other.durations.seen)
+        self.durations.kept.update(other.durations.kept)
+        self.start = min(filter(None, (self.start, other.start)), default=0)
+        self.end = max(self.end, other.end)
 
     def result(self, load: Load, operations: int = 200) -> dict[str, Any]:
         """Everything as plain data. operations: how many are listed, those with the most spans first."""

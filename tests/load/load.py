@@ -1,0 +1,566 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The proof under load: sends a bounded stream through the installed platform while things happen to it.
+
+usage: load.py KUBECONFIG --namespace tracing --outage SECONDS --output FILE.json
+
+Every step sends known traces, asks the simulator which of them the deployed policies keep, and compares with what is in
+Tempo, trace by trace. Ends with a table; exits with 1 and the names of the bounds that did not hold. docs/load.md says
+what each step shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+    Clock,
+    Deadline,
+    Figures,
+    Increase,
+    Pipeline,
+    Selectors,
+    Sender,
+    increases,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import traffic
+
+TICK = 0.5
+# A trace's four services send one tick after the other, so a trace is under way for this long.
+SPREAD = TICK * (len(traffic.SERVICES) - 1)
+STEADY_RATE, STEADY_SECONDS = 2000, 60
+MOVING_RATE, MOVING_SECONDS = 1000, 40
+OUTAGE_RATE = 400
+PATIENCE = 240.0
+READ_CHUNK = 64
+# Kept spans are searchable after some seconds; what is not there by then is counted as missing.
+READ_SECONDS = 40.0
+SLOW_MS = 1000
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+@dataclass
+class Sent:
+    """What a step sent. ends: trace id → when its first service was sent, seconds. kept: those the policies keep."""
+
+    spans: int = 0
+    requests: int = 0
+    retries: int = 0
+    ends: dict[str, float] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
+    policies: dict[str, int] = field(default_factory=dict)
+    size: int = 0
+
+
+@dataclass
+class Row:
+    """One bound: what was to hold, what was seen."""
+
+    name: str
+    wanted: str
+    seen: str
+    passed: bool
+
+
+class Run:
+    """The platform, the stream and the bounds."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self.kube, self.namespace, self.clock = kube, namespace, Clock()
+        self.pipeline = Pipeline(kube, namespace, Selectors())
+        self.tempo = Tempo(kube, namespace)
+        self.run = otlp.new_id(16)
+        self.rows: list[Row] = []
+        self.figures: dict[str, Any] = {"run": self.run}
+        self.sampling = self._sampling()
+        self.wait = duration_seconds(self.sampling["decision_wait"])
+
+    def _sampling(self) -> dict[str, Any]:
+        """The tail_sampling configuration that is deployed."""
+        found = self.kube.get(f"/api/v1/namespaces/{self.namespace}/configmaps/otel-sampler")
+        [document] = found["data"].values()
+        return dict(yaml.safe_load(document)["processors"]["tail_sampling"])
+
+    def bound(self, name: str, wanted: str, seen: str, passed: bool) -> None:
+        self.rows.append(Row(name, wanted, seen, passed))
+        say(f"  {'ok     ' if passed else 'FAILED '} {name}: {seen} (bound: {wanted})")
+
+    # Sending
+
+    def send(self, step: str, rate: int, seconds: float, when: Callable[[float], None] = lambda elapsed: None) -> Sent:
+        """rate spans per second for so many seconds; when: called at each tick with the seconds since the start."""
+        load = traffic.Load(self.run, step, SLOW_MS)
+        traces = max(1, round(rate * TICK / traffic.SPANS))
+        engine = Engine(Settings.from_config(self.sampling))
+        sent = Sent()
+        sender = Sender(self.pipeline, self.pipeline.gateways(Deadline(self.clock, 60.0)))
+        limit = Deadline(self.clock, PATIENCE + seconds)
+        waiting: list[list[otlp.Document]] = []
+        started, ticks = self.clock.monotonic(), math.ceil(seconds / TICK)
+        with ThreadPoolExecutor(4) as pool:
+            running = []
+            for tick in range(ticks + len(traffic.SERVICES) - 1):
+                ahead = started + tick * TICK - self.clock.monotonic()
+                if ahead > 0:
+                    self.clock.sleep(ahead)
+                when(self.clock.monotonic() - started)
+                if tick < ticks:
+                    waiting.append(load.batch(tick, traces, self.clock.time_ns()))
+                    self._predict(engine, waiting[-1], tick * TICK, sent)
+                for service in range(len(traffic.SERVICES)):
+                    if 0 <= tick - service < ticks:
+                        document = waiting[tick - service][service]
+                        running.append(pool.submit(sender.send, document, tick + service, limit))
+                if tick >= len(traffic.SERVICES):
+                    waiting[tick - len(traffic.SERVICES)] = []
+            for future in running:
+                future.result()
+        self._decided(sent, engine.finish())
+        sent.spans, sent.requests, sent.retries = sender.spans, sender.requests, sender.retries
+        say(
+            f"  sent {sent.spans:,} spans of {len(sent.ends):,} traces in {self.clock.monotonic() - started:.0f} s, "
+            f"{sent.requests:,} requests, {sent.retries:,} of them again"
+        )
+        return sent
+
+    def _predict(self, engine: Engine, documents: list[otlp.Document], arrival: float, sent: Sent) -> None:
+        record = from_document(traffic.merged(documents))
+        sent.size += traces_size(record.resource_spans)
+        now = self.clock.monotonic()
+        for one in otlp.spans(documents[0]):
+            sent.ends.setdefault(one["traceId"], now)
+        self._decided(sent, engine.feed(record, arrival))
+
+    @staticmethod
+    def _decided(sent: Sent, outcomes: Iterator[Any]) -> None:
+        for outcome in outcomes:
+            if outcome.kept:
+                sent.kept.add(outcome.facts.trace_id)
+                for policy in outcome.policies:
+                    sent.policies[policy] = sent.policies.get(policy, 0) + 1
+
+    # Looking
+
+    def until(self, what: str, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Whether the condition came true in time."""
+        limit = Deadline(self.clock, seconds)
+        while not condition():
+            if not limit.wait(1.0):
+                say(f"  {what}: not within {seconds:.0f} s")
+                return False
+        say(f"  {what}: after {limit.elapsed:.0f} s")
+        return True
+
+    def metrics(self, component: str) -> text.Samples:
+        """The samples of all pods of a component, added up."""
+        found: dict[str, text.Samples] = getattr(self.pipeline.figures([component]), component)
+        return text.add(found.values())
+
+    def drained(self) -> bool:
+        """Whether nothing is undecided and no queue holds anything."""
+        figures = self.pipeline.figures(["gateway", "sampler"])
+        if figures.missing:
+            return False
+        samplers, gateways = text.add(figures.sampler.values()), text.add(figures.gateway.values())
+        return not (
+            text.total(samplers, "otelcol_processor_tail_sampling_sampling_traces_on_memory")
+            or text.total(samplers, "otelcol_exporter_queue_size", data_type="traces")
+            or text.total(gateways, "otelcol_exporter_queue_size")
+        )
+
+    def settle(self, since: Figures, traces: int) -> Increase:
+        """Wait until everything that was sent is decided and exported."""
+
+        def decided() -> bool:
+            return increases(since, self.pipeline.figures()).decided_traces >= traces and self.drained()
+
+        self.until("everything is decided and exported", decided)
+        return increases(since, self.pipeline.figures())
+
+    def read(self, sent: Sent, step: str, started: int) -> tuple[set[str], set[str]]:
+        """Of the traces that are kept: those that are in Tempo with all spans, and those that lack some or all.
+
+        Search finds the complete ones; those that it leaves in doubt are read by id.
+        """
+        query = f'{{ span.{traffic.RUN} = "{self.run}" && span.{traffic.STEP} = "{step}" }}'
+        limit, found, complete = Deadline(self.clock, PATIENCE), dict[str, int](), set[str]()
+        while True:
+            end = int(time.time()) + MARGIN_SECONDS
+            try:
+                found |= self.tempo.search(query, started, end, 2 * len(sent.ends))
+            except NotNow as error:
+                say(f"  Tempo cannot answer yet: {error}")
+            complete |= {one for one, count in found.items() if count == traffic.SPANS}
+            doubtful = sorted((sent.kept | set(found)) - complete)
+            if len(found) >= len(sent.kept) or limit.elapsed > 15:
+                for first in range(0, len(doubtful), READ_CHUNK):
+                    chunk = doubtful[first : first + READ_CHUNK]
+                    for one, trace in self.tempo.traces(chunk, started, end, Deadline(self.clock, 60.0)).items():
+                        found[one] = len(trace.spans)
+                        if len(trace.spans) == traffic.SPANS:
+                            complete.add(one)
+            lacking = (sent.kept | set(found)) - complete
+            if not lacking or limit.elapsed > READ_SECONDS or not limit.wait(2.0):
+                say(f"  Tempo has {len(found):,} traces, {len(complete):,} of them complete, {limit.elapsed:.0f} s")
+                self.extra = set(found) - sent.kept
+                return complete, lacking
+
+    # Acting
+
+    def scale(self, kind: str, name: str, replicas: int) -> None:
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/{kind}/{name}/scale"
+        self.kube.request(
+            "PATCH", path, body={"spec": {"replicas": replicas}}, content_type="application/merge-patch+json"
+        )
+
+    def replicas(self, kind: str, name: str) -> tuple[int, int]:
+        found = self.kube.get(f"/apis/apps/v1/namespaces/{self.namespace}/{kind}/{name}")
+        return int(found["spec"]["replicas"]), int(found.get("status", {}).get("readyReplicas") or 0)
+
+    def pod(self, name: str) -> tuple[str, bool]:
+        """UID of a pod and whether it is ready."""
+        found = self.kube.get(f"/api/v1/namespaces/{self.namespace}/pods/{name}")
+        uid = found["metadata"]["uid"] if found else ""
+        return uid, self.pipeline.pods(self.pipeline.selectors.sampler).get(name, False)
+
+    def delete_pod(self, name: str) -> Callable[[], bool]:
+        """Gracefully. Gives a condition: whether another one of its name is ready."""
+        before, _ready = self.pod(name)
+        self.kube.request("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{name}")
+
+        def replaced() -> bool:
+            uid, ready = self.pod(name)
+            return ready and uid != before
+
+        return replaced
+
+    def all_ready(self, kind: str, name: str) -> bool:
+        wanted, ready = self.replicas(kind, name)
+        return wanted == ready
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[int]:
+        """Prints a title; gives the Unix second before it, from which Tempo is searched."""
+        say(f"\n{title}")
+        began = self.clock.monotonic()
+        yield int(time.time()) - MARGIN_SECONDS
+        say(f"  step took {self.clock.monotonic() - began:.0f} s")
+
+
+class Watch:
+    """Reads the samplers' memory while a step runs, as often as it can."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.highest = run, dict[str, float]()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(2.0):
+            for pod, samples in self.run.pipeline.figures(["sampler"]).sampler.items():
+                rss = text.total(samples, "otelcol_process_memory_rss")
+                self.highest[pod] = max(self.highest.get(pod, 0.0), rss)
+
+
+def steady(run: Run) -> None:
+    """Nothing happens: no trace is split, what is kept is what the simulator says, nothing is lost."""
+    with run.step(f"1. Steady load: {STEADY_RATE:,} spans/s for {STEADY_SECONDS} s") as started:
+        samplers, _ready = run.replicas("statefulsets", "otel-sampler")
+        before = run.pipeline.figures()
+        with Watch(run) as watch:
+            sent = run.send("steady", STEADY_RATE, STEADY_SECONDS)
+        since = run.settle(before, len(sent.ends))
+        seconds = text.total(since.gateway, "otelcol_process_cpu_seconds") + text.total(
+            since.sampler, "otelcol_process_cpu_seconds"
+        )
+        complete, lacking = run.read(sent, "steady", started)
+        lost = {place: count for place, count in since.lost.items() if count}
+        run.bound(
+            "the gateways accepted what was sent",
+            f"{sent.spans:,} spans",
+            f"{since.accepted_spans:,}",
+            since.accepted_spans == sent.spans,
+        )
+        split = since.new_traces - len(sent.ends)
+        run.bound("split traces", "0", str(split), split == 0)
+        run.bound(
+            "kept in Tempo, complete, as simulated",
+            f"the same {len(sent.kept):,} traces",
+            f"{len(complete & sent.kept):,} of them, {len(run.extra):,} others",
+            complete == sent.kept and not lacking and not run.extra,
+        )
+        run.bound(
+            "kept by policy as simulated",
+            str(dict(sorted(sent.policies.items()))),
+            str(dict(sorted((k, v) for k, v in since.kept_by_policy.items() if v))),
+            {k: v for k, v in since.kept_by_policy.items() if v} == sent.policies,
+        )
+        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        held = STEADY_RATE * (run.wait + 1) / samplers
+        size = sent.size / sent.spans
+        expected = sampler_memory(held, size).expected
+        highest = max(watch.highest.values())
+        ratio = highest / expected
+        run.bound(
+            "memory of a sampler as planned",
+            f"{expected / 2**20:.0f} MiB ± 30 %",
+            f"{highest / 2**20:.0f} MiB ({ratio:.2f})",
+            0.7 <= ratio <= 1.3,
+        )
+        run.figures["steady"] = {
+            "spans": sent.spans,
+            "traces": len(sent.ends),
+            "kept": len(sent.kept),
+            "kept_by_policy": sent.policies,
+            "cpu_seconds": round(seconds, 2),
+            "spans_per_cpu_second": round(sent.spans / seconds),
+            "bytes_per_span": round(size),
+            "sampler_rss": round(highest),
+            "sampler_rss_planned": expected,
+        }
+        say(f"  gateways and samplers: {sent.spans / seconds:,.0f} spans per CPU-second")
+
+
+def latency(run: Run) -> None:
+    """From the moment a trace can be decided until it can be read."""
+    with run.step("2. Export latency: error traces one by one") as started:
+        seconds: list[float] = []
+        sender = Sender(run.pipeline, run.pipeline.gateways(Deadline(run.clock, 60.0)))
+        load = traffic.Load(run.run, "latency", SLOW_MS)
+        sent_at: dict[str, float] = {}
+        wanted: set[str] = set()
+        for number in range(50):
+            documents = load.batch(100 * number, 1, run.clock.time_ns())  # the first of a hundred has an error
+            sender.send(traffic.merged(documents), number, Deadline(run.clock, 30.0))
+            trace_id = next(otlp.spans(documents[0]))["traceId"]
+            sent_at[trace_id] = run.clock.monotonic()
+            wanted.add(trace_id)
+        limit = Deadline(run.clock, PATIENCE)
+        while wanted and limit.wait(0.1):
+            end = int(time.time()) + MARGIN_SECONDS
+            for one, trace in run.tempo.traces(sorted(wanted), started, end, limit).items():
+                if len(trace.spans) == traffic.SPANS:
+                    seconds.append(run.clock.monotonic() - sent_at[one] - run.wait)
+                    wanted.discard(one)
+        run.bound("error traces readable", "50 of 50", f"{len(seconds)} of 50", len(seconds) == 50)
+        if len(seconds) > 1:
+            p99 = statistics.quantiles(seconds, n=100, method="inclusive")[98]
+            run.figures["latency"] = {"p50": round(statistics.median(seconds), 2), "p99": round(p99, 2)}
+            say(f"  readable after decision_wait: median {statistics.median(seconds):.2f} s, p99 {p99:.2f} s")
+
+
+def scaled(run: Run) -> None:
+    """One more sampler: a quarter of the traces under way moves, and nothing after that."""
+    with run.step(f"3. Samplers 3 → 4 under {MOVING_RATE:,} spans/s") as started:
+        before = run.pipeline.figures()
+        changed: list[float] = []
+
+        def grow(elapsed: float) -> None:
+            if elapsed >= MOVING_SECONDS / 3 and not changed:
+                run.scale("statefulsets", "otel-sampler", 4)
+                changed.append(run.clock.monotonic())
+
+        sent = run.send("scaled", MOVING_RATE, MOVING_SECONDS, grow)
+        grown = run.until("four samplers are ready", lambda: run.replicas("statefulsets", "otel-sampler") == (4, 4))
+        since = run.settle(before, len(sent.ends))
+        _complete, lacking = run.read(sent, "scaled", started)
+        under_way = MOVING_RATE / traffic.SPANS * run.wait
+        split = since.new_traces - len(sent.ends)
+        run.bound("the fourth sampler is ready", "yes", str(grown), grown)
+        run.bound("split traces", f"at most a quarter of {under_way:.0f}", str(split), 0 <= split <= under_way / 4)
+        times = [sent.ends[one] for one in lacking]
+        window = max(times) - min(times) if times else 0.0
+        run.bound(
+            "kept traces that lack spans were under way together",
+            f"within one decision_wait, {run.wait:.0f} s",
+            f"{len(lacking)} traces within {window:.1f} s",
+            window <= run.wait,
+        )
+        run.figures["scaled"] = {
+            "traces": len(sent.ends),
+            "under_way": round(under_way),
+            "split": split,
+            "kept": len(sent.kept),
+            "incomplete": len(lacking),
+            "window_seconds": round(window, 1),
+            "lost": {k: v for k, v in since.lost.items() if v},
+        }
+
+
+def restarted(run: Run) -> None:
+    """A sampler goes and comes back: it decides at its end on what it has, and the gateways keep the rest for it."""
+    with run.step(f"4. A sampler restarts under {MOVING_RATE:,} spans/s") as started:
+        samplers, _ready = run.replicas("statefulsets", "otel-sampler")
+        done: list[Callable[[], bool]] = []
+
+        def restart(elapsed: float) -> None:
+            if elapsed >= MOVING_SECONDS / 3 and not done:
+                done.append(run.delete_pod("otel-sampler-1"))
+
+        sent = run.send("restarted", MOVING_RATE, MOVING_SECONDS, restart)
+        run.until("the restarted sampler is ready", done[0])
+        run.until("everything is decided and exported", run.drained)
+        complete, lacking = run.read(sent, "restarted", started)
+        # Its share of what is under way when it goes, and as much again when its traces come back to it.
+        under_way = 2 * MOVING_RATE / traffic.SPANS * run.wait / samplers
+        kept = len(sent.kept) / len(sent.ends)
+        run.bound(
+            "kept traces that lack spans",
+            f"at most {math.ceil(under_way)}: twice a sampler's share of what is under way",
+            f"{len(lacking)} of {len(sent.kept):,}",
+            len(lacking) <= under_way,
+        )
+        run.figures["restarted"] = {
+            "traces": len(sent.ends),
+            "kept": len(sent.kept),
+            "kept_share": round(kept, 3),
+            "incomplete": len(lacking),
+            "complete": len(complete),
+        }
+
+
+def outage(run: Run, seconds: float) -> None:
+    """Tempo is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
+    with run.step(f"5. Tempo away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
+        distributors, _ready = run.replicas("deployments", "tempo-distributor")
+        before = run.pipeline.figures()
+        run.scale("deployments", "tempo-distributor", 0)
+        run.until("no distributor is left", lambda: not run.pipeline.pods(run.pipeline.selectors.distributor))
+        away = run.clock.monotonic()
+        sent = run.send("outage", OUTAGE_RATE, seconds / 2)
+        # Between the halves nothing is undecided, so what the restart shows is the queue on disk alone.
+        run.until(
+            "nothing is undecided",
+            lambda: not text.total(run.metrics("sampler"), "otelcol_processor_tail_sampling_sampling_traces_on_memory"),
+        )
+        queued = text.total(run.metrics("sampler"), "otelcol_exporter_queue_size", data_type="traces")
+        run.until("the restarted sampler is ready", run.delete_pod("otel-sampler-0"))
+        more = run.send("outage2", OUTAGE_RATE, max(1.0, seconds - (run.clock.monotonic() - away)))
+        was_away = run.clock.monotonic() - away
+        run.scale("deployments", "tempo-distributor", distributors)
+        run.until("the distributors are ready", lambda: run.all_ready("deployments", "tempo-distributor"))
+        back = run.clock.monotonic()
+        run.until("everything is exported", run.drained)
+        caught_up = run.clock.monotonic() - back
+        lost = {k: v for k, v in increases(before, run.pipeline.figures()).lost.items() if v}
+        both = 0
+        for part, name in ((sent, "outage"), (more, "outage2")):
+            complete, lacking = run.read(part, name, started)
+            both += len(lacking)
+            run.bound(
+                f"kept traces complete in Tempo ({'before' if name == 'outage' else 'after'} the restart)",
+                f"{len(part.kept):,}",
+                f"{len(complete & part.kept):,}, {len(run.extra)} others",
+                complete == part.kept and not run.extra,
+            )
+        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        run.figures["outage"] = {
+            "seconds": round(was_away),
+            "kept": len(sent.kept) + len(more.kept),
+            "queued_at_restart": queued,
+            "incomplete": both,
+            "caught_up_seconds": round(caught_up, 1),
+        }
+
+
+def exemplars(run: Run) -> None:
+    """Exemplars of the RED metrics open traces."""
+    with run.step("6. Exemplars"):
+        found: dict[str, None] = {}
+
+        def some() -> bool:
+            now = int(time.time())
+            for metric in ("traces_spanmetrics_sampled_latency_bucket", "traces_spanmetrics_latency_bucket"):
+                answer = run.kube.proxy(
+                    "services", "local-backends", "prometheus", 9090, "api/v1/query_exemplars",
+                    query={"query": f'{metric}{{service=~"load-.*"}}', "start": now - 1800, "end": now + 60},
+                )  # fmt: skip
+                for series in answer.json()["data"]:
+                    for one in series["exemplars"]:
+                        labels = one["labels"]
+                        found[labels.get("trace_id") or labels.get("traceID") or ""] = None
+            return len(found) >= 50
+
+        run.until("Prometheus returns 50 exemplars", some)
+        ids = list(found)[:400]
+        now = int(time.time())
+        opened = run.tempo.traces(ids, now - 3600, now + MARGIN_SECONDS, Deadline(run.clock, PATIENCE))
+        share = len(opened) / len(ids) if ids else 0.0
+        run.bound(
+            "exemplars that open a trace",
+            "at least 95 % of 50 or more",
+            f"{len(opened)} of {len(ids)} ({100 * share:.1f} %)",
+            len(ids) >= 50 and share >= 0.95,
+        )
+        run.figures["exemplars"] = {"returned": len(found), "asked": len(ids), "opened": len(opened)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The proof under load.")
+    parser.add_argument("kubeconfig")
+    parser.add_argument("--namespace", default="tracing")
+    parser.add_argument("--outage", type=float, default=300.0, help="seconds that Tempo is away")
+    parser.add_argument("--output", type=Path, help="figures as JSON")
+    parser.add_argument("--steps", default="steady,latency,scaled,restarted,outage,exemplars")
+    options = parser.parse_args()
+    kube = Kube.connect({"kubeconfig": options.kubeconfig})
+    run = Run(kube, options.namespace)
+    steps: dict[str, Callable[[], None]] = {
+        "steady": lambda: steady(run),
+        "latency": lambda: latency(run),
+        "scaled": lambda: scaled(run),
+        "restarted": lambda: restarted(run),
+        "outage": lambda: outage(run, options.outage),
+        "exemplars": lambda: exemplars(run),
+    }
+    for name in options.steps.split(","):
+        steps[name]()
+    failed = [row for row in run.rows if not row.passed]
+    say("")
+    for row in run.rows:
+        say(f"{'ok    ' if row.passed else 'FAILED'}  {row.name}: {row.seen}; bound: {row.wanted}")
+    run.figures["failed"] = [row.name for row in failed]
+    say("\n" + json.dumps(run.figures, indent=2))
+    if options.output:
+        options.output.write_text(json.dumps(run.figures, indent=2) + "\n")
+    kube.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

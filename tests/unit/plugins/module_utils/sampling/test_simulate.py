@@ -1,0 +1,349 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is added up of decisions, compared, shown as a page, and simulated on a cluster."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import distributed, report, summary
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
+    Outcome,
+    Samplers,
+    Settings,
+    TraceFacts,
+    by_end_time,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import read
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
+    Comparison,
+    Durations,
+    Load,
+    Summary,
+)
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import (
+    MS,
+    START,
+    document,
+    record,
+    span,
+    trace_id,
+)
+
+ERRORS = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+SLOW = {"name": "slow", "type": "latency", "latency": {"threshold_ms": 500}}
+ALL = {"name": "all", "type": "always_sample"}
+PROBE = Path(__file__).parents[3] / "fixtures" / "probe.jsonl"
+
+
+def config(*policies: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"decision_wait": "1s", "policies": list(policies), **more}
+
+
+def facts(number: int, **changes: Any) -> TraceFacts:
+    values: dict[str, Any] = {
+        "trace_id": trace_id(number),
+        "start": START,
+        "end": START + 10 * MS,
+        "spans": 4,
+        "size": 400,
+        "error": False,
+        "services": {"web": 3, "db": 1},
+        "operations": {("web", "GET /"): 3, ("db", "SELECT"): 1},
+        "edges": frozenset({("web", "db")}),
+    }
+    return TraceFacts(**{**values, **changes})
+
+
+def outcome(number: int, kept: bool, *policies: str, reason: str = "", late: bool = False, **changes: Any) -> Outcome:
+    return Outcome(facts(number, **changes), kept, policies, reason or ("sampled" if kept else "not_sampled"), late)
+
+
+def summed(*outcomes: Outcome) -> Summary:
+    one = Summary("mine", ["errors", "slow"])
+    for item in outcomes:
+        one.add(item)
+    return one
+
+
+def test_counts_by_policy_service_operation_and_edge():
+    result = summed(
+        outcome(1, True, "errors", "slow", error=True),
+        outcome(2, False, edges=frozenset({("web", "cache")}), services={"web": 4}, operations={("web", "GET /"): 4}),
+        outcome(3, True, "slow"),
+        outcome(4, False, error=True, reason="too_early"),
+    ).result(Load())
+    assert result["traces"] == {"seen": 4, "kept": 2, "lost": 2, "percentage": 50.0}
+    assert result["spans"] == {"seen": 16, "kept": 8, "lost": 8, "percentage": 50.0}
+    assert result["bytes"]["kept"] == 800
+    assert result["error_traces"] == {"seen": 2, "kept": 1, "lost": 1, "percentage": 50.0}
+    assert result["policies"] == {
+        "errors": {"traces": 1, "spans": 4, "bytes": 400},
+        "slow": {"traces": 2, "spans": 8, "bytes": 800},
+    }
+    assert result["services"]["db"]["spans"] == {"seen": 3, "kept": 2, "lost": 1, "percentage": 66.67}
+    assert result["operations"][0]["operation"] == "GET /"
+    assert result["operations"][0]["spans"]["seen"] == 13
+    assert (result["edges"]["seen"], result["edges"]["kept"]) == (2, 1)
+    assert result["edges"]["names_of_lost"] == ["web -> cache"]
+    assert result["reasons"] == {"not_sampled": 1, "sampled": 2, "too_early": 1}
+
+
+def test_late_spans_are_spans_of_no_other_trace():
+    result = summed(outcome(1, True, "slow"), outcome(1, True, "slow", late=True, spans=2)).result(Load())
+    assert result["traces"]["seen"] == 1 and result["spans"]["seen"] == 6
+    assert result["late_spans"] == {"seen": 2, "kept": 2, "lost": 0, "percentage": 100.0}
+    assert result["policies"]["slow"]["traces"] == 1
+
+
+def test_operations_are_bounded(monkeypatch):
+    monkeypatch.setattr(summary, "MAX_OPERATIONS", 2)
+    one = summed(*(outcome(n, True, operations={("web", f"GET /{n}"): 4}) for n in range(5)))
+    assert len(one.operations) == 3 and one.operations[summary.OTHER_OPERATIONS].seen.spans == 12
+    assert one.result(Load(), operations=1)["operations_total"] == 3
+
+
+def test_slow_is_above_the_nearest_rank_of_p99():
+    durations = Durations()
+    for number in range(1, 1001):
+        durations.add(number * MS, kept=number > 995)
+    p99 = durations.percentile(0.99)
+    assert 990 <= durations.bound(p99) <= 990 * summary.BIN_FACTOR
+    seen, kept = durations.above(p99)
+    assert (seen, kept) in [(10, 5), (9, 5), (8, 5)]  # one or two may share the bin of the percentile
+    assert Durations().percentile(0.99) == 0 and Durations().distribution() == []
+
+
+def test_distribution_has_every_trace_once():
+    durations = Durations()
+    for number in range(500):
+        durations.add(number * 7 * MS, kept=number % 3 == 0)
+    columns = durations.distribution()
+    assert sum(column["seen"] for column in columns) == 500
+    assert sum(column["kept"] for column in columns) == 167
+    assert all(math.isclose(b["up_to"] / a["up_to"], 10**0.25) for a, b in itertools.pairwise(columns))
+
+
+def test_cost_is_what_lies_in_the_bucket_at_the_end_of_retention():
+    load = Load(bytes_per_second=1_000_000, retention=86400, stored_share=0.5, price=0.02)
+    cost = summed(outcome(1, True, "slow"), *(outcome(n, False) for n in range(2, 5))).result(load)["cost"]
+    stored = 1_000_000 * 86400 * 0.5 / 2**30
+    assert cost["before"] == {
+        "bytes_per_second": 1_000_000,
+        "stored_gib": round(stored, 3),
+        "per_month": round(stored * 0.02, 2),
+    }
+    assert cost["kept"]["stored_gib"] == round(stored / 4, 3)
+    # Without a rate, that of the recording: 1600 bytes in a second at least.
+    assert summed(*(outcome(n, True) for n in range(4))).result(Load())["cost"]["before"]["bytes_per_second"] == 1600
+
+
+def test_nothing_at_all():
+    result = Summary("none", []).result(Load())
+    assert result["traces"] == {"seen": 0, "kept": 0, "lost": 0, "percentage": 100.0}
+    assert "none" in summary.table([result]) and "No trace." in report.page([result], None, "x")
+
+
+def test_comparison_waits_for_both_sides_and_lists_differences():
+    both = Comparison()
+    assert both.add(0, outcome(1, True, "errors")) is None
+    assert both.add(0, outcome(2, True, "slow")) is None
+    assert both.add(1, outcome(1, True, "all", late=True)) is None
+    pair = both.add(1, outcome(2, False, reason="dropped"))
+    assert pair and [one.kept for one in pair] == [True, False]
+    both.add(1, outcome(3, True, "all"))
+    both.add(0, outcome(3, False))
+    both.add(1, outcome(4, False))
+    both.add(0, outcome(4, False))
+    result = both.result(("old", "new"))
+    assert result["same"] == 1 and result["one_side_alone"] == 1
+    assert result["only_first"] == {"traces": 1, "spans": 4} == result["only_second"]
+    assert [(d["trace_id"], d["kept_by"], d["policies"]) for d in result["differences"]] == [
+        (trace_id(2), "old", ["slow"]),
+        (trace_id(3), "new", ["all"]),
+    ]
+    assert result["differences"][0]["why_not"] == ["dropped"]
+    assert [(a is None, b is None) for a, b in both.rest()] == [(False, True)]
+
+
+def records() -> list[Any]:
+    return [
+        record(span(1, error=True)),
+        record(span(2, took_ms=900)),
+        record(span(3)),
+        record(span(3, number=2, start=START + 5000 * MS)),  # late
+    ]
+
+
+def test_two_candidates_over_the_same_records():
+    stream = io.StringIO()
+    lines: list[str] = []
+    result = simulate(
+        records(), [Candidate("strict", config(ERRORS, SLOW)), Candidate("all", config(ALL))], Load(),
+        decisions=stream, progress=lines.append,
+    )  # fmt: skip
+    strict, everything = result.results
+    assert (strict["traces"]["kept"], everything["traces"]["kept"]) == (2, 3)
+    assert result.comparison and result.comparison["only_second"]["traces"] == 1
+    rows = {row["trace_id"]: row for row in csv.DictReader(io.StringIO(stream.getvalue()))}
+    assert (rows[trace_id(1)]["kept"], rows[trace_id(1)]["policies"], rows[trace_id(1)]["error"]) == (
+        "1",
+        "errors",
+        "1",
+    )
+    assert (rows[trace_id(3)]["kept"], rows[trace_id(3)]["kept_all"], rows[trace_id(3)]["reason"]) == (
+        "0", "1", "not_sampled",
+    )  # fmt: skip
+    assert "traces kept" in result.table and "Only all keeps" not in result.table
+    assert "only all 1 (1 spans)" in result.table
+
+
+def test_one_candidate_and_its_decisions():
+    stream = io.StringIO()
+    result = simulate(records(), [Candidate("strict", config(ERRORS))], Load(), spans_per_second=10, decisions=stream)
+    assert result.comparison is None
+    assert stream.getvalue().splitlines()[0] == "trace_id,spans,duration_ms,error,kept,reason,policies"
+    assert len(stream.getvalue().splitlines()) == 4
+
+
+def test_progress_is_told():
+    lines: list[str] = []
+    many = (record(span(n)) for n in range(1, 2002))
+    simulate(many, [Candidate("a", config(ALL))], Load(), spans_per_second=1000, progress=lines.append)
+    assert len(lines) == 1 and lines[0].startswith("2,000 records read, ")
+
+
+def test_a_configuration_that_is_refused_is_refused_before_anything_is_read():
+    def untouched() -> Any:
+        raise AssertionError("read")
+        yield
+
+    with pytest.raises(InvalidInput, match="span-ingest"):
+        simulate(untouched(), [Candidate("a", config(ALL, sampling_strategy="span-ingest"))], Load())
+
+
+def test_peek():
+    some, all_of_them = peek(iter(records()))
+    assert some and len(list(all_of_them)) == 4
+    assert peek(iter(()))[0] is False
+
+
+class Page(HTMLParser):
+    """Collects tags and what could load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [f"{tag} {name}" for name, _value in attrs if name in ("src", "href", "xlink:href")]
+
+
+def test_the_page_is_self_contained_and_escapes():
+    nasty = "<script>alert(1)</script>"
+    one = summed(
+        *(outcome(n, n % 2 == 0, "errors", services={nasty: 4}, operations={(nasty, nasty): 4}) for n in range(20)),
+        outcome(99, False, edges=frozenset({("web", nasty)})),
+        outcome(7, True, "slow", late=True),
+        outcome(100, False, reason="too_early"),
+    ).result(Load())
+    comparison = Comparison()
+    comparison.add(0, outcome(1, True, nasty))
+    comparison.add(1, outcome(1, False))
+    text = report.page([one, {**one, "name": "second"}], comparison.result(("mine", "second")), nasty)
+    page = Page()
+    page.feed(text)
+    assert page.loads == [] and "script" not in page.tags and page.tags.count("svg") == 3
+    assert "url(" not in text and "@import" not in text
+    assert "Evicted undecided" in text and "Late spans" in text and "Where the two differ" in text
+    assert {"html", "style", "h1", "table"} <= set(page.tags)
+
+
+def test_many_services_are_cut_in_the_page():
+    one = summed(outcome(1, True, "errors", services={f"s{n}": 1 for n in range(50)})).result(Load())
+    assert "… and 10 services with fewer spans." in report.page([one], None, "x")
+
+
+RECORDED = config(
+    ERRORS,
+    {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": 30}},
+    {
+        "name": "a-few-bytes",
+        "type": "and",
+        "and": {
+            "and_sub_policy": [
+                ALL,
+                {"name": "limit", "type": "bytes_limiting", "bytes_limiting": {"bytes_per_second": 200}},
+            ]
+        },
+    },
+    num_traces=4,
+    decision_cache={"sampled_cache_size": 100},
+)
+
+
+def split(folder: Path) -> list[str]:
+    """A recording of 600 traces over 60 seconds in four files; a trace's second request may lie in another file."""
+    lines = []
+    for number in range(600):
+        at = START + number * 100 * MS
+        for part, delay in ((1, 0), (2, 2700)):
+            one = span(number * 7919 + 1, part, part - 1, start=at + delay * MS, error=number % 37 == 0)
+            lines.append((at + delay * MS, json.dumps(document(({"service.name": f"s{part}"}, [one])))))
+    lines.sort()
+    paths = []
+    for number in range(4):
+        path = folder / f"{number}.jsonl"
+        path.write_text("\n".join(text for _at, text in lines[number * 300 : (number + 1) * 300]) + "\n")
+        paths.append(str(path))
+    return paths
+
+
+def test_on_a_cluster_it_is_exactly_what_it_is_on_one_machine(tmp_path):
+    """Limits, evictions and late spans included; two worker processes of Dask."""
+    from distributed import Client, LocalCluster
+
+    paths = split(tmp_path)
+    alone = Summary("policies", [policy["name"] for policy in RECORDED["policies"]])
+    samplers = Samplers(Settings.from_config(RECORDED), 3)
+    for one, arrival in by_end_time(itertools.chain.from_iterable(map(read, paths))):
+        for found in samplers.feed(one, arrival):
+            alone.add(found)
+    for found in samplers.finish():
+        alone.add(found)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        together = distributed.simulate(paths, RECORDED, 3)
+    assert together.result(Load()) == alone.result(Load())
+    result = alone.result(Load())
+    assert result["reasons"].keys() == {"sampled", "too_early"} and result["late_spans"]["seen"]
+    assert result["error_traces"]["seen"] >= 17
+
+
+def test_the_steps_on_a_cluster_by_themselves(tmp_path):
+    [first, *_rest] = paths = split(tmp_path)
+    found = list(distributed.pieces((0, first, 0.0), 3))
+    assert {sampler for sampler, _piece in found} == {0, 1, 2}
+    assert distributed.latest(first) == max(piece[2] for _sampler, piece in found)
+    later = list(distributed.pieces((1, paths[1], 9e9), 3))
+    assert {piece[2] for _sampler, piece in later} == {9e9}
+    parts = [piece for sampler, piece in found if sampler == 1]
+    one = distributed.decide(reversed(parts), RECORDED, "x")
+    assert one.total.seen.spans == sum(piece[5] for piece in parts) and one.name == "x"
+    assert distributed._decide((1, [(1, piece) for piece in parts]), RECORDED, "x").total == one.total
+    assert re.fullmatch(r"\d", str(distributed._sampler(found[0])))
