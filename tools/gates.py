@@ -168,7 +168,13 @@ def cluster_gates(tools: dict[str, str]) -> list[Gate]:
             before=oldest_core,
             env=env | installed,
         ),
-        Gate("molecule check, site", ["molecule", "test", "--all", "--no-command-borders"], env=env, stream=True),
+        Gate(
+            "molecule check, load, site",
+            ["molecule", "test", "--all", "--no-command-borders"],
+            env=env | {"ORION_CLIENTS": str(peers.CLIENTS)},
+            before=peers.prepare_clients,
+            stream=True,
+        ),
         Gate("removal", ["ansible-playbook", "playbooks/local_down.yml", inventory], env=env, stream=True),
     ]
 

@@ -1,7 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""An environment with the PyPI package ansible, which carries kubernetes.core, amazon.aws and community.aws: for what
-works with these collections, and for what is compared with them."""
+"""Environments of their own for what tests work with: collections that ours are compared with, and client libraries."""
 
 from __future__ import annotations
 
@@ -9,18 +8,32 @@ from pathlib import Path
 
 from tools.steps import ROOT, STATE, run
 
+# The PyPI package ansible, which carries kubernetes.core, amazon.aws and community.aws.
 VENV = STATE / "bench/venv"
+# An OpenTelemetry SDK with exporters for every protocol of the gateway.
+CLIENTS = STATE / "clients"
+
+
+def _prepare(venv: Path, requirements: Path, what: str) -> Path:
+    """The environment, made or brought up to date where its pins have changed."""
+    uv = ROOT / ".venv/bin/uv"
+    done, pins = venv / ".complete", requirements.read_text()
+    if not done.exists() or done.read_text() != pins:
+        print(
+            f"Environment of {what}: {venv.relative_to(ROOT)}, packages pinned in requirements/{requirements.name} …",
+            flush=True,
+        )
+        run(uv, "venv", "-q", "--clear", "-p", ROOT / ".venv/bin/python", venv)
+        run(uv, "pip", "sync", "-q", "--python", venv / "bin/python", "--require-hashes", requirements)
+        done.write_text(pins)
+    return venv
 
 
 def prepare() -> Path:
-    """The environment, made or brought up to date where its pins have changed."""
-    uv, requirements = ROOT / ".venv/bin/uv", ROOT / "requirements/bench.txt"
-    done, pins = VENV / ".complete", requirements.read_text()
-    if not done.exists() or done.read_text() != pins:
-        print(
-            "Environment of the comparison: .state/bench/venv, packages pinned in requirements/bench.txt …", flush=True
-        )
-        run(uv, "venv", "-q", "--clear", "-p", ROOT / ".venv/bin/python", VENV)
-        run(uv, "pip", "sync", "-q", "--python", VENV / "bin/python", "--require-hashes", requirements)
-        done.write_text(pins)
-    return VENV
+    """The collections that ours are compared with."""
+    return _prepare(VENV, ROOT / "requirements/bench.txt", "the comparison")
+
+
+def prepare_clients() -> Path:
+    """The client libraries."""
+    return _prepare(CLIENTS, ROOT / "requirements/clients.txt", "the client libraries")

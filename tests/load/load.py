@@ -257,7 +257,12 @@ class Run:
 
         def replaced() -> bool:
             uid, ready = self.pod(name)
-            return ready and uid != before
+            samplers, _ready = self.replicas("statefulsets", "otel-sampler")
+            backends = [
+                text.total(one, "otelcol_loadbalancer_num_backends")
+                for one in self.pipeline.figures(["gateway"]).gateway.values()
+            ]
+            return ready and uid != before and backends == [samplers] * len(backends)
 
         return replaced
 

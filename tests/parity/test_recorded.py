@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Recorded traces (docs/sampling_simulation.md says which): both keep the same, with the lists that people use."""
+"""Recorded traces, or the probe's where there are none: both keep the same, with the lists that people use."""
 
 from __future__ import annotations
 

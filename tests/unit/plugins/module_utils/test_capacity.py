@@ -1,0 +1,196 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The planner: published figures come out, more load never takes less, and its own snippet satisfies it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
+from ansible_collections.orion.tracing.plugins.module_utils.capacity import (
+    MEBIBYTE,
+    REGIONS,
+    plan,
+    read_inputs,
+    sampler_memory,
+    tracing_plan,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def variables(inventory: str = "", **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for role in ("tempo", "collector"):
+        values |= yaml.safe_load((ROOT / f"roles/{role}/defaults/main.yml").read_text())
+    if inventory:
+        values |= yaml.safe_load((ROOT / f"inventories/{inventory}/group_vars/all.yml").read_text())
+    values["tempo_retention"] = values["tracing_retention"]
+    return {**values, **changes}
+
+
+def load(megabytes: float, **changes: Any) -> dict[str, Any]:
+    """So many MB/s of kept spans."""
+    rate = megabytes * 1e6 / 500 / 20
+    return variables(tracing_expected_traces_per_second=rate, tracing_expected_kept_percentage=100, **changes)
+
+
+def components(v: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in tracing_plan(v)["components"]}
+
+
+def test_measured_memory_of_a_collector():
+    """Measured: 134 to 147 MiB with 233,698 spans of 105 bytes; 100 and 103 MiB with a few thousand."""
+    assert 134 <= sampler_memory(233_698, 105).expected / MEBIBYTE <= 147
+    for measured in (100, 103):
+        assert 0.7 <= measured / (sampler_memory(2667, 257).expected / MEBIBYTE) <= 1.3
+    memory = sampler_memory(1e6, 500)
+    assert memory.limit == pytest.approx(memory.expected / 0.8 * 1.15, abs=2)
+
+
+def test_published_sizes_of_tempo():
+    """100 MB/s: 10 distributors of 2 cores and 2 GB; ingesters for 3 to 5 MB/s, queriers for 1 to 2 MB/s each.
+    Source: https://grafana.com/docs/tempo/latest/set-up-for-tracing/setup-tempo/plan/size/
+    """
+    found = components(load(100))
+    assert (found["distributor"]["replicas"], found["distributor"]["cpu"]) == (10, 2.0)
+    assert found["distributor"]["memory"] == 2048 * MEBIBYTE
+    assert 100 / 5 <= found["ingester"]["replicas"] <= 100 / 3
+    assert found["ingester"]["cpu"] == 2.5
+    assert 4096 <= found["ingester"]["memory"] / MEBIBYTE <= 20 * 1024
+    assert 100 / 5 <= found["compactor"]["replicas"] <= 100 / 3
+    assert 100 / 2 <= found["querier"]["replicas"] <= 100
+
+
+def test_bucket_and_cost_by_hand():
+    """1 MB/s at half its size: 43.2 GB a day."""
+    found = tracing_plan(load(1, tempo_retention="240h", tempo_replication_factor=1))
+    assert found["storage"]["bytes_per_day"] == 43_200_000_000
+    assert found["storage"]["bytes_at_rest"] == 432_000_000_000
+    assert found["cost"]["storage"] == round(432e9 / 2**30 * 0.023, 2)
+    parts = ("storage", "requests", "volumes", "compute")
+    assert found["cost"]["total"] == pytest.approx(sum(found["cost"][part] for part in parts), abs=0.03)
+    assert found["load"] == {
+        "offered_spans_per_second": 2000, "kept_spans_per_second": 2000, "kept_bytes_per_second": 1_000_000,
+    }  # fmt: skip
+
+
+def test_a_ceiling_counts_in_full():
+    found = tracing_plan(variables(collector_max_total_spans_per_second=1000))
+    assert found["load"]["kept_spans_per_second"] == 1000
+
+
+LOADS = (1, 50, 1000, 5000, 40_000, 250_000)
+
+
+@pytest.mark.parametrize("profile", ["distributed", "monolithic"])
+def test_more_load_never_takes_less(profile):
+    plans = [tracing_plan(variables(tracing_expected_traces_per_second=n, tempo_profile=profile)) for n in LOADS]
+    for less, more in itertools.pairwise(plans):
+        assert less["cost"]["total"] < more["cost"]["total"]
+        assert less["limits"]["ingestion_rate_limit_bytes"] <= more["limits"]["ingestion_rate_limit_bytes"]
+        assert less["storage"]["bytes_at_rest"] < more["storage"]["bytes_at_rest"]
+        for one, other in zip(less["components"], more["components"], strict=True):
+            assert one["replicas"] <= other["replicas"], one["name"]
+            for resource in ("cpu", "memory", "storage"):
+                assert one["replicas"] * one[resource] <= other["replicas"] * other[resource], (one, other)
+
+
+@pytest.mark.parametrize("queue", [False, True])
+@pytest.mark.parametrize("traces", LOADS)
+@pytest.mark.parametrize(("spans", "size"), [(3, 200), (20, 500), (200, 3000)])
+def test_the_snippet_satisfies_planner_linter_and_role(queue, traces, spans, size):
+    v = variables(
+        tracing_namespace="tracing",
+        tracing_expected_traces_per_second=traces,
+        tracing_expected_spans_per_trace=spans,
+        tracing_expected_bytes_per_span=size,
+        collector_persistent_queue_enabled=queue,
+        collector_resource_detectors=["env"],
+    )
+    pasted = {**v, **yaml.safe_load(tracing_plan(v)["snippet"])}
+    assert tracing_plan(pasted)["warnings"] == []
+    assert lint_variables(pasted) == []
+    _values, warnings = collector_values(pasted)
+    assert [one for one in warnings if "volume" in one] == []
+
+
+@pytest.mark.parametrize("inventory", ["staging", "production", ""])
+def test_what_is_shipped_is_large_enough(inventory):
+    assert tracing_plan(variables(inventory))["warnings"] == []
+
+
+def test_warnings_name_variable_value_and_need():
+    found = tracing_plan(
+        variables(
+            collector_sampler_replicas=1,
+            collector_sampler_resources={"requests": {"cpu": "10m"}, "limits": {"memory": "64Mi"}},
+            tempo_ingester_storage_size="1Gi",
+            tempo_ingestion_rate_limit_bytes=1000,
+            tempo_querier_resources={"limits": {"memory": "much"}},
+            tracing_region="mars-1",
+            tracing_expected_kept_percentage=5,
+        )
+    )["warnings"]
+    text = "\n".join(found)
+    assert "tracing_region mars-1 has no prices here" in text
+    assert "tracing_expected_kept_percentage 5 is less than collector_sampling_percentage 10" in text
+    assert "collector_sampler_replicas is 1: the load needs 3." in text
+    assert "collector_sampler_resources has limits.memory 64Mi: the load needs" in text
+    assert "collector_sampler_resources has requests.cpu 10m: the load needs 450m." in text
+    assert "tempo_ingester_storage_size is 1Gi: the load needs" in text
+    assert "tempo_ingestion_rate_limit_bytes is 1000: the load needs 30000000, or 0" in text
+    assert "tempo_querier_resources" not in text  # the role refuses it
+
+
+def test_prices_of_the_region_and_of_the_inventory():
+    cheap, dear = (tracing_plan(variables(tracing_region=region)) for region in ("us-east-1", "eu-central-1"))
+    assert cheap["cost"]["total"] < dear["cost"]["total"]
+    free = tracing_plan(variables(plan_prices=dict.fromkeys(("storage", "put", "get", "cpu", "memory", "volume"), 0)))
+    assert free["cost"]["total"] == 0
+    assert set(REGIONS) >= {"us-east-1", "eu-central-1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tracing_expected_traces_per_second": 0}, "tracing_expected_traces_per_second is 0: give a number"),
+        ({"tracing_expected_bytes_per_span": "big"}, "tracing_expected_bytes_per_span is 'big'"),
+        ({"tempo_retention": "7 days"}, "tempo_retention is wrong"),
+        ({"plan_prices": {"storge": 1}}, "plan_prices has storge: give some of storage, put"),
+        ({"plan_prices": [1]}, "plan_prices has [1]"),
+        ({"collector_outage_minutes": "nan"}, "collector_outage_minutes is 'nan'"),
+    ],
+)
+def test_bad_input_is_named(changes, message):
+    with pytest.raises(InvalidInput) as caught:
+        tracing_plan(variables(**changes))
+    assert message in str(caught.value)
+
+
+def test_the_table_and_the_filter():
+    found = FilterModule().filters()["tracing_plan"](variables())
+    assert "20,000 spans/s" in found["table"] and "query_frontend" in found["table"]
+    with pytest.raises(Exception, match="takes a mapping"):
+        FilterModule().filters()["tracing_plan"]("x")
+    with pytest.raises(Exception, match="tempo_retention"):
+        FilterModule().filters()["tracing_plan"](variables(tempo_retention="x"))
+
+
+def test_text_on_the_command_line_is_a_number():
+    assert tracing_plan(variables(tracing_expected_traces_per_second="1000")) == tracing_plan(variables())
+
+
+def test_a_queue_in_memory_counts_in_the_samplers():
+    inputs, prices, _notes = read_inputs(variables())
+    assert not inputs.persistent_queue
+    in_memory = {part.name: part for part in plan(inputs, prices).parts}["sampler"].memory
+    on_disk = components(variables(collector_persistent_queue_enabled=True))["sampler"]["memory"]
+    assert in_memory > on_disk
