@@ -24,7 +24,6 @@ import resource
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -177,11 +176,11 @@ class Recording:
 
 
 def trace_ids(request: bytes) -> Iterator[bytes]:
-    for _, resource_spans in fields(request):
+    for _number, resource_spans in fields(request):
         for tag, scope in fields(resource_spans):
             for inner, span in fields(scope) if tag == 2 else ():
                 if inner == 2:
-                    yield next(content for number, content in fields(span) if number == 1)
+                    yield dict(fields(span))[1]
 
 
 class Sink:
@@ -343,7 +342,7 @@ def send(port: int, requests: list[bytes], connections: int) -> None:
                 time.sleep(0.1)
 
     with ThreadPoolExecutor(connections) as pool:
-        for done in [pool.submit(run) for _ in range(connections)]:
+        for done in [pool.submit(run) for _connection in range(connections)]:
             done.result()
 
 
@@ -426,11 +425,11 @@ def profile(collectors: dict[str, Collector], seconds: int, folder: Path) -> lis
 
 def main() -> None:
     def setting(text: str) -> tuple[str, Any]:
-        name, _, value = text.partition("=")
+        name, _equals, value = text.partition("=")
         return name, yaml.safe_load(value)
 
     def variable(text: str) -> tuple[str, str]:
-        name, _, value = text.partition("=")
+        name, _equals, value = text.partition("=")
         return name, value
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -446,11 +445,13 @@ def main() -> None:
     parser.add_argument("--profile", type=int, default=0, help="seconds of CPU profile, written to --keep")
     parser.add_argument("--keep", help="folder for configurations, logs and profiles")
     options = parser.parse_args()
-    otelcol = os.environ.get("ORION_OTELCOL") or sys.exit("set ORION_OTELCOL")
+    otelcol = os.environ.get("ORION_OTELCOL", "")
+    if not otelcol:
+        raise SystemExit("set ORION_OTELCOL")
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     recording = Recording.read(options.recording, options.limit)
     for mode in options.mode or ("trace", "service"):
-        for _ in range(options.rounds):
+        for _round in range(options.rounds):
             print(json.dumps(measure(otelcol, recording, mode, options)), flush=True)
 
 

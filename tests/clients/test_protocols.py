@@ -65,7 +65,7 @@ def address(kube: Kube) -> Iterator[dict[int, str]]:
     """Port of the gateway → host:port on the cluster's node."""
     path, name = f"/api/v1/namespaces/{NAMESPACE}/services", f"clients-{otlp.new_id(8)}"
     [node, *_others] = kube.list("/api/v1/nodes")
-    host = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    [host, *_more] = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
     labels = dict(pair.split("=") for pair in Selectors().gateway.split(","))
     ports = [{"name": f"p{port}", "port": port} for port in sorted(set(PROTOCOLS.values()))]
     spec = {"type": "NodePort", "selector": labels, "ports": ports}

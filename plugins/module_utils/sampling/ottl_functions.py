@@ -278,17 +278,14 @@ def _digest(name: str) -> _Build:
     return _each(lambda text: hashlib.new(name, text.encode("utf-8", "surrogateescape")).hexdigest())
 
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _network(text: str) -> _Network:
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if "/" not in text or not text.rpartition("/")[2].isdigit():
         raise ValueError(f"invalid CIDR address: {text}")
     return ipaddress.ip_network(text, strict=False)
 
 
 def _is_in_cidr(target: Getter, networks: Sequence[Getter]) -> Get:
-    known: list[_Network] | None = None
+    known: list[ipaddress.IPv4Network | ipaddress.IPv6Network] | None = None
     if all(network.literal for network in networks):
         try:
             known = [_network(network.value) for network in networks]

@@ -173,14 +173,14 @@ def _durations(results: Sequence[dict[str, Any]]) -> str:
     width = (940 - left) / len(columns)
     body = [_text(left - 8, 14, f"{high:,}", soft=True, anchor="end"), _text(left - 8, height, "0", True, "end")]
     for number, column in enumerate(columns):
-        x, bar = left + number * width, (width - 4) / len(results)
+        x, wide = left + number * width, (width - 4) / len(results)
         tall = (height - 4) * column["seen"] / high
         body.append(_bar(x, height - tall, width - 4, tall, "seen", f"{column['seen']:,} traces"))
         for index, counts in enumerate(kept):
             count = counts.get(round(column["up_to"], 6), 0)
             part = (height - 4) * count / high
             title = f"up to {_milliseconds(column['up_to'])}: {count:,} of {column['seen']:,} traces kept"
-            body.append(_bar(x + index * bar, height - part, bar, part, _COLOURS[index], title))
+            body.append(_bar(x + index * wide, height - part, wide, part, _COLOURS[index], title))
         if number % max(1, -(-len(columns) // 10)) == 0:
             body.append(_text(x + width / 2, height + 18, _milliseconds(column["up_to"]), True, "middle"))
     return _svg(960, height + 28, body, "Traces by duration, all and kept")
