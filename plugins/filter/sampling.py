@@ -11,11 +11,11 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
 
 
-def sampling_findings(variables: dict[str, Any]) -> list[dict[str, str]]:
+def sampling_findings(variables: dict[str, Any], two_tiers: bool = True) -> list[dict[str, str]]:
     """What is wrong or doubtful about the collector role's sampling variables, as data."""
     if not isinstance(variables, dict):
         raise AnsibleFilterError(f"sampling_findings takes a mapping of variables, not {type(variables).__name__}")
-    return [finding.result() for finding in lint_variables(variables)]
+    return [finding.result() for finding in lint_variables(variables, two_tiers)]
 
 
 class FilterModule:

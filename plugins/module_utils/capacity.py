@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import BYTES_PER_QUEUED_SPAN
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.probe import align
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds, memory_bytes, quantity
@@ -28,16 +29,17 @@ COLLECTOR_BASE = 95 * MEBIBYTE
 # A span in memory is a Go structure beside its own text. Measured: a collector 0.158 with 233,698 spans of 105 bytes
 # took 134 to 147 MiB, this gives 141.
 SPAN_IN_MEMORY, SPAN_BYTES_FACTOR = 100, 1.0
-# GOMEMLIMIT and the memory limiter stay below 80 % of the limit; stacks and the kernel's buffers come on top.
-LIMIT_SHARE, LIMIT_MARGIN = 0.8, 1.15
+# GOMEMLIMIT is 65 % of the limit and the memory limiter refuses above 70 %: see collector_config.
+LIMIT_SHARE, LIMIT_MARGIN = 0.65, 1.15
 
 # Spans per second and core. tests/bench/tiers.py measures 48,000 and more for both tiers together on a fast core; a
 # vendor's sizing guide says 15,000 for a collector, so these leave room for slower cores and richer spans.
 GATEWAY_SPANS_PER_CORE, SAMPLER_SPANS_PER_CORE = 25_000, 15_000
 # Replicas are counted so that they are busy by this much, and the loss of one can be borne.
 BUSY = 0.6
-# The gateway trades memory for time: GOGC 400 lets five times what lives lie around.
-GATEWAY_GARBAGE = 5
+# The gateway trades memory for time: GOGC 400 lets five times what lives lie around. Its queue bridges the restart of a
+# sampler, for that sampler's spans.
+GATEWAY_GARBAGE, RESTART_SECONDS = 5, 15
 # Traces that one sampler is prepared for, at least.
 LEAST_NUM_TRACES = 10_000
 
@@ -61,7 +63,7 @@ class Memory:
 def sampler_memory(spans: float, bytes_per_span: float) -> Memory:
     """Of a sampler that holds so many undecided spans.
 
-    expected = 95 MiB + spans × (100 + bytes per span); limit = expected / 0.8 × 1.15. bytes_per_span: OTLP protobuf.
+    expected = 95 MiB + spans × (100 + bytes per span); limit = expected / 0.65 × 1.15. bytes_per_span: OTLP protobuf.
     Source of the limit:
     https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
     """
@@ -190,12 +192,14 @@ def collectors(i: Inputs) -> list[Part]:
 
     replicas = offered / (spans per core × 60 %), two at least. A sampler's memory is sampler_memory of twice what
     arrives in one decision wait, when one of the others is away; without a persistent queue, and of what waits there.
-    A gateway holds a second's worth, with the garbage that GOGC 400 allows.
+    A gateway holds a second's worth, with the garbage that GOGC 400 allows, and its queue, a span for each 8 KiB of the
+    limit, what a sampler would get in 15 seconds.
     """
     gateways = max(2, math.ceil(i.offered / (GATEWAY_SPANS_PER_CORE * BUSY)))
     samplers = max(2, math.ceil(i.offered / (SAMPLER_SPANS_PER_CORE * BUSY)))
     live = i.offered / gateways * (SPAN_IN_MEMORY + i.bytes_per_span)
-    gateway = (COLLECTOR_BASE + GATEWAY_GARBAGE * live) / LIMIT_SHARE * LIMIT_MARGIN
+    waiting = RESTART_SECONDS * i.offered / gateways / samplers * BYTES_PER_QUEUED_SPAN
+    gateway = max(waiting, (COLLECTOR_BASE + GATEWAY_GARBAGE * live) / LIMIT_SHARE * LIMIT_MARGIN)
     held = 2 * i.offered / samplers * (i.decision_wait + 1)
     if not i.persistent_queue:
         held += queue_spans(i, samplers)

@@ -709,8 +709,10 @@ _CHECKS: tuple[Callable[[_Subject], Iterator[Finding]], ...] = (
 _OWN = re.compile(r"collector_tail_sampling_(extra_)?policies\[")
 
 
-def lint_variables(variables: Mapping[str, Any]) -> list[Finding]:
+def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list[Finding]:
     """Findings about the collector role's variables, each at the variable that the user writes.
+
+    two_tiers: as the role installs them; False for one tier of collectors that receive and sample.
 
     A variable that is not there or has no usable value is left to the role, which names it. Policies are looked at as
     they are written, before outdated spellings get their modern meaning.
@@ -740,6 +742,7 @@ def lint_variables(variables: Mapping[str, Any]) -> list[Finding]:
         # The chart's, made from the wait: collector_config.
         grace_period=math.ceil(wait) + 30,
         head_percentage=read.number("collector_head_sampling_percentage", 100),
+        two_tiers=two_tiers,
     )
     cache = CACHE_FACTOR * int(num_traces)
     config = {

@@ -52,7 +52,7 @@ def test_measured_memory_of_a_collector():
     for measured in (100, 103):
         assert 0.7 <= measured / (sampler_memory(2667, 257).expected / MEBIBYTE) <= 1.3
     memory = sampler_memory(1e6, 500)
-    assert memory.limit == pytest.approx(memory.expected / 0.8 * 1.15, abs=2)
+    assert memory.limit == pytest.approx(memory.expected / 0.65 * 1.15, abs=2)
 
 
 def test_published_sizes_of_tempo():

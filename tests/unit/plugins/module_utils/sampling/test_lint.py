@@ -348,6 +348,11 @@ def test_values_that_the_role_refuses_are_left_to_it(changes):
     assert lint_variables(variables(**changes)) == []
 
 
+def test_one_tier_of_the_user_s_own():
+    [finding] = sampling_findings(variables(), two_tiers=False)
+    assert (finding["code"], finding["path"]) == ("one-tier", "collector_sampler_replicas")
+
+
 def test_the_filter_names_what_it_takes():
     with pytest.raises(Exception, match="takes a mapping of variables, not list"):
         sampling_findings([])  # type: ignore[arg-type]
