@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import BYTES_PER_QUEUED_SPAN
@@ -29,6 +29,10 @@ COLLECTOR_BASE = 95 * MEBIBYTE
 # A span in memory is a Go structure beside its own text. Measured: a collector 0.158 with 233,698 spans of 105 bytes
 # took 134 to 147 MiB, this gives 141.
 SPAN_IN_MEMORY, SPAN_BYTES_FACTOR = 100, 1.0
+# A decision that is remembered. Measured: two full caches of a million each took a collector 0.158 from 266 to 697 MiB
+# under load, 107 bytes of live heap and as much garbage again for each. collector_config makes both ten times
+# num_traces, and they never shrink.
+DECISION_IN_MEMORY, DECISIONS_PER_TRACE = 220, 20
 # GOMEMLIMIT is 65 % of the limit and the memory limiter refuses above 70 %: see collector_config.
 LIMIT_SHARE, LIMIT_MARGIN = 0.65, 1.15
 
@@ -44,6 +48,9 @@ GATEWAY_GARBAGE, RESTART_SECONDS = 5, 15
 LEAST_NUM_TRACES = 10_000
 
 DISTRIBUTOR_RATE, INGESTER_RATE, COMPACTOR_RATE, QUERIER_RATE = 10.0, 4.0, 4.0, 2.0  # MB/s for one of them
+# Of 25 to 35 MB/s that one instance takes:
+# https://grafana.com/docs/tempo/latest/set-up-for-tracing/setup-tempo/plan/deployment-modes/
+MONOLITHIC_RATE = 25.0
 # A block that is cut, kept for a while and flushed: ingesters' storage holds twice what arrives meanwhile.
 STORAGE_MARGIN = 2
 # Each object of a block is written once by an ingester and about three times by compaction.
@@ -60,14 +67,16 @@ class Memory:
     limit: int
 
 
-def sampler_memory(spans: float, bytes_per_span: float) -> Memory:
-    """Of a sampler that holds so many undecided spans.
+def sampler_memory(spans: float, bytes_per_span: float, decisions: float = 0.0) -> Memory:
+    """Of a sampler that holds so many undecided spans and remembers so many decisions.
 
-    expected = 95 MiB + spans × (100 + bytes per span); limit = expected / 0.65 × 1.15. bytes_per_span: OTLP protobuf.
+    expected = 95 MiB + spans × (100 + bytes per span) + decisions × 220; limit = expected / 0.65 × 1.15.
+    bytes_per_span: OTLP protobuf. decisions: in both caches; a sampler that has just started has none.
     Source of the limit:
     https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
     """
     expected = COLLECTOR_BASE + spans * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * bytes_per_span)
+    expected += decisions * DECISION_IN_MEMORY
     return Memory(math.ceil(expected), math.ceil(expected / LIMIT_SHARE * LIMIT_MARGIN))
 
 
@@ -84,20 +93,29 @@ class Prices:
     volume: float = 0.08
 
 
-# Public list prices without discounts (S3 Standard, EBS gp3, and Fargate for compute), rounded, as of 2025. They are a
-# start: give your own with plan_prices. https://aws.amazon.com/s3/pricing/, https://aws.amazon.com/fargate/pricing/
+# Public list prices without discounts (S3 Standard, EBS gp3, and Fargate for compute), as of 2025; those of storage are
+# still the same in July 2026. They are a start: give your own with plan_prices.
+# https://aws.amazon.com/s3/pricing/, https://aws.amazon.com/fargate/pricing/
 REGIONS = {
     "us-east-1": Prices(),
+    "us-east-2": Prices(),
     "us-west-2": Prices(),
     "eu-west-1": Prices(volume=0.088),
     "eu-central-1": Prices(0.0245, 0.0054, 0.00043, 0.04656, 0.00511, 0.0952),
     "ap-southeast-1": Prices(0.025, 0.005, 0.0004, 0.05056, 0.00553, 0.096),
+    "ap-southeast-2": Prices(0.025, 0.0055, 0.00044, 0.04856, 0.00532, 0.096),
+    "ap-northeast-1": Prices(0.025, 0.0047, 0.00037, 0.05056, 0.00553, 0.096),
+    "sa-east-1": Prices(0.0405, 0.007, 0.00056, 0.0696, 0.0076, 0.152),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What is planned for. Rates are of the whole platform; retention, decision_wait in seconds."""
+    """What is planned for. Rates are of the whole platform; retention, decision_wait in seconds.
+
+    block_seconds: how long an ingester keeps a block open; local_seconds: until it deletes it from its volume.
+    num_traces: the inventory's, where it is more than the load takes; 0 for that alone.
+    """
 
     traces_per_second: float
     spans_per_trace: float
@@ -113,8 +131,11 @@ class Inputs:
     replication_factor: int
     persistent_queue: bool
     block_seconds: float
+    local_seconds: float
     stored_bytes_per_byte: float
     queries_per_day: float
+    metrics_generator: bool = False
+    num_traces: float = 0.0
 
     @property
     def offered(self) -> float:
@@ -191,7 +212,8 @@ def collectors(i: Inputs) -> list[Part]:
     """Gateways and samplers.
 
     replicas = offered / (spans per core × 60 %), two at least. A sampler's memory is sampler_memory of twice what
-    arrives in one decision wait, when one of the others is away; without a persistent queue, and of what waits there.
+    arrives in one decision wait, when one of the others is away, and of full decision caches; without a persistent
+    queue, and of what waits there, for which the role asks 8 KiB of the limit a span.
     A gateway holds a second's worth, with the garbage that GOGC 400 allows, and its queue, a span for each 8 KiB of the
     limit, what a sampler would get in 15 seconds.
     """
@@ -203,7 +225,10 @@ def collectors(i: Inputs) -> list[Part]:
     held = 2 * i.offered / samplers * (i.decision_wait + 1)
     if not i.persistent_queue:
         held += queue_spans(i, samplers)
-    sampler = sampler_memory(held, i.bytes_per_span).limit
+    decisions = DECISIONS_PER_TRACE * max(num_traces(i, samplers), i.num_traces)
+    sampler = sampler_memory(held, i.bytes_per_span, decisions).limit
+    if not i.persistent_queue:
+        sampler = max(sampler, queue_spans(i, samplers) * BYTES_PER_QUEUED_SPAN)
     return [
         Part(
             "gateway",
@@ -224,6 +249,15 @@ def collectors(i: Inputs) -> list[Part]:
     ]
 
 
+def num_traces(i: Inputs, samplers: int) -> int:
+    """Traces that a sampler is prepared for: twice what it gets in a decision wait, 10,000 at least.
+
+    Source: the README of
+    https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/processor/tailsamplingprocessor
+    """
+    return max(LEAST_NUM_TRACES, math.ceil(2 * (i.traces_per_second / samplers) * i.decision_wait))
+
+
 def queue_spans(i: Inputs, samplers: int) -> int:
     """Spans that wait in a sampler while Tempo is away: its share of what is kept × outage, one of them being away."""
     spare = samplers / (samplers - 1) if samplers > 1 else 1
@@ -238,28 +272,31 @@ def tempo(i: Inputs) -> list[Part]:
     rate = i.kept_mb
     if i.profile != "distributed":
         share = rate / INGESTER_RATE
-        storage = STORAGE_MARGIN * rate * MEGABYTE * i.block_seconds
-        return [_part("monolithic", 1, 2.5 * share, 8 * share, least=1.0, storage=storage)]
+        storage = STORAGE_MARGIN * rate * MEGABYTE * i.local_seconds
+        return [_part("monolithic", 1, 2.5 * share, 8 * share, least=1.0, storage=storage, alone=True)]
     distributors = max(2, math.ceil(rate / DISTRIBUTOR_RATE))
     ingesters = max(i.replication_factor, math.ceil(rate / INGESTER_RATE))
     compactors, queriers = max(1, math.ceil(rate / COMPACTOR_RATE)), max(2, math.ceil(rate / QUERIER_RATE))
     share = rate * i.replication_factor / ingesters / (INGESTER_RATE * 3)
-    storage = STORAGE_MARGIN * rate * MEGABYTE * i.replication_factor / ingesters * i.block_seconds
-    return [
+    storage = STORAGE_MARGIN * rate * MEGABYTE * i.replication_factor / ingesters * i.local_seconds
+    parts = [
         _part("distributor", distributors, *_of(rate / distributors / DISTRIBUTOR_RATE, 2, 2)),
         _part("ingester", ingesters, 2.5 * share, 8 * share, least=1.0, storage=storage),
         _part("compactor", compactors, *_of(rate / compactors / COMPACTOR_RATE, 1, 4), least=1.0),
         _part("querier", queriers, *_of(rate / queriers / QUERIER_RATE, 1, 4), least=1.0),
         _part("query_frontend", 2, 0.25, 0.5),
     ]
+    # No figure is published for it; these are the role's defaults.
+    return [*parts, *([_part("metrics_generator", 1, 0.5, 2.0, alone=True)] if i.metrics_generator else [])]
 
 
 def _of(share: float, cpu: float, memory: float) -> tuple[float, float]:
     return share * cpu, share * memory
 
 
-def _part(name: str, replicas: int, cpu: float, gib: float, least: float = 0.5, storage: float = 0.0) -> Part:
-    alone = name == "monolithic"
+def _part(
+    name: str, replicas: int, cpu: float, gib: float, least: float = 0.5, storage: float = 0.0, alone: bool = False
+) -> Part:
     return Part(
         name,
         f"tempo_{name}_resources",
@@ -275,9 +312,9 @@ def _part(name: str, replicas: int, cpu: float, gib: float, least: float = 0.5, 
 def plan(i: Inputs, prices: Prices) -> Plan:
     """All figures.
 
-    num_traces = 2 × new traces/s of a sampler × decision wait, 10,000 at least. Ingestion limit of a distributor: four
-    times its share of what is kept, 30 MB/s at least (upstream's default is 15). Live traces in an ingester: what is
-    kept in a minute, twice. Largest trace: a thousand times the usual one, 5 MB at least (upstream's default).
+    Ingestion limit of a distributor: four times its share of what is kept, 30 MB/s at least (upstream's default is 15).
+    Live traces in an ingester: what is kept in a minute, twice. Largest trace: a hundred times the usual one, 5 MB at
+    least (upstream's default).
     """
     parts = [*collectors(i), *tempo(i)]
     by_name = {part.name: part for part in parts}
@@ -289,7 +326,7 @@ def plan(i: Inputs, prices: Prices) -> Plan:
     # Copies of the replicas are merged by compaction, whose window is an hour.
     at_rest = stored_per_day * (i.retention / DAY + (copies - 1) / 24)
     ingesters = by_name["ingester"].replicas if i.profile == "distributed" else 1
-    blocks = ingesters * DAY / max(i.block_seconds / 1.5, 60)
+    blocks = ingesters * DAY / max(i.block_seconds, 60)
     puts = WRITES_PER_BLOCK * (blocks * OBJECTS_PER_BLOCK + copies * stored_per_day / PART_BYTES)
     # Compaction reads what it writes; queriers read blocks in parts; every poll lists and reads an index.
     gets = puts + i.queries_per_day * max(10.0, at_rest / (100 * MEBIBYTE) * 0.1) + POLLS_PER_DAY * 10
@@ -298,12 +335,12 @@ def plan(i: Inputs, prices: Prices) -> Plan:
     made = Plan(
         inputs=i,
         parts=parts,
-        num_traces=max(LEAST_NUM_TRACES, math.ceil(2 * i.traces_per_second / samplers * i.decision_wait)),
+        num_traces=num_traces(i, samplers),
         queue_spans=queue,
         queue_volume=math.ceil(volume),
         ingestion_limit=max(30 * MEGABYTE, math.ceil(4 * i.kept_mb / distributors) * MEGABYTE),
         max_traces=max(10_000, math.ceil(2 * kept_traces * copies / ingesters * 60)),
-        max_bytes_per_trace=max(5 * MEGABYTE, math.ceil(1000 * i.spans_per_trace * i.bytes_per_span / 10)),
+        max_bytes_per_trace=max(5 * MEGABYTE, math.ceil(100 * i.spans_per_trace * i.bytes_per_span)),
         stored_per_day=stored_per_day,
         at_rest=at_rest,
         puts=puts,
@@ -326,17 +363,22 @@ def plan(i: Inputs, prices: Prices) -> Plan:
 DISK_FACTOR = 2.0
 
 
+def _flag(value: Any) -> bool:
+    return str(value).lower() in ("true", "yes", "on", "1")
+
+
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     """Inputs and prices of inventory variables, and what to say about them. InvalidInput names every wrong variable."""
     wrong: list[str] = []
 
-    def number(name: str, default: float, least: float = 0.0) -> float:
+    def number(name: str, default: float, least: float = 0.0, most: float = math.inf) -> float:
         try:
             value = float(v.get(name, default))
-            if not (math.isfinite(value) and value >= least):
+            if not (math.isfinite(value) and least <= value <= most):
                 raise ValueError
         except (TypeError, ValueError):
-            wrong.append(f"{name} is {v.get(name)!r}: give a number of at least {least:g}")
+            limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+            wrong.append(f"{name} is {v.get(name)!r}: give a number {limits}")
             return max(default, least)
         return value
 
@@ -348,26 +390,30 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             return duration_seconds(default)
 
     retention_name = "tempo_retention" if v.get("tempo_retention") else "tracing_retention"
-    blocks = seconds("tempo_ingester_max_block_duration", "30m") + seconds(
-        "tempo_ingester_complete_block_timeout", "15m"
-    )
+    block_seconds = seconds("tempo_ingester_max_block_duration", "30m")
+    profile = str(v.get("tempo_profile", "distributed"))
+    if profile not in ("distributed", "monolithic"):
+        wrong.append(f"tempo_profile is {profile!r}: give distributed or monolithic")
     inputs = Inputs(
         traces_per_second=number("tracing_expected_traces_per_second", 1000, 0.001),
         spans_per_trace=number("tracing_expected_spans_per_trace", 20, 1),
         bytes_per_span=number("tracing_expected_bytes_per_span", 500, 1),
-        kept_percentage=number("tracing_expected_kept_percentage", 25),
+        kept_percentage=number("tracing_expected_kept_percentage", 25, 0, 100),
         baseline_percentage=number("collector_sampling_percentage", 10),
         retention=seconds(retention_name, "168h"),
         decision_wait=seconds("collector_decision_wait", "10s"),
         outage_minutes=number("collector_outage_minutes", 5),
         max_spans=number("collector_max_total_spans_per_second", 0),
         max_bytes=number("collector_max_total_bytes_per_second", 0),
-        profile=str(v.get("tempo_profile", "distributed")),
+        profile=profile,
         replication_factor=int(number("tempo_replication_factor", 3, 1)),
-        persistent_queue=str(v.get("collector_persistent_queue_enabled", False)).lower() in ("true", "yes", "on", "1"),
-        block_seconds=blocks,
+        persistent_queue=_flag(v.get("collector_persistent_queue_enabled", False)),
+        block_seconds=block_seconds,
+        local_seconds=block_seconds + seconds("tempo_ingester_complete_block_timeout", "15m"),
         stored_bytes_per_byte=number("plan_stored_bytes_per_byte", 0.5, 0.01),
         queries_per_day=number("plan_queries_per_day", 1000),
+        metrics_generator=_flag(v.get("tempo_metrics_generator_enabled", False)),
+        num_traces=number("collector_num_traces", 0),
     )
     notes = []
     region = str(v.get("tracing_region", "us-east-1"))
@@ -379,7 +425,15 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     if unknown:
         wrong.append(f"plan_prices has {', '.join(unknown)}: give some of {', '.join(asdict(prices))}")
     else:
-        prices = Prices(**{**asdict(prices), **{name: float(value) for name, value in own.items()}})
+        try:
+            prices = Prices(**{**asdict(prices), **{name: float(value) for name, value in own.items()}})
+        except (TypeError, ValueError):
+            wrong.append(f"plan_prices is {own!r}: give numbers")
+    if profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
+        notes.append(
+            f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
+            f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed."
+        )
     if inputs.kept_percentage < inputs.baseline_percentage and not inputs.max_spans:
         notes.append(
             f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than collector_sampling_percentage "
@@ -420,7 +474,9 @@ def shortfalls(made: Plan, v: Mapping[str, Any]) -> Iterator[str]:
         for kind, key, read in (("limits", "memory", _memory), ("requests", "cpu", _cpu)):
             has = (value.get(kind) or {}).get(key) if isinstance(value, Mapping) else None
             if has is not None and read(has) < read(needed[kind][key]):
-                yield f"{name} has {kind}.{key} {has}: the load needs {needed[kind][key]}."
+                queue = name == "collector_sampler_resources" and kind == "limits" and not made.inputs.persistent_queue
+                hint = ", or collector_persistent_queue_enabled, for then spans wait on disk" if queue else ""
+                yield f"{name} has {kind}.{key} {has}: the load needs {needed[kind][key]}{hint}."
     limit = v.get("tempo_ingestion_rate_limit_bytes") or 0
     if 0 < _number(limit) < made.ingestion_limit:
         yield f"tempo_ingestion_rate_limit_bytes is {limit}: the load needs {made.ingestion_limit}, or 0 to derive it."
@@ -528,11 +584,12 @@ def table(made: Plan) -> str:
 def tracing_plan(v: Mapping[str, Any]) -> dict[str, Any]:
     """From inventory variables: result(), with table, snippet and warnings. Raises InvalidInput."""
     inputs, prices, notes = read_inputs(v)
-    made = plan(inputs, prices)
+    made = plan(replace(inputs, num_traces=0.0), prices)
     found: dict[str, Any] = json.loads(json.dumps(result(made)))
     return {
         **found,
         "table": table(made),
         "snippet": snippet(made),
-        "warnings": [*notes, *shortfalls(made, v)],
+        # What the inventory has must fit its own num_traces; the snippet has the load's.
+        "warnings": [*notes, *shortfalls(plan(inputs, prices), v)],
     }

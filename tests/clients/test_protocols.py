@@ -34,6 +34,11 @@ PROTOCOLS = {
     "zipkin-json": 9411,
     "zipkin-proto": 9411,
 }
+# What the others carry otherwise than OTLP: Zipkin has texts only and puts a status' message into the tag "error", the
+# Thrift client's scope becomes attributes.
+MESSAGE = {"zipkin-json": "", "zipkin-proto": ""}
+ROWS = {"zipkin-json": "3", "zipkin-proto": "3"}
+SCOPE = {"jaeger-thrift": ""}
 PATIENCE = 60.0
 
 
@@ -103,20 +108,26 @@ def test_a_trace_of_a_real_client_arrives(kube: Kube, address: dict[int, str], p
     assert spans.keys() == {ids["root"], ids["child"]}
     root, child = spans[ids["root"]], spans[ids["child"]]
     assert otlp.hex_id(child["parentSpanId"], 16) == ids["root"] and not root.get("parentSpanId")
-    # Zipkin has no capitals in names of services, and its client takes spans' names as they are.
-    assert (root["name"].lower(), child["name"].lower()) == ("get /orders", "select orders")
-    assert otlp.is_error(child)
+    assert (root["name"], child["name"]) == ("GET /orders", "SELECT orders")
+    assert otlp.is_error(child) and not otlp.is_error(root)
+    assert child["status"].get("message", "") == MESSAGE.get(protocol, "deadlock")
     for part in document["resourceSpans"] if "resourceSpans" in document else document["batches"]:
         resource = attributes(part["resource"]["attributes"])
         assert resource["service.name"] == f"client-{protocol}"
         assert resource["deployment.environment.name"] == "local"
         assert resource["k8s.cluster.name"]
+        for group in part["scopeSpans"]:
+            assert group.get("scope", {}).get("name", "") == SCOPE.get(protocol, "orion.clients")
     for one in (root, child):
         found = attributes(one["attributes"])
         assert found["orion.client.run"] == run
         assert found["environment"] == "local" and found["cluster"]
-    # Zipkin's tags are texts.
-    assert str(attributes(child["attributes"])["db.rows"]) == "3"
+    found = attributes(child["attributes"])
+    assert found["db.rows"] == ROWS.get(protocol, 3)
+    if protocol in MESSAGE:
+        assert found["error"] == "deadlock"
+    if protocol in SCOPE:
+        assert found["otel.scope.name"] == "orion.clients"
 
 
 def prometheus(kube: Kube, path: str, **query: Any) -> Any:

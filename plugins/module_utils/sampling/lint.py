@@ -331,15 +331,17 @@ def _load(subject: _Subject) -> Iterator[Finding]:
         )
     if load.memory_limit is not None:
         held = min(float(subject.num_traces), 2 * rate * subject.wait)
-        needed = sampler_memory(held * load.spans_per_trace, load.bytes_per_span)
+        cache = subject.config.get("decision_cache") or {}
+        decisions = sum(int(cache.get(key) or 0) for key in ("sampled_cache_size", "non_sampled_cache_size"))
+        needed = sampler_memory(held * load.spans_per_trace, load.bytes_per_span, decisions)
         if needed.limit > load.memory_limit:
             yield Finding(
                 "sampler-memory",
                 names.memory,
                 f"{load.memory_limit // 2**20}Mi is too small for {held:,.0f} traces of {load.spans_per_trace:g} spans "
-                f"of {load.bytes_per_span:g} bytes, twice what arrives in {names.decision_wait}: the memory limiter "
-                "would refuse spans",
-                f"Set it to {math.ceil(needed.limit / 2**20)}Mi or more, add samplers, or shorten the wait.",
+                f"of {load.bytes_per_span:g} bytes, twice what arrives in {names.decision_wait}, and full decision "
+                f"caches ({decisions:,}): the memory limiter would refuse spans",
+                f"Set it to {math.ceil(needed.limit / 2**20)}Mi or more, add samplers, or lower {names.num_traces}.",
             )
 
 

@@ -130,7 +130,7 @@ CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
         Load(traces_per_second=300, memory_limit=100 * MEBIBYTE),
         "the sampler's memory limit",
         config(ERRORS),
-        Load(traces_per_second=300, memory_limit=sampler_memory(2 * 300 * 10 * 20, 500).limit),
+        Load(traces_per_second=300, memory_limit=sampler_memory(2 * 300 * 10 * 20, 500, 200_000).limit),
     ),
     ("composite-shares", config(composite(ERRORS, TENTH, errors=60, tenth=50)), LOAD,
      "policies[0].composite.rate_allocation", config(composite(ERRORS, TENTH, errors=50, tenth=50)), LOAD),
