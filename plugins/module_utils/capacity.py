@@ -14,7 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import BYTES_PER_QUEUED_SPAN
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import (
+    BYTES_PER_QUEUED_SPAN,
+    DISK_PER_BYTE,
+    QUEUE_SHARE_OF_VOLUME,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.probe import align
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds, memory_bytes, quantity
@@ -359,8 +363,8 @@ def plan(i: Inputs, prices: Prices) -> Plan:
     return made
 
 
-# A request on disk is protobuf in pages that are half full, of a volume that is used by 90 %: see collector_config.
-DISK_FACTOR = 2.0
+# What collector_config reckons with, and a fifth more.
+DISK_FACTOR = 1.2 * DISK_PER_BYTE / QUEUE_SHARE_OF_VOLUME
 
 
 def _flag(value: Any) -> bool:
@@ -434,7 +438,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
             f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed."
         )
-    if inputs.kept_percentage < inputs.baseline_percentage and not inputs.max_spans:
+    if inputs.kept_percentage < inputs.baseline_percentage and not (inputs.max_spans or inputs.max_bytes):
         notes.append(
             f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than collector_sampling_percentage "
             f"{inputs.baseline_percentage:g}: all policies together keep at least the baseline. Simulate to find out."

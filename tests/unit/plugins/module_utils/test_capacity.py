@@ -122,18 +122,20 @@ def test_a_ceiling_counts_in_full():
 
 
 LOADS = (1, 50, 1000, 5000, 40_000, 250_000)
+MORE_LOADS = [round(1.1**step, 1) for step in range(1, 130)]
 
 
 @pytest.mark.parametrize("profile", ["distributed", "monolithic"])
 def test_more_load_never_takes_less(profile):
-    plans = [tracing_plan(variables(tracing_expected_traces_per_second=n, tempo_profile=profile)) for n in LOADS]
+    """Of replicas, cores, volumes and bucket. Limits are of one replica, and a third sampler makes the reserve for one
+    that is away smaller, so these may drop where a replica is added.
+    """
+    plans = [tracing_plan(variables(tracing_expected_traces_per_second=n, tempo_profile=profile)) for n in MORE_LOADS]
     for less, more in itertools.pairwise(plans):
-        assert less["cost"]["total"] < more["cost"]["total"]
-        assert less["limits"]["ingestion_rate_limit_bytes"] <= more["limits"]["ingestion_rate_limit_bytes"]
         assert less["storage"]["bytes_at_rest"] < more["storage"]["bytes_at_rest"]
         for one, other in zip(less["components"], more["components"], strict=True):
             assert one["replicas"] <= other["replicas"], one["name"]
-            for resource in ("cpu", "memory", "storage"):
+            for resource in ("cpu", "storage"):
                 assert one["replicas"] * one[resource] <= other["replicas"] * other[resource], (one, other)
 
 
