@@ -7,6 +7,7 @@ The component and option names are those of OpenTelemetry Collector contrib 0.15
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Mapping
@@ -716,4 +717,5 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     }
     if read.findings:
         raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(read.findings)))
-    return values, [*gateway_warnings, *sampler_warnings, *queue.warnings]
+    # Nothing in it is this module's own: whoever changes a configuration changes that one alone.
+    return copy.deepcopy(values), [*gateway_warnings, *sampler_warnings, *queue.warnings]
