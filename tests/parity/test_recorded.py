@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import read_lines
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import facts
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import modern_policies
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, read
 from lists import ERRORS, SLOW, and_, composite, drop, not_, ottl, policy
 from real import Spans, keep
 from shipped import tail_sampling
@@ -57,6 +60,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
     },
     "shipped, with a ceiling": {"collector_max_total_spans_per_second": 10**9},
 }
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples/sampling/rare-paths.yml"
+SHIPPED["the example"] = yaml.safe_load(EXAMPLE.read_text())
 NAMES = [*LISTS, *SHIPPED]
 
 
@@ -101,3 +106,26 @@ def test_the_seed_keeps_what_was_measured(collector: dict[str, Spans], nezha: Pa
     else:
         assert kept
     assert {trace_id: len(ids) for trace_id, ids in kept.items()} == simulated(nezha, "the seed")
+
+
+def test_the_example_keeps_what_it_says(collector: dict[str, Spans], nezha: Path) -> None:
+    """In the collector: every trace with an error or above the 99th percentile (nearest rank, 3794.09 ms), and every
+    edge of the service graph, within 13 % of the spans of the recorded file.
+    """
+    kept = collector["the example"]
+    if nezha.suffix != ".gz":
+        assert kept
+        return
+    # A line of the recorded file is one trace.
+    traces = [facts(_id(record), record.resource_spans, 0) for record in read(nezha)]
+    slow = [one for one in traces if one.end - one.start > 3_794_093_046]
+    errors = [one for one in traces if one.error]
+    assert (len(slow), len(errors)) == (40, 503)
+    assert all(one.trace_id in kept for one in (*slow, *errors))
+    edges = {edge for one in traces for edge in one.edges}
+    assert len(edges) == 68 and edges == {edge for one in traces if one.trace_id in kept for edge in one.edges}
+    assert sum(map(len, kept.values())) <= 0.13 * sum(one.spans for one in traces)
+
+
+def _id(record: Record) -> str:
+    return record.resource_spans[0].scope_spans[0].spans[0].trace_id

@@ -35,6 +35,7 @@ CODES = {
     "malformed-policy": ERROR,
     "unknown-type": ERROR,
     "unknown-option": ERROR,
+    "invalid-setting": ERROR,
     "duplicate-name": ERROR,
     "invalid-ottl": ERROR,
     "invalid-regex": ERROR,
@@ -63,26 +64,48 @@ CODES = {
     "head-sampling": WARNING,
 }
 
-# Options by policy type (config.go). Types that hold policies are in policies.NESTED as well.
-OPTIONS: dict[str, frozenset[str]] = {
-    "always_sample": frozenset(),
-    "latency": frozenset({"threshold_ms", "upper_threshold_ms"}),
-    "numeric_attribute": frozenset({"key", "min_value", "max_value", "invert_match"}),
-    "probabilistic": frozenset({"hash_salt", "sampling_percentage"}),
-    "status_code": frozenset({"status_codes"}),
-    "string_attribute": frozenset({"key", "values", "enabled_regex_matching", "cache_max_size", "invert_match"}),
-    "boolean_attribute": frozenset({"key", "value", "invert_match"}),
-    "rate_limiting": frozenset({"spans_per_second", "burst_capacity"}),
-    "bytes_limiting": frozenset({"bytes_per_second", "burst_capacity"}),
-    "span_count": frozenset({"min_spans", "max_spans"}),
-    "trace_state": frozenset({"key", "values"}),
-    "trace_flags": frozenset(),
-    "ottl_condition": frozenset({"error_mode", "span", "spanevent"}),
-    "and": frozenset({"and_sub_policy"}),
-    "not": frozenset({"not_sub_policy"}),
-    "drop": frozenset({"drop_sub_policy"}),
-    "composite": frozenset({"max_total_spans_per_second", "policy_order", "composite_sub_policy", "rate_allocation"}),
+# Options by policy type and what each takes (config.go). Types that hold policies are in policies.NESTED as well.
+_MATCH = {"key": "text", "invert_match": "flag"}
+OPTIONS: dict[str, dict[str, str]] = {
+    "always_sample": {},
+    "latency": {"threshold_ms": "number", "upper_threshold_ms": "number"},
+    "numeric_attribute": {**_MATCH, "min_value": "number", "max_value": "number"},
+    "probabilistic": {"hash_salt": "text", "sampling_percentage": "number"},
+    "status_code": {"status_codes": "texts"},
+    "string_attribute": {**_MATCH, "values": "texts", "enabled_regex_matching": "flag", "cache_max_size": "number"},
+    "boolean_attribute": {**_MATCH, "value": "flag"},
+    "rate_limiting": {"spans_per_second": "number", "burst_capacity": "number"},
+    "bytes_limiting": {"bytes_per_second": "number", "burst_capacity": "number"},
+    "span_count": {"min_spans": "number", "max_spans": "number"},
+    "trace_state": {"key": "text", "values": "texts"},
+    "trace_flags": {},
+    "ottl_condition": {"error_mode": "text", "span": "texts", "spanevent": "texts"},
+    "and": {"and_sub_policy": "list"},
+    "not": {"not_sub_policy": "mapping"},
+    "drop": {"drop_sub_policy": "list"},
+    "composite": {
+        "max_total_spans_per_second": "number",
+        "policy_order": "texts",
+        "composite_sub_policy": "list",
+        "rate_allocation": "allocation",
+    },
 }
+# What each kind of value is called, and the types that the collector takes. It does not turn text into a number or a
+# flag, but it takes a text as a list of one and cuts a fraction.
+_VALUES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "number": ("a number, without quotes", (int, float)),
+    "flag": ("true or false, without quotes", (bool,)),
+    "text": ("text, in quotes where YAML would read a number", (str,)),
+    "texts": ("a list of texts, each in quotes where YAML would read a number", (str, list)),
+    "list": ("a list of policies", (list,)),
+    "mapping": ("one policy", (dict,)),
+    "allocation": ("a list of {policy: name, percent: number}", (list,)),
+}
+# Types that may stand inside another: {and,drop,not,composite}_helper.go.
+_PLAIN = frozenset(OPTIONS) - frozenset(NESTED)
+_INSIDE = {"and": _PLAIN | {"not"}, "drop": _PLAIN | {"not"}, "not": _PLAIN, "composite": _PLAIN | {"and"}}
+# The type of a policy whose settings cannot be read: no check says anything about it.
+_OPAQUE = ""
 LIMITERS = {"rate_limiting": "spans_per_second", "bytes_limiting": "bytes_per_second"}
 # Upstream's advice: an order of magnitude above num_traces.
 CACHE_FACTOR = 10
@@ -176,7 +199,13 @@ class _Place:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.policy.get(self.kind) or {}
+        """Without what is null; a text where a list of texts belongs is the list of it."""
+        kinds = OPTIONS.get(self.kind, {})
+        return {
+            key: [value] if kinds.get(key) == "texts" and isinstance(value, str) else value
+            for key, value in (self.policy.get(self.kind) or {}).items()
+            if value is not None
+        }
 
     def inside(self) -> list[_Place]:
         """The policies in this one."""
@@ -240,8 +269,11 @@ def lint(config: Mapping[str, Any], load: Load, names: Names | None = None) -> l
     if broken:
         return broken
     top = tuple(_Place(policy, names.policy(index)) for index, policy in enumerate(policies))
-    subject = _Subject(config, load, names, top)
-    return [finding for check in _CHECKS for finding in check(subject)]
+    written = _Subject(config, load, names, top)
+    findings = [finding for check in (_types, _duplicates, _settings) for finding in check(written)]
+    readable = tuple(place if _readable(place) else _opaque(place) for place in top)
+    subject = _Subject(config, load, names, readable)
+    return [*findings, *(finding for check in _CHECKS for finding in check(subject))]
 
 
 def _types(subject: _Subject) -> Iterator[Finding]:
@@ -255,7 +287,7 @@ def _types(subject: _Subject) -> Iterator[Finding]:
                 f"Use one of {', '.join(sorted(OPTIONS))}.",
             )
             continue
-        for option in sorted(set(place.settings) - OPTIONS[place.kind]):
+        for option in sorted(set(place.settings) - OPTIONS[place.kind].keys()):
             yield Finding(
                 "unknown-option",
                 f"{place.path}.{place.kind}.{option}",
@@ -264,8 +296,101 @@ def _types(subject: _Subject) -> Iterator[Finding]:
             )
 
 
-def _known(options: frozenset[str]) -> str:
+def _known(options: Mapping[str, str]) -> str:
     return f"; the options are {', '.join(sorted(options))}" if options else ""
+
+
+def _settings(subject: _Subject) -> Iterator[Finding]:
+    """Values that the collector refuses when it reads the configuration or starts the processor, and the one that it
+    falls over at the first trace (numeric_attribute without a bound).
+
+    Source: mapstructure without weakly typed input, {status_code,ottl,numeric_tag_filter}.go; each was tried with the
+    collector 0.158.
+    """
+    for place in subject.everywhere():
+        for path, problem, remedy in _wrong(place):
+            yield Finding("invalid-setting", f"{place.path}{path}", problem, remedy)
+
+
+def _wrong(place: _Place) -> Iterator[tuple[str, str, str]]:
+    """Path below the policy, problem and remedy of each value that cannot be."""
+    kind, settings = place.kind, place.settings
+    if place.around and kind in OPTIONS and kind not in _INSIDE[place.around[-1]]:
+        yield (
+            ".type",
+            f"the collector knows no policy of type {kind} inside one of type {place.around[-1]}, and refuses to start",
+            f"Use one of {', '.join(sorted(_INSIDE[place.around[-1]]))}.",
+        )
+    if _refers(settings):
+        return
+    wrong = False
+    for option, what in OPTIONS.get(kind, {}).items():
+        for path, value in _unfit(settings[option], what) if option in settings else ():
+            wrong = True
+            yield (
+                f".{kind}.{option}{path}",
+                f"{value!r} is not {_VALUES[what][0]}: the collector refuses to start",
+                f"Write {_VALUES[what][0]}.",
+            )
+    if wrong:
+        return
+    if kind == "status_code":
+        codes = settings.get("status_codes") or []
+        if not codes or set(codes) - {"OK", "ERROR", "UNSET"}:
+            yield (
+                f".{kind}.status_codes",
+                f"{codes!r} holds {'a code that there is not' if codes else 'no code'}: the collector refuses to start",
+                "Name at least one of OK, ERROR and UNSET.",
+            )
+    elif kind == "ottl_condition":
+        if not settings.get("span") and not settings.get("spanevent"):
+            yield f".{kind}", "it has no condition: the collector refuses to start", "Give span or spanevent."
+        if settings.get("error_mode", "ignore").lower() not in ("ignore", "silent", "propagate"):
+            yield (
+                f".{kind}.error_mode",
+                f"'{settings['error_mode']}' is no error mode: the collector refuses to start",
+                "Use ignore, silent or propagate.",
+            )
+    elif kind == "numeric_attribute" and not settings.get("min_value") and not settings.get("max_value"):
+        yield (
+            f".{kind}",
+            "it has no bound (0 counts as none): the collector panics at the first trace",
+            "Set min_value or max_value to another number, or compare in an ottl_condition.",
+        )
+
+
+def _unfit(value: Any, what: str) -> Iterator[tuple[str, Any]]:
+    """Path and value of what does not fit."""
+    if not isinstance(value, _VALUES[what][1]) or (isinstance(value, bool) and what != "flag"):
+        yield "", value
+    elif what == "texts":
+        yield from ((f"[{index}]", item) for index, item in enumerate(value) if not isinstance(item, str))
+    elif what == "allocation":
+        for index, item in enumerate(value):
+            if not isinstance(item, dict) or set(item) - {"policy", "percent"}:
+                yield f"[{index}]", item
+            elif not isinstance(item.get("policy", ""), str):
+                yield f"[{index}].policy", item["policy"]
+            elif any(True for _ in _unfit(item.get("percent") or 0, "number")):
+                yield f"[{index}].percent", item["percent"]
+
+
+def _refers(value: Any) -> bool:
+    """Whether the collector puts something of its own environment into it, ${…}."""
+    if isinstance(value, dict):
+        return any(map(_refers, value.values()))
+    if isinstance(value, list):
+        return any(map(_refers, value))
+    return isinstance(value, str) and re.search(r"(?<!\$)(?:\$\$)*\$\{", value) is not None
+
+
+def _readable(top: _Place) -> bool:
+    """Whether every value is there, and of the kind that the checks count with."""
+    return not _refers(top.policy) and not any(any(_wrong(place)) for place in top.all())
+
+
+def _opaque(place: _Place) -> _Place:
+    return _Place({"name": place.name, "type": _OPAQUE}, place.path)
 
 
 def _duplicates(subject: _Subject) -> Iterator[Finding]:
@@ -451,7 +576,7 @@ def _covers(wide: _Place, narrow: _Place) -> bool:
     """Whether everything that narrow samples is sampled by wide as well."""
     if narrow.kind == "and" and wide.kind != "and":
         return any(_covers(wide, inside) for inside in narrow.inside())
-    if wide.kind != narrow.kind or wide.kind in LIMITERS or wide.kind == "composite":
+    if wide.kind != narrow.kind or wide.kind not in OPTIONS or wide.kind in LIMITERS or wide.kind == "composite":
         return False
     a, b = wide.settings, narrow.settings
     if wide.kind == "latency":
@@ -691,9 +816,8 @@ def _head(subject: _Subject) -> Iterator[Finding]:
             )
 
 
+# Of policies that can be read; _types, _duplicates and _settings come before.
 _CHECKS: tuple[Callable[[_Subject], Iterator[Finding]], ...] = (
-    _types,
-    _duplicates,
     _expressions,
     _load,
     _cache,

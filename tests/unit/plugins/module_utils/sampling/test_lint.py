@@ -113,6 +113,8 @@ CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
         config(string("a", "(?=x)"), string("a", "^x$$", name="t", enabled_regex_matching=True)),
         LOAD,
     ),
+    ("invalid-setting", config(ERRORS, policy("probabilistic", sampling_percentage="10")), LOAD,
+     "policies[1].probabilistic.sampling_percentage", config(ERRORS, TENTH), LOAD),
     ("nothing-sampled", config(), LOAD, "policies", config(ERRORS), LOAD),
     ("nothing-sampled", config(drop(ERRORS)), LOAD, "policies[0]", config(drop(ERRORS), SLOW), LOAD),
     ("everything-dropped", config(drop(ALL), ERRORS), LOAD, "policies[0]", config(drop(ALL, SLOW), ERRORS), LOAD),
@@ -256,6 +258,70 @@ def test_appears_and_does_not(code, bad, load, path, good, enough):
     assert path in [one.path for one in found], lint(bad, load)
     assert all(one.problem and one.remedy.endswith(".") and one.severity == CODES[code] for one in found)
     assert code not in [one.code for one in lint(good, enough)]
+
+
+# Each was given to the collector 0.158, which refuses it, or panics at the first trace (no bound).
+REFUSED = [
+    (policy("latency", threshold_ms="5"), ".latency.threshold_ms"),
+    (policy("latency", threshold_ms=True), ".latency.threshold_ms"),
+    (policy("rate_limiting", spans_per_second="90"), ".rate_limiting.spans_per_second"),
+    (policy("boolean_attribute", key="a", value="true"), ".boolean_attribute.value"),
+    (string("a", 5), ".string_attribute.values[0]"),  # type: ignore[arg-type]
+    (policy("string_attribute", key="a", values=5), ".string_attribute.values"),
+    (policy("status_code", status_codes=["NOPE"]), ".status_code.status_codes"),
+    (policy("status_code", status_codes=[]), ".status_code.status_codes"),
+    (policy("ottl_condition", error_mode="ignore"), ".ottl_condition"),
+    (policy("ottl_condition", error_mode="nope", span=["IsRootSpan()"]), ".ottl_condition.error_mode"),
+    (policy("numeric_attribute", key="a", min_value=0), ".numeric_attribute"),
+    (policy("and", and_sub_policy=ERRORS), ".and.and_sub_policy"),
+    (policy("not", not_sub_policy=[ERRORS]), ".not.not_sub_policy"),
+    (both(drop(ERRORS)), ".and.and_sub_policy[0].type"),
+    (composite(policy("not", not_sub_policy=ERRORS), TENTH, **{"not": 50, "tenth": 50}),
+     ".composite.composite_sub_policy[0].type"),
+    (policy("composite", composite_sub_policy=[ALL], rate_allocation=["all"]), ".composite.rate_allocation[0]"),
+    (policy("composite", composite_sub_policy=[ALL], rate_allocation=[{"policy": "all", "share": 5}]),
+     ".composite.rate_allocation[0]"),
+    (policy("composite", composite_sub_policy=[ALL], rate_allocation=[{"policy": "all", "percent": "50"}]),
+     ".composite.rate_allocation[0].percent"),
+]  # fmt: skip
+# As above, and it starts.
+TAKEN = [
+    policy("latency", threshold_ms=5.5),
+    policy("latency", threshold_ms=1000, upper_threshold_ms=None),
+    policy("string_attribute", key="a", values="x"),
+    policy("ottl_condition", error_mode="ignore", span="IsRootSpan()"),
+    policy("status_code", status_codes="ERROR"),
+]
+
+
+@pytest.mark.parametrize(("one", "path"), REFUSED, ids=[path for _, path in REFUSED])
+def test_a_value_that_the_collector_refuses_is_named_and_nothing_else_is_said_of_its_policy(one, path):
+    for load in (LOAD, TWO):
+        # not_sub_policy may be no list and and_sub_policy no mapping: neither says more than that.
+        assert [(f.code, f.path) for f in lint(config(SLOW, one), load)] == [("invalid-setting", f"policies[1]{path}")]
+
+
+@pytest.mark.parametrize("one", TAKEN, ids=[str(one) for one in TAKEN])
+def test_a_value_that_the_collector_takes_is_clean(one):
+    assert lint(config(one, TENTH), LOAD) == []
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        policy("probabilistic", sampling_percentage="${env:PERCENTAGE}"),
+        policy("rate_limiting", spans_per_second="${env:RATE}"),
+        policy("status_code", status_codes=["${env:CODE}"]),
+        both(policy("latency", threshold_ms="${env:MS}"), string("http.target", "x")),
+    ],
+)
+def test_what_only_the_collector_knows_is_left_to_it(one):
+    assert lint(config(one, SLOW), TWO) == []
+
+
+def test_an_escaped_reference_is_text():
+    [finding] = lint(config(policy("latency", threshold_ms="$${MS}"), ERRORS), LOAD)
+    assert finding.code == "invalid-setting"
 
 
 def test_every_code_has_a_case_and_an_entry():
