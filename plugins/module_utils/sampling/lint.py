@@ -361,7 +361,8 @@ def _wrong(place: _Place) -> Iterator[tuple[str, str, str]]:
 
 def _unfit(value: Any, what: str) -> Iterator[tuple[str, Any]]:
     """Path and value of what does not fit."""
-    if not isinstance(value, _VALUES[what][1]) or (isinstance(value, bool) and what != "flag"):
+    fits: bool = isinstance(value, _VALUES[what][1])
+    if not fits or (isinstance(value, bool) and what != "flag"):
         yield "", value
     elif what == "texts":
         yield from ((f"[{index}]", item) for index, item in enumerate(value) if not isinstance(item, str))

@@ -193,9 +193,16 @@ def _matches_renamed(policy: Policy) -> list[str]:
     """OTTL conditions for a policy on a renamed attribute; empty when the policy is not about one."""
     kind = policy["type"]
     settings = policy.get(kind) or {}
-    keys = RENAMED.get(settings.get("key", ""), ())
+    key = settings.get("key")
+    keys = RENAMED.get(key, ()) if isinstance(key, str) else ()
     if kind == "string_attribute":
-        values = [str(value) for value in settings.get("values", [])]
+        given = settings.get("values")
+        # As the collector does, a single text counts as a list of one. What else is wrong, the linter says.
+        values = [
+            str(value) for value in ([given] if isinstance(given, str) else given if isinstance(given, list) else [])
+        ]
+        if not values:
+            return []
         if not settings.get("enabled_regex_matching"):
             return [_equals_any(key, values) for key in keys]
         # A user's own pattern is passed on as it is: upstream's syntax, $$ for $ included.

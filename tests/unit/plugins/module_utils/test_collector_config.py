@@ -166,6 +166,18 @@ def test_renamed_number(bounds, expected):
     ]
 
 
+@pytest.mark.parametrize("settings", [{"values": None}, {"values": 5}, {"key": ["http.target"]}, {"values": []}])
+def test_settings_that_are_no_match_stay_as_they_are(settings):
+    policy = string_policy("s", "http.target")
+    policy["string_attribute"] |= settings
+    assert modern_policies([policy]) == ([policy], [])
+
+
+def test_a_single_text_is_a_list_of_one():
+    [policy], [_warning] = modern_policies([string_policy("s", "http.target", values="/api")])
+    assert policy["ottl_condition"]["span"][0] == 'span.attributes["http.route"] == "/api"'
+
+
 def test_a_number_without_bounds_and_today_s_names_stay():
     unbounded = {"name": "s", "type": "numeric_attribute", "numeric_attribute": {"key": "http.status_code"}}
     today = [

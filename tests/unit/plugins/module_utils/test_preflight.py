@@ -131,6 +131,15 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "collector_tail_sampling_policies[0]",
             "is no policy",
         ),
+        (
+            {
+                "collector_tail_sampling_extra_policies": [
+                    {"name": "some", "type": "rate_limiting", "rate_limiting": {"spans_per_second": "90"}}
+                ]
+            },
+            "collector_tail_sampling_extra_policies[0].rate_limiting.spans_per_second",
+            "'90' is not a number, without quotes",
+        ),
         ({"collector_num_traces": 0}, "collector_num_traces", "0 is not a number of traces"),
         ({"object_storage_expiry_days": 7}, "object_storage_expiry_days", "Set 10 or more, or 0."),
         ({"object_storage_expiry_days": "soon"}, "object_storage_expiry_days", "not a number of days"),

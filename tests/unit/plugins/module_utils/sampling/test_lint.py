@@ -372,6 +372,15 @@ def test_the_policies_of_the_user_story_work_with_a_warning_for_each_outdated_it
     assert (finding["code"], finding["severity"]) == ("outdated-key", "warning")
     assert finding["path"] == "collector_tail_sampling_policies[3].string_attribute.key"
     assert "http.route" in finding["remedy"]
+    # The story's own figures, on one sampler and on three.
+    figures = {
+        "collector_decision_wait": "10s",
+        "collector_num_traces": 100000,
+        "tracing_expected_traces_per_second": 1000,
+    }
+    for samplers in (1, 3):
+        own = variables(collector_tail_sampling_policies=SEED, collector_sampler_replicas=samplers, **figures)
+        assert sampling_findings(own) == [finding]
     policies, warnings = modern_policies(SEED)
     assert policies[:3] == SEED[:3] and policies[3]["type"] == "ottl_condition"
     assert len(warnings) == 1 and "Write the policy with http.route" in warnings[0]
