@@ -372,7 +372,7 @@ def _unfit(value: Any, what: str) -> Iterator[tuple[str, Any]]:
                 yield f"[{index}]", item
             elif not isinstance(item.get("policy", ""), str):
                 yield f"[{index}].policy", item["policy"]
-            elif any(True for _ in _unfit(item.get("percent") or 0, "number")):
+            elif any(True for _wrong_one in _unfit(item.get("percent") or 0, "number")):
                 yield f"[{index}].percent", item["percent"]
 
 
