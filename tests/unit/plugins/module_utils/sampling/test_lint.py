@@ -294,7 +294,7 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize(("one", "path"), REFUSED, ids=[path for _, path in REFUSED])
+@pytest.mark.parametrize(("one", "path"), REFUSED, ids=[path for _policy, path in REFUSED])
 def test_a_value_that_the_collector_refuses_is_named_and_nothing_else_is_said_of_its_policy(one, path):
     for load in (LOAD, TWO):
         # not_sub_policy may be no list and and_sub_policy no mapping: neither says more than that.
