@@ -214,10 +214,15 @@ def _differences(comparison: dict[str, Any]) -> str:
             "yes" if one["error"] else "",
             escape(one["kept_by"]),
             escape(", ".join(one["policies"])),
+            escape(", ".join(one["why_not"])),
         ]
         for one in comparison["differences"]
     ]
-    return text + _table(["Trace", "Spans", "ms", "Error", "Kept by", "Because of"], rows, (1, 2)) if rows else text
+    return (
+        text + _table(["Trace", "Spans", "ms", "Error", "Kept by", "Because of", "The other"], rows, (1, 2))
+        if rows
+        else text
+    )
 
 
 def _operations(results: Sequence[dict[str, Any]]) -> str:
