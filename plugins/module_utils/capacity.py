@@ -21,10 +21,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector_config imp
 )
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.probe import align
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds, memory_bytes, quantity
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+    GIBIBYTE,
+    MEBIBYTE,
+    duration_seconds,
+    memory_bytes,
+    quantity,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 
-MEBIBYTE, GIBIBYTE = 2**20, 2**30
 MEGABYTE = 10**6
 DAY, HOURS_PER_MONTH = 86400, 730.5
 

@@ -15,6 +15,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import IO, Any, cast
@@ -184,18 +185,24 @@ def shift(document: Document, offset: Callable[[str], int], added: Mapping[str, 
         one["attributes"] = [*(one.get("attributes") or ()), *extra]
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not blank, with their numbers from 1. gzip is known by its first two bytes.
-
-    Holds one line at a time. Raises OSError, also for damaged or cut gzip data.
-    """
+@contextmanager
+def opened(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file, plain or gzip, which is known by its first two bytes. Damaged or cut gzip data is an OSError too."""
     with Path(path).open("rb") as raw:
         magic = raw.read(2)
         raw.seek(0)
-        stream: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
         try:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield number, line
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
         except (EOFError, zlib.error) as error:
             raise OSError(f"damaged gzip data: {error}") from error
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not blank, with their numbers from 1.
+
+    Holds one line at a time. Raises OSError, also for damaged or cut gzip data.
+    """
+    with opened(path) as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                yield number, line

@@ -13,7 +13,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-MEBIBYTE = 2**20
+MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
 # The share of the memory limit that Go's garbage collector aims to stay below; the rest is for stacks, the kernel and
 # allocations between two collections. https://go.dev/doc/gc-guide#Memory_limit recommends 5 to 10 % at least, the

@@ -49,7 +49,7 @@ def pieces(file: tuple[int, str, float], samplers: int) -> Iterable[tuple[int, P
 def decide(parts: Iterable[Piece], config: Mapping[str, Any], name: str) -> Summary:
     """One sampler's summary of its part, which is put into order here."""
     engine = Engine(Settings.from_config(config))
-    summary = Summary(name, [policy["name"] for policy in config.get("policies") or ()])
+    summary = Summary.of(name, config)
     for _file, _place, arrival, trace_id, batch, count, size in sorted(parts, key=lambda piece: piece[:2]):
         for outcome in (*engine.advance(arrival), *engine.process(trace_id, batch, count, size)):
             summary.add(outcome)
@@ -76,7 +76,7 @@ def simulate(paths: Sequence[str], config: Mapping[str, Any], samplers: int, nam
         .map(_decide, config, name)
         .compute()
     )
-    whole = Summary(name, [policy["name"] for policy in config.get("policies") or ()])
+    whole = Summary.of(name, config)
     for summary in summaries:
         whole.merge(summary)
     return whole

@@ -93,7 +93,7 @@ def simulate(
     read.
     """
     groups = [Samplers(Settings.from_config(one.config), one.samplers) for one in candidates]
-    summaries = [Summary(one.name, [p["name"] for p in one.config.get("policies") or ()]) for one in candidates]
+    summaries = [Summary.of(one.name, one.config) for one in candidates]
     comparison = Comparison() if len(candidates) > 1 else None
     lines = _Decisions(decisions, [one.name for one in candidates]) if decisions else None
 

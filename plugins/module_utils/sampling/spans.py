@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
@@ -504,14 +502,8 @@ def read(path: str | Path, broken: Callable[[int, str], None] | None = None) -> 
     BrokenDocument is raised. Raises OSError for a file that cannot be read, damaged gzip data included, and
     InvalidInput for zstd, or for protobuf where the Python package for it is missing.
     """
-    with Path(path).open("rb") as raw:
-        magic = raw.read(2)
-        raw.seek(0)
-        stream: IO[bytes] = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
-        try:
-            yield from _read(str(path), stream, broken)
-        except (EOFError, zlib.error) as error:
-            raise OSError(f"damaged gzip data: {error}") from error
+    with otlp.opened(path) as stream:
+        yield from _read(str(path), stream, broken)
 
 
 def _read(path: str, stream: IO[bytes], broken: Callable[[int, str], None] | None) -> Iterator[Record]:

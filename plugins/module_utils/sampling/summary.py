@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.probe import align
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import GIBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
 
 # Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
@@ -24,8 +25,6 @@ MAX_OPERATIONS = 10_000
 OTHER_OPERATIONS = ("", "(other operations)")
 EDGES_SHOWN = 50
 DIFFERENCES_SHOWN = 100
-SECONDS_PER_MONTH = 30.4375 * 86400
-GIBIBYTE = 2**30
 
 
 @dataclass(slots=True)
@@ -171,6 +170,11 @@ class Summary:
         self.reasons: Counter[str] = Counter()
         self.late = Both()
         self.start, self.end = 0, 0
+
+    @classmethod
+    def of(cls, name: str, config: Mapping[str, Any]) -> Summary:
+        """Of the policies in a processor's configuration."""
+        return cls(name, [policy["name"] for policy in config.get("policies") or ()])
 
     def add(self, outcome: Outcome) -> None:
         """Late spans count as spans, not as another trace."""
