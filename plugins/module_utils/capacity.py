@@ -20,15 +20,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector_config imp
     QUEUE_SHARE_OF_VOLUME,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.probe import align
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     GIBIBYTE,
     MEBIBYTE,
-    duration_seconds,
     memory_bytes,
     quantity,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
+from ansible_collections.orion.tracing.plugins.module_utils.variables import Reader, boolean, number, usable
 
 MEGABYTE = 10**6
 DAY, HOURS_PER_MONTH = 86400, 730.5
@@ -372,57 +372,34 @@ def plan(i: Inputs, prices: Prices) -> Plan:
 DISK_FACTOR = 1.2 * DISK_PER_BYTE / QUEUE_SHARE_OF_VOLUME
 
 
-def _flag(value: Any) -> bool:
-    return str(value).lower() in ("true", "yes", "on", "1")
-
-
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     """Inputs and prices of inventory variables, and what to say about them. InvalidInput names every wrong variable."""
-    wrong: list[str] = []
-
-    def number(name: str, default: float, least: float = 0.0, most: float = math.inf) -> float:
-        try:
-            value = float(v.get(name, default))
-            if not (math.isfinite(value) and least <= value <= most):
-                raise ValueError
-        except (TypeError, ValueError):
-            limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-            wrong.append(f"{name} is {v.get(name)!r}: give a number {limits}")
-            return max(default, least)
-        return value
-
-    def seconds(name: str, default: str) -> float:
-        try:
-            return duration_seconds(v.get(name, default))
-        except ValueError as error:
-            wrong.append(f"{name} is wrong: {error}")
-            return duration_seconds(default)
-
+    read = Reader(v)
     retention_name = "tempo_retention" if v.get("tempo_retention") else "tracing_retention"
-    block_seconds = seconds("tempo_ingester_max_block_duration", "30m")
+    block_seconds = read.duration("tempo_ingester_max_block_duration", 30 * 60)
     profile = str(v.get("tempo_profile", "distributed"))
     if profile not in ("distributed", "monolithic"):
-        wrong.append(f"tempo_profile is {profile!r}: give distributed or monolithic")
+        read.wrong("tempo_profile", f"is {profile!r}: give distributed or monolithic")
     inputs = Inputs(
-        traces_per_second=number("tracing_expected_traces_per_second", 1000, 0.001),
-        spans_per_trace=number("tracing_expected_spans_per_trace", 20, 1),
-        bytes_per_span=number("tracing_expected_bytes_per_span", 500, 1),
-        kept_percentage=number("tracing_expected_kept_percentage", 25, 0, 100),
-        baseline_percentage=number("collector_sampling_percentage", 10),
-        retention=seconds(retention_name, "168h"),
-        decision_wait=seconds("collector_decision_wait", "10s"),
-        outage_minutes=number("collector_outage_minutes", 5),
-        max_spans=number("collector_max_total_spans_per_second", 0),
-        max_bytes=number("collector_max_total_bytes_per_second", 0),
+        traces_per_second=read.number("tracing_expected_traces_per_second", 1000, 0.001),
+        spans_per_trace=read.number("tracing_expected_spans_per_trace", 20, 1),
+        bytes_per_span=read.number("tracing_expected_bytes_per_span", 500, 1),
+        kept_percentage=read.number("tracing_expected_kept_percentage", 25, 0, 100),
+        baseline_percentage=read.number("collector_sampling_percentage", 10),
+        retention=read.duration(retention_name, 7 * DAY),
+        decision_wait=read.duration("collector_decision_wait", 10),
+        outage_minutes=read.number("collector_outage_minutes", 5),
+        max_spans=read.number("collector_max_total_spans_per_second", 0),
+        max_bytes=read.number("collector_max_total_bytes_per_second", 0),
         profile=profile,
-        replication_factor=int(number("tempo_replication_factor", 3, 1)),
-        persistent_queue=_flag(v.get("collector_persistent_queue_enabled", False)),
+        replication_factor=int(read.number("tempo_replication_factor", 3, 1)),
+        persistent_queue=usable(False, boolean, v.get("collector_persistent_queue_enabled")),
         block_seconds=block_seconds,
-        local_seconds=block_seconds + seconds("tempo_ingester_complete_block_timeout", "15m"),
-        stored_bytes_per_byte=number("plan_stored_bytes_per_byte", 0.5, 0.01),
-        queries_per_day=number("plan_queries_per_day", 1000),
-        metrics_generator=_flag(v.get("tempo_metrics_generator_enabled", False)),
-        num_traces=number("collector_num_traces", 0),
+        local_seconds=block_seconds + read.duration("tempo_ingester_complete_block_timeout", 15 * 60),
+        stored_bytes_per_byte=read.number("plan_stored_bytes_per_byte", 0.5, 0.01),
+        queries_per_day=read.number("plan_queries_per_day", 1000),
+        metrics_generator=usable(False, boolean, v.get("tempo_metrics_generator_enabled")),
+        num_traces=read.number("collector_num_traces", 0),
     )
     notes = []
     region = str(v.get("tracing_region", "us-east-1"))
@@ -432,12 +409,12 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     own = v.get("plan_prices") or {}
     unknown = sorted(set(own) - set(asdict(prices))) if isinstance(own, Mapping) else [str(own)]
     if unknown:
-        wrong.append(f"plan_prices has {', '.join(unknown)}: give some of {', '.join(asdict(prices))}")
+        read.wrong("plan_prices", f"has {', '.join(unknown)}: give some of {', '.join(asdict(prices))}")
     else:
         try:
-            prices = Prices(**{**asdict(prices), **{name: float(value) for name, value in own.items()}})
-        except (TypeError, ValueError):
-            wrong.append(f"plan_prices is {own!r}: give numbers")
+            prices = Prices(**{**asdict(prices), **{name: number(value) for name, value in own.items()}})
+        except ValueError:
+            read.wrong("plan_prices", f"is {own!r}: give numbers")
     if profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
         notes.append(
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
@@ -448,8 +425,8 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than collector_sampling_percentage "
             f"{inputs.baseline_percentage:g}: all policies together keep at least the baseline. Simulate to find out."
         )
-    if wrong:
-        raise InvalidInput("the load cannot be planned", "; ".join(wrong))
+    if read.findings:
+        raise InvalidInput("the load cannot be planned", "; ".join(read.findings))
     return inputs, prices, notes
 
 
@@ -492,20 +469,14 @@ def shortfalls(made: Plan, v: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _number(value: Any) -> float:
-    try:
-        return float(quantity(value))
-    except ValueError:
-        return math.inf  # the role itself refuses it, and says so
+    return float(usable(math.inf, quantity, value))  # what is none, the role itself refuses, and says so
 
 
 _cpu: Callable[[Any], float] = _number
 
 
 def _memory(value: Any) -> float:
-    try:
-        return float(memory_bytes(value))
-    except ValueError:
-        return math.inf
+    return usable(math.inf, memory_bytes, value)
 
 
 def snippet(made: Plan) -> str:

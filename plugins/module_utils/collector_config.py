@@ -15,11 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
-    MEBIBYTE,
-    duration_seconds,
-    memory_bytes,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     Ceiling,
@@ -27,6 +23,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies im
     literal,
     modern_policies,
     well_formed,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.variables import (
+    Reader,
+    container_memory,
+    text,
+    usable,
 )
 
 Config = dict[str, Any]
@@ -68,93 +70,12 @@ LATENCY_BUCKETS = (
 EXEMPLAR_BUCKETS = ("100ms", "1s", "10s")
 
 
-class _Variables:
-    """Reads variables with their types and keeps every finding, so that one run reports all of them.
+class _Variables(Reader):
+    """Reads the collector's variables, all of which are required."""
 
-    Extra variables on the command line are text, so text that reads as a number or boolean is taken as one.
-    """
-
-    def __init__(self, variables: Mapping[str, Any]) -> None:
-        self._variables, self.findings = variables, list[str]()
-
-    def wrong(self, name: str, why: str) -> None:
-        self.findings.append(f"{name} {why}")
-
-    def raw(self, name: str) -> Any:
-        if name not in self._variables:
-            self.wrong(name, "is not defined")
-            return None
-        return self._variables[name]
-
-    def text(self, name: str, required: bool = True) -> str:
-        value = self.raw(name)
-        if value is not None and not isinstance(value, (dict, list)):
-            value = str(value).strip()
-            if value or not required:
-                return str(value)
-        self.wrong(name, f"is {value!r}: give {'non-empty ' if required else ''}text")
-        return ""
-
-    def number(self, name: str, minimum: float, maximum: float = math.inf) -> float:
-        value = self.raw(name)
-        try:
-            if isinstance(value, bool):
-                raise ValueError
-            number = float(value)
-            if not (minimum <= number <= maximum and math.isfinite(number)):
-                raise ValueError
-        except (TypeError, ValueError):
-            limits = f"from {minimum:g} to {maximum:g}" if maximum < math.inf else f"of at least {minimum:g}"
-            self.wrong(name, f"is {value!r}: give a number {limits}")
-            return minimum
-        return int(number) if number.is_integer() else number
-
-    def integer(self, name: str, minimum: int) -> int:
-        number = self.number(name, minimum)
-        if number != int(number):
-            self.wrong(name, f"is {number}: give a whole number")
-        return int(number)
-
-    def boolean(self, name: str) -> bool:
-        value = self.raw(name)
-        known = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        if str(value).strip().lower() not in known:
-            self.wrong(name, f"is {value!r}: give true or false")
-        return known.get(str(value).strip().lower(), False)
-
-    def listing(self, name: str, kind: type[str] | type[dict[str, Any]]) -> list[Any]:
-        value = self.raw(name)
-        if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-            self.wrong(name, f"is {value!r}: give a list of {'texts' if kind is str else 'mappings'}")
-            return []
-        return [dict(item) if kind is dict else str(item) for item in value]
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        value = self.raw(name)
-        if not isinstance(value, dict):
-            self.wrong(name, f"is {value!r}: give a mapping")
-            return {}
-        return dict(value)
-
-    def size(self, name: str, minimum: int) -> tuple[str, int]:
-        """A quantity of storage as it was written, and its bytes."""
-        text = self.text(name)
-        try:
-            if (size := memory_bytes(text)) >= minimum:
-                return text, size
-            self.wrong(name, f"is {text}: give at least {minimum // MEBIBYTE}Mi")
-        except ValueError as error:
-            self.wrong(name, f"is wrong: {error}")
-        return text, minimum
+    def written(self, name: str) -> str:
+        """Of a kind that another method looks after, the text that goes into the configuration."""
+        return usable("", text, self._variables.get(name))
 
     def strings(self, name: str) -> dict[str, str]:
         return {str(key): _scalar(value) for key, value in self.mapping(name).items()}
@@ -173,29 +94,17 @@ class _Variables:
                 self.wrong(name, f"has '{route}': a path or route begins with /")
         return routes
 
-    def seconds(self, name: str) -> tuple[str, float]:
-        """A duration as it was written, and its seconds."""
-        text = self.text(name)
-        try:
-            if (seconds := duration_seconds(text)) > 0:
-                return text, seconds
-            self.wrong(name, "is 0: give a duration such as 10s")
-        except ValueError as error:
-            self.wrong(name, f"is wrong: {error}")
-        return text, 0.0
-
     def tier(self, tier: str) -> tuple[dict[str, Any], int]:
         """Replicas, resources and GOMEMLIMIT of a tier, and how many spans its queue may hold."""
         name = f"collector_{tier}_resources"
         resources = self.mapping(name)
-        limit = (resources.get("limits") or {}).get("memory", "")
         try:
-            size = memory_bytes(limit)
+            size = container_memory(resources, "limits")
         except ValueError as error:
             self.wrong(name, f"needs limits.memory, from which GOMEMLIMIT and the queues are derived: {error}")
             size = MEBIBYTE
         values = {
-            "replicas": self.integer(f"collector_{tier}_replicas", 1),
+            "replicas": self.integer(f"collector_{tier}_replicas", minimum=1),
             "resources": resources,
             "goMemLimit": f"{size * GOMEMLIMIT // 100 // MEBIBYTE}MiB",
         }
@@ -204,6 +113,11 @@ class _Variables:
 
 def _scalar(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _plain(number: float) -> float:
+    """As the configuration has it: 10 instead of 10.0."""
+    return int(number) if number.is_integer() else number
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,29 +137,26 @@ class _Load:
         """kept = kept_spans ÷ samplers. queue = kept × outage, as if one of the samplers were away too and the others
         had its traces.
         """
-        traces = read.number("tracing_expected_traces_per_second", 0.001)
-        spans = read.number("tracing_expected_spans_per_trace", 1)
-        size = read.number("tracing_expected_bytes_per_span", 1)
+        traces = read.number("tracing_expected_traces_per_second", minimum=0.001)
+        spans = read.number("tracing_expected_spans_per_trace", minimum=1)
+        size = read.number("tracing_expected_bytes_per_span", minimum=1)
         ceiling = Ceiling(
-            spans=read.integer("collector_max_total_spans_per_second", 0),
-            size=read.integer("collector_max_total_bytes_per_second", 0),
+            spans=read.integer("collector_max_total_spans_per_second"),
+            size=read.integer("collector_max_total_bytes_per_second"),
             shares=read.shares("collector_rate_allocation"),
             samplers=samplers,
         )
-        percentage = read.number("tracing_expected_kept_percentage", 0, 100)
+        percentage = read.number("tracing_expected_kept_percentage", maximum=100)
         kept = kept_spans(traces, spans, size, percentage, ceiling.spans, ceiling.size)
         spare = samplers / (samplers - 1) if samplers > 1 else 1
-        minutes = read.number("collector_outage_minutes", 0)
+        minutes = read.number("collector_outage_minutes")
         queue = math.ceil(kept / samplers * spare * minutes * 60)
         return cls(samplers, traces, spans, size, ceiling, kept / samplers, queue)
 
 
 def _policies(read: _Variables, load: _Load) -> tuple[list[Config], list[str]]:
-    own = [
-        policy
-        for name in ("collector_tail_sampling_policies", "collector_tail_sampling_extra_policies")
-        for policy in read.listing(name, dict)
-    ]
+    instead = read.listing("collector_tail_sampling_policies", dict)
+    own = [*instead, *read.listing("collector_tail_sampling_extra_policies", dict)]
     for policy in own:
         if not well_formed(policy):
             read.wrong(
@@ -254,13 +165,13 @@ def _policies(read: _Variables, load: _Load) -> tuple[list[Config], list[str]]:
             )
             return [], []
     built = default_policies(
-        read.number("collector_sampling_percentage", 0, 100),
-        read.integer("collector_latency_threshold_ms", 0),
+        _plain(read.number("collector_sampling_percentage", maximum=100)),
+        read.integer("collector_latency_threshold_ms"),
         read.routes("collector_critical_routes"),
         read.routes("collector_dropped_routes"),
     )
     own, warnings = modern_policies(own)
-    policies = own if read.raw("collector_tail_sampling_policies") else built + own
+    policies = own if instead else built + own
     names = [policy["name"] for policy in policies]
     for name in sorted({name for name in names if names.count(name) > 1}):
         read.wrong("collector_tail_sampling_policies", f"has the name '{name}' twice: the collector refuses to start")
@@ -338,8 +249,8 @@ _MEMORY_LIMITER: Config = {
 
 def _receivers(read: _Variables) -> Config:
     """The gateway's, each with the limits of collector_max_recv_msg_size_mib and collector_max_concurrent_streams."""
-    mebibytes = read.integer("collector_max_recv_msg_size_mib", 1)
-    streams = read.integer("collector_max_concurrent_streams", 0)
+    mebibytes = read.integer("collector_max_recv_msg_size_mib", minimum=1)
+    streams = read.integer("collector_max_concurrent_streams")
 
     def grpc(port: int) -> Config:
         limits: Config = {"endpoint": f"{POD_IP}:{port}", "max_recv_msg_size_mib": mebibytes}
@@ -367,7 +278,7 @@ def _head_sampling(read: _Variables) -> tuple[Config, list[str]]:
     Source: processor/probabilisticsamplerprocessor and connector/spanmetricsconnector/internal/metrics/
     adjusted_count.go of contrib 0.158.
     """
-    percentage = read.number("collector_head_sampling_percentage", 0, 100)
+    percentage = _plain(read.number("collector_head_sampling_percentage", maximum=100))
     if percentage >= 100:
         return {}, []
     warning = (
@@ -537,17 +448,18 @@ class _Queue:
     @classmethod
     def of(cls, read: _Variables, load: _Load, in_memory: int) -> _Queue:
         """On disk as large as the outage needs; in memory as large as memory allows (in_memory, in spans)."""
-        text, size = read.size("collector_persistent_queue_volume_size", SMALLEST_VOLUME)
+        written = read.written("collector_persistent_queue_volume_size")
+        size = read.size("collector_persistent_queue_volume_size", minimum=SMALLEST_VOLUME)
         volume = {
             "enabled": read.boolean("collector_persistent_queue_enabled"),
-            "size": text,
-            "storageClass": read.text("collector_persistent_queue_storage_class", required=False),
+            "size": written,
+            "storageClass": read.text("collector_persistent_queue_storage_class", empty=True),
         }
         wanted = f"collector_outage_minutes asks for a queue of {load.queue} spans on each of {load.samplers} samplers"
         if not volume["enabled"]:
             warning = (
                 f"{wanted}, but memory allows {in_memory}: when Tempo is away for longer than "
-                f"{in_memory / load.queue * read.number('collector_outage_minutes', 0):.1f} minutes at the expected "
+                f"{in_memory / load.queue * read.number('collector_outage_minutes'):.1f} minutes at the expected "
                 "rate, spans are lost. Set collector_persistent_queue_enabled, raise collector_sampler_resources or "
                 "lower collector_outage_minutes."
                 if load.queue > in_memory
@@ -558,8 +470,9 @@ class _Queue:
         needed = load.queue * load.bytes_per_span * DISK_PER_BYTE
         enough = math.ceil(needed / QUEUE_SHARE_OF_VOLUME / MEBIBYTE)
         warning = (
-            f"{wanted}, {math.ceil(needed / MEBIBYTE)} MiB on disk, but collector_persistent_queue_volume_size {text} "
-            f"leaves {maximum // MEBIBYTE} MiB for it. Raise it to {enough}Mi or lower collector_outage_minutes."
+            f"{wanted}, {math.ceil(needed / MEBIBYTE)} MiB on disk, but collector_persistent_queue_volume_size "
+            f"{written} leaves {maximum // MEBIBYTE} MiB for it. Raise it to {enough}Mi or lower "
+            "collector_outage_minutes."
             if needed > maximum
             else ""
         )
@@ -609,7 +522,7 @@ def _tempo_exporter(read: _Variables, queue: _Queue) -> Config:
 
 def _sampler_config(read: _Variables, load: _Load, queue: _Queue) -> tuple[Config, list[str]]:
     policies, warnings = _policies(read, load)
-    num_traces = read.integer("collector_num_traces", 1)
+    num_traces = read.integer("collector_num_traces", minimum=1)
     exporters = _tempo_exporter(read, queue)
     if read.boolean("collector_xray_enabled"):
         exporters["awsxray"] = {
@@ -623,7 +536,7 @@ def _sampler_config(read: _Variables, load: _Load, queue: _Queue) -> tuple[Confi
     processors: Config = {
         "memory_limiter": dict(_MEMORY_LIMITER),
         "tail_sampling": {
-            "decision_wait": read.seconds("collector_decision_wait")[0],
+            "decision_wait": read.written("collector_decision_wait"),
             "num_traces": num_traces,
             "expected_new_traces_per_sec": math.ceil(load.traces / load.samplers),
             # Late spans follow the decision of their trace: an order of magnitude above num_traces, says upstream.
@@ -636,7 +549,7 @@ def _sampler_config(read: _Variables, load: _Load, queue: _Queue) -> tuple[Confi
         "traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": traces_out},
     }
     dimensions = read.listing("collector_span_metrics_dimensions", str)
-    if url := read.text("collector_remote_write_url", required=False):
+    if url := read.text("collector_remote_write_url", empty=True):
         if not re.match(r"https?://", url):
             read.wrong("collector_remote_write_url", f"is '{url}': give a URL that begins with http:// or https://")
         red_connectors, red_processors, red_exporters = _red_metrics(dimensions, url)
@@ -690,7 +603,7 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = 60
     # On shutdown pending traces are decided at once; then the queue is sent.
-    sampler["terminationGracePeriodSeconds"] = math.ceil(read.seconds("collector_decision_wait")[1]) + 30
+    sampler["terminationGracePeriodSeconds"] = math.ceil(read.duration("collector_decision_wait", positive=True)) + 30
     values = {
         "image": {
             "repository": read.text("collector_image_repository"),
@@ -713,7 +626,7 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
         "podAnnotations": read.strings("collector_pod_annotations"),
         "nodeSelector": read.strings("collector_node_selector"),
         "tolerations": read.listing("collector_tolerations", dict),
-        "priorityClassName": read.text("collector_priority_class_name", required=False),
+        "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
     if read.findings:
         raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(read.findings)))

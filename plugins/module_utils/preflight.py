@@ -19,7 +19,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Permis
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     DURATION_REMEDY,
     QUANTITY_REMEDY,
-    duration_seconds,
     memory_bytes,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -27,11 +26,18 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CRE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import ENDPOINT, TEMPO_DURATIONS, tempo_config
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions
+from ansible_collections.orion.tracing.plugins.module_utils.variables import (
+    boolean,
+    container_memory,
+    duration,
+    listing,
+    number,
+    usable,
+)
 
 OLDEST_KUBERNETES = (1, 31)
 
 ERROR, WARNING = "error", "warning"
-TRUE = ("true", "yes", "on", "1", "y", "t")
 DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
 # How urllib3 introduces what the socket said.
 CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
@@ -113,34 +119,28 @@ def warning(variable: str, problem: str, remedy: str = "") -> Finding:
     return Finding(WARNING, variable, problem, remedy)
 
 
-# Values: None where there is none, or none that can be read; the check of that variable says so.
+# Values: None, False or [] where there is none, or none that can be read; the check of that variable says so.
 
 
 def flag(v: Variables, name: str) -> bool:
-    """Extra variables on the command line are text."""
-    return str(v.get(name, "")).strip().lower() in TRUE
+    return usable(False, boolean, v.get(name))
 
 
-def number(v: Variables, name: str) -> float | None:
-    try:
-        return None if isinstance(v.get(name), bool) else float(v[name])
-    except (KeyError, TypeError, ValueError):
-        return None
+def figure(v: Variables, name: str) -> float | None:
+    return usable(None, number, v.get(name))
 
 
 def seconds(v: Variables, name: str) -> float | None:
-    try:
-        return duration_seconds(str(v[name]).strip())
-    except (KeyError, ValueError):
-        return None
+    return usable(None, duration, v.get(name))
+
+
+def items(v: Variables, name: str) -> list[Any]:
+    return usable([], listing, v.get(name))
 
 
 def memory(resources: Any, kind: str) -> int | None:
     """Bytes of a container's memory request or limit."""
-    try:
-        return memory_bytes(resources[kind]["memory"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    return usable(None, container_memory, resources, kind)
 
 
 def text(v: Variables, name: str) -> str:
@@ -180,7 +180,7 @@ def _write_instead(value: str) -> str:
 
 def percentage(v: Variables) -> Iterator[Finding]:
     name = "collector_sampling_percentage"
-    value = number(v, name)
+    value = figure(v, name)
     if name in v and (value is None or not 0 <= value <= 100):
         yield error(name, f"{v[name]} is not a percentage", "Give a number from 0 to 100.")
 
@@ -190,7 +190,7 @@ def replicas(v: Variables) -> Iterator[Finding]:
     for name in sorted(v):
         if not re.fullmatch(r"(tempo|collector)_\w+_replicas", name) or (monolithic and name.startswith("tempo_")):
             continue
-        count = number(v, name)
+        count = figure(v, name)
         if count is None or count < 1 or count != int(count):
             yield error(name, f"{v[name]!r} is not a number of pods", "Give a whole number of at least 1.")
 
@@ -200,13 +200,13 @@ def replication(v: Variables) -> Iterator[Finding]:
     if profile and profile not in ("distributed", "monolithic"):
         yield error("tempo_profile", f"'{profile}' is not a profile", "Choose distributed or monolithic.")
     name = "tempo_replication_factor"
-    factor = number(v, name)
+    factor = figure(v, name)
     if name not in v or profile == "monolithic":
         return
     if factor is None or factor < 1 or factor % 2 != 1:
         yield error(name, f"{v[name]!r} is not a replication factor", "Give 3, or 1 where loss is acceptable.")
         return
-    ingesters = number(v, "tempo_ingester_replicas")
+    ingesters = figure(v, "tempo_ingester_replicas")
     if ingesters is not None and factor > ingesters:
         yield error(
             name,
@@ -305,18 +305,12 @@ def urls(v: Variables) -> Iterator[Finding]:
 
 def routes(v: Variables) -> Iterator[Finding]:
     for name in ROUTES:
-        value = v.get(name)
-        for route in value if isinstance(value, list) else []:
+        for route in items(v, name):
             if not str(route).startswith("/"):
                 yield error(name, f"'{route}' is not a route", f"Begin it with a slash: /{route}.")
-    both = [r for r in _list(v, ROUTES[0]) if r in _list(v, ROUTES[1])]
+    both = [r for r in items(v, ROUTES[0]) if r in items(v, ROUTES[1])]
     if both:
         yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
-
-
-def _list(v: Variables, name: str) -> list[Any]:
-    value = v.get(name)
-    return value if isinstance(value, list) else []
 
 
 def red_metrics(v: Variables) -> Iterator[Finding]:
@@ -359,7 +353,7 @@ def sampling(v: Variables) -> Iterator[Finding]:
     """What the linter says (sampling.lint): policies, and whether the samplers can hold the expected load."""
     if "collector_num_traces" not in v:
         return
-    traces = number(v, "collector_num_traces")
+    traces = figure(v, "collector_num_traces")
     if traces is None or traces < 1:
         yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
         return
@@ -373,8 +367,8 @@ def expiry(v: Variables) -> Iterator[Finding]:
         return
     for one in contradictions(v):
         yield error(one.variable, one.problem, one.remedy)
-    tidied = any("NoncurrentVersionExpiration" in rule for rule in _list(v, "object_storage_lifecycle_rules"))
-    if flag(v, "object_storage_versioning") and not number(v, "object_storage_expiry_days") and not tidied:
+    tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
+    if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
         yield warning(
             "object_storage_versioning",
             "true, but nothing removes old versions, so the bucket keeps all that Tempo deletes",

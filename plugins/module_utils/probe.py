@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
 KEPT_CASES = (ERROR, SLOW, CRITICAL)
@@ -366,15 +367,3 @@ def table(checks: Iterable[Check]) -> str:
         for check in checks
     ]
     return align(rows, right={3})
-
-
-def align(rows: Sequence[Sequence[str]], right: set[int]) -> str:
-    """Rows as lines with columns of equal width; the columns in right are flush right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

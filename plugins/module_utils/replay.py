@@ -26,8 +26,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Sender,
     increases,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.probe import align
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 RUN_ATTRIBUTE = "orion.replay.run"
 # A request holds lines up to one of these sizes; a single line may be larger.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds, memory_bytes
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex, ottl
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     NESTED,
@@ -27,6 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies im
     default_policies,
     well_formed,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.variables import Reader, container_memory, usable
 
 ERROR, WARNING = "error", "warning"
 
@@ -844,18 +845,17 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
     A variable that is not there or has no usable value is left to the role, which names it. Policies are looked at as
     they are written, before outdated spellings get their modern meaning.
     """
-    read = _Reader(variables)
-    own, extra = (
-        read.policies("collector_tail_sampling_policies"),
-        read.policies("collector_tail_sampling_extra_policies"),
-    )
+    # Its findings are not looked at: the role tells them.
+    read = Reader(variables)
+    own = read.listing("collector_tail_sampling_policies", default=[])
+    extra = read.listing("collector_tail_sampling_extra_policies", default=[])
     paths = [f"collector_tail_sampling_policies[{index}]" for index in range(len(own))]
     built: list[Any] = []
     if not own:
-        built, paths = read.built()
+        built, paths = _built(read)
     policies = [*(own or built), *extra]
     paths += [f"collector_tail_sampling_extra_policies[{index}]" for index in range(len(extra))]
-    wait, num_traces = read.seconds("collector_decision_wait", 30), read.number("collector_num_traces", 50000)
+    wait, num_traces = read.duration("collector_decision_wait", 30), read.number("collector_num_traces", 50000)
     if num_traces < 1 or wait <= 0:
         return []
     samplers = max(int(read.number("collector_sampler_replicas", 1)), 1)
@@ -865,7 +865,7 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
         spans_per_trace=read.number("tracing_expected_spans_per_trace", 20),
         bytes_per_span=read.number("tracing_expected_bytes_per_span", 500),
         samplers=samplers,
-        memory_limit=read.memory("collector_sampler_resources"),
+        memory_limit=usable(None, container_memory, variables.get("collector_sampler_resources"), "limits"),
         # The chart's, made from the wait: collector_config.
         grace_period=math.ceil(wait) + 30,
         head_percentage=read.number("collector_head_sampling_percentage", 100),
@@ -895,9 +895,10 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
     return [*found, *_ceiling(read, load, samplers)]
 
 
-def _ceiling(read: _Reader, load: Load, samplers: int) -> Iterator[Finding]:
+def _ceiling(read: Reader, load: Load, samplers: int) -> Iterator[Finding]:
     """The ceiling that the role makes of flat variables, where it gives baseline less than its percentage needs."""
-    ceiling, shares = read.number("collector_max_total_spans_per_second", 0), read.mapping("collector_rate_allocation")
+    ceiling = read.number("collector_max_total_spans_per_second", 0)
+    shares = read.mapping("collector_rate_allocation", default={})
     percentage, share = read.number("collector_sampling_percentage", 0), shares.get("baseline")
     if not ceiling or load.spans_per_sampler is None or not isinstance(share, int) or share < 1:
         return
@@ -913,56 +914,18 @@ def _ceiling(read: _Reader, load: Load, samplers: int) -> Iterator[Finding]:
         )
 
 
-class _Reader:
-    """Reads variables leniently."""
-
-    def __init__(self, variables: Mapping[str, Any]) -> None:
-        self._variables = variables
-
-    def number(self, name: str, default: float) -> float:
-        try:
-            value = float(self._variables.get(name, default))
-        except (TypeError, ValueError):
-            return default
-        return value if math.isfinite(value) and value >= 0 else default
-
-    def seconds(self, name: str, default: float) -> float:
-        try:
-            return duration_seconds(self._variables.get(name, f"{default}s"))
-        except ValueError:
-            return default
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        value = self._variables.get(name)
-        return dict(value) if isinstance(value, dict) else {}
-
-    def memory(self, name: str) -> int | None:
-        limits = self.mapping(name).get("limits")
-        try:
-            return memory_bytes(limits["memory"]) if isinstance(limits, dict) and "memory" in limits else None
-        except ValueError:
-            return None
-
-    def policies(self, name: str) -> list[Any]:
-        value = self._variables.get(name)
-        return list(value) if isinstance(value, list) else []
-
-    def built(self) -> tuple[list[Policy], list[str]]:
-        """The policies of the flat variables, and which variable each comes from."""
-
-        def routes(name: str) -> list[str]:
-            return [str(route) for route in self.policies(name)]
-
-        policies = default_policies(
-            self.number("collector_sampling_percentage", 10),
-            int(self.number("collector_latency_threshold_ms", 0)),
-            routes("collector_critical_routes"),
-            routes("collector_dropped_routes"),
-        )
-        variables = {
-            "health-checks": "collector_dropped_routes",
-            "slow": "collector_latency_threshold_ms",
-            "critical-operations": "collector_critical_routes",
-            "baseline": "collector_sampling_percentage",
-        }
-        return policies, [variables.get(policy["name"], "collector_tail_sampling_policies") for policy in policies]
+def _built(read: Reader) -> tuple[list[Policy], list[str]]:
+    """The policies of the flat variables, and which variable each comes from."""
+    policies = default_policies(
+        read.number("collector_sampling_percentage", 10),
+        int(read.number("collector_latency_threshold_ms", 0)),
+        [str(route) for route in read.listing("collector_critical_routes", default=[])],
+        [str(route) for route in read.listing("collector_dropped_routes", default=[])],
+    )
+    variables = {
+        "health-checks": "collector_dropped_routes",
+        "slow": "collector_latency_threshold_ms",
+        "critical-operations": "collector_critical_routes",
+        "baseline": "collector_sampling_percentage",
+    }
+    return policies, [variables.get(policy["name"], "collector_tail_sampling_policies") for policy in policies]

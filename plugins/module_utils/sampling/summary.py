@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.probe import align
+from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import GIBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
 

@@ -140,6 +140,8 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "collector_tail_sampling_extra_policies[0].rate_limiting.spans_per_second",
             "'90' is not a number, without quotes",
         ),
+        ({"collector_gateway_replicas": "nan"}, "collector_gateway_replicas", "'nan' is not a number of pods"),
+        ({"collector_gateway_resources": {"limits": "1Gi"}}, "collector_gateway_resources", "needs limits.memory"),
         ({"collector_num_traces": 0}, "collector_num_traces", "0 is not a number of traces"),
         ({"object_storage_expiry_days": 7}, "object_storage_expiry_days", "Set 10 or more, or 0."),
         ({"object_storage_expiry_days": "soon"}, "object_storage_expiry_days", "not a number of days"),
