@@ -202,13 +202,35 @@ results:
       description: Traces by outcome. C(sampled), C(dropped), C(not_sampled), C(too_early) (evicted), C(too_large).
       type: dict
     policies:
-      description: Traces, spans and bytes for which a policy voted.
+      description:
+        - By policy, C(traces), C(spans) and C(bytes) of the decisions that it voted for. Of these traces,
+          C(error_traces) have a span with status ERROR, and C(slow_traces) are above the recording's 99th percentile.
+        - These are plain numbers. Whether the traces are kept is what the policy voted for.
       type: dict
+      sample: {"slow": {"traces": 251, "spans": 22482, "bytes": 2314685, "error_traces": 23, "slow_traces": 40}}
     services:
-      description: Traces and spans by service.
+      description: By service, what its spans have part in.
       type: dict
+      contains:
+        traces:
+          description: Traces with a span of the service.
+          type: dict
+        spans:
+          description: Spans of the service.
+          type: dict
+        error_traces:
+          description: Traces in which a span of the service itself has status ERROR.
+          type: dict
+        slow_traces:
+          description:
+            - Those of the recording's slow traces, C(slow_traces) above, that have a span of the service. The span
+              itself may be short.
+            - The 50,000 slowest traces at most are told apart, which are all slow ones of five million traces.
+          type: dict
     operations:
-      description: The same for the 200 operations with the most spans.
+      description:
+        - The same for the 200 operations with the most spans. An operation is a C(service) and a span name,
+          C(operation).
       type: list
       elements: dict
     cost:

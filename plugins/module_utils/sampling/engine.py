@@ -46,6 +46,7 @@ class TraceFacts:
 
     start, end: Unix nanoseconds. size: OTLP protobuf bytes. services: spans by service.name. operations: spans by
     service.name and span name. edges: caller's and callee's service where a span's parent is of another service.
+    failed: operations of which a span has status ERROR.
     """
 
     trace_id: str
@@ -53,10 +54,15 @@ class TraceFacts:
     end: int
     spans: int
     size: int
-    error: bool
     services: dict[str, int]
     operations: dict[tuple[str, str], int]
     edges: frozenset[tuple[str, str]]
+    failed: frozenset[tuple[str, str]]
+
+    @property
+    def error(self) -> bool:
+        """Whether a span has status ERROR."""
+        return bool(self.failed)
 
 
 @dataclass(slots=True)
@@ -75,13 +81,13 @@ class Outcome:
     late: bool
 
 
-_NO_EDGES: frozenset[tuple[str, str]] = frozenset()
+_NONE: frozenset[tuple[str, str]] = frozenset()
 
 
 def facts(trace_id: str, batches: Iterable[ResourceSpans], size: int) -> TraceFacts:
     """The facts of these spans."""
     start = end = count = 0
-    error = False
+    failed: set[tuple[str, str]] = set()
     services: dict[str, int] = {}
     operations: dict[tuple[str, str], int] = {}
     owners: dict[str, str] = {}
@@ -97,24 +103,26 @@ def facts(trace_id: str, batches: Iterable[ResourceSpans], size: int) -> TraceFa
                     start = span.start
                 if span.end > end:
                     end = span.end
+                operation = (service, span.name)
                 status = span.status
                 if status is not None and status.code and status.number == ERROR:
-                    error = True
-                operation = (service, span.name)
+                    failed.add(operation)
                 operations[operation] = operations.get(operation, 0) + 1
                 owners[span.span_id] = service
                 parent = span.parent_span_id
                 if parent:
                     children.append((parent, service))
         services[service] = services.get(service, 0) + count - before
-    edges = _NO_EDGES
+    edges = _NONE
     if len(services) > 1:
         edges = frozenset(
             (owner, service)
             for parent, service in set(children)
             if (owner := owners.get(parent)) is not None and owner != service
         )
-    return TraceFacts(trace_id, start, end, count, size, error, services, operations, edges)
+    return TraceFacts(
+        trace_id, start, end, count, size, services, operations, edges, frozenset(failed) if failed else _NONE
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,12 @@ def page(results: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, s
         _section("By policy", _policies(results), "A trace counts for every policy that voted for the decision."),
         _section("Spans kept by service", _legend(results) + _by_service(results)),
         _section(
+            "Traces by service",
+            _sets(results) + _traces_by_service(results),
+            "An error trace of a service has a span of this service with status ERROR. A slow trace of the recording "
+            "counts for every service that has a span in it.",
+        ),
+        _section(
             "Traces by duration",
             _legend(results) + _durations(results),
             "Each column is a range of durations, four to a factor of ten, under its upper bound.",
@@ -57,7 +63,13 @@ def page(results: Sequence[dict[str, Any]], comparison: dict[str, Any] | None, s
             parts.append(_section(f"Edges of the service graph that {result['name']} loses", lost))
     if comparison:
         parts.append(_section("Where the two differ", _differences(comparison)))
-    parts.append(_section("Operations with the most spans", _operations(results)))
+    parts.append(
+        _section(
+            "Operations with the most spans",
+            _sets(results) + _operations(results),
+            "Error traces and slow traces are an operation's as they are a service's above.",
+        )
+    )
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Sampling simulation</title>'
@@ -110,15 +122,31 @@ def _policies(results: Sequence[dict[str, Any]]) -> str:
         cells = [f"<code>{escape(name)}</code>"]
         for result in results:
             count = result["policies"].get(name)
-            cells.append(f"{count['traces']:,} traces, {count['spans']:,} spans" if count else "")
+            cells.append(
+                f"{count['traces']:,} traces ({count['error_traces']:,} with an error, {count['slow_traces']:,} slow), "
+                f"{count['spans']:,} spans"
+                if count
+                else ""
+            )
         lines.append(cells)
     return _table(["Policy", *(escape(result["name"]) for result in results)], lines)
 
 
 def _legend(results: Sequence[dict[str, Any]]) -> str:
-    keys = [("seen", "everything"), *((_COLOURS[i], result["name"]) for i, result in enumerate(results))]
-    items = (f'<span class="key" style="background: var(--{name})"></span>{escape(text)}' for name, text in keys)
-    return f"<p>{''.join(items)}</p>"
+    return f"<p>{_key('seen')}everything{_names(results)}</p>"
+
+
+def _sets(results: Sequence[dict[str, Any]]) -> str:
+    """Which line of a table's cell is whose; one result needs no telling."""
+    return f"<p>{_names(results)}</p>" if len(results) > 1 else ""
+
+
+def _names(results: Sequence[dict[str, Any]]) -> str:
+    return "".join(_key(_COLOURS[i]) + escape(result["name"]) for i, result in enumerate(results))
+
+
+def _key(colour: str) -> str:
+    return f'<span class="key" style="background: var(--{colour})"></span>'
 
 
 def _svg(width: int, height: int, body: Iterable[str], label: str) -> str:
@@ -139,8 +167,7 @@ def _text(x: float, y: float, text: str, soft: bool = False, anchor: str = "star
 def _by_service(results: Sequence[dict[str, Any]]) -> str:
     """A bar of kept spans in percent for each service and result; those with the most spans first."""
     services = results[0]["services"]
-    names = sorted(services, key=lambda name: (-services[name]["spans"]["seen"], name))
-    shown = names[:SERVICES_SHOWN]
+    shown = _shown(services)
     left, width, row = 250, 560, 10 * len(results) + 8
     body = []
     for number, name in enumerate(shown):
@@ -156,8 +183,32 @@ def _by_service(results: Sequence[dict[str, Any]]) -> str:
         percentages = " / ".join(f"{result['services'][name]['spans']['percentage']:.1f} %" for result in results)
         body.append(_text(left + width + 10, top + row / 2 + 2, percentages, soft=True))
     svg = _svg(960, len(shown) * row + 4, body, "Percentage of spans kept by service")
-    more = len(names) - len(shown)
-    return svg + (f"<p>… and {more} services with fewer spans.</p>" if more > 0 else "")
+    return svg + _not_shown(services)
+
+
+def _shown(services: dict[str, Any]) -> list[str]:
+    return sorted(services, key=lambda name: (-services[name]["spans"]["seen"], name))[:SERVICES_SHOWN]
+
+
+def _not_shown(services: dict[str, Any]) -> str:
+    more = len(services) - SERVICES_SHOWN
+    return f"<p>… and {more} services with fewer spans.</p>" if more > 0 else ""
+
+
+def _lines(shares: Sequence[dict[str, float] | None]) -> str:
+    """A line for each result, with its colour where there are two. None: the result has no such figure."""
+    texts = ["" if share is None else _share(share) if share["seen"] else "none" for share in shares]
+    return "<br>".join((_key(_COLOURS[i]) if len(texts) > 1 else "") + text for i, text in enumerate(texts))
+
+
+def _traces_by_service(results: Sequence[dict[str, Any]]) -> str:
+    services = results[0]["services"]
+    kinds = ("traces", "error_traces", "slow_traces")
+    rows = [
+        [escape(name), *(_lines([result["services"][name][kind] for result in results]) for kind in kinds)]
+        for name in _shown(services)
+    ]
+    return _table(["Service", "Traces", "Error traces", "Slow traces"], rows) + _not_shown(services)
 
 
 def _milliseconds(value: float) -> str:
@@ -226,10 +277,11 @@ def _differences(comparison: dict[str, Any]) -> str:
 
 
 def _operations(results: Sequence[dict[str, Any]]) -> str:
-    others = [{(one["service"], one["operation"]): one["spans"] for one in result["operations"]} for result in results]
+    every = [{(one["service"], one["operation"]): one for one in result["operations"]} for result in results]
     rows = []
     for one in results[0]["operations"][:OPERATIONS_SHOWN]:
-        key = (one["service"], one["operation"])
-        shares = [spans[key] for spans in others if key in spans]
-        rows.append([escape(one["service"]), f"<code>{escape(one['operation'])}</code>", *map(_share, shares)])
-    return _table(["Service", "Operation", *(escape(result["name"]) for result in results)], rows)
+        # Missing where a result counts it among the other operations: they are those that it met last.
+        found = [by_key.get((one["service"], one["operation"]), {}) for by_key in every]
+        kinds = (_lines([figures.get(kind) for figures in found]) for kind in ("spans", "error_traces", "slow_traces"))
+        rows.append([escape(one["service"]), f"<code>{escape(one['operation'])}</code>", *kinds])
+    return _table(["Service", "Operation", "Spans", "Error traces", "Slow traces"], rows)

@@ -2,24 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a policy set keeps of a recording, added up as outcomes stream by. Pure: no I/O, no Ansible.
 
-Memory grows with the number of services, operations and policies, not with that of traces.
+Memory grows with the number of services, operations and policies, not with that of traces (Slowest has a bound).
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import GIBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
+from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 # Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
 BIN_FACTOR = 1.002
 SLOW_PERCENTILE = 0.99
+# One trace in a hundred is slow: all of them are held for up to five million traces, about 600 bytes each.
+MAX_SLOWEST = 50_000
 # A service that puts ids into span names must not fill the memory: what comes after so many operations is one.
 MAX_OPERATIONS = 10_000
 OTHER_OPERATIONS = ("", "(other operations)")
@@ -49,9 +52,16 @@ class Both:
     kept: Count = field(default_factory=Count)
 
     def add(self, kept: bool, traces: int, spans: int, size: int = 0) -> None:
-        self.seen.add(traces, spans, size)
+        # Count.add by hand: this runs for each operation of each trace.
+        count = self.seen
+        count.traces += traces
+        count.spans += spans
+        count.size += size
         if kept:
-            self.kept.add(traces, spans, size)
+            count = self.kept
+            count.traces += traces
+            count.spans += spans
+            count.size += size
 
     def merge(self, other: Both) -> None:
         for mine, theirs in ((self.seen, other.seen), (self.kept, other.kept)):
@@ -91,11 +101,13 @@ class Durations:
         """Upper bound of a bin in milliseconds."""
         return float(BIN_FACTOR**number / 1000)
 
-    def add(self, nanoseconds: int, kept: bool) -> None:
+    def add(self, nanoseconds: int, kept: bool) -> int:
+        """The bin."""
         number = self.bin(nanoseconds)
         self.seen[number] += 1
         if kept:
             self.kept[number] += 1
+        return number
 
     def percentile(self, share: float) -> int:
         """The bin in which the percentile lies (nearest rank)."""
@@ -130,6 +142,54 @@ class Durations:
         ]
 
 
+@dataclass(slots=True, eq=False)  # a key by identity: it changes
+class Part:
+    """A service's or an operation's part of the recording, or a policy's of the decisions.
+
+    whole: all of it. errors: of its traces, those with an error of its own; of a policy's, those with any error.
+    """
+
+    whole: Both = field(default_factory=Both)
+    errors: Both = field(default_factory=Both)
+
+    def merge(self, other: Part) -> None:
+        self.whole.merge(other.whole)
+        self.errors.merge(other.errors)
+
+
+class Slowest:
+    """The MAX_SLOWEST traces that took longest, with the parts they count for.
+
+    Which traces are slow is known only when all have been seen. The same traces stay in whatever order they come.
+    """
+
+    def __init__(self) -> None:
+        # Bin, trace id, a number that makes items differ (a trace can be decided again after it was evicted), kept.
+        self._heap: list[tuple[int, str, int, bool, tuple[Part, ...]]] = []
+
+    def add(self, number: int, trace_id: str, unique: int, kept: bool, parts: Iterable[Part]) -> None:
+        """number: the bin of the trace's duration. unique: among the trace's decisions."""
+        if len(self._heap) < MAX_SLOWEST:
+            heapq.heappush(self._heap, (number, trace_id, unique, kept, tuple(parts)))
+        elif number >= self._heap[0][0]:
+            heapq.heappushpop(self._heap, (number, trace_id, unique, kept, tuple(parts)))
+
+    def merge(self, other: Slowest, mine: Mapping[Part, Part]) -> None:
+        """mine: the part here for each of the other's."""
+        for number, trace_id, unique, kept, parts in other._heap:
+            self.add(number, trace_id, unique, kept, [mine[part] for part in parts])
+
+    def above(self, number: int) -> tuple[Counter[Part], Counter[Part]]:
+        """Traces in higher bins by part: seen, kept."""
+        counts: tuple[Counter[Part], Counter[Part]] = (Counter(), Counter())
+        for bin_, _trace_id, _unique, kept, parts in self._heap:
+            if bin_ > number:
+                counts[0].update(parts)
+                if kept:
+                    counts[1].update(parts)
+        return counts
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a month of production is taken to be, for costs.
@@ -160,13 +220,14 @@ class Summary:
     def __init__(self, name: str, policies: list[str]) -> None:
         """policies: names in the order of the list."""
         self.name = name
-        self.policies = {policy: Count() for policy in policies}
+        self.policies = {policy: Part() for policy in policies}
         self.total, self.errors = Both(), Both()
-        self.services: dict[str, Both] = {}
-        self.operations: dict[tuple[str, str], Both] = {}
+        self.services: dict[str, Part] = {}
+        self.operations: dict[tuple[str, str], Part] = {}
         self.edges_seen: Counter[tuple[str, str]] = Counter()
         self.edges_kept: Counter[tuple[str, str]] = Counter()
         self.durations = Durations()
+        self.slowest = Slowest()
         self.reasons: Counter[str] = Counter()
         self.late = Both()
         self.start, self.end = 0, 0
@@ -177,18 +238,19 @@ class Summary:
         return cls(name, [policy["name"] for policy in config.get("policies") or ()])
 
     def add(self, outcome: Outcome) -> None:
-        """Late spans count as spans, not as another trace."""
+        """Late spans count as spans, not as another trace, and make none an error trace."""
         facts, kept = outcome.facts, outcome.kept
         traces = 0 if outcome.late else 1
         self.total.add(kept, traces, facts.spans, facts.size)
+        parts = []
         for service, spans in facts.services.items():
-            self.services.setdefault(service, Both()).add(kept, traces, spans)
+            part = self.services.get(service) or self._service(service)
+            part.whole.add(kept, traces, spans)
+            parts.append(part)
         for key, spans in facts.operations.items():
-            operation = self.operations.get(key)
-            if operation is None:
-                place = key if len(self.operations) < MAX_OPERATIONS else OTHER_OPERATIONS
-                operation = self.operations.setdefault(place, Both())
-            operation.add(kept, traces, spans)
+            part = self.operations.get(key) or self._operation(key)
+            part.whole.add(kept, traces, spans)
+            parts.append(part)
         self.edges_seen.update(facts.edges)
         if kept:
             self.edges_kept.update(facts.edges)
@@ -198,22 +260,41 @@ class Summary:
             self.late.add(kept, 0, facts.spans)
             return
         self.reasons[outcome.reason] += 1
-        self.durations.add(facts.end - facts.start, kept)
         self.start = min(self.start or facts.start, facts.start)
         self.end = max(self.end, facts.end)
         for name in outcome.policies:
-            self.policies.setdefault(name, Count()).add(1, facts.spans, facts.size)
+            part = self.policies.get(name) or self._policy(name)
+            part.whole.add(kept, 1, facts.spans, facts.size)
+            parts.append(part)
+            if facts.error:
+                part.errors.add(kept, 1, facts.spans)
+        for service in {service for service, _name in facts.failed}:
+            self._service(service).errors.add(kept, 1, 0)
+        for key in facts.failed:
+            self._operation(key).errors.add(kept, 1, 0)
+        number = self.durations.add(facts.end - facts.start, kept)
+        self.slowest.add(number, facts.trace_id, self.total.seen.traces, kept, parts)
+
+    def _service(self, name: str) -> Part:
+        return self.services.setdefault(name, Part())
+
+    def _operation(self, key: tuple[str, str]) -> Part:
+        known = key in self.operations or len(self.operations) < MAX_OPERATIONS
+        return self.operations.setdefault(key if known else OTHER_OPERATIONS, Part())
+
+    def _policy(self, name: str) -> Part:
+        return self.policies.setdefault(name, Part())
 
     def merge(self, other: Summary) -> None:
         """Add what another saw of the same recording, of other traces."""
-        for mine, theirs in ((self.total, other.total), (self.errors, other.errors), (self.late, other.late)):
-            mine.merge(theirs)
-        for service, both in other.services.items():
-            self.services.setdefault(service, Both()).merge(both)
-        for operation, both in other.operations.items():
-            self.operations.setdefault(operation, Both()).merge(both)
-        for name, count in other.policies.items():
-            self.policies.setdefault(name, Count()).add(count.traces, count.spans, count.size)
+        for both, theirs in ((self.total, other.total), (self.errors, other.errors), (self.late, other.late)):
+            both.merge(theirs)
+        parts = {part: self._service(name) for name, part in other.services.items()}
+        parts |= {part: self.operations.setdefault(key, Part()) for key, part in other.operations.items()}
+        parts |= {part: self._policy(name) for name, part in other.policies.items()}
+        for part, mine in parts.items():
+            mine.merge(part)
+        self.slowest.merge(other.slowest, parts)
         self.edges_seen.update(other.edges_seen)
         self.edges_kept.update(other.edges_kept)
         self.reasons.update(other.reasons)
@@ -226,11 +307,31 @@ class Summary:
         """Everything as plain data. operations: how many are listed, those with the most spans first."""
         p99 = self.durations.percentile(SLOW_PERCENTILE)
         slow_seen, slow_kept = self.durations.above(p99)
+        slow_of = self.slowest.above(p99)
         lost = sorted(set(self.edges_seen) - set(self.edges_kept))
         seconds = max((self.end - self.start) / 1e9, 1.0)
         offered = self.total.seen.size / seconds if load.bytes_per_second is None else load.bytes_per_second
         kept_share = self.total.kept.size / self.total.seen.size if self.total.seen.size else 0.0
-        most = sorted(self.operations.items(), key=lambda item: (-item[1].seen.spans, item[0]))
+        most = sorted(self.operations.items(), key=lambda item: (-item[1].whole.seen.spans, item[0]))
+
+        def figures(part: Part) -> dict[str, Any]:
+            return {
+                **part.whole.result("traces", "spans"),
+                "error_traces": shares(part.errors.seen.traces, part.errors.kept.traces),
+                "slow_traces": shares(*(counts[part] for counts in slow_of)),
+            }
+
+        def votes(part: Part) -> dict[str, int]:
+            """One number of each: whether they are kept is what the policy voted for."""
+            voted = part.whole.seen
+            return {
+                "traces": voted.traces,
+                "spans": voted.spans,
+                "bytes": voted.size,
+                "error_traces": part.errors.seen.traces,
+                "slow_traces": slow_of[0][part],
+            }
+
         return {
             "name": self.name,
             **self.total.result("traces", "spans", "size"),
@@ -242,13 +343,10 @@ class Summary:
             },
             "late_spans": shares(self.late.seen.spans, self.late.kept.spans),
             "reasons": dict(sorted(self.reasons.items())),
-            "policies": {
-                name: {"traces": c.traces, "spans": c.spans, "bytes": c.size} for name, c in self.policies.items()
-            },
-            "services": {name: self.services[name].result("traces", "spans") for name in sorted(self.services)},
+            "policies": {name: votes(part) for name, part in self.policies.items()},
+            "services": {name: figures(self.services[name]) for name in sorted(self.services)},
             "operations": [
-                {"service": service, "operation": name, **both.result("traces", "spans")}
-                for (service, name), both in most[:operations]
+                {"service": service, "operation": name, **figures(part)} for (service, name), part in most[:operations]
             ],
             "operations_total": len(self.operations),
             "durations": self.durations.distribution(),

@@ -41,6 +41,10 @@ def test_figures_files_and_a_second_run_without_a_change(recording: Path, tmp_pa
     first = simulate(recording, compare=compare, expected_bytes_per_second=1e6, **arguments)
     assert first["changed"] is True and len(first["steps"]) == 3
     assert first["results"][0]["traces"] == {"seen": 10, "kept": 2, "lost": 8, "percentage": 20.0}
+    shop = first["results"][0]["services"]["shop"]
+    assert shop["error_traces"] == {"seen": 2, "kept": 2, "lost": 0, "percentage": 100.0}
+    assert set(shop) == {"traces", "spans", "error_traces", "slow_traces"} < set(first["results"][0]["operations"][0])
+    assert first["results"][0]["policies"]["errors"]["error_traces"] == 2
     assert first["comparison"]["only_second"]["traces"] == 8
     assert "2 of 10 (20.0 %)" in first["table"]
     assert json.loads((tmp_path / "r.json").read_text())["results"] == first["results"]

@@ -25,7 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
     by_end_time,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import read
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, from_document, read
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
     Comparison,
     Durations,
@@ -58,16 +58,20 @@ def facts(number: int, **changes: Any) -> TraceFacts:
         "end": START + 10 * MS,
         "spans": 4,
         "size": 400,
-        "error": False,
         "services": {"web": 3, "db": 1},
         "operations": {("web", "GET /"): 3, ("db", "SELECT"): 1},
         "edges": frozenset({("web", "db")}),
+        "failed": frozenset(),
     }
     return TraceFacts(**{**values, **changes})
 
 
-def outcome(number: int, kept: bool, *policies: str, reason: str = "", late: bool = False, **changes: Any) -> Outcome:
-    return Outcome(facts(number, **changes), kept, policies, reason or ("sampled" if kept else "not_sampled"), late)
+def outcome(
+    number: int, kept: bool, *policies: str, reason: str = "", late: bool = False, failed: Any = (), **changes: Any
+) -> Outcome:
+    """failed: operations with an error."""
+    reason = reason or ("sampled" if kept else "not_sampled")
+    return Outcome(facts(number, failed=frozenset(failed), **changes), kept, policies, reason, late)
 
 
 def summed(*outcomes: Outcome) -> Summary:
@@ -79,18 +83,18 @@ def summed(*outcomes: Outcome) -> Summary:
 
 def test_counts_by_policy_service_operation_and_edge():
     result = summed(
-        outcome(1, True, "errors", "slow", error=True),
+        outcome(1, True, "errors", "slow", failed={("db", "SELECT")}),
         outcome(2, False, edges=frozenset({("web", "cache")}), services={"web": 4}, operations={("web", "GET /"): 4}),
         outcome(3, True, "slow"),
-        outcome(4, False, error=True, reason="too_early"),
+        outcome(4, False, failed={("db", "SELECT")}, reason="too_early"),
     ).result(Load())
     assert result["traces"] == {"seen": 4, "kept": 2, "lost": 2, "percentage": 50.0}
     assert result["spans"] == {"seen": 16, "kept": 8, "lost": 8, "percentage": 50.0}
     assert result["bytes"]["kept"] == 800
     assert result["error_traces"] == {"seen": 2, "kept": 1, "lost": 1, "percentage": 50.0}
     assert result["policies"] == {
-        "errors": {"traces": 1, "spans": 4, "bytes": 400},
-        "slow": {"traces": 2, "spans": 8, "bytes": 800},
+        "errors": {"traces": 1, "spans": 4, "bytes": 400, "error_traces": 1, "slow_traces": 0},
+        "slow": {"traces": 2, "spans": 8, "bytes": 800, "error_traces": 1, "slow_traces": 0},
     }
     assert result["services"]["db"]["spans"] == {"seen": 3, "kept": 2, "lost": 1, "percentage": 66.67}
     assert result["operations"][0]["operation"] == "GET /"
@@ -98,6 +102,142 @@ def test_counts_by_policy_service_operation_and_edge():
     assert (result["edges"]["seen"], result["edges"]["kept"]) == (2, 1)
     assert result["edges"]["names_of_lost"] == ["web -> cache"]
     assert result["reasons"] == {"not_sampled": 1, "sampled": 2, "too_early": 1}
+
+
+def kept_of(value: dict[str, float]) -> tuple[float, float]:
+    return value["kept"], value["seen"]
+
+
+def test_an_error_is_that_of_the_services_and_operations_that_failed():
+    web, other, db = ("web", "GET /"), ("web", "POST /"), ("db", "SELECT")
+    three = {"operations": {web: 1, other: 2, db: 1}}
+    result = summed(
+        outcome(1, True, "errors", failed={web, other}, **three),  # once for the service, once for each operation
+        outcome(2, False, failed={web}, **three),
+        outcome(3, True, "errors", failed={db}, **three),
+        outcome(4, True, **three),
+        outcome(4, True, late=True, failed={db}, **three),
+    ).result(Load())
+    assert kept_of(result["error_traces"]) == (2, 3)
+    assert {name: kept_of(one["error_traces"]) for name, one in result["services"].items()} == {
+        "web": (1, 2),
+        "db": (1, 1),
+    }
+    assert {one["operation"]: kept_of(one["error_traces"]) for one in result["operations"]} == {
+        "GET /": (1, 2),
+        "POST /": (1, 1),
+        "SELECT": (1, 1),
+    }
+    assert result["policies"]["errors"]["error_traces"] == 2
+
+
+def slow_ones(count: int = 400) -> list[Outcome]:
+    """Of these traces, 1 in 100 is slow. Every other slow one is kept, and db has part in the last one alone."""
+    web, db = {"services": {"web": 1}, "operations": {("web", "GET /"): 1}}, {}
+    return [
+        outcome(
+            n, n % 2 == 0, *(("slow",) if n % 2 == 0 else ()), end=START + n * n * MS, **(db if n == count else web)
+        )
+        for n in range(1, count + 1)
+    ]
+
+
+def check_slow_ones(result: dict[str, Any]) -> None:
+    assert kept_of(result["slow_traces"]) == (2, 4)
+    assert {name: kept_of(one["slow_traces"]) for name, one in result["services"].items()} == {
+        "web": (2, 4),
+        "db": (1, 1),
+    }
+    assert [kept_of(one["slow_traces"]) for one in result["operations"]] == [(2, 4), (1, 1)]
+    assert [one["slow_traces"] for one in result["policies"].values()] == [0, 2]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_slow_trace_is_slow_for_every_service_and_operation_in_it(backwards):
+    check_slow_ones(summed(*(reversed(slow_ones()) if backwards else slow_ones())).result(Load()))
+
+
+@pytest.mark.parametrize("held", [4, 5])
+def test_no_more_slow_traces_are_held_than_can_be_slow(monkeypatch, held):
+    monkeypatch.setattr(summary, "MAX_SLOWEST", held)
+    for outcomes in (slow_ones(), slow_ones()[::-1]):
+        one = summed(*outcomes)
+        assert len(one.slowest._heap) == held
+        check_slow_ones(one.result(Load()))
+
+
+def test_of_too_many_slow_traces_the_slowest_count(monkeypatch):
+    monkeypatch.setattr(summary, "MAX_SLOWEST", 1)
+    result = summed(*slow_ones()).result(Load())
+    assert kept_of(result["slow_traces"]) == (2, 4)
+    assert (
+        kept_of(result["services"]["web"]["slow_traces"]) == kept_of(result["services"]["db"]["slow_traces"]) == (1, 1)
+    )
+
+
+def test_a_trace_that_is_decided_again_as_it_was_before():
+    once = outcome(1, False, reason="too_early")
+    other = outcome(1, False, reason="too_early", services={"cache": 1}, operations={("cache", "GET"): 1})
+    result = summed(*[once, other] * 3).result(Load())
+    assert result["traces"]["seen"] == 6 and result["services"]["cache"]["traces"]["seen"] == 3
+
+
+def test_what_others_saw_of_a_recording_is_put_together(monkeypatch):
+    several = [
+        *slow_ones(),
+        *(outcome(n, n % 3 == 0, "errors", failed={("db", "SELECT")}) for n in range(500, 600)),
+    ]
+    for held in (summary.MAX_SLOWEST, 3):  # with 3, traces that are slow are left out, and the same ones
+        monkeypatch.setattr(summary, "MAX_SLOWEST", held)
+        whole, parts = summed(*several), [summed(*several[number::3]) for number in range(3)]
+        together = summed()
+        for part in parts:
+            together.merge(part)
+        assert together.result(Load()) == whole.result(Load())
+
+
+def by_hand(records_: list[Record], p99_ms: float) -> dict[str, dict[str, tuple[int, int]]]:
+    """Error traces and slow traces by service, from the spans themselves: kept, seen. Everything with an error is kept,
+    and nothing else."""
+    traces: dict[str, list[tuple[str, Any]]] = {}
+    for one in records_:
+        for batch in one.resource_spans:
+            for each in itertools.chain.from_iterable(scope.spans for scope in batch.scope_spans):
+                traces.setdefault(each.trace_id, []).append((batch.resource.service, each))
+    found: dict[str, dict[str, list[bool]]] = {}
+    for spans_ in traces.values():
+        kept = any(each.code == 2 for _service, each in spans_)
+        took = max(each.end for _service, each in spans_) - min(each.start for _service, each in spans_)
+        for service in {service for service, _each in spans_}:
+            mine = found.setdefault(service, {"error_traces": [], "slow_traces": []})
+            if any(each.code == 2 for name, each in spans_ if name == service):
+                mine["error_traces"].append(kept)
+            if took / MS > p99_ms:
+                mine["slow_traces"].append(kept)
+    return {name: {kind: (sum(all_), len(all_)) for kind, all_ in kinds.items()} for name, kinds in found.items()}
+
+
+def test_errors_and_slow_traces_are_what_the_spans_say():
+    def made() -> list[Record]:
+        return [
+            from_document(
+                document(
+                    ({"service.name": f"s{n % 3}"}, [span(n, 1, 0, n, error=n % 7 == 0)]),
+                    ({"service.name": f"s{n % 4}"}, [span(n, 2, 1, 1, error=n % 5 == 0), span(n, 3, 1, 1)]),
+                )
+            )
+            for n in range(1, 501)
+        ]
+
+    [result] = simulate(made(), [Candidate("errors", config(ERRORS))], Load(), spans_per_second=100).results
+    expected = by_hand(made(), result["slow_traces"]["above_ms"])
+    assert {
+        name: {kind: kept_of(one[kind]) for kind in ("error_traces", "slow_traces")}
+        for name, one in result["services"].items()
+    } == expected
+    assert sum(seen for one in expected.values() for _kept, seen in [one["slow_traces"]]) > 5
+    failed = [kept_of(one["error_traces"]) for one in result["operations"] if one["operation"] == "operation 3"]
+    assert failed == [(0, 0)] * 4
 
 
 def test_late_spans_are_spans_of_no_other_trace():
@@ -110,8 +250,10 @@ def test_late_spans_are_spans_of_no_other_trace():
 def test_operations_are_bounded(monkeypatch):
     monkeypatch.setattr(summary, "MAX_OPERATIONS", 2)
     one = summed(*(outcome(n, True, operations={("web", f"GET /{n}"): 4}) for n in range(5)))
-    assert len(one.operations) == 3 and one.operations[summary.OTHER_OPERATIONS].seen.spans == 12
+    assert len(one.operations) == 3 and one.operations[summary.OTHER_OPERATIONS].whole.seen.spans == 12
     assert one.result(Load(), operations=1)["operations_total"] == 3
+    one.add(outcome(6, True, failed={("web", "GET /6")}, operations={("web", "GET /6"): 4}))
+    assert one.operations[summary.OTHER_OPERATIONS].errors.seen.traces == 1
 
 
 def test_slow_is_above_the_nearest_rank_of_p99():
@@ -270,9 +412,26 @@ def test_the_page_is_self_contained_and_escapes():
     assert {"html", "style", "h1", "table"} <= set(page.tags)
 
 
+def test_the_page_has_error_traces_and_slow_traces_of_each_service_and_operation():
+    one = summed(*slow_ones(), outcome(999, False, failed={("db", "SELECT")})).result(Load())
+    text = report.page([one], None, "x")
+    services, operations = (
+        text.split(f"<h2>{title}</h2>")[1].split("</table>")[0]
+        for title in ("Traces by service", "Operations with the most spans")
+    )
+    for_db = "<td>0 of 1 <b>0.0 %</b></td><td>1 of 1 <b>100.0 %</b></td></tr>"
+    assert f"<td>db</td><td>1 of 2 <b>50.0 %</b></td>{for_db}" in services
+    assert f"<code>SELECT</code></td><td>1 of 2 <b>50.0 %</b></td>{for_db}" in operations
+    assert "<td>none</td><td>2 of 4 <b>50.0 %</b></td></tr>" in services
+    assert "200 traces (0 with an error, 2 slow), " in text
+    # Two results: a line for each. The second has no such operation of its own.
+    both = report.page([one, {**one, "operations": []}], None, "x").split("<h2>Traces by service</h2>")[1]
+    assert both.count("0 of 1 <b>0.0 %</b><br>") == 2 and both.count("0 of 1 <b>0.0 %</b>") == 3
+
+
 def test_many_services_are_cut_in_the_page():
     one = summed(outcome(1, True, "errors", services={f"s{n}": 1 for n in range(50)})).result(Load())
-    assert "… and 10 services with fewer spans." in report.page([one], None, "x")
+    assert report.page([one], None, "x").count("… and 10 services with fewer spans.") == 2  # picture and table
 
 
 RECORDED = config(
@@ -299,7 +458,8 @@ def split(folder: Path) -> list[str]:
     for number in range(600):
         at = START + number * 100 * MS
         for part, delay in ((1, 0), (2, 2700)):
-            one = span(number * 7919 + 1, part, part - 1, start=at + delay * MS, error=number % 37 == 0)
+            took = 1 if number % 200 else 300
+            one = span(number * 7919 + 1, part, part - 1, took, start=at + delay * MS, error=number % 37 == 0)
             lines.append((at + delay * MS, json.dumps(document(({"service.name": f"s{part}"}, [one])))))
     lines.sort()
     paths = []
@@ -331,6 +491,7 @@ def test_on_a_cluster_it_is_exactly_what_it_is_on_one_machine(tmp_path):
     result = alone.result(Load())
     assert result["reasons"].keys() == {"sampled", "too_early"} and result["late_spans"]["seen"]
     assert result["error_traces"]["seen"] >= 17
+    assert result["services"]["s1"]["error_traces"]["seen"] and result["services"]["s1"]["slow_traces"]["seen"]
 
 
 def test_the_steps_on_a_cluster_by_themselves(tmp_path):
