@@ -33,11 +33,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.variables import Rea
 MEGABYTE = 10**6
 DAY, HOURS_PER_MONTH = 86400, 730.5
 
-# Resident memory of a sampler with metrics connectors, beside its traces: 88 MiB idle, 103 MiB under 2,000 spans/s.
-COLLECTOR_BASE = 95 * MEBIBYTE
-# A span in memory is a Go structure beside its own text. Measured: a collector 0.158 with 233,698 spans of 105 bytes
-# took 134 to 147 MiB, this gives 141.
-SPAN_IN_MEMORY, SPAN_BYTES_FACTOR = 100, 1.0
+# Resident memory of a collector 0.158 that has nothing to do; two thirds are pages of its program.
+COLLECTOR_BASE = 92 * MEBIBYTE
+# A span in memory is a Go structure, each attribute another one, and each trace has a copy of its resources. Measured
+# by tests/bench/memory.py, garbage included, which at Go's default is as much as what lives.
+SPAN_IN_MEMORY, SPAN_BYTES_FACTOR = 700, 4.5
 # A decision that is remembered. Measured: two full caches of a million each took a collector 0.158 from 266 to 697 MiB
 # under load, 107 bytes of live heap and as much garbage again for each. collector_config makes both ten times
 # num_traces, and they never shrink.
@@ -79,9 +79,12 @@ class Memory:
 def sampler_memory(spans: float, bytes_per_span: float, decisions: float = 0.0) -> Memory:
     """Of a sampler that holds so many undecided spans and remembers so many decisions.
 
-    expected = 95 MiB + spans × (100 + bytes per span) + decisions × 220; limit = expected / 0.65 × 1.15.
-    bytes_per_span: OTLP protobuf. decisions: in both caches; a sampler that has just started has none.
-    Source of the limit:
+    expected = 92 MiB + spans × (700 + 4.5 × bytes per span) + decisions × 220; limit = expected / 0.65 × 1.15.
+    bytes_per_span: OTLP protobuf, resources included. decisions: in both caches; one that has just started has none.
+    Half of what spans are expected to take is garbage, which Go collects sooner when there is more to hold: twice as
+    many spans fit into the limit. It is for bytes in attributes of some 20 characters; spans whose bytes lie in a long
+    value take less (0.5 of it for 4 KB of SQL).
+    Source: tests/bench/memory.py, and for the limit
     https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
     """
     expected = COLLECTOR_BASE + spans * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * bytes_per_span)
@@ -220,18 +223,18 @@ def _gibibytes(size: float) -> int:
 def collectors(i: Inputs) -> list[Part]:
     """Gateways and samplers.
 
-    replicas = offered / (spans per core × 60 %), two at least. A sampler's memory is sampler_memory of twice what
-    arrives in one decision wait, when one of the others is away, and of full decision caches; without a persistent
-    queue, and of what waits there, for which the role asks 8 KiB of the limit a span.
+    replicas = offered / (spans per core × 60 %), two at least. A sampler's memory is sampler_memory of what
+    arrives in one decision wait, whose limit has room for as much again, and of full decision caches; without a
+    persistent queue, and of what waits there, for which the role asks 8 KiB of the limit a span.
     A gateway holds a second's worth, with the garbage that GOGC 400 allows, and its queue, a span for each 8 KiB of the
     limit, what a sampler would get in 15 seconds.
     """
     gateways = max(2, math.ceil(i.offered / (GATEWAY_SPANS_PER_CORE * BUSY)))
     samplers = max(2, math.ceil(i.offered / (SAMPLER_SPANS_PER_CORE * BUSY)))
-    live = i.offered / gateways * (SPAN_IN_MEMORY + i.bytes_per_span)
+    live = i.offered / gateways * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * i.bytes_per_span) / 2
     waiting = RESTART_SECONDS * i.offered / gateways / samplers * BYTES_PER_QUEUED_SPAN
     gateway = max(waiting, (COLLECTOR_BASE + GATEWAY_GARBAGE * live) / LIMIT_SHARE * LIMIT_MARGIN)
-    held = 2 * i.offered / samplers * (i.decision_wait + 1)
+    held = i.offered / samplers * (i.decision_wait + 1)
     if not i.persistent_queue:
         held += queue_spans(i, samplers)
     decisions = DECISIONS_PER_TRACE * max(num_traces(i, samplers), i.num_traces)

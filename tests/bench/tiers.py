@@ -254,8 +254,16 @@ class Collector:
         return (int(stat[11]) + int(stat[12])) / TICKS
 
     def memory(self) -> int:
+        """The highest so far, MiB."""
+        return self._status("VmHWM") // 2**20
+
+    def resident(self) -> int:
+        """Resident memory, bytes."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> int:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
     def value(self, prefix: str) -> float:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=10) as answer:

@@ -440,7 +440,8 @@ def _expressions(subject: _Subject) -> Iterator[Finding]:
 
 
 def _load(subject: _Subject) -> Iterator[Finding]:
-    """num_traces ≥ 2 × new traces per second and sampler × decision_wait; memory for so many: capacity.sampler_memory.
+    """num_traces ≥ 2 × new traces per second and sampler × decision_wait. Memory for half as many, of which the limit
+    that capacity.sampler_memory gives leaves room for the other half.
 
     Source: the processor's README on num_traces, and sampling_trace_dropped_too_early in its documentation.md.
     """
@@ -457,7 +458,7 @@ def _load(subject: _Subject) -> Iterator[Finding]:
             f"Set it to {wanted} or more.",
         )
     if load.memory_limit is not None:
-        held = min(float(subject.num_traces), 2 * rate * subject.wait)
+        held = min(float(subject.num_traces), rate * subject.wait)
         cache = subject.config.get("decision_cache") or {}
         decisions = sum(int(cache.get(key) or 0) for key in ("sampled_cache_size", "non_sampled_cache_size"))
         needed = sampler_memory(held * load.spans_per_trace, load.bytes_per_span, decisions)
@@ -466,7 +467,7 @@ def _load(subject: _Subject) -> Iterator[Finding]:
                 "sampler-memory",
                 names.memory,
                 f"{load.memory_limit // 2**20}Mi is too small for {held:,.0f} traces of {load.spans_per_trace:g} spans "
-                f"of {load.bytes_per_span:g} bytes, twice what arrives in {names.decision_wait}, and full decision "
+                f"of {load.bytes_per_span:g} bytes, what arrives in {names.decision_wait}, and full decision "
                 f"caches ({decisions:,}): the memory limiter would refuse spans",
                 f"Set it to {math.ceil(needed.limit / 2**20)}Mi or more, add samplers, or lower {names.num_traces}.",
             )
