@@ -70,7 +70,7 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
     """kind's own configuration for a cluster of one node.
 
     node_image: reference, or "" for kind's default. plain_node: the node has no init system (the image that airgap
-    builds) and starts kube-proxy itself, with that pod subnet.
+    builds) and starts kube-proxy itself, with those subnets.
     ports: node port → port on the host's loopback address.
     Source: https://kind.sigs.k8s.io/docs/user/configuration/
     """
@@ -85,7 +85,7 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
         node["image"] = node_image
     config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
     if plain_node:
-        config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16"}
+        config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
     return config
 
 
