@@ -49,6 +49,9 @@ GOMEMLIMIT, REFUSED, LIMIT = 65, 70, 80
 # hold on to what they get, so there the default stays.
 GATEWAY_GOGC = 400
 
+# Seconds that a gateway tries a sampler again before it routes its spans anew, at most.
+LONGEST_BRIDGE = 15.0
+
 # Queues are counted in spans. 8 KiB of memory limit for each: at 5 KiB, a large span, a full queue takes 60 % of the
 # limit and the memory limiter still has room to work.
 BYTES_PER_QUEUED_SPAN = 8 * 1024
@@ -332,29 +335,32 @@ def _gateway_config(read: _Variables, queue_size: int) -> tuple[Config, list[str
                 key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
             }
 
+    bridge = min(max(read.duration("collector_decision_wait", positive=True) / 2, 1.0), LONGEST_BRIDGE)
     exporter = {
         "routing_key": "traceID",
         "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
         # Two layers. The inner one tries a sampler again for a while, with that sampler's spans alone, and has no
         # queue of its own, which would be lost with the sampler. The outer one keeps the request and routes it anew,
         # over the samplers that are there by then. It sends the whole request again, so spans may reach a sampler
-        # twice: hence the inner one bridges a restart, and more consumers than usual, for those that wait in it.
+        # twice: hence the inner one bridges a restart in place. But what waits longer than the decision does comes too
+        # late for it, so it gives way after half of that. And one consumer for each request that may wait meanwhile,
+        # or those of the other samplers would wait behind it.
         "timeout": "20s",
         "sending_queue": {
             "enabled": True,
             "sizer": "items",
             "queue_size": max(queue_size, 2000),
-            "num_consumers": 20,
+            "num_consumers": 100,
             "batch": {"flush_timeout": "200ms", "min_size": 2000, "max_size": 8000},
         },
-        "retry_on_failure": _retry("1s", "5s", "0s"),
+        "retry_on_failure": _retry("500ms", "5s", "0s"),
         "protocol": {
             "otlp": {
                 "tls": {"insecure": True},
                 "compression": "none",
                 "timeout": "5s",
                 "sending_queue": {"enabled": False},
-                "retry_on_failure": _retry("200ms", "2s", "15s"),
+                "retry_on_failure": _retry("200ms", "500ms", f"{round(1000 * bridge)}ms"),
             }
         },
     }
@@ -503,6 +509,8 @@ def _tempo_exporter(read: _Variables, queue: _Queue) -> Config:
     endpoint = read.text("collector_tempo_endpoint")
     settings: Config = {
         "endpoint": endpoint,
+        # Of an attempt. A sampler that stops waits for those under way, and takes no spans meanwhile.
+        "timeout": "10s",
         "sending_queue": {
             "enabled": True,
             "sizer": "items",

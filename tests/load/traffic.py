@@ -22,11 +22,13 @@ ERRORS, SLOW, CRITICAL = 4, 3, 2
 
 @dataclass(frozen=True)
 class Load:
-    """A constant stream. run, step: attributes of all spans. slow_ms: how long a slow trace takes. seed: of the ids."""
+    """A constant stream. run, step: attributes of all spans. slow_ms: how long a slow trace takes. attributes: so many
+    more for each span, of 24 characters."""
 
     run: str
     step: str
     slow_ms: int
+    attributes: int = 0
 
     def batch(self, number: int, traces: int, now: int) -> list[otlp.Document]:
         """So many traces that end now (Unix ns), as one request for each service."""
@@ -48,6 +50,7 @@ class Load:
         length = (self.slow_ms * 2 if slow else random.randint(20, 120)) * MILLISECOND
         start, parent = now - length, ""
         common = {RUN: self.run, STEP: self.step}
+        common |= {f"orion.load.attribute.{n}": f"{random.getrandbits(96):024x}" for n in range(self.attributes)}
         for service, name in enumerate(SERVICES):
             route = "/api/v1/orders" if critical and not service else f"/{name}/items"
             spans = []

@@ -576,6 +576,7 @@ def test_more_exporters():
         ("collector_gateway_replicas", 0, "of at least 1"),
         ("collector_decision_wait", "ten", "'ten' is not a Go duration such as 10s"),
         ("collector_decision_wait", "0s", "is 0"),
+        ("collector_decision_wait", None, "'None' is not a Go duration such as 10s"),
         ("collector_critical_routes", "/orders", "give a list of texts"),
         ("collector_critical_routes", ["orders"], "begins with /"),
         ("collector_critical_routes", [1], "give a list of texts"),
@@ -594,11 +595,12 @@ def test_more_exporters():
         ("collector_persistent_queue_volume_size", "100Mi", "give at least 256Mi"),
         ("collector_sampler_resources", {"requests": {"memory": "1Gi"}}, "limits.memory"),
         ("collector_sampler_resources", {"limits": {"memory": "1 GB"}}, "not a Kubernetes quantity"),
+        ("collector_sampler_resources", {"limits": "1Gi"}, "limits.memory"),
     ],
 )
 def test_wrong_variables_are_named(name, value, text):
     message = findings(**{name: value})
-    assert name in message
+    assert message.count(name) == 1
     assert text in message
 
 
@@ -610,16 +612,36 @@ def test_all_findings_at_once_and_once_each():
         assert message.count(name) == 1
 
 
+@pytest.mark.parametrize(("wait", "bridge"), [("1s", "1000ms"), ("3s", "1500ms"), ("10s", "5000ms"), ("2m", "15000ms")])
+def test_what_a_gateway_holds_back_for_a_sampler_comes_before_the_decision(wait, bridge):
+    balancer = values(collector_decision_wait=wait)["gateway"]["config"]["exporters"]["load_balancing"]
+    assert balancer["protocol"]["otlp"]["retry_on_failure"]["max_elapsed_time"] == bridge
+    assert balancer["sending_queue"]["num_consumers"] == 100
+
+
 def test_a_missing_variable_is_named():
     given = variables()
-    del given["collector_num_traces"]
-    with pytest.raises(InvalidInput, match="collector_num_traces is not defined"):
+    for name in ("collector_num_traces", "collector_decision_wait"):
+        del given[name]
+    with pytest.raises(InvalidInput) as caught:
         cc.collector_values(given)
+    assert caught.value.why == "collector_decision_wait is not defined; collector_num_traces is not defined"
 
 
 def test_text_from_the_command_line_is_understood():
     assert values(collector_gateway_replicas="2", collector_network_policy_enabled="false")["gateway"]["replicas"] == 2
     assert policies(collector_sampling_percentage="12.5")[-1]["probabilistic"] == {"sampling_percentage": 12.5}
+    assert values(collector_jaeger_enabled="Y", collector_zipkin_enabled="n")["ports"] == {
+        "jaeger": True,
+        "zipkin": False,
+    }
+    assert sampler(collector_decision_wait=" 5s ")["processors"]["tail_sampling"]["decision_wait"] == "5s"
+
+
+def test_whole_percentages_are_written_without_a_fraction():
+    assert repr(policies(collector_sampling_percentage=2.0)[-1]["probabilistic"]) == "{'sampling_percentage': 2}"
+    head = gateway(collector_head_sampling_percentage="50")["processors"]["probabilistic_sampler"]
+    assert repr(head["sampling_percentage"]) == "50"
 
 
 def test_defaults_and_argument_specs_are_the_same():
