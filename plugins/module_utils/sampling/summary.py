@@ -21,8 +21,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.text_table import al
 # Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
 BIN_FACTOR = 1.002
 SLOW_PERCENTILE = 0.99
-# One trace in a hundred is slow: all of them are held for up to five million traces, about 600 bytes each.
-MAX_SLOWEST = 50_000
+# One trace in a hundred is slow: all of them are held for up to two million traces, about 600 bytes each.
+MAX_SLOWEST = 20_000
 # A service that puts ids into span names must not fill the memory: what comes after so many operations is one.
 MAX_OPERATIONS = 10_000
 OTHER_OPERATIONS = ("", "(other operations)")

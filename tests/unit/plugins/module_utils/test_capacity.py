@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,6 @@ def test_a_switch_is_on_in_every_spelling_and_off_otherwise():
 def test_without_variables_it_is_the_roles_defaults():
     inputs = read_inputs({})[0]
     assert inputs == replace(read_inputs(variables())[0], num_traces=0.0)
-    assert {name for name, value in asdict(inputs).items() if type(value) is int} == {"replication_factor"}
 
 
 def test_a_queue_in_memory_counts_in_the_samplers():

@@ -175,6 +175,19 @@ def test_of_too_many_slow_traces_the_slowest_count(monkeypatch):
     )
 
 
+def test_of_slow_traces_that_took_equally_long_the_same_are_held_in_any_order(monkeypatch):
+    monkeypatch.setattr(summary, "MAX_SLOWEST", 2)
+    several = [outcome(n, True, services={f"s{n}": 4}, end=START + (900 if n < 5 else 1) * MS) for n in range(1, 500)]
+    assert summed(*several).result(Load()) == summed(*several[::-1]).result(Load())
+
+
+def test_a_span_whose_status_is_ok_did_not_fail():
+    fine = record(span(1, 1, error=True), span(1, 2, 1, status={"code": 1}))
+    [result] = simulate([fine], [Candidate("all", config(ALL))], Load(), spans_per_second=1).results
+    failed = {one["operation"]: one["error_traces"]["seen"] for one in result["operations"]}
+    assert failed == {"operation 1": 1, "operation 2": 0}
+
+
 def test_a_trace_that_is_decided_again_as_it_was_before():
     once = outcome(1, False, reason="too_early")
     other = outcome(1, False, reason="too_early", services={"cache": 1}, operations={("cache", "GET"): 1})
