@@ -225,7 +225,7 @@ results:
           description:
             - Those of the recording's slow traces, C(slow_traces) above, that have a span of the service. The span
               itself may be short.
-            - The 50,000 slowest traces at most are told apart, which are all slow ones of five million traces.
+            - The 20,000 slowest traces at most are told apart, which are all slow ones of two million traces.
           type: dict
     operations:
       description:
