@@ -49,8 +49,9 @@ GOMEMLIMIT, REFUSED, LIMIT = 65, 70, 80
 # hold on to what they get, so there the default stays.
 GATEWAY_GOGC = 400
 
-# Seconds that a gateway tries a sampler again before it routes its spans anew, at most.
-LONGEST_BRIDGE = 15.0
+# Seconds that a gateway tries a sampler again before it routes its spans anew, at least and at most. gRPC waits one
+# second, give or take a fifth, before it connects a second time.
+SHORTEST_BRIDGE, LONGEST_BRIDGE = 2.0, 15.0
 
 # Queues are counted in spans. 8 KiB of memory limit for each: at 5 KiB, a large span, a full queue takes 60 % of the
 # limit and the memory limiter still has room to work.
@@ -335,7 +336,8 @@ def _gateway_config(read: _Variables, queue_size: int) -> tuple[Config, list[str
                 key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
             }
 
-    bridge = min(max(read.duration("collector_decision_wait", positive=True) / 2, 1.0), LONGEST_BRIDGE)
+    wait = read.duration("collector_decision_wait", positive=True)
+    bridge = min(max(wait / 2, SHORTEST_BRIDGE), LONGEST_BRIDGE)
     exporter = {
         "routing_key": "traceID",
         "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},

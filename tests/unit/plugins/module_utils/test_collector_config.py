@@ -612,7 +612,7 @@ def test_all_findings_at_once_and_once_each():
         assert message.count(name) == 1
 
 
-@pytest.mark.parametrize(("wait", "bridge"), [("1s", "1000ms"), ("3s", "1500ms"), ("10s", "5000ms"), ("2m", "15000ms")])
+@pytest.mark.parametrize(("wait", "bridge"), [("1s", "2000ms"), ("5s", "2500ms"), ("10s", "5000ms"), ("2m", "15000ms")])
 def test_what_a_gateway_holds_back_for_a_sampler_comes_before_the_decision(wait, bridge):
     balancer = values(collector_decision_wait=wait)["gateway"]["config"]["exporters"]["load_balancing"]
     assert balancer["protocol"]["otlp"]["retry_on_failure"]["max_elapsed_time"] == bridge
