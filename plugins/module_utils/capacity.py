@@ -68,6 +68,11 @@ OBJECTS_PER_BLOCK, PART_BYTES = 12, 10 * MEGABYTE
 POLLS_PER_DAY = DAY / 300
 
 
+def _spans_in_memory(spans: float, bytes_per_span: float) -> float:
+    """Bytes that spans take, half of it garbage at Go's default."""
+    return spans * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * bytes_per_span)
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """expected: resident bytes. limit: bytes that the container's limit should have."""
@@ -87,7 +92,7 @@ def sampler_memory(spans: float, bytes_per_span: float, decisions: float = 0.0) 
     Source: tests/bench/memory.py, and for the limit
     https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
     """
-    expected = COLLECTOR_BASE + spans * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * bytes_per_span)
+    expected = COLLECTOR_BASE + _spans_in_memory(spans, bytes_per_span)
     expected += decisions * DECISION_IN_MEMORY
     return Memory(math.ceil(expected), math.ceil(expected / LIMIT_SHARE * LIMIT_MARGIN))
 
@@ -231,7 +236,7 @@ def collectors(i: Inputs) -> list[Part]:
     """
     gateways = max(2, math.ceil(i.offered / (GATEWAY_SPANS_PER_CORE * BUSY)))
     samplers = max(2, math.ceil(i.offered / (SAMPLER_SPANS_PER_CORE * BUSY)))
-    live = i.offered / gateways * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * i.bytes_per_span) / 2
+    live = _spans_in_memory(i.offered / gateways, i.bytes_per_span) / 2
     waiting = RESTART_SECONDS * i.offered / gateways / samplers * BYTES_PER_QUEUED_SPAN
     gateway = max(waiting, (COLLECTOR_BASE + GATEWAY_GARBAGE * live) / LIMIT_SHARE * LIMIT_MARGIN)
     held = i.offered / samplers * (i.decision_wait + 1)

@@ -293,7 +293,7 @@ def _head_sampling(read: _Variables) -> tuple[Config, list[str]]:
     return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}, [warning]
 
 
-def _gateway_config(read: _Variables, queue_size: int) -> tuple[Config, list[str]]:
+def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> tuple[Config, list[str]]:
     receivers = _receivers(read)
     head_sampling, warnings = _head_sampling(read)
     processors: Config = {
@@ -336,8 +336,7 @@ def _gateway_config(read: _Variables, queue_size: int) -> tuple[Config, list[str
                 key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
             }
 
-    wait = read.duration("collector_decision_wait", positive=True)
-    bridge = min(max(wait / 2, SHORTEST_BRIDGE), LONGEST_BRIDGE)
+    bridge = min(max(decision_wait / 2, SHORTEST_BRIDGE), LONGEST_BRIDGE)
     exporter = {
         "routing_key": "traceID",
         "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
@@ -607,13 +606,14 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     sampler, sampler_queue = read.tier("sampler")
     load = _Load.of(read, sampler["replicas"])
     queue = _Queue.of(read, load, sampler_queue)
-    gateway["config"], gateway_warnings = _gateway_config(read, gateway_queue)
+    decision_wait = read.duration("collector_decision_wait", positive=True)
+    gateway["config"], gateway_warnings = _gateway_config(read, gateway_queue, decision_wait)
     sampler["config"], sampler_warnings = _sampler_config(read, load, queue)
     sampler["persistence"] = queue.volume
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = 60
     # On shutdown pending traces are decided at once; then the queue is sent.
-    sampler["terminationGracePeriodSeconds"] = math.ceil(read.duration("collector_decision_wait", positive=True)) + 30
+    sampler["terminationGracePeriodSeconds"] = math.ceil(decision_wait) + 30
     values = {
         "image": {
             "repository": read.text("collector_image_repository"),

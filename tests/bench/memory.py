@@ -25,12 +25,12 @@ from typing import Any
 
 import tiers
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
 
 WAIT = 20
 SERVICES, SPANS_PER_SERVICE = 4, 3
 SPANS = SERVICES * SPANS_PER_SERVICE
 TRACES_PER_REQUEST = 100
-MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True)

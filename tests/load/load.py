@@ -28,7 +28,7 @@ from typing import Any
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
@@ -116,6 +116,21 @@ class Run:
     def bound(self, name: str, wanted: str, seen: str, passed: bool) -> None:
         self.rows.append(Row(name, wanted, seen, passed))
         say(f"  {'ok     ' if passed else 'FAILED '} {name}: {seen} (bound: {wanted})")
+
+    def bound_lost(self, since: Increase) -> None:
+        """Nothing was given up."""
+        lost = {place: count for place, count in since.lost.items() if count}
+        self.bound("lost", "nothing", str(lost or "nothing"), not lost)
+
+    def bound_memory(self, name: str, planned: float, detail: str, measured: float) -> None:
+        """As planned within 30 %; in bytes. detail: what it is planned for."""
+        ratio = measured / planned
+        self.bound(
+            name,
+            f"{planned / 2**20:.0f} MiB{detail} ± 30 %",
+            f"{measured / 2**20:.0f} MiB ({ratio:.2f})",
+            0.7 <= ratio <= 1.3,
+        )
 
     # Sending
 
@@ -403,7 +418,6 @@ def steady(run: Run) -> None:
         )
         complete, lacking = run.read(sent, "steady", started)
         kept = set(sent.kept)
-        lost = {place: count for place, count in since.lost.items() if count}
         run.bound(
             "the gateways accepted what was sent",
             f"{sent.spans:,} spans",
@@ -424,7 +438,7 @@ def steady(run: Run) -> None:
             str(dict(sorted((k, v) for k, v in since.kept_by_policy.items() if v))),
             {k: v for k, v in since.kept_by_policy.items() if v} == sent.policies,
         )
-        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        run.bound_lost(since)
         run.figures["steady"] = {
             "spans": sent.spans,
             "traces": len(sent.ends),
@@ -474,9 +488,8 @@ def latency(run: Run) -> None:
         ended.set()
         looking.join()
         since = run.settle(before, len(others.ends) + sent)
-        lost = {place: count for place, count in since.lost.items() if count}
         run.bound("error traces readable", f"{PROBES} of {PROBES}", f"{len(seconds)} of {sent}", len(seconds) == PROBES)
-        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        run.bound_lost(since)
         if len(seconds) > 1:
             p99 = statistics.quantiles(seconds, n=100, method="inclusive")[98]
             run.figures["latency"] = {"p50": round(statistics.median(seconds), 2), "p99": round(p99, 2)}
@@ -499,7 +512,6 @@ def scaled(run: Run) -> None:
         _complete, lacking = run.read(sent, "scaled", started)
         under_way = MOVING_RATE / traffic.SPANS * run.wait
         split = since.new_traces - len(sent.ends)
-        lost = {place: count for place, count in since.lost.items() if count}
         run.bound("the fourth sampler is ready", "yes", str(grown), grown)
         run.bound("split traces", f"at most a quarter of {under_way:.0f}", str(split), 0 <= split <= under_way / 4)
         times = [sent.ends[one] for one in lacking]
@@ -511,7 +523,7 @@ def scaled(run: Run) -> None:
             window <= run.wait,
         )
         run.bound_around(change, sent, lacking, 1 / 4)
-        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        run.bound_lost(since)
         run.figures["scaled"] = {
             "traces": len(sent.ends),
             "under_way": round(under_way),
@@ -534,11 +546,10 @@ def restarted(run: Run) -> None:
         run.until("everything is decided and exported", run.drained)
         since = run.since(before)
         complete, lacking = run.read(sent, "restarted", started)
-        lost = {place: count for place, count in since.lost.items() if count}
         run.bound("the sampler is back", "yes", str(back), back)
         # Its own share moves when it goes, and as much when it comes back: under another address, so of all.
         run.bound_around(change, sent, lacking, 2 / samplers)
-        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        run.bound_lost(since)
         run.figures["restarted"] = {
             "traces": len(sent.ends),
             "kept": len(sent.kept),
@@ -572,7 +583,7 @@ def outage(run: Run, seconds: float) -> None:
         back = run.clock.monotonic()
         run.until("everything is exported", run.drained)
         caught_up = run.clock.monotonic() - back
-        lost = {place: count for place, count in run.since(before).lost.items() if count}
+        since = run.since(before)
         both = 0
         for part, name in ((sent, "outage"), (more, "outage2")):
             complete, lacking = run.read(part, name, started)
@@ -583,7 +594,7 @@ def outage(run: Run, seconds: float) -> None:
                 f"{len(complete & set(part.kept)):,}, {len(run.extra)} others",
                 complete == set(part.kept) and not run.extra,
             )
-        run.bound("lost", "nothing", str(lost or "nothing"), not lost)
+        run.bound_lost(since)
         run.figures["outage"] = {
             "seconds": round(was_away),
             "kept": len(sent.kept) + len(more.kept),
@@ -636,24 +647,13 @@ def memory(run: Run) -> None:
         size = run.size(HELD_ATTRIBUTES)
         with Watch(run) as watch:
             run.send("memory", HELD_RATE, seconds, attributes=HELD_ATTRIBUTES)
-        base = sampler_memory(0, 0).expected
         run.figures["memory"] = {"bytes_per_span": round(size)}
         for pod, highest in sorted(watch.highest.items()):
             held = watch.traces[pod] * traffic.SPANS
             planned = sampler_memory(held, size).expected
-            ratio, of_spans = highest / planned, (highest - idle[pod]) / (planned - base)
-            run.bound(
-                f"memory of {pod} as planned",
-                f"{planned / 2**20:.0f} MiB for {held:,.0f} spans of {size:.0f} bytes ± 30 %",
-                f"{highest / 2**20:.0f} MiB ({ratio:.2f})",
-                0.7 <= ratio <= 1.3,
-            )
-            run.bound(
-                "what the spans alone take of it",
-                f"{(planned - base) / 2**20:.0f} MiB ± 30 %",
-                f"{(highest - idle[pod]) / 2**20:.0f} MiB ({of_spans:.2f})",
-                0.7 <= of_spans <= 1.3,
-            )
+            what = f" for {held:,.0f} spans of {size:.0f} bytes"
+            run.bound_memory(f"memory of {pod} as planned", planned, what, highest)
+            run.bound_memory("what the spans alone take of it", planned - COLLECTOR_BASE, "", highest - idle[pod])
             run.figures["memory"][pod] = {
                 "spans": round(held),
                 "idle": round(idle[pod]),
