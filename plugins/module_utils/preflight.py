@@ -499,8 +499,8 @@ def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
             elif there is None and not facts.namespace_phase:
                 yield warning(
                     variable,
-                    f"neither namespace {namespace} nor Secret {secret} in it is there to be seen: images will be pulled "
-                    "without these credentials",
+                    f"neither namespace {namespace} nor Secret {secret} in it is there to be seen: images will be "
+                    "pulled without these credentials",
                     f"Create both before the run: kubectl create namespace {namespace}; {create}",
                 )
             elif there is None:
@@ -508,7 +508,7 @@ def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
             elif not PULL_SECRET_KEYS & set(there):
                 yield error(
                     variable,
-                    f"Secret {secret} in namespace {namespace} holds no registry credentials: it lacks .dockerconfigjson",
+                    f"Secret {secret} in namespace {namespace} is not for a registry: it lacks .dockerconfigjson",
                     f"Create one of that kind: {create}",
                 )
 
