@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.helm.pulls import variables_of
 from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
@@ -108,3 +109,15 @@ def test_image_variables_have_the_same_defaults_as_the_chart(role):
         if isinstance(section, dict) and "image" in section:
             for key in ("repository", "tag", "digest"):
                 assert section["image"][key] == defaults[f"{role}{name}_image_{key}"]
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_the_chart_names_the_variables_of_each_image_for_messages(role, render):
+    chart = yaml.safe_load((ROLES / role / "files/chart/Chart.yaml").read_text())
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    variables = variables_of(chart)
+    assert {f"{prefix}_image_tag" for prefix in variables.values()} == {n for n in defaults if n.endswith("_image_tag")}
+    containers = [
+        c for pod in pods(render(ROLES / role / "files/chart", LEAST[role])) for c in pod["spec"]["containers"]
+    ]
+    assert {container["name"] for container in containers} == set(variables)
