@@ -13,6 +13,7 @@ import base64
 import itertools
 import json
 import os
+import secrets
 import subprocess
 import time
 import urllib.error
@@ -28,10 +29,13 @@ from chart_servers import PASSWORD, USER, serve_registry
 from helm_lab import COLLECTIONS, MAJORS, ROOT, Lab, Node, Outcome, laboratory, remove_namespace, wait_until
 
 UPSTREAM = "upstream.example.com"  # no such registry: what is pulled under this name comes from here
-REPOSITORY, TAG = "orion/probe", "1.0"
+# Another content and tag in each run: the node keeps what it has pulled, and asks no registry for it again.
+RUN = secrets.token_hex(4)
+REPOSITORY, TAG = "orion/probe", f"1.0-{RUN}"
 LOGIN = (USER, PASSWORD)
 # helm would wait for so long; what cannot be pulled is to be told in a fraction of it.
-TIMEOUT, SOON = 120, 45.0
+TIMEOUT, SOON = 90, 40.0
+PATIENCE = 500.0  # with the module itself, whatever it waits for
 WRONG = "sha256:" + "0" * 64
 # Nobody else is asked where this one has no such image. containerd 1.6 takes no file without a section host.
 HOSTS = """server = "http://{0}"
@@ -71,7 +75,7 @@ spec:
 """,
 }
 # What runs in the pods: the registry itself, which is one static file, and idle.
-CONFIG = b"version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: 127.0.0.1:5000}\n"
+CONFIG = b"version: 0.1\nstorage: {filesystem: {rootdirectory: /data}}\nhttp: {addr: 127.0.0.1:5000}\n"
 PLAY = """
 - hosts: all
   gather_facts: false
@@ -99,7 +103,10 @@ def node(state: Path) -> Node:
 @pytest.fixture(scope="module")
 def registries(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
     program = Path(os.environ["ORION_REGISTRY"]).read_bytes()
-    image = oci.make_image({"/probe": program, "/config.yml": CONFIG}, {"User": "10001:10001"})
+    image = oci.make_image(
+        {"/probe": program, "/config.yml": CONFIG, "/run": RUN.encode()},
+        {"User": "10001:10001", "Env": ["OTEL_TRACES_EXPORTER=none"]},
+    )
     gateway = node.run("ip", "-4", "route", "show", "default").split()[2]
     folders = [tmp_path_factory.mktemp(name) for name in ("open", "private")]
     with (
@@ -117,6 +124,8 @@ def registries(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             yield Registries(free.host, private.host, image)
         finally:
             node.run("rm", "-r", *(f"/etc/containerd/certs.d/{name}" for name in names))
+            listed = node.run("ctr", "-n", "k8s.io", "images", "ls", "-q").split()
+            node.run("ctr", "-n", "k8s.io", "images", "rm", *(one for one in listed if one.startswith(tuple(names))))
 
 
 @pytest.fixture(params=MAJORS)
@@ -152,7 +161,7 @@ def pulled(lab: Lab) -> set[str]:
 
 
 def install(lab: Lab, image: str, timeout: str = f"{TIMEOUT}s", **values: Any) -> Outcome:
-    return lab.run(values={"image": image, **values}, timeout=timeout)
+    return lab.start(values={"image": image, **values}, timeout=timeout).outcome(PATIENCE)
 
 
 def refused(lab: Lab, image: str, *words: str, **values: Any) -> None:
@@ -319,29 +328,30 @@ def test_the_collector_from_a_private_mirror(collector: Any, kube: Kube, registr
         "Cmd": ["--config", "/etc/otelcol-contrib/config.yaml"],
     }
     files = {
+        "/run": RUN.encode(),
         "/otelcol-contrib": Path(os.environ["ORION_OTELCOL"]).read_bytes(),
         "/etc/otelcol-contrib/config.yaml": b"this: is no configuration\n",
     }
     image = oci.make_image(files, upstream)
     oci.push(registries.private, "otel/opentelemetry-collector-contrib", "0.158.0", image, LOGIN)
-    secrets = {"tracing_image_pull_secrets": ["regcred"]}
+    given = {"tracing_image_pull_secrets": ["regcred"]}
 
-    code, text = collector(**secrets, collector_image_digest=WRONG)
+    code, text = collector(**given, collector_image_digest=WRONG)
     assert code
     assert "There is no Secret regcred" in text
     assert f"{registries.private}/otel/opentelemetry-collector-contrib:0.158.0@{WRONG}" in text
 
     pull_secret(kube, collector.namespace, registries.private)
-    code, text = collector(**secrets, collector_image_digest=WRONG.replace("0", "1"))
+    code, text = collector(**given, collector_image_digest=WRONG.replace("0", "1"))
     assert code
     assert "Correct collector_image_digest" in text
 
-    code, text = collector(**secrets, collector_image_digest=image.digest)
+    code, text = collector(**given, collector_image_digest=image.digest)
     assert code == 0, text
     pods = kube.list(f"/api/v1/namespaces/{collector.namespace}/pods")
     ready = [status for pod in pods for status in pod["status"]["containerStatuses"] if status["ready"]]
     assert {status["imageID"].partition("@")[2] for status in ready} == {image.digest}
     assert len(ready) == 2
-    code, text = collector(**secrets, collector_image_digest=image.digest)
+    code, text = collector(**given, collector_image_digest=image.digest)
     assert code == 0
     assert "changed=0" in text
