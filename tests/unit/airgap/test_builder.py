@@ -16,7 +16,6 @@ from airgap.errors import AirgapError
 from airgap.export import export
 from airgap.images import Image
 
-
 CLOSED = Image("closed", "quay.io/acme/closed", "7", "AGPL-3.0-only")
 
 
