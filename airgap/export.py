@@ -44,7 +44,7 @@ reached, by either command, and put the file into `images`:
 
 {besides}
 
-In a checkout of orion.tracing, `ORION_IMAGE_DIR=THIS_FOLDER/images make up` takes all images from there.
+In a checkout of orion.tracing, `PATH=HERE/tools:$PATH ORION_IMAGE_DIR=HERE/images make up` takes everything from here.
 """
 
 
