@@ -35,12 +35,11 @@ The tools are static binaries for Linux on x86-64: put `tools` on your PATH.
 |---|---|---|
 {rows}
 
-Images and tools bring modules and packages with licences of their own: `built_from` in `images.json` names those that
-were asked for.
+A program's licence is its own; the Go modules compiled into it bring theirs.
 
 ## Carry these in besides
-Their licence, or their publisher, is a reason not to build them from packages. Save each one where its registry can be
-reached, by either command, and put the file into `images`:
+Their licence is the reason that they are not built from packages. Save each one where its registry can be reached, by
+either command, and put the file into `images`. A local cluster without Tempo uses Jaeger as its store.
 
 {besides}
 

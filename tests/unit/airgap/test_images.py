@@ -97,11 +97,12 @@ def test_origins_are_tried_in_their_order():
     ("tags", "taken", "other"),
     [
         (["2.10.7", "2.10.8", "2.11.0"], "2.10.8", False),
-        (["2.9.1", "2.10.7"], "2.10.7", True),
+        (["2.9.10", "2.10.7", "2.10.6", "2.11.0", "3.0.1"], "2.10.7", True),
+        (["2.9.10", "2.9.2", "3.0.1"], "2.9.10", True),
         (["latest"], "latest", True),
     ],
 )
-def test_of_several_versions_the_one_asked_for_else_the_newest(tags, taken, other):
+def test_of_several_versions_the_one_asked_for_else_the_nearest(tags, taken, other):
     source = images.choose(TEMPO, ORIGINS, (), archived(*[f"{TEMPO.repository}:{tag}" for tag in tags]))
     assert (source.tag, source.other_version) == (taken, other)
 

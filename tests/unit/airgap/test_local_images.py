@@ -200,3 +200,28 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
     assert [line.split()[0] for line in (tmp_path / "log").read_text().splitlines()] == ["info", "pull", "save"]
     with pytest.raises(Failed, match="'docker pull --quiet x:1' failed: manifest unknown"):
         local_images.program(images.Source(TABLE["tempo"], "pull", "x:1"))
+
+
+@pytest.mark.parametrize(
+    ("written", "address", "command"),
+    [
+        (
+            {"tempo": {}},
+            "Tempo answers queries at:  http://tempo-query-frontend.tracing.svc:3200",
+            "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy/api/traces/ab12",
+        ),
+        (
+            {"jaeger": {}},
+            "Jaeger answers queries at: http://jaeger.local-backends.svc:16686",
+            "/api/v1/namespaces/local-backends/services/http:jaeger:16686/proxy/api/v3/traces/ab12",
+        ),
+    ],
+)
+def test_the_summary_names_the_store_that_is_there(tmp_path, monkeypatch, capsys, written, address, command):
+    monkeypatch.setattr(local, "LOCAL", write(tmp_path / "local.json", json.dumps({"images": written}).encode()))
+    write(tmp_path / "cluster.json", b'{"ports": {"30333": 40001}}')
+    proof = {"first_trace_seconds": 4.6, "checks": [], "traces": {"error": ["ab12"]}}
+    write(tmp_path / "proof.json", json.dumps(proof).encode())
+    local.summary(local.Steps(0), tmp_path, 1.0)
+    printed = capsys.readouterr().out
+    assert address in printed and f"kubectl get --raw {command}\n" in printed
