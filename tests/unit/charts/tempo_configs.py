@@ -25,7 +25,7 @@ from typing import Any
 
 import jinja2
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_values
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_config, tempo_values
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "tempo"
@@ -126,20 +126,30 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 
 def values_of(case: str) -> dict[str, Any]:
     """The values that the role would pass to the chart."""
-    merged = {**yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()), "object_storage_bucket": "orion-traces"}
+    given = CONFIGURATIONS[case]
     if case.startswith("inventory-"):
         inventory = ROOT / "inventories" / case.removeprefix("inventory-") / "group_vars" / "all.yml"
         shared = ("tracing_region", "tracing_retention", "object_storage_bucket")
-        given = yaml.safe_load(inventory.read_text())
-        merged |= {name: value for name, value in given.items() if ROLE_VARIABLES.match(name) or name in shared}
-    merged |= CONFIGURATIONS[case]
+        variables = yaml.safe_load(inventory.read_text())
+        given = {name: value for name, value in variables.items() if ROLE_VARIABLES.match(name) or name in shared}
+    return tempo_values(_variables(given))
+
+
+def config_of(variables: dict[str, Any]) -> dict[str, Any]:
+    """tempo.yaml for the role's defaults with these variables over them."""
+    return tempo_config(_variables(variables))
+
+
+def _variables(given: dict[str, Any]) -> dict[str, Any]:
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    merged = {**defaults, "object_storage_bucket": "orion-traces", **given}
 
     def resolve(value: Any) -> Any:
         if isinstance(value, str) and "{{" in value:
             return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
         return value
 
-    return tempo_values({name: resolve(value) for name, value in merged.items()})
+    return {name: resolve(value) for name, value in merged.items()}
 
 
 @dataclass(frozen=True)
