@@ -131,7 +131,7 @@ def test_monolithic_serves_under_the_same_names(rendered: Callable[[str], list[d
 
 
 def test_nothing_that_hangs_at_its_end_gets_long_to_end(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
-    """Tempo's querier and query-frontend, and at times a single instance, ignore SIGTERM as long as they are allowed to."""
+    """Tempo's querier and query-frontend, and at times a single instance, end only when they are killed."""
     grace = {
         name: workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         for case in ("generator", "monolithic")
