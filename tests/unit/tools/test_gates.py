@@ -80,21 +80,25 @@ def test_a_tempo_that_cannot_be_run_is_a_failure(gate: gates.Gate) -> None:
     assert counted(gates.run_gate(gate)) == (1, 7, 0)
 
 
-def test_the_table_tells_what_was_not_run() -> None:
+def test_the_table_tells_what_was_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORION_IMAGE_DIR", "/srv/images")
     outcomes = [gates.Outcome("unit tests", 900, 0, 61.5, 30), gates.Outcome("integration tests", 70, 1, 300.0, 2)]
     before = gates.table(outcomes[1:]).splitlines()
     assert before[-1] == "70 passed, 1 failed, 2 skipped"
-    lines = gates.table(gates.without_tempo(outcomes, "no registry answers")).splitlines()
+    lines = gates.table(gates.without_tempo(outcomes, installed=False)).splitlines()
     assert lines[0].split() == ["Gate", "passed", "failed", "skipped", "seconds"]
     assert lines[1].split() == ["unit", "tests", "900", "0", "0", "61.5"]
     assert lines[2].split() == ["integration", "tests", "70", "1", "0", "300.0"]
     version = gates.tempo_version()
     assert lines[3].split()[:6] == ["Tempo", version, "0", "0", "34", "0.0"]
     assert lines[3].endswith(
-        "  not run: 32 tests with its binary, and molecule site and load on it (they use the embedded store), "
-        "since no registry answers"
+        "  not run, since no registry and no archive in /srv/images has its image: 32 tests with its binary, "
+        "and molecule site and load on it, which used the embedded store"
     )
     assert lines[4:] == ["", "970 passed, 1 failed, 34 skipped"]
+    lines = gates.table(gates.without_tempo(outcomes, installed=True)).splitlines()
+    assert lines[3].endswith("could take it out of the image: 32 tests with its binary")
+    assert lines[-1] == "970 passed, 1 failed, 32 skipped"
 
 
 def test_without_skipped_tests_the_last_line_does_not_name_them() -> None:
