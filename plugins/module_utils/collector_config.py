@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils import images
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
@@ -97,6 +98,22 @@ class _Variables(Reader):
             if not route.startswith("/"):
                 self.wrong(name, f"has '{route}': a path or route begins with /")
         return routes
+
+    def image(self) -> Config:
+        """The chart's section image."""
+        variables = self._variables
+        for name in ("collector_image_repository", "collector_image_tag"):
+            if name not in variables:
+                self.wrong(name, "is not defined")
+        found = [*images.problems(variables, "collector"), *images.pull_secret_problems(variables, "collector")]
+        self.findings += map(str, found)
+        if self.findings:
+            return {}
+        return {
+            **images.image_values(variables, "collector"),
+            "pullPolicy": "IfNotPresent",
+            "pullSecrets": images.pull_secrets(variables, "collector"),
+        }
 
     def tier(self, tier: str) -> tuple[dict[str, Any], int]:
         """Replicas, resources and GOMEMLIMIT of a tier, and how many spans its queue may hold."""
@@ -615,12 +632,7 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     # On shutdown pending traces are decided at once; then the queue is sent.
     sampler["terminationGracePeriodSeconds"] = math.ceil(decision_wait) + 30
     values = {
-        "image": {
-            "repository": read.text("collector_image_repository"),
-            "tag": read.text("collector_image_tag"),
-            "pullPolicy": "IfNotPresent",
-            "pullSecrets": read.listing("collector_image_pull_secrets", str),
-        },
+        "image": read.image(),
         "gateway": gateway,
         "sampler": sampler,
         "ports": {

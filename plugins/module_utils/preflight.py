@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils import images
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
@@ -63,6 +64,11 @@ DURATIONS = (
 ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+# Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
+# Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
+PULL_SECRETS = ("tracing_image_pull_secrets", "tempo_image_pull_secrets", "collector_image_pull_secrets")
+PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
+IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")
 
 Variables = Mapping[str, Any]
 
@@ -145,6 +151,11 @@ def seconds(v: Variables, name: str) -> float | None:
 
 def items(v: Variables, name: str) -> list[Any]:
     return usable([], listing, v.get(name))
+
+
+def named_secrets(v: Variables, variable: str) -> list[str]:
+    """Names of Secrets in a list, as far as they can be such."""
+    return [name for name in items(v, variable) if isinstance(name, str) and images.OBJECT_NAME.fullmatch(name)]
 
 
 def memory(resources: Any, kind: str) -> int | None:
@@ -337,6 +348,16 @@ def routes(v: Variables) -> Iterator[Finding]:
         yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
 
 
+def container_images(v: Variables) -> Iterator[Finding]:
+    found: list[images.Problem] = []
+    for prefix in sorted({match[1] for name in v if (match := IMAGE.fullmatch(name))} or {""}):
+        found += images.problems(v, prefix)
+    for role in ("tempo", "collector"):
+        found += images.pull_secret_problems(v, role)
+    for one in dict.fromkeys(found):
+        yield error(one.variable, one.problem, one.remedy)
+
+
 def red_metrics(v: Variables) -> Iterator[Finding]:
     """Two sources of the same series make every rate wrong."""
     if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
@@ -487,6 +508,35 @@ def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
                 )
 
 
+def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
+    namespace = text(v, "tracing_namespace")
+    for variable in PULL_SECRETS:
+        for secret in named_secrets(v, variable):
+            create = f"kubectl -n {namespace} create secret docker-registry {secret} --docker-server=…"
+            there = facts.secrets.get(secret)
+            if secret in facts.unreadable:
+                yield warning(
+                    variable, f"Secret {secret} may not be read with these credentials, so it was not checked"
+                )
+            elif secret not in facts.secrets:
+                continue
+            elif there is None and not facts.namespace_phase:
+                yield warning(
+                    variable,
+                    f"neither namespace {namespace} nor Secret {secret} in it is there to be seen: images will be "
+                    "pulled without these credentials",
+                    f"Create both before the run: kubectl create namespace {namespace}; {create}",
+                )
+            elif there is None:
+                yield error(variable, f"there is no Secret {secret} in namespace {namespace}", f"Create it: {create}")
+            elif not PULL_SECRET_KEYS & set(there):
+                yield error(
+                    variable,
+                    f"Secret {secret} in namespace {namespace} is not for a registry: it lacks .dockerconfigjson",
+                    f"Create one of that kind: {create}",
+                )
+
+
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.helm_error:
         problem, remedy = _halves(facts.helm_error)
@@ -561,6 +611,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     regions,
     urls,
     routes,
+    container_images,
     red_metrics,
     resources,
     sampling,
@@ -571,6 +622,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     permissions,
     storage_class,
     secrets,
+    pull_secrets,
     helm,
     store,
 )

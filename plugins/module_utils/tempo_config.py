@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.images import image_values, pull_secrets
 from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     DURATION_REMEDY,
@@ -252,8 +253,8 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
         components["ingester"]["persistence"] = persistence
     return {
         "profile": v["tempo_profile"],
-        "image": {"repository": v["tempo_image_repository"], "tag": v["tempo_image_tag"]},
-        "imagePullSecrets": [{"name": name} for name in v["tempo_image_pull_secrets"]],
+        "image": image_values(v, "tempo"),
+        "imagePullSecrets": [{"name": name} for name in pull_secrets(v, "tempo")],
         "config": config,
         "s3": {"credentialsSecret": v["tempo_s3_credentials_secret"], "caSecret": v["tempo_s3_ca_secret"]},
         "serviceAccount": {"annotations": v["tempo_service_account_annotations"]},

@@ -58,6 +58,48 @@ def only(findings: list[Finding], severity: str, variable: str) -> Finding:
     return findings[0]
 
 
+PULL = {"tracing_image_pull_secrets": ["regcred"]}
+DIGEST = "sha256:" + "0a" * 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "words"),
+    [
+        ({"tempo_image_digest": "sha256:12"}, "tempo_image_digest", "64 hexadecimal digits"),
+        ({"tempo_image_tag": f"2.10.8@{DIGEST}"}, "tempo_image_tag", f"tempo_image_digest: {DIGEST}"),
+        ({"collector_image_tag": 0.158}, "collector_image_tag", "Quote it"),
+        ({"local_backends_prometheus_image_tag": "a b"}, "local_backends_prometheus_image_tag", "no tag"),
+        (
+            {"tracing_image_registry": "https://mirror.example.com/p/"},
+            "tracing_image_registry",
+            "mirror.example.com/p.",
+        ),
+        ({"tracing_image_pull_secrets": "regcred"}, "tracing_image_pull_secrets", "Write it as [name]"),
+        ({"collector_image_pull_secrets": [{"name": "r"}]}, "collector_image_pull_secrets", "no list of names"),
+    ],
+)
+def test_images_that_no_registry_would_give(changes: dict[str, Any], variable: str, words: str) -> None:
+    assert words in str(only(found(changes), ERROR, variable))
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity", "words"),
+    [
+        ({"secrets": {"regcred": None}, "namespace_phase": "Active"}, ERROR, "create secret docker-registry regcred"),
+        ({"secrets": {"regcred": None}}, WARNING, "kubectl create namespace tracing"),
+        ({"secrets": {"regcred": ["password"]}, "namespace_phase": "Active"}, ERROR, "lacks .dockerconfigjson"),
+        ({"unreadable": ("regcred",)}, WARNING, "may not be read"),
+    ],
+)
+def test_pull_secrets_that_will_not_do(facts: dict[str, Any], severity: str, words: str) -> None:
+    assert words in str(only(found(PULL, Facts(**facts)), severity, "tracing_image_pull_secrets"))
+
+
+@pytest.mark.parametrize("key", [".dockerconfigjson", ".dockercfg"])
+def test_pull_secrets_of_both_kinds_will_do(key: str) -> None:
+    assert found(PULL, Facts(secrets={"regcred": [key]}, namespace_phase="Active")) == []
+
+
 def test_the_defaults_are_fine() -> None:
     assert found({}) == []
     assert check({}, Facts()) == []

@@ -19,6 +19,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- if eq (index . 1) "gateway" }}otel-collector{{ else }}otel-sampler{{ end }}
 {{- end }}
 
+{{/* The image to run: the digest decides where there is one. Argument: the values of image. */}}
+{{- define "otel-collector.image" -}}
+{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+
 {{- define "otel-collector.config" -}}
 {{- toYaml (index (index . 0).Values (index . 1)).config }}
 {{- end }}
@@ -96,8 +101,9 @@ spec:
       type: RuntimeDefault
   containers:
     - name: otel-collector
-      image: {{ printf "%s:%s" $root.Values.image.repository $root.Values.image.tag | quote }}
+      image: {{ include "otel-collector.image" $root.Values.image }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      command: [/otelcol-contrib]
       args:
         - --config=/etc/otelcol/collector.yaml
       env:
