@@ -28,9 +28,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import (
     ENDPOINT,
     NEWER,
-    NEWER_REMEDY,
     TEMPO_DURATIONS,
     VERSION,
+    VERSION_REMEDY,
     newer_than_config,
     tagged_version,
     tempo_config,
@@ -242,12 +242,10 @@ def tempo_version(v: Variables) -> Iterator[Finding]:
     if version is None or version == VERSION:
         return
     if newer_than_config(v[name]):
-        yield error(name, f"{v[name]}, but {NEWER}", NEWER_REMEDY)
+        yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
     else:
         problem = f"{v[name]}, but the role's configuration is that of Tempo 2.10, and was tried with no other"
-        yield warning(
-            name, problem, "Use a tag of 2.10; one with a single dot needs quotes in YAML ('2.10', not 2.10)."
-        )
+        yield warning(name, problem, VERSION_REMEDY)
 
 
 def s3_endpoint(v: Variables) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import
 # The line of Tempo whose configuration this is.
 VERSION = (2, 10)
 NEWER = "Tempo 3 has no ingesters and no compactor, and refuses the role's configuration, which is that of Tempo 2.10"
-NEWER_REMEDY = "Use a tag of 2.10, such as 2.10.8."
+VERSION_REMEDY = "Use a tag of 2.10, such as 2.10.8."
 _VERSION_TAG = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?![\da-z])|v?(\d)$")
 
 # Where the chart mounts the key ca.crt of s3.caSecret.
@@ -208,9 +208,9 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
 
 
 def tagged_version(tag: Any) -> tuple[int, int] | None:
-    """(2, 10) for the tags 2.10.8, v2.10 and 2.10.8-amd64@sha256:…; None for one that names no version, as main-1a2b3c4
-    and latest do. A major version that stands alone is (3, 0)."""
-    found = _VERSION_TAG.match(str(tag).strip())
+    """(2, 10) for the tags 2.10.8, v2.10 and 2.10.8-amd64; (3, 0) for 3. None for one that names no version, as
+    main-1a2b3c4 and latest do, and for what is no text (see images.py)."""
+    found = _VERSION_TAG.match(tag.strip()) if isinstance(tag, str) else None
     return (int(found[1] or found[3]), int(found[2] or 0)) if found else None
 
 
@@ -383,4 +383,4 @@ def _check(v: Mapping[str, Any]) -> None:
             remedy="Set the URL of a Prometheus remote-write receiver, for example http://prometheus:9090/api/v1/write.",
         )
     if newer_than_config(v["tempo_image_tag"]):
-        raise InvalidInput(f"tempo_image_tag is {v['tempo_image_tag']}", NEWER, NEWER_REMEDY)
+        raise InvalidInput(f"tempo_image_tag is {v['tempo_image_tag']}", NEWER, VERSION_REMEDY)
