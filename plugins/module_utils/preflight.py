@@ -25,7 +25,16 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import ENDPOINT, TEMPO_DURATIONS, tempo_config
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import (
+    ENDPOINT,
+    NEWER,
+    TEMPO_DURATIONS,
+    VERSION,
+    VERSION_REMEDY,
+    newer_than_config,
+    tagged_version,
+    tempo_config,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions
 from ansible_collections.orion.tracing.plugins.module_utils.variables import (
     boolean,
@@ -224,6 +233,19 @@ def replication(v: Variables) -> Iterator[Finding]:
             f"{factor:g} copies of every span need as many ingesters, but tempo_ingester_replicas is {ingesters:g}",
             f"Set tempo_ingester_replicas to at least {factor:g}, or tempo_replication_factor to 1.",
         )
+
+
+def tempo_version(v: Variables) -> Iterator[Finding]:
+    """A tag that names no version (latest, a commit, somebody's own) is not judged."""
+    name = "tempo_image_tag"
+    version = tagged_version(v[name]) if name in v else None
+    if version is None or version == VERSION:
+        return
+    if newer_than_config(v[name]):
+        yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
+    else:
+        problem = f"{v[name]}, but the role's configuration is that of Tempo 2.10, and was tried with no other"
+        yield warning(name, problem, VERSION_REMEDY)
 
 
 def s3_endpoint(v: Variables) -> Iterator[Finding]:
@@ -580,6 +602,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     percentage,
     replicas,
     replication,
+    tempo_version,
     s3_endpoint,
     buckets,
     transport,
