@@ -233,7 +233,7 @@ class Probe:
 
     def _search(self) -> str:
         """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
-        criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
+        criteria = Criteria(probe.SERVICES, attributes={probe.RUN_ATTRIBUTE: self.run_id})
         try:
             found = self.reader.search(criteria, self.start, self.end, 2 * len(self.traces))
         except NotNow as error:

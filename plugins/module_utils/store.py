@@ -52,11 +52,11 @@ class Trace:
 class Criteria:
     """What a search looks for: traces with a span for which all of these hold.
 
-    service: its service.name; operation: its name; '' for any. attributes: values of its span attributes.
-    minimum_duration: seconds that it took at least. error: whether its status has to be ERROR.
+    services: its service.name is one of these, or any without them. operation: its name, '' for any. attributes: values
+    of its span attributes. minimum_duration: seconds that it took at least. error: whether its status has to be ERROR.
     """
 
-    service: str = ""
+    services: tuple[str, ...] = ()
     operation: str = ""
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     minimum_duration: float = 0.0
@@ -143,4 +143,7 @@ def read_json(answer: Response, what: str, remedy: str) -> dict[str, Any]:
         error = refusal(what, answer)
         kind = NotNow if answer.status in RETRYABLE or answer.status == 500 else ApiError
         raise kind(error.what, error.why, remedy, **error.details)
-    return cast(dict[str, Any], answer.json())
+    try:
+        return cast(dict[str, Any], answer.json())
+    except ValueError:
+        raise ApiError(f"{what} answered {answer.status} with something that is no JSON", remedy=remedy) from None

@@ -43,14 +43,15 @@ class Tempo(StoreReader):
 
 
 def traceql(criteria: Criteria) -> str:
-    """Criteria as a TraceQL query, for example { resource.service.name = "shop" && status = error }.
+    """Criteria as a TraceQL query, for example { (resource.service.name = "shop") && status = error }.
 
     Source: https://grafana.com/docs/tempo/latest/traceql/construct-traceql-queries/
     """
+    services = " || ".join(f"resource.service.name = {_literal(one)}" for one in criteria.services)
     terms = [
-        *([f"resource.service.name = {_literal(criteria.service)}"] if criteria.service else []),
-        *([f"name = {_literal(criteria.operation)}"] if criteria.operation else []),
         *(f"span.{_name(key)} = {_literal(value)}" for key, value in criteria.attributes.items()),
+        *([f"({services})"] if criteria.services else []),
+        *([f"name = {_literal(criteria.operation)}"] if criteria.operation else []),
         *([f"duration >= {round(criteria.minimum_duration * 1e9)}ns"] if criteria.minimum_duration else []),
         *(["status = error"] if criteria.error else []),
     ]
