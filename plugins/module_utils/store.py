@@ -7,7 +7,7 @@ Tempo (tempo.py) and Jaeger (jaeger.py) implement StoreReader; options choose on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -79,10 +79,13 @@ class StoreReader(Protocol):
         """A trace as OTLP/JSON with what is there of it now, which may be nothing. NotNow if the store cannot say."""
         ...
 
-    def search(self, criteria: Criteria, start: int, end: int, limit: int) -> dict[str, int]:
+    def search(
+        self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
+    ) -> dict[str, int]:
         """Up to so many traces that match: trace id → number of matching spans. NotNow if the store cannot say.
 
-        New spans become searchable some seconds after they can be read by id.
+        among: each of these traces has a span of one of these services. It spares a store that searches one service at
+        a time all others. New spans become searchable some seconds after they can be read by id.
         """
         ...
 
