@@ -66,6 +66,7 @@ class FileFacts:
     broken_lines: int = 0
     broken: list[tuple[int, str]] = field(default_factory=list)
     traces: dict[str, TraceFacts] = field(default_factory=dict)
+    services: set[str] = field(default_factory=set)
 
     @property
     def longest(self) -> int:
@@ -91,6 +92,7 @@ def scan(path: str | Path) -> FileFacts:
                 if len(facts.broken) < BROKEN_SHOWN:
                     facts.broken.append((number, str(error)))
                 continue
+            facts.services |= otlp.services(document)
             for span in otlp.spans(document):
                 start = int(span["startTimeUnixNano"])
                 trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts(start))
@@ -399,7 +401,7 @@ class Replay:
         while True:
             since = increases(before, self.pipeline.figures(["sampler"]))
             try:
-                now = self.reader.search(criteria, start, end, 2 * len(self.facts.traces))
+                now = self.reader.search(criteria, start, end, 2 * len(self.facts.traces), self.facts.services)
             except NotNow:
                 now = {}
             # Numbers of spans go up and down while ingesters move traces between blocks.

@@ -13,7 +13,8 @@ description:
   - The decisions are the processor's own, trace by trace, including the decision wait, late spans, the decision cache,
     eviction at C(num_traces), limiters and the hash of the trace id. A policy that cannot be simulated is refused by
     name.
-  - Reads a file, or the traces of the last minutes from the store. Changes nothing but the files that it is told to write.
+  - Reads a file, or the traces of the last minutes from the store. Changes nothing but the files that it is told to
+    write.
   - A file is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
     services and operations, not with the size of the file.
 author:
@@ -38,17 +39,19 @@ options:
     description:
       - Takes traces from the store instead, through the API server's service proxy. Those with a span for which all of
         the criteria hold.
-      - What sampling has dropped is not in the store, so this says what a stricter policy would keep of what is kept now.
+      - What sampling has dropped is not in the store, so this says what a stricter policy would keep of what is kept
+        now.
     type: dict
     suboptions:
       last:
         description: How far back, as a Go duration.
         type: str
         default: 15m
-      service_name:
-        description: The span's C(service.name).
-        type: str
-        default: ''
+      services:
+        description: The span's C(service.name) is one of these. Without them, any.
+        type: list
+        elements: str
+        default: []
       operation_name:
         description: The span's name.
         type: str
@@ -72,17 +75,17 @@ options:
       reader:
         description: The store's query API.
         type: str
-        choices: [tempo]
+        choices: [tempo, jaeger]
         default: tempo
       namespace:
         description: Namespace of its Service.
         type: str
         default: tracing
       service:
-        description: Name of its Service. By default V(tempo-query-frontend).
+        description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
         type: str
       port:
-        description: Port of its HTTP API. By default V(3200).
+        description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
         type: int
   config:
     description:
@@ -306,7 +309,7 @@ COMPARED: dict[str, dict[str, Any]] = {
 }
 FROM_STORE: dict[str, dict[str, Any]] = {
     "last": {"type": "str", "default": "15m"},
-    "service_name": {"type": "str", "default": ""},
+    "services": {"type": "list", "elements": "str", "default": []},
     "operation_name": {"type": "str", "default": ""},
     "attributes": {"type": "dict", "default": {}},
     "minimum_duration": {"type": "str", "default": "0s"},
@@ -341,7 +344,7 @@ def from_store(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans
     """Traces of the last minutes, in the order in which they ended."""
     reader = reader_of(kube, options["reader"], options["namespace"], options["service"], options["port"])
     criteria = Criteria(
-        options["service_name"],
+        tuple(options["services"]),
         options["operation_name"],
         options["attributes"],
         seconds(options, "minimum_duration"),

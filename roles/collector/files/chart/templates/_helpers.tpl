@@ -115,6 +115,13 @@ spec:
           valueFrom:
             fieldRef:
               fieldPath: metadata.name
+        {{- range $values.secretEnv }}
+        - name: {{ .name }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ .secret }}
+              key: {{ .key }}
+        {{- end }}
         {{- with $values.goMemLimit }}
         - name: GOMEMLIMIT
           value: {{ . }}
@@ -184,6 +191,11 @@ spec:
         - name: queue
           mountPath: /var/lib/otelcol
         {{- end }}
+        {{- if $values.secretFiles }}
+        - name: secrets
+          mountPath: /var/run/secrets/otelcol
+          readOnly: true
+        {{- end }}
   volumes:
     - name: config
       configMap:
@@ -191,4 +203,18 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
+    {{- with $values.secretFiles }}
+    - name: secrets
+      projected:
+        # The group is the pod's fsGroup.
+        defaultMode: 0440
+        sources:
+          {{- range . }}
+          - secret:
+              name: {{ .secret }}
+              items:
+                - key: {{ .key }}
+                  path: {{ .path }}
+          {{- end }}
+    {{- end }}
 {{- end }}
