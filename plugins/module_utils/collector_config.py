@@ -7,7 +7,6 @@ The component and option names are those of OpenTelemetry Collector contrib 0.15
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
@@ -641,4 +641,4 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     if read.findings:
         raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(read.findings)))
     # Nothing in it is this module's own: whoever changes a configuration changes that one alone.
-    return copy.deepcopy(values), [*gateway_warnings, *sampler_warnings, *queue.warnings]
+    return plain(values), [*gateway_warnings, *sampler_warnings, *queue.warnings]
