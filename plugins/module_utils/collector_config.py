@@ -7,7 +7,6 @@ The component and option names are those of OpenTelemetry Collector contrib 0.15
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters 
     destinations,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
@@ -713,4 +713,4 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     if findings:
         raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(findings)))
     # Nothing in it is this module's own: whoever changes a configuration changes that one alone.
-    return copy.deepcopy(values), [*gateway_warnings, *sampler_warnings, *queues.warnings, *made.warnings]
+    return plain(values), [*gateway_warnings, *sampler_warnings, *queues.warnings, *made.warnings]

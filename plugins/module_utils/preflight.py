@@ -105,9 +105,12 @@ class Facts:
     namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
     storage_classes: name → whether it is the default; None where they may not be listed.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
+    api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
     """
 
+    api_server: str = ""
+    origin: str = ""
     kubernetes_version: str = ""
     cluster_error: TracingError | None = None
     namespace_phase: str = ""
@@ -125,6 +128,9 @@ class Facts:
     @property
     def default_storage_class(self) -> str:
         return next((name for name, default in (self.storage_classes or {}).items() if default), "")
+
+
+NOTHING_ASKED = Facts()
 
 
 def error(variable: str, problem: str, remedy: str = "") -> Finding:
@@ -672,11 +678,17 @@ def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != ERROR)
 
 
-def report(findings: Iterable[Finding]) -> str:
-    """The errors as text for people, one numbered line each; "" for none."""
+def chosen(facts: Facts) -> str:
+    """The sentence that says so where the environment chose the cluster; "" where it did not."""
+    return f"The environment chose the cluster {facts.api_server}: {facts.origin}." if facts.origin else ""
+
+
+def report(findings: Iterable[Finding], facts: Facts = NOTHING_ASKED) -> str:
+    """The errors as text for people, one numbered line each; "" for none. The first line says what they are about."""
     errors = [finding for finding in findings if finding.severity == ERROR]
     if not errors:
         return ""
     things = "1 thing" if len(errors) == 1 else f"{len(errors)} things"
     lines = [f"{number}. {finding}" for number, finding in enumerate(errors, 1)]
-    return "\n".join([f"Preflight found {things} that would fail. Nothing was changed.", *lines])
+    first = f"Preflight found {things} that would fail. Nothing was changed. {chosen(facts)}".rstrip()
+    return "\n".join([first, *lines])

@@ -102,13 +102,14 @@ def cluster_facts(params: dict[str, Any], connect: Callable[[dict[str, Any]], Ku
         kube = connect(params)
     except TracingError as error:
         return {"cluster_error": error}
+    known = {"api_server": kube.host, "origin": kube.origin}
     # A finding at once is worth more here than one after a wait.
     kube.patience = 0.0
     try:
         version = kube.request("GET", "/version", timeout=10.0)["gitVersion"]
-        return {"kubernetes_version": version, **_inside(kube, params["variables"])}
+        return {**known, "kubernetes_version": version, **_inside(kube, params["variables"])}
     except TracingError as error:
-        return {"cluster_error": error}
+        return {**known, "cluster_error": error}
     finally:
         kube.close()
 
