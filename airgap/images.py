@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def _repository(ref: str) -> str:
 def _likeness(ref: str, tag: str) -> tuple[int, tuple[int, ...]]:
     """How many numbers of the two versions agree from the left, and the version: the greatest is the nearest one."""
     version, wanted = (tuple(map(int, re.findall(r"\d+", text))) for text in (ref.rpartition(":")[2], tag))
-    return len(os.path.commonprefix([version, wanted])), version
+    return sum(1 for _same in takewhile(lambda pair: pair[0] == pair[1], zip(version, wanted, strict=False))), version
 
 
 def carried(source: Source) -> Path:
