@@ -141,9 +141,9 @@ def choose(
 ) -> Source | None:
     """Where the image comes from: its first origin that is allowed and has it; None where none has.
 
-    registries: hosts of the container registries that answer. mirror: asked in the place of all others. archived: images
-    in the user's archives. Of several versions in archives the one that the roles ask for is taken, else the nearest: of
-    the same minor version, then of the same major version, and of these the newest.
+    registries: hosts of the container registries that answer. mirror: asked in the place of all others. archived:
+    images in the user's archives. Of several versions in archives the one that the roles ask for is taken, else the
+    nearest: of the same minor version, then of the same major version, and of these the newest.
     """
     for origin in image.origins:
         if origin not in allowed:

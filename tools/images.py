@@ -45,7 +45,10 @@ def registry_answers(host: str) -> bool:
 
 def mirror() -> str:
     """The mirror that the roles' images are pulled from; "" for none."""
-    return os.environ.get(MIRROR_VARIABLE, "").strip("/")
+    prefix = os.environ.get(MIRROR_VARIABLE, "").strip("/")
+    if "://" in prefix:
+        raise Failed(f"{MIRROR_VARIABLE} is {prefix!r}: write host and path without a scheme, as in an image's name.")
+    return prefix
 
 
 def allowed() -> tuple[str, ...]:

@@ -174,6 +174,12 @@ def test_a_mirror_serves_all_but_the_node(folder, prepared, monkeypatch, capsys)
     assert json.loads(local.LOCAL.read_text())["registry"] == ""
 
 
+def test_a_mirror_is_named_as_in_an_images_name(folder, monkeypatch):
+    monkeypatch.setenv("ORION_IMAGE_REGISTRY", "https://mirror.test")
+    with pytest.raises(Failed, match="ORION_IMAGE_REGISTRY is 'https://mirror.test': write host and path"):
+        local_images.find(ARTIFACTS, everything=False)
+
+
 def test_a_bad_archive_ends_it_before_anything_is_built_or_written(folder, prepared):
     write(folder / "whole.tar", archives.docker(LAYERS, [TEMPO]).replace(b"program", b"damaged"))
     with pytest.raises(AirgapError, match="whole.tar is truncated or damaged"):
