@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from airgap import cache, spec
-from airgap.images import ARCHIVE, BUILD, carried
+from airgap.images import ARCHIVE, BUILD, PULL, carried
 from tools import images
 from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
@@ -78,6 +78,8 @@ def prepare(everything: bool = False) -> dict:
         for name, source in sources.items()
         if name != "node"
     }
+    # one mirror for all, so that all images of the roles have this origin or none
+    result["registry"] = images.mirror() if any(i["origin"] == PULL for i in result["images"].values()) else ""
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
