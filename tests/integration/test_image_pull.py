@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Images that the node really pulls: from distribution's registry (ORION_REGISTRY) on the gateway of the node's network,
-open and with a password, under upstream's names and a mirror's, and what is told where that fails.
+"""Images that the node really pulls: from distribution's registry (ORION_REGISTRY) on the gateway of its network, open
+and with a password, under upstream's names and a mirror's, and what is told where that fails.
 
 containerd is pointed at the registry by hosts.toml:
 https://github.com/containerd/containerd/blob/main/docs/hosts.md
@@ -33,6 +33,11 @@ LOGIN = (USER, PASSWORD)
 # helm would wait for so long; what cannot be pulled is to be told in a fraction of it.
 TIMEOUT, SOON = 120, 45.0
 WRONG = "sha256:" + "0" * 64
+# Nobody else is asked where this one has no such image. containerd 1.6 takes no file without a section host.
+HOSTS = """server = "http://{0}"
+[host."http://{0}"]
+  capabilities = ["pull", "resolve"]
+"""
 CHART: dict[str, str | bytes] = {
     "Chart.yaml": "apiVersion: v2\nname: mini\nversion: 0.1.0\nannotations:\n"
     "  orion.tracing/image-variables: main=tempo\n",
@@ -107,7 +112,7 @@ def registries(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name, host in names.items():
             folder = f"/etc/containerd/certs.d/{name}"
             node.run("mkdir", "-p", folder)
-            node.run("dd", "status=none", f"of={folder}/hosts.toml", stdin=f'server = "http://{host}"\n')
+            node.run("dd", "status=none", f"of={folder}/hosts.toml", stdin=HOSTS.format(host))
         try:
             yield Registries(free.host, private.host, image)
         finally:
