@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ def choose(
     """Where the image comes from: its first origin that is allowed and has it; None where none has.
 
     registries: hosts of the container registries that answer. archived: images in the user's archives. Of several
-    versions in archives the one that the roles ask for is taken, else the newest.
+    versions in archives the one that the roles ask for is taken, else the nearest: of the same minor version, then of
+    the same major version, and of these the newest.
     """
     for origin in image.origins:
         if origin not in allowed:
@@ -143,7 +145,7 @@ def choose(
         if origin == ARCHIVE:
             held = [(ref, found) for found in archived for ref in found.refs if _repository(ref) == image.repository]
             if held:
-                ref, found = max(held, key=lambda pair: (image.asks_for(pair[0]), _version(pair[0])))
+                ref, found = max(held, key=lambda pair: (image.asks_for(pair[0]), _likeness(pair[0], image.tag)))
                 return Source(image, origin, ref, found)
         if origin == BUILD:
             return Source(image, origin, image.built_ref)
@@ -160,10 +162,10 @@ def _repository(ref: str) -> str:
     return ref.rpartition(":")[0]
 
 
-def _version(ref: str) -> tuple[tuple[int, ...], str]:
-    """A tag in an order in which 2.10 comes after 2.9."""
-    tag = ref.rpartition(":")[2]
-    return tuple(map(int, re.findall(r"\d+", tag))), tag
+def _likeness(ref: str, tag: str) -> tuple[int, tuple[int, ...]]:
+    """How many numbers of the two versions agree from the left, and the version: the greatest is the nearest one."""
+    version, wanted = (tuple(map(int, re.findall(r"\d+", text))) for text in (ref.rpartition(":")[2], tag))
+    return sum(1 for _same in takewhile(lambda pair: pair[0] == pair[1], zip(version, wanted, strict=False))), version
 
 
 def carried(source: Source) -> Path:

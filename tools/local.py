@@ -25,7 +25,11 @@ OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
 TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger"]
 LOCAL = STATE / "local.json"
-QUERY = "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy"
+# Where each store answers (host, port), and its path to a trace
+STORES = {
+    "tempo": ("tempo-query-frontend.tracing", 3200, "/api/traces"),
+    "jaeger": ("jaeger.local-backends", 16686, "/api/v3/traces"),
+}
 
 
 def on_path(tool: str) -> str | None:
@@ -114,6 +118,10 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
     port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
+    store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
+    host, query_port, traces = STORES[store]
+    service, namespace = host.split(".")
+    proxy = f"/api/v1/namespaces/{namespace}/services/http:{service}:{query_port}/proxy"
     print(f"\nProof: the first trace was read back {proof['first_trace_seconds']} s after it was sent.")
     for check in proof["checks"]:
         print(f"  {'ok    ' if check['passed'] else 'FAILED'}  {check['name']}: {check['observed']}")
@@ -121,8 +129,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     rows = {
         "Namespace": "tracing",
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
-        "Tempo answers queries at": "http://tempo-query-frontend.tracing.svc:3200",
-        "A trace to open": f"kubectl get --raw {QUERY}/api/traces/{proof['traces']['error'][0]}",
+        f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
+        "A trace to open": f"kubectl get --raw {proxy}{traces}/{proof['traces']['error'][0]}",
         "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={state / 'kubeconfig'}",
         "Proof": str(state / "proof.json"),

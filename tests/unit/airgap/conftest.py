@@ -9,6 +9,7 @@ import pytest
 
 # airgap is a program of the repository, not a part of the collection's Python namespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from airgap import cache, spec
 
