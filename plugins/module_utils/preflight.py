@@ -36,7 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import 
     tagged_version,
     tempo_config,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions, emptied
 from ansible_collections.orion.tracing.plugins.module_utils.variables import (
     boolean,
     container_memory,
@@ -421,10 +421,10 @@ def sampling(v: Variables) -> Iterator[Finding]:
 
 def expiry(v: Variables) -> Iterator[Finding]:
     """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
+    for one in contradictions(v) if managed(v) else emptied(v):
+        yield error(one.variable, one.problem, one.remedy)
     if not managed(v):
         return
-    for one in contradictions(v):
-        yield error(one.variable, one.problem, one.remedy)
     tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
     if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
         yield warning(

@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import LONGEST_MESSAGE, Message, framed
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
@@ -247,8 +247,8 @@ class S3Recording:
             nothing = False
             yield one
         if nothing and self.prefix:
-            first = next(self._pages(self.prefix, MaxKeys=1)).get("Contents") or []
-            yield from (entry(item) for item in first if item["Key"] == self.prefix)
+            first = self._beside(self.prefix).get("Contents") or []
+            yield from (entry(item) for item in first[:1] if item["Key"] == self.prefix)
 
     def _everything(self, folder: str) -> Iterator[Entry]:
         """All objects below a folder. Keys come in order, hence minute by minute; those of a minute are put into order
@@ -291,13 +291,20 @@ class S3Recording:
                 "Times are UTC, and of when the collector wrote, some seconds after the spans ended.",
             )
         above = f"{self.prefix.rpartition('/')[0]}/" if "/" in self.prefix else ""
-        page = next(self._pages(above, "/", MaxKeys=100))
+        page = self._beside(above)
         beside = [item["Prefix"] for item in page.get("CommonPrefixes") or [] if item["Prefix"] != self._root]
         return NotFound(
             f"path {self.name} holds nothing",
             f"the bucket has {', '.join(beside[:10])}" if beside else "",
             "Check the prefix, and whether the exporter has sent anything yet (otelcol_exporter_sent_spans).",
         )
+
+    def _beside(self, prefix: str) -> dict[str, Any]:
+        """A page of what is outside the folder, which these credentials need not be allowed to see."""
+        try:
+            return next(self._pages(prefix, "/", MaxKeys=100))
+        except PermissionDenied:
+            return {}
 
     def _extent(self) -> Range | None:
         """From the first folder's beginning to the last one's end; None where there is no folder of a time."""

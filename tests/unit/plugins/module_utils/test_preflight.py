@@ -238,6 +238,24 @@ def test_warnings(changes: dict[str, Any], variable: str, words: str) -> None:
     assert words in str(only(found(changes), WARNING, variable))
 
 
+RECORDINGS = {"name": "all", "protocol": "s3", "prefix": "recordings", "expiration_days": 7}
+
+
+@pytest.mark.parametrize("manage", [True, False])
+def test_recordings_that_tempo_would_delete(manage: bool) -> None:
+    changes = {
+        "object_storage_manage": manage,
+        "collector_exporters": [RECORDINGS],
+        "tempo_extra_config": {"storage": {"trace": {"empty_tenant_deletion_enabled": True}}},
+    }
+    assert "empty tenant" in str(only(found(changes), ERROR, "collector_exporters[0].prefix"))
+
+
+def test_recordings_that_would_expire_with_tempos_blocks() -> None:
+    changes = {"collector_exporters": [{**RECORDINGS, "prefix": "single-tenant/recordings"}]}
+    assert "Tempo's blocks" in str(only(found(changes), ERROR, "collector_exporters[0].expiration_days"))
+
+
 @pytest.mark.parametrize(
     "changes",
     [

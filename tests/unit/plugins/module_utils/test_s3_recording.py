@@ -549,3 +549,17 @@ def test_a_message_with_a_problem_is_no_document() -> None:
 def test_not_found_of_another_kind_is_told_as_it_is(bucket: Bucket) -> None:
     with pytest.raises(NotFound):
         bucket.store.read("traces", "nothing")
+
+
+def test_what_is_beside_may_be_forbidden(
+    front: tuple[type[Front], S3Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials that may list the prefix alone still learn that there is nothing."""
+    server, source = front
+
+    def folder_alone(self: Front) -> None:
+        allowed = "prefix=r%2F" in self.path
+        self.answer(200 if allowed else 403, b"<ListBucketResult/>" if allowed else xml("AccessDenied"))
+
+    monkeypatch.setattr(server, "do_GET", folder_alone)
+    assert "path s3://traces/r holds nothing. Check the prefix" in refused(source)
