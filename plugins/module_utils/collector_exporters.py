@@ -40,6 +40,8 @@ TENANT = "X-Scope-OrgID"
 # Where the chart mounts the keys of Secrets that are read as files. Names in it have no folders: a Secret's update
 # exchanges the target of links at the top alone.
 SECRET_DIRECTORY = "/var/run/secrets/otelcol"
+# Of these files, the one that AWS_CA_BUNDLE names in the chart.
+AWS_CA_FILE = "aws-ca-bundle.crt"
 # A client certificate that has been renewed is used after this time at the latest.
 CERTIFICATE_RELOAD = "5m"
 
@@ -478,9 +480,10 @@ def _s3(fields: Fields, name: str, v: Variables, disk: bool) -> Exporter:
         uploader["endpoint"] = literal(_url(fields, "endpoint", otlp=False))
         # Stores other than AWS rarely have a name for each bucket.
         uploader["s3_force_path_style"] = True
-    tls = _plain_or_not(fields, str(uploader.get("endpoint", "https://")))
+    tls = _plain_or_not(fields, str(uploader.get("endpoint", "https://")), "ca")
     if tls.flag("insecure_skip_verify"):
         tls.wrong("insecure_skip_verify", "cannot be had from the S3 exporter", "Leave it out.")
+    _aws_ca(tls)
     days = fields.number("expiration_days", 0, 0, 36500)
     if not days.is_integer():
         fields.wrong("expiration_days", f"is {days:g}", "Give a whole number of days, 0 for none.")
@@ -646,9 +649,25 @@ def _tls(fields: Fields, name: str, plain: bool | None, said: bool = True) -> Co
     return found
 
 
-def _plain_or_not(fields: Fields, url: str) -> Fields:
-    """The section tls of an exporter that knows no certificates, with insecure checked against the URL."""
-    tls = fields.mapping("tls", ("insecure", "insecure_skip_verify"))
+def _aws_ca(tls: Fields) -> None:
+    """The authorities that the AWS SDK trusts instead of the image's: a file that AWS_CA_BUNDLE names (the chart sets
+    it), hence the same for all destinations of the SDK."""
+    if "ca" not in tls:
+        return
+    if tls.flag("insecure"):
+        tls.wrong("ca", "is set, but insecure turns TLS off", "Leave one of them out.")
+        return
+    reference = tls.reference("ca")
+    known = [one for one in tls.wiring.files if one["path"] == AWS_CA_FILE]
+    if known and known[0] != {"path": AWS_CA_FILE, "secret": reference.secret, "key": reference.key}:
+        tls.wrong("ca", "differs from that of another s3 destination", "Name the same Secret and key everywhere.")
+    elif not known:
+        tls.wiring.from_file(AWS_CA_FILE, reference)
+
+
+def _plain_or_not(fields: Fields, url: str, *more: str) -> Fields:
+    """The section tls of an exporter that knows no client certificates, with insecure checked against the URL."""
+    tls = fields.mapping("tls", ("insecure", "insecure_skip_verify", *more))
     plain = url.startswith("http://")
     if plain != tls.flag("insecure"):
         if plain:

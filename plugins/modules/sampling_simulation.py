@@ -468,7 +468,9 @@ def main() -> None:
         some, records = peek(records)
         if not some:
             left_out = f"{broken.count:,} broken records were left out" if broken.count else ""
-            raise NotFound(f"{source} holds no trace", left_out, "Give another recording, other criteria or a longer time.")
+            raise NotFound(
+                f"{source} holds no trace", left_out, "Give another recording, other criteria or a longer time."
+            )
         return simulate(
             records, candidates, load, params["spans_per_second"], decisions if params["decisions"] else None, show
         )

@@ -398,6 +398,16 @@ def test_two_of_one_name():
     assert "collector_xray_enabled" in problems({"name": "xray", "protocol": "xray"}, collector_xray_enabled=True)
 
 
+def test_a_private_authority_of_an_s3_store():
+    authority = {"ca": {"secret": "store", "key": "ca.crt"}}
+    built = sampler(s3(endpoint="https://store:8333", tls=authority), s3(name="more", prefix="more", tls=authority))
+    assert built["secretFiles"] == [{"path": "aws-ca-bundle.crt", "secret": "store", "key": "ca.crt"}]
+    other = s3(name="more", prefix="more", tls={"ca": {"secret": "other", "key": "ca.crt"}})
+    assert list(problems(s3(tls=authority), other)) == ["collector_exporters[1].tls.ca"]
+    plain = s3(endpoint="http://store:8333", tls={**authority, "insecure": True})
+    assert list(problems(plain)) == ["collector_exporters[0].tls.ca"]
+
+
 def test_one_identity_at_aws():
     entries = [s3(credentials_secret="s3"), {"name": "x", "protocol": "xray"}]  # noqa: S106
     found = problems(*entries)

@@ -122,6 +122,12 @@ spec:
               name: {{ .secret }}
               key: {{ .key }}
         {{- end }}
+        {{- range $values.secretFiles }}
+        {{- if eq .path "aws-ca-bundle.crt" }}
+        - name: AWS_CA_BUNDLE
+          value: /var/run/secrets/otelcol/{{ .path }}
+        {{- end }}
+        {{- end }}
         {{- with $values.goMemLimit }}
         - name: GOMEMLIMIT
           value: {{ . }}
