@@ -37,13 +37,18 @@ def recording(
     if path.startswith(SCHEME):
         within = time_range(s3, now or datetime.now(UTC))
         return S3Recording(Store.connect(s3), path, within, again, progress)
-    if given := [f"s3.{option}" for option in TIME_OPTIONS if s3.get(option)]:
+    if given := times_given(params):
         raise InvalidInput(
             f"option {given[0]} is given, but path {path} is a file",
             "a range of time is chosen by the folders of a bucket",
             "Give s3://bucket/prefix, or leave it out.",
         )
     return FileRecording(path)
+
+
+def times_given(params: dict[str, Any]) -> list[str]:
+    """The options of a range of time that are set."""
+    return [f"s3.{option}" for option in TIME_OPTIONS if (params["s3"] or {}).get(option)]
 
 
 def time_range(options: dict[str, Any], now: datetime) -> Range:

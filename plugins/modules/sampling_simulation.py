@@ -304,7 +304,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDo
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import RECORDING_OPTIONS, recording
+from ansible_collections.orion.tracing.plugins.module_utils.recording_options import (
+    RECORDING_OPTIONS,
+    recording,
+    times_given,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
@@ -410,6 +414,8 @@ def check(params: dict[str, Any]) -> None:
             raise InvalidInput(f"option {option} is {params[option]}", remedy="Give a number above 0.")
     if params["storage_price"] < 0:
         raise InvalidInput(f"option storage_price is {params['storage_price']}", remedy="Give 0 or more.")
+    if params["store"] and (given := times_given(params)):
+        raise InvalidInput(f"option {given[0]} is given, but no path of a bucket", remedy="Use store.last for a store.")
     if params["store"] and params["store"]["limit"] < 1:
         raise InvalidInput(f"option store.limit is {params['store']['limit']}", remedy="Give a number from 1 up.")
     for option in ("report", "output", "decisions"):
