@@ -110,6 +110,12 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
     return config
 
 
+def ready(nodes: list[dict[str, Any]]) -> bool:
+    """Whether there are nodes, as the API has them, and all of them say that they are ready."""
+    conditions = [c for node in nodes for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
+    return bool(conditions) and all(c["status"] == "True" for c in conditions)
+
+
 def make_plan(
     state: ClusterState, wanted: bool, node: Archive | None, engine_has_node: bool, archives: list[Archive]
 ) -> Plan:
