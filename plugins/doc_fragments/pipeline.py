@@ -42,10 +42,6 @@ options:
   store_port:
     description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
     type: int
-  decision_wait:
-    description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
-    type: str
-    default: 10s
   progress_file:
     description:
       - A file that lines about the progress are appended to.

@@ -28,7 +28,6 @@ PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
     "store_namespace": {"type": "str"},
     "store_service": {"type": "str"},
     "store_port": {"type": "int"},
-    "decision_wait": {"type": "str", "default": "10s"},
     "progress_file": {"type": "path"},
 }
 
