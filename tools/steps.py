@@ -67,6 +67,6 @@ def playbook(name: str, *argv: str, **extra: str) -> None:
     run("ansible-playbook", f"playbooks/{name}.yml", "-i", INVENTORY, *argv, **extra)
 
 
-def fail(error: Failed) -> None:
+def fail(error: Exception) -> None:
     print(f"\n{error}", file=sys.stderr)
     sys.exit(1)

@@ -31,16 +31,16 @@ options:
   store_reader:
     description: The query API through which traces are read back.
     type: str
-    choices: [tempo]
+    choices: [tempo, jaeger]
     default: tempo
   store_namespace:
     description: Namespace of its Service. By default O(namespace).
     type: str
   store_service:
-    description: Name of its Service. By default V(tempo-query-frontend).
+    description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
     type: str
   store_port:
-    description: Port of its HTTP API. By default V(3200).
+    description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
     type: int
   progress_file:
     description:

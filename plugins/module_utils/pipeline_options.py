@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
@@ -16,7 +17,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.store import StoreRe
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 DEFAULTS = Selectors()
-READERS: dict[str, type[Tempo]] = {"tempo": Tempo}
+READERS: dict[str, type[Tempo | Jaeger]] = {"tempo": Tempo, "jaeger": Jaeger}
 PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "tracing"},
     "gateway_selector": {"type": "str", "default": DEFAULTS.gateway},

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations, references
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     DURATION_REMEDY,
@@ -313,6 +314,14 @@ def routes(v: Variables) -> Iterator[Finding]:
         yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
 
 
+def exporters(v: Variables) -> Iterator[Finding]:
+    """What is wrong with the destinations of traces and metrics, with the place inside the variable."""
+    made = destinations(v)
+    for one in made.wiring.problems:
+        if _base(one.variable) in v:
+            yield error(one.variable, one.problem, one.remedy)
+
+
 def red_metrics(v: Variables) -> Iterator[Finding]:
     """Two sources of the same series make every rate wrong."""
     if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
@@ -439,26 +448,41 @@ def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
         yield error(name, "empty, but the cluster has no default StorageClass", f"Name one that it has: {there}.")
 
 
+def secret_references(v: Variables) -> dict[str, list[tuple[str, str]]]:
+    """The Secrets in tracing_namespace that variables name: name → (variable, key) of each key that is needed."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, keys in SECRET_KEYS.items():
+        if secret := text(v, name):
+            found.setdefault(secret, []).extend((name, key) for key in keys)
+    for one in references(v):
+        found.setdefault(one.secret, []).append((one.variable, one.key))
+    return found
+
+
 def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
     namespace = text(v, "tracing_namespace")
-    for name, keys in SECRET_KEYS.items():
-        secret = text(v, name)
+    for secret, wanted in secret_references(v).items():
+        first = wanted[0][0]
         if secret in facts.unreadable:
-            yield warning(name, f"Secret {secret} may not be read with these credentials, so it was not checked")
+            yield warning(first, f"Secret {secret} may not be read with these credentials, so it was not checked")
         elif secret in facts.secrets:
             there = facts.secrets[secret]
-            missing = [key for key in keys if key not in (there or [])]
-            literals = " ".join(f"--from-file={key}=…" for key in keys)
             if there is None:
+                literals = " ".join(f"--from-file={key}=…" for key in dict.fromkeys(key for _name, key in wanted))
                 yield error(
-                    name,
+                    first,
                     f"there is no Secret {secret} in namespace {namespace}",
                     f"Create it: kubectl -n {namespace} create secret generic {secret} {literals}",
                 )
-            elif missing:
+                continue
+            missing: dict[str, list[str]] = {}
+            for name, key in wanted:
+                if key not in there:
+                    missing.setdefault(name, []).append(key)
+            for name, keys in missing.items():
                 yield error(
                     name,
-                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(missing)}",
+                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(keys)}",
                     f"Add what is missing; it has {', '.join(sorted(there)) or 'no keys'}.",
                 )
 
@@ -516,8 +540,13 @@ def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:
         try:
             collector_values(v)
         except TracingError as problem:
-            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+ )", problem.why):
+            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+\S* )", problem.why):
                 yield error(_named(sentence, "collector"), sentence.partition(" ")[2], problem.remedy)
+
+
+def _base(variable: str) -> str:
+    """The variable's own name, without the place inside it."""
+    return re.split(r"[.\[]", variable, maxsplit=1)[0]
 
 
 def _named(sentence: str, role: str) -> str:
@@ -536,6 +565,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     regions,
     urls,
     routes,
+    exporters,
     red_metrics,
     resources,
     sampling,
@@ -560,7 +590,7 @@ def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable
     findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
     for finding in (*given, *built(v, roles)):
         # Without the place inside it: a policy's finding is about the list's variable.
-        refused = {f.variable.partition("[")[0] for f in findings if f.severity == ERROR}
+        refused = {_base(f.variable) for f in findings if f.severity == ERROR}
         if finding.variable not in refused and v.get(finding.variable, refused) not in [v.get(n) for n in refused]:
             findings.append(finding)
     findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]

@@ -20,10 +20,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
 from ansible_collections.orion.tracing.plugins.module_utils.helm.process import OLDEST, VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
-    SECRET_KEYS,
     Access,
     Facts,
     Variables,
+    secret_references,
     text,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -113,7 +113,7 @@ def cluster_facts(params: dict[str, Any], connect: Callable[[dict[str, Any]], Ku
 
 def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
     namespace = text(v, "tracing_namespace")
-    wanted_secrets = sorted({text(v, name) for name in SECRET_KEYS if text(v, name)})
+    wanted_secrets = sorted(secret_references(v))
     with ThreadPoolExecutor(max_workers=8) as pool:
         space = pool.submit(_allowed, kube.get, f"/api/v1/namespaces/{namespace}") if namespace else None
         classes = pool.submit(_allowed, kube.list, "/apis/storage.k8s.io/v1/storageclasses")

@@ -258,7 +258,7 @@ class Probe:
         """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
         criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
         try:
-            found = self.reader.search(criteria, self.start, self.end, 2 * len(self.traces))
+            found = self.reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
         except NotNow as error:
             return str(error)
         self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}

@@ -1,9 +1,10 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Replays a file of OTLP/JSON lines through the gateways and says what became of it.
+"""Replays a recording through the gateways and says what became of it.
 
-The file is read twice, a line at a time: once to check it and to learn when each trace ends, once to send it. Memory
-grows with the number of traces (about 300 bytes each), not with the number of spans.
+It is read twice, a message at a time: once to check it and to learn when each trace ends, once to send it. Memory
+grows with the number of traces (about 300 bytes each), not with the number of spans. Objects of a bucket are fetched
+twice, since a copy on disk would need room for the whole recording.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
@@ -28,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Sender,
     in_threads,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.store import (
     MARGIN_SECONDS,
     Criteria,
@@ -38,9 +39,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.store import (
 from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 RUN_ATTRIBUTE = "orion.replay.run"
-# A request holds lines up to one of these sizes; a single line may be larger.
+# A request holds lines up to one of these sizes; a single one may be larger.
 BATCH_SPANS, BATCH_BYTES = 2000, 1 << 20
 BROKEN_SHOWN = 20
+WHAT_TO_GIVE = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
 READ_CHUNK = 64
 PROGRESS_SECONDS = 5.0
 # Spans become searchable in waves. This long without new ones, and no more come.
@@ -66,13 +68,15 @@ class TraceFacts:
 
 @dataclass
 class FileFacts:
-    """What is in a file. broken: (line number, what is wrong), the first BROKEN_SHOWN of broken_lines."""
+    """What is in a recording. lines: messages; broken: (their place, what is wrong), the first BROKEN_SHOWN of
+    broken_lines."""
 
     lines: int = 0
     spans: int = 0
     broken_lines: int = 0
-    broken: list[tuple[int, str]] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
     traces: dict[str, TraceFacts] = field(default_factory=dict)
+    services: set[str] = field(default_factory=set)
 
     @property
     def longest(self) -> int:
@@ -85,19 +89,20 @@ class FileFacts:
         return [trace_id for trace_id, facts in self.traces.items() if facts.error]
 
 
-def scan(path: str | Path) -> FileFacts:
-    """Read a whole file and check every line. InvalidInput if it cannot be read."""
+def scan(recording: Recording) -> FileFacts:
+    """Read a whole recording and check every message. TracingError if it cannot be read."""
     facts = FileFacts()
     try:
-        for number, line in otlp.read_lines(path):
+        for message in recording.messages():
             facts.lines += 1
             try:
-                document = otlp.parse(line)
+                document = message.document()
             except otlp.BrokenDocument as error:
                 facts.broken_lines += 1
                 if len(facts.broken) < BROKEN_SHOWN:
-                    facts.broken.append((number, str(error)))
+                    facts.broken.append((message.place, str(error)))
                 continue
+            facts.services |= otlp.services(document)
             for span in otlp.spans(document):
                 start = int(span["startTimeUnixNano"])
                 trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts(start))
@@ -107,27 +112,28 @@ def scan(path: str | Path) -> FileFacts:
                 trace.error = trace.error or otlp.is_error(span)
                 facts.spans += 1
     except OSError as error:
-        raise InvalidInput(f"path {path} cannot be read", str(error), "Give a file of OTLP/JSON lines.") from error
+        raise InvalidInput(f"path {recording.name} cannot be read", str(error), WHAT_TO_GIVE) from error
     return facts
 
 
-def refuse_broken(path: str | Path, facts: FileFacts, on_broken_line: str) -> None:
-    """InvalidInput for a file with broken lines, naming them, or without any span; on_broken_line: fail or skip."""
+def refuse_broken(recording: Recording, facts: FileFacts, on_broken_line: str) -> None:
+    """InvalidInput for broken messages, naming them, or where there is no span at all; on_broken_line: fail or skip."""
     if facts.broken and on_broken_line == "fail":
-        shown = "; ".join(f"line {number}: {reason}" for number, reason in facts.broken[:3])
+        shown = "; ".join(f"{place}: {reason}" for place, reason in facts.broken[:3])
+        unit = recording.unit
         raise InvalidInput(
-            f"path {path}: {facts.broken_lines} of {facts.lines} lines are broken, nothing was sent",
+            f"path {recording.name}: {facts.broken_lines} of {facts.lines} {unit} are broken, nothing was sent",
             shown,
-            "Repair the file, or set on_broken_line to skip to send the other lines.",
-            broken_lines=[{"line": number, "reason": reason} for number, reason in facts.broken],
+            f"Repair them, or set on_broken_line to skip to send the other {unit}.",
+            broken_lines=[{"place": place, "reason": reason} for place, reason in facts.broken],
         )
     if not facts.spans:
-        raise InvalidInput(f"path {path} holds no span", remedy="Give a file of OTLP/JSON lines.")
+        raise InvalidInput(f"path {recording.name} holds no span", remedy=WHAT_TO_GIVE)
 
 
 @dataclass
 class Batch:
-    """Lines first to last as one document."""
+    """Messages first to last, by their numbers, as one document."""
 
     first: int
     last: int = 0
@@ -136,29 +142,30 @@ class Batch:
     documents: list[otlp.Document] = field(default_factory=list)
 
 
-def batches(path: str | Path) -> Iterator[Batch]:
-    """The good lines of a file in groups of at most BATCH_SPANS and BATCH_BYTES, larger only for a single line."""
+def batches(recording: Recording) -> Iterator[Batch]:
+    """The good messages in groups of at most BATCH_SPANS and BATCH_BYTES, larger only for a single message."""
     batch: Batch | None = None
-    for number, line in otlp.read_lines(path):
+    for message in recording.messages():
         try:
-            document = otlp.parse(line)
+            document = message.document()
         except otlp.BrokenDocument:
             continue
         count = otlp.count_spans(document)
-        if batch and (batch.spans + count > BATCH_SPANS or batch.size + len(line) > BATCH_BYTES):
+        size = len(message.text)
+        if batch and (batch.spans + count > BATCH_SPANS or batch.size + size > BATCH_BYTES):
             yield batch
             batch = None
-        batch = batch or Batch(number)
-        batch.last, batch.spans, batch.size = number, batch.spans + count, batch.size + len(line)
+        batch = batch or Batch(message.number)
+        batch.last, batch.spans, batch.size = message.number, batch.spans + count, batch.size + size
         batch.documents.append(document)
     if batch:
         yield batch
 
 
-def span_ids(path: str | Path, wanted: set[str]) -> dict[str, set[str]]:
-    """Ids of all spans of some traces in a file."""
+def span_ids(recording: Recording, wanted: set[str]) -> dict[str, set[str]]:
+    """Ids of all spans of some traces in a recording."""
     found: dict[str, set[str]] = {trace_id: set() for trace_id in wanted}
-    for batch in batches(path):
+    for batch in batches(recording):
         for document in batch.documents:
             for span in otlp.spans(document):
                 if (trace_id := span["traceId"].lower()) in wanted:
@@ -242,13 +249,13 @@ class Report:
 
 
 class Replay:
-    """One replay of a file that was scanned. progress is called with a line of text for people now and then."""
+    """One replay of a recording that was scanned. progress is called with a line of text for people now and then."""
 
     def __init__(
         self,
         pipeline: Pipeline,
         reader: StoreReader,
-        path: str,
+        recording: Recording,
         facts: FileFacts,
         run: str,
         spans_per_second: int,
@@ -259,7 +266,7 @@ class Replay:
         new_trace_ids: bool = False,
     ) -> None:
         """new_trace_ids: whether the traces get ids of their own, which follow from run and the ids in the file."""
-        self.pipeline, self.reader, self.path, self.facts = pipeline, reader, path, facts
+        self.pipeline, self.reader, self.recording, self.facts = pipeline, reader, recording, facts
         self.rate, self.concurrency, self.timeout, self.decision_wait = (
             spans_per_second, concurrency, timeout, decision_wait,
         )  # fmt: skip
@@ -302,8 +309,8 @@ class Replay:
         there, _unknown = self._look(asked, 1, now + MARGIN_SECONDS, Deadline(self.clock, LAST_LOOK))
         if there:
             raise InvalidInput(
-                f"{self.reader.name} has {len(there)} of the {len(asked)} traces of {self.path} that it was asked for, "
-                f"{next(iter(there))} for one",
+                f"{self.reader.name} has {len(there)} of the {len(asked)} traces of {self.recording.name} that it was "
+                f"asked for, {next(iter(there))} for one",
                 "from an earlier replay, or from when they were recorded: whether this replay arrives whole could not "
                 "be told from the spans that are there",
                 "Set trace_ids to new (replay_trace_ids of the playbook), which gives the traces other ids, or verify "
@@ -351,7 +358,7 @@ class Replay:
         read, shown = 0, 0.0
         running: set[Future[None]] = set()
         with ThreadPoolExecutor(self.concurrency) as pool:
-            for number, batch in enumerate(batches(self.path)):
+            for number, batch in enumerate(batches(self.recording)):
                 # The bounds: spans per second since the start, and requests under way.
                 if (ahead := read / self.rate - started.elapsed) > 0:
                     self.clock.sleep(ahead)
@@ -395,8 +402,9 @@ class Replay:
         try:
             sender.send(document, number, Deadline(self.clock, self.timeout))
         except TracingError as error:
-            # Which lines, since what went before them is in the pipeline already.
-            what = f"lines {batch.first} to {batch.last} of {self.path} were not accepted: {error.what}"
+            # Which of them, since what went before is in the pipeline already.
+            source = self.recording
+            what = f"{source.unit} {batch.first} to {batch.last} of {source.name} were not accepted: {error.what}"
             raise type(error)(what, error.why, error.remedy, **error.details, spans_sent=sender.spans) from error
 
     def _verify(self, counters: Counters, sent: Deadline, started: int) -> None:
@@ -525,7 +533,7 @@ class Replay:
         while True:
             since = self._since(FLOW, counters)
             try:
-                now = self.reader.search(criteria, start, end, 2 * len(self.facts.traces))
+                now = self.reader.search(criteria, start, end, 2 * len(self.facts.traces), self.facts.services)
             except NotNow:
                 now = None
             if now is not None:
@@ -553,7 +561,7 @@ class Replay:
         }
         if not doubtful:
             return [], set()
-        wanted = span_ids(self.path, set(doubtful.values()))
+        wanted = span_ids(self.recording, set(doubtful.values()))
         limit = Deadline(self.clock, max(LAST_LOOK, reading.left))
         there, unknown = self._look(sorted(doubtful), start, end, limit)
         incomplete = [

@@ -7,7 +7,7 @@ Tempo (tempo.py) and Jaeger (jaeger.py) implement StoreReader; options choose on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -52,11 +52,11 @@ class Trace:
 class Criteria:
     """What a search looks for: traces with a span for which all of these hold.
 
-    service: its service.name; operation: its name; '' for any. attributes: values of its span attributes.
-    minimum_duration: seconds that it took at least. error: whether its status has to be ERROR.
+    services: its service.name is one of these, or any without them. operation: its name, '' for any. attributes: values
+    of its span attributes. minimum_duration: seconds that it took at least. error: whether its status has to be ERROR.
     """
 
-    service: str = ""
+    services: tuple[str, ...] = ()
     operation: str = ""
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     minimum_duration: float = 0.0
@@ -79,10 +79,13 @@ class StoreReader(Protocol):
         """A trace as OTLP/JSON with what is there of it now, which may be nothing. NotNow if the store cannot say."""
         ...
 
-    def search(self, criteria: Criteria, start: int, end: int, limit: int) -> dict[str, int]:
+    def search(
+        self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
+    ) -> dict[str, int]:
         """Up to so many traces that match: trace id → number of matching spans. NotNow if the store cannot say.
 
-        New spans become searchable some seconds after they can be read by id.
+        among: each of these traces has a span of one of these services. It spares a store that searches one service at
+        a time all others. New spans become searchable some seconds after they can be read by id.
         """
         ...
 
@@ -143,4 +146,7 @@ def read_json(answer: Response, what: str, remedy: str) -> dict[str, Any]:
         error = refusal(what, answer)
         kind = NotNow if answer.status in RETRYABLE or answer.status == 500 else ApiError
         raise kind(error.what, error.why, remedy, **error.details)
-    return cast(dict[str, Any], answer.json())
+    try:
+        return cast(dict[str, Any], answer.json())
+    except ValueError:
+        raise ApiError(f"{what} answered {answer.status} with something that is no JSON", remedy=remedy) from None

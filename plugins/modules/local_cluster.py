@@ -43,7 +43,9 @@ options:
     description: Node image. kind's own default when it is not set.
     type: str
   node_archive:
-    description: Archive that holds O(node_image), for machines that reach no container registry.
+    description:
+      - Archive that holds O(node_image), for machines that reach no container registry. kind's own image, or the one
+        without an init system that C(python -m airgap) builds.
     type: path
   archives:
     description: Image archives (in the format of C(docker save)) to be loaded into the node.
@@ -167,9 +169,9 @@ class Kind:
         found = self.run("docker", "image", "inspect", "-f", "{{.Id}}", node.refs[0], check=False)
         return found.strip() == "sha256:" + node.digests[0]
 
-    def create(self) -> dict[int, int]:
+    def create(self, node: Archive | None) -> dict[int, int]:
         ports = free_ports(self.params["node_ports"])
-        config = kind_config(self.params["node_image"] or "", bool(self.params["node_archive"]), ports)
+        config = kind_config(self.params["node_image"] or "", node is not None and not node.boots, ports)
         with private_file() as kubeconfig:
             argv = ["--name", self.params["name"], "--config", "-", "--kubeconfig", kubeconfig, "--wait", "180s"]
             self.kind("create", "cluster", *argv, data=json.dumps(config))
@@ -290,7 +292,7 @@ def apply(kind, plan, node, archives, seconds) -> None:
         elif step.action == "load_node":
             kind.run("docker", "load", "-q", "-i", step.data.path)
         elif step.action == "create":
-            plan.result["ports"] = {str(k): v for k, v in kind.create().items()}
+            plan.result["ports"] = {str(k): v for k, v in kind.create(node).items()}
             kind.write_kubeconfig()
         elif step.action == "start":
             kind.run("docker", "start", kind.node)

@@ -5,32 +5,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: otlp_replay
-short_description: Send a file of recorded OTLP traces through the pipeline and report what became of them
+short_description: Send recorded OTLP traces through the pipeline and report what became of them
 description:
-  - Reads a file of OTLP/JSON lines, as the collector's file exporter writes them, plain or compressed with gzip. Each
-    line is one C(ExportTraceServiceRequest); it may hold several traces, or a part of one.
-  - Moves each trace in time as a whole, so that it ends when its first line is sent, and sends everything to the
+  - Reads a recording from a file or a bucket. Each line, message or object is one C(ExportTraceServiceRequest); it may
+    hold several traces, or a part of one.
+  - Moves each trace in time as a whole, so that it ends when its first part is sent, and sends everything to the
     gateway pods at a bounded rate.
   - Then reports how many traces the samplers kept, by policy, and how many are in Tempo, and proves that every trace
     with an ERROR span is there with all its spans and that nothing was lost on the way.
-  - The file is read twice, a line at a time, so its size does not matter for memory; its number of traces does, at
-    about 300 bytes each.
+  - The recording is read twice, a line, message or object at a time, so its size does not matter for memory; its number
+    of traces does, at about 300 bytes each, and its number of objects, at about 200. Objects are fetched twice; what
+    has been listed is kept, so that both times the same is read.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
   - orion.tracing.pipeline
+  - orion.tracing.recordings
 attributes:
   check_mode:
     support: full
-    details: The file is read and checked; nothing is sent.
+    details: The recording is read and checked; nothing is sent.
   diff_mode:
     support: none
 options:
   path:
-    description: The file.
-    type: path
     required: true
   decision_wait:
     description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
@@ -46,9 +46,9 @@ options:
     default: 4
   on_broken_line:
     description:
-      - What to do about a file with lines that are no OTLP/JSON.
+      - What to do about lines, messages or objects that are no OTLP traces, or damaged.
       - V(fail) names them and sends nothing.
-      - V(skip) sends the other lines.
+      - V(skip) sends the others.
     type: str
     choices: [fail, skip]
     default: fail
@@ -95,6 +95,11 @@ EXAMPLES = r"""
     path: ./traces.jsonl.gz
     trace_ids: new
 
+- name: Replay what a collector recorded into a bucket in the last hour
+  orion.tracing.otlp_replay:
+    path: s3://orion-traces/recordings/all
+    s3: {last: 1h, region: eu-central-1}
+
 - name: Check a file without sending it
   orion.tracing.otlp_replay:
     path: ./traces.jsonl
@@ -140,7 +145,9 @@ spans_in_file:
   returned: always
   type: int
 broken_lines:
-  description: Lines that are no OTLP/JSON. If the module fails because of them, a list with C(line) and C(reason).
+  description:
+    - Lines, messages or objects that are no OTLP traces. If the module fails because of them, a list with C(place),
+      such as C(line 4) or C(object) and a key, and C(reason).
   returned: always
   type: raw
 traces_sent:
@@ -225,10 +232,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.recording_options import RECORDING_OPTIONS, recording
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,
     "decision_wait": {"type": "str", "default": "10s"},
+    **RECORDING_OPTIONS,
     "path": {"type": "path", "required": True},
     "spans_per_second": {"type": "int", "default": 5000},
     "concurrency": {"type": "int", "default": 4},
@@ -248,9 +257,10 @@ def main() -> None:
         for option in ("spans_per_second", "concurrency"):
             if params[option] < 1:
                 raise InvalidInput(f"option {option} is {params[option]}", remedy="Give a number from 1 up.")
-        facts = replay.scan(params["path"])
-        replay.refuse_broken(params["path"], facts, params["on_broken_line"])
-    show(f"{facts.spans:,} spans of {len(facts.traces):,} traces in the file, {len(facts.errors):,} with an ERROR span")
+        source = recording(params, again=True, progress=show)
+        facts = replay.scan(source)
+        replay.refuse_broken(source, facts, params["on_broken_line"])
+    show(f"{facts.spans:,} spans of {len(facts.traces):,} traces recorded, {len(facts.errors):,} with an ERROR span")
     steps = [Step(f"send {facts.spans:,} spans of {len(facts.traces):,} traces", "send")]
     run = secrets.token_hex(8)
     if module.check_mode:
@@ -261,7 +271,7 @@ def main() -> None:
         report = replay.Replay(
             pipeline,
             reader,
-            params["path"],
+            source,
             facts,
             run,
             spans_per_second=params["spans_per_second"],

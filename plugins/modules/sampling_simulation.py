@@ -13,14 +13,16 @@ description:
   - The decisions are the processor's own, trace by trace, including the decision wait, late spans, the decision cache,
     eviction at C(num_traces), limiters and the hash of the trace id. A policy that cannot be simulated is refused by
     name.
-  - Reads a file, or the traces of the last minutes from the store. Changes nothing but the files that it is told to write.
-  - A file is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
-    services and operations, not with the size of the file.
+  - Reads a recording from a file or a bucket, or the traces of the last minutes from the store. Changes nothing but the
+    files that it is told to write.
+  - A recording is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
+    services and operations, not with the size of the recording.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
+  - orion.tracing.recordings
 attributes:
   check_mode:
     support: full
@@ -28,27 +30,24 @@ attributes:
   diff_mode:
     support: none
 options:
-  path:
-    description:
-      - File with traces, as the collector's file exporter writes them. OTLP/JSON lines or OTLP protobuf messages behind
-        their length, plain or compressed with gzip; which of them is seen by its first bytes.
-      - Either this or O(store) is required.
-    type: path
   store:
     description:
+      - Either this or O(path) is required.
       - Takes traces from the store instead, through the API server's service proxy. Those with a span for which all of
         the criteria hold.
-      - What sampling has dropped is not in the store, so this says what a stricter policy would keep of what is kept now.
+      - What sampling has dropped is not in the store, so this says what a stricter policy would keep of what is kept
+        now.
     type: dict
     suboptions:
       last:
         description: How far back, as a Go duration.
         type: str
         default: 15m
-      service_name:
-        description: The span's C(service.name).
-        type: str
-        default: ''
+      services:
+        description: The span's C(service.name) is one of these. Without them, any.
+        type: list
+        elements: str
+        default: []
       operation_name:
         description: The span's name.
         type: str
@@ -72,17 +71,17 @@ options:
       reader:
         description: The store's query API.
         type: str
-        choices: [tempo]
+        choices: [tempo, jaeger]
         default: tempo
       namespace:
         description: Namespace of its Service.
         type: str
         default: tracing
       service:
-        description: Name of its Service. By default V(tempo-query-frontend).
+        description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
         type: str
       port:
-        description: Port of its HTTP API. By default V(3200).
+        description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
         type: int
   config:
     description:
@@ -185,6 +184,17 @@ EXAMPLES = r"""
         policies:
           - {name: everything, type: always_sample}
     report: simulation.html
+
+- name: Ask it about an hour of what a collector recorded into a bucket
+  orion.tracing.sampling_simulation:
+    path: s3://orion-traces/recordings/all
+    s3:
+      start: "2026-01-31T10:00:00Z"
+      end: "2026-01-31T11:00:00Z"
+      region: eu-central-1
+    config:
+      policies:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
 
 - name: What would remain of the last ten minutes
   orion.tracing.sampling_simulation:
@@ -294,6 +304,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDo
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.recording_options import RECORDING_OPTIONS, recording
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
@@ -306,7 +319,7 @@ COMPARED: dict[str, dict[str, Any]] = {
 }
 FROM_STORE: dict[str, dict[str, Any]] = {
     "last": {"type": "str", "default": "15m"},
-    "service_name": {"type": "str", "default": ""},
+    "services": {"type": "list", "elements": "str", "default": []},
     "operation_name": {"type": "str", "default": ""},
     "attributes": {"type": "dict", "default": {}},
     "minimum_duration": {"type": "str", "default": "0s"},
@@ -318,7 +331,7 @@ FROM_STORE: dict[str, dict[str, Any]] = {
     "port": {"type": "int"},
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "path": {"type": "path"},
+    **RECORDING_OPTIONS,
     "store": {"type": "dict", "options": FROM_STORE},
     **COMPARED,
     "name": {"type": "str", "default": "policies"},
@@ -341,7 +354,7 @@ def from_store(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans
     """Traces of the last minutes, in the order in which they ended."""
     reader = reader_of(kube, options["reader"], options["namespace"], options["service"], options["port"])
     criteria = Criteria(
-        options["service_name"],
+        tuple(options["services"]),
         options["operation_name"],
         options["attributes"],
         seconds(options, "minimum_duration"),
@@ -371,23 +384,23 @@ class Broken:
     def __init__(self, path: str, refuse: bool) -> None:
         self.path, self.refuse, self.count = path, refuse, 0
 
-    def __call__(self, number: int, why: str) -> None:
+    def __call__(self, place: str, why: str) -> None:
         self.count += 1
         if self.refuse:
             raise InvalidInput(
-                f"path {self.path}: record {number} is broken",
+                f"path {self.path}: {place} is broken",
                 why,
-                "Repair the file, or set on_broken_line to skip to leave such records out.",
+                "Repair it, or set on_broken_line to skip to leave such records out.",
             )
 
 
-def recorded(path: str, broken: Broken) -> Iterator[spans.Record]:
-    """The records of a file."""
+def recorded(source: Recording, broken: Broken) -> Iterator[spans.Record]:
+    """The records of a recording."""
     try:
-        yield from spans.read(path, broken)
+        yield from spans.read(source, broken)
     except (OSError, BrokenDocument) as error:
-        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip."
-        raise InvalidInput(f"path {path} cannot be read", str(error), remedy) from error
+        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
+        raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error
 
 
 def check(params: dict[str, Any]) -> None:
@@ -454,15 +467,19 @@ def main() -> None:
     def run(records: Iterator[spans.Record], source: str) -> Any:
         some, records = peek(records)
         if not some:
-            raise NotFound(f"{source} holds no trace", remedy="Give another file, other criteria or a longer time.")
+            left_out = f"{broken.count:,} broken records were left out" if broken.count else ""
+            raise NotFound(
+                f"{source} holds no trace", left_out, "Give another recording, other criteria or a longer time."
+            )
         return simulate(
             records, candidates, load, params["spans_per_second"], decisions if params["decisions"] else None, show
         )
 
     if params["path"]:
-        source = Path(params["path"]).name
         with module.guard():
-            result = run(recorded(params["path"], broken), source)
+            found_at = recording(params, progress=show)
+            source = found_at.name if isinstance(found_at, S3Recording) else Path(found_at.name).name
+            result = run(recorded(found_at, broken), source)
     else:
         source = f"the last {params['store']['last']} in {READERS[params['store']['reader']].name}"
         with module.client() as kube:

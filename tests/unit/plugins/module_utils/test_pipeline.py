@@ -34,7 +34,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
 )
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     FakeClock,
@@ -303,6 +303,23 @@ def test_tempo_answers() -> None:
     ]
     assert tempo.search(Criteria(), start, end, 10) == {"abc".rjust(32, "0"): 2, "d".rjust(32, "0"): 0}
     assert tempo.search(Criteria(), start, end, 10) == {}
+
+
+@pytest.mark.parametrize(
+    ("criteria", "query"),
+    [
+        (Criteria(), "{}"),
+        (Criteria(("shop",), error=True), '{ (resource.service.name = "shop") && status = error }'),
+        (Criteria(("a", "b")), '{ (resource.service.name = "a" || resource.service.name = "b") }'),
+        (Criteria(operation='say "hi"', minimum_duration=1.5), '{ name = "say \\"hi\\"" && duration >= 1500000000ns }'),
+        (
+            Criteria(attributes={"http.route": "/pay", "retries": 2, "cold": True, "a key": "x"}),
+            '{ span.http.route = "/pay" && span.retries = 2 && span.cold = true && span."a key" = "x" }',
+        ),
+    ],
+)
+def test_criteria_as_traceql(criteria: Criteria, query: str) -> None:
+    assert traceql(criteria) == query
 
 
 # ---- over real sockets: an API server that forwards to nothing

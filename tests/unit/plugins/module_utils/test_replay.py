@@ -13,6 +13,7 @@ from ansible_collections.orion.tracing.plugins.module_utils import otlp, replay
 from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, InvalidInput, TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import EPOCH, FakePipeline, reply
@@ -22,21 +23,22 @@ FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"
 
 
 def run(fake: FakePipeline, path: Path = FIXTURE, verify: bool = True, **options: Any) -> replay.Report:
+    recording = FileRecording(path)
     return replay.Replay(
         Pipeline(fake, "tracing", Selectors(), fake.clock),  # type: ignore[arg-type]
         Tempo(fake, "tracing"),  # type: ignore[arg-type]
-        str(path), replay.scan(path), "fedcba9876543210", options.pop("rate", 5000), options.pop("concurrency", 2),
+        recording, replay.scan(recording), "fedcba9876543210", options.pop("rate", 5000), options.pop("concurrency", 2),
         options.pop("timeout", 120.0), 10.0, options.pop("lines", []).append, options.pop("new_trace_ids", False),
     ).run(verify)  # fmt: skip
 
 
 def test_scan_counts_what_is_there(tmp_path: Path) -> None:
-    facts = replay.scan(FIXTURE)
+    facts = replay.scan(FileRecording(FIXTURE))
     assert (facts.lines, facts.spans, len(facts.traces), len(facts.errors), facts.broken) == (32, 62, 12, 2, [])
     assert {trace.spans for trace in facts.traces.values()} == {1, 6}
     packed = tmp_path / "probe.jsonl.gz"
     packed.write_bytes(gzip.compress(FIXTURE.read_bytes()))
-    assert replay.scan(packed) == facts
+    assert replay.scan(FileRecording(packed)) == facts
 
 
 def broken_file(tmp_path: Path) -> Path:
@@ -49,40 +51,41 @@ def broken_file(tmp_path: Path) -> Path:
 
 
 def test_broken_lines_are_named_and_nothing_is_sent(tmp_path: Path) -> None:
-    path = broken_file(tmp_path)
-    facts = replay.scan(path)
-    assert [number for number, _reason in facts.broken] == [4, 11]
+    recording = FileRecording(broken_file(tmp_path))
+    facts = replay.scan(recording)
+    assert [place for place, _reason in facts.broken] == ["line 4", "line 11"]
     with pytest.raises(InvalidInput, match="2 of 33 lines are broken, nothing was sent: line 4: not JSON") as caught:
-        replay.refuse_broken(path, facts, "fail")
-    assert [entry["line"] for entry in caught.value.details["broken_lines"]] == [4, 11]
-    replay.refuse_broken(path, facts, "skip")
+        replay.refuse_broken(recording, facts, "fail")
+    assert [entry["place"] for entry in caught.value.details["broken_lines"]] == ["line 4", "line 11"]
+    replay.refuse_broken(recording, facts, "skip")
 
 
 def test_many_broken_lines_do_not_fill_memory(tmp_path: Path) -> None:
     path = tmp_path / "noise"
-    path.write_bytes(b"x\n" * 1000)
-    facts = replay.scan(path)
+    path.write_bytes(b"{x\n" * 1000)
+    recording = FileRecording(path)
+    facts = replay.scan(recording)
     assert (facts.broken_lines, len(facts.broken)) == (1000, replay.BROKEN_SHOWN)
     with pytest.raises(InvalidInput, match="holds no span"):
-        replay.refuse_broken(path, facts, "skip")
+        replay.refuse_broken(recording, facts, "skip")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
-        replay.scan(tmp_path / "missing")
+        replay.scan(FileRecording(tmp_path / "missing"))
     (tmp_path / "cut.gz").write_bytes(gzip.compress(FIXTURE.read_bytes())[:500])
     with pytest.raises(InvalidInput, match="cannot be read: damaged gzip data"):
-        replay.scan(tmp_path / "cut.gz")
+        replay.scan(FileRecording(tmp_path / "cut.gz"))
 
 
 def test_batches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [(b.first, b.last, b.spans) for b in replay.batches(FIXTURE)] == [(1, 32, 62)]
+    assert [(b.first, b.last, b.spans) for b in replay.batches(FileRecording(FIXTURE))] == [(1, 32, 62)]
     monkeypatch.setattr(replay, "BATCH_SPANS", 7)
-    batches = list(replay.batches(FIXTURE))
+    batches = list(replay.batches(FileRecording(FIXTURE)))
     assert all(batch.spans <= 7 for batch in batches) and sum(batch.spans for batch in batches) == 62
     assert [batch.first for batch in batches][1:] == [batch.last + 1 for batch in batches][:-1]
     monkeypatch.setattr(replay, "BATCH_BYTES", 10)
-    assert [(b.first, b.last) for b in replay.batches(FIXTURE)] == [(n, n) for n in range(1, 33)]
+    assert [(b.first, b.last) for b in replay.batches(FileRecording(FIXTURE))] == [(n, n) for n in range(1, 33)]
 
 
 def test_a_replay_is_sent_found_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

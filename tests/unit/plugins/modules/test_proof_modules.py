@@ -149,7 +149,7 @@ def test_a_broken_line_sends_nothing_unless_asked(fake: FakePipeline, url: str, 
     path.write_text(FIXTURE.read_text() + '{"resourceSpans":\n')
     result = run("otlp_replay", host=url, path=str(path), **REPLAY)
     assert "1 of 33 lines are broken, nothing was sent: line 33: not JSON" in result["msg"]
-    assert result["broken_lines"] == [{"line": 33, "reason": result["broken_lines"][0]["reason"]}]
+    assert result["broken_lines"] == [{"place": "line 33", "reason": result["broken_lines"][0]["reason"]}]
     assert fake.requests == []
     assert run("otlp_replay", host=url, path=str(path), on_broken_line="skip", **REPLAY)["spans_sent"] == 62
 
@@ -197,7 +197,7 @@ def test_progress_is_shown_while_the_module_runs(fake: FakePipeline, url: str, t
     lines = done.stdout.splitlines()
     shown = [number for number, line in enumerate(lines) if line.startswith("otlp_replay: ")]
     assert len(shown) >= 5
-    assert "62 spans of 12 traces in the file, 2 with an ERROR span" in lines[shown[0]]
+    assert "62 spans of 12 traces recorded, 2 with an ERROR span" in lines[shown[0]]
     # Before the task's own result, and its file is gone.
     assert max(shown) < next(number for number, line in enumerate(lines) if line.startswith("changed: [localhost]"))
     assert list(tmp_path.glob("orion-tracing-progress-*")) == []

@@ -80,7 +80,7 @@ def test_bad_input_names_the_option(recording: Path, arguments: dict[str, Any], 
 def test_broken_records(recording: Path) -> None:
     recording.write_text(recording.read_text() + "{broken\n")
     result = simulate(recording)
-    assert result["failed"] is True and "record 11 is broken" in result["msg"] and "on_broken_line" in result["msg"]
+    assert result["failed"] is True and "line 11 is broken" in result["msg"] and "on_broken_line" in result["msg"]
     assert simulate(recording, on_broken_line="skip")["broken_lines"] == 1
 
 
