@@ -15,6 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.orion.tracing.plugins.module_utils.unknown import unknown_variables
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -61,7 +62,10 @@ class ActionModule(ActionBase):
         variables = {name: value for name, value in values.items() if name not in secret}
         arguments["variables"] = {**variables, **(arguments.get("variables") or {})}
         arguments["findings"] = findings + list(arguments.get("findings") or [])
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if result.get("chosen_by_environment") and not result.get("failed"):
+            Display().display(f"preflight: {result['chosen_by_environment']}")
+        return result
 
     def _role(self, role: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Defaults and options of a role of this collection."""

@@ -142,6 +142,16 @@ def spans(document: Mapping[str, Any]) -> Iterator[Span]:
             yield from scope.get("spans") or ()
 
 
+def services(document: Mapping[str, Any]) -> set[str]:
+    """The service.name of every resource that has one."""
+    found: set[str] = set()
+    for part in document.get("resourceSpans") or ():
+        for pair in (part.get("resource") or {}).get("attributes") or ():
+            if pair.get("key") == "service.name" and (name := (pair.get("value") or {}).get("stringValue")):
+                found.add(name)
+    return found
+
+
 def count_spans(document: Mapping[str, Any]) -> int:
     return sum(1 for _span in spans(document))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store import Trace
 from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
@@ -40,6 +40,7 @@ class Settings:
 
     sampling_percentage: 0–100, of traces that no other policy keeps. latency_threshold_ms: milliseconds.
     critical_route, dropped_route: values of http.route and url.path. bucket, prefix: where Tempo's blocks are.
+    search_name: what the store's search is called (StoreReader).
     """
 
     sampling_percentage: float | None = 10.0
@@ -49,6 +50,7 @@ class Settings:
     plain_traces: int = MIN_PLAIN
     bucket: str = ""
     prefix: str = ""
+    search_name: str = "TraceQL search"
 
     @property
     def cases(self) -> dict[str, int]:
@@ -73,7 +75,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ProbeTrace:
-    """One trace: a document per service, and its spans as tempo.Trace has them (span id → parent's)."""
+    """One trace: a document per service, and its spans as store.Trace has them (span id → parent's)."""
 
     case: str
     trace_id: str
@@ -258,7 +260,9 @@ def planned_checks(settings: Settings) -> list[Check]:
         share = f"{settings.sampling_percentage:g} % of {cases[PLAIN]}: {low} to {high} traces ({CONFIDENCE * 100:g} %)"
         checks.append({"name": "share of other traces kept", "expected": share})
     checks.append({"name": "W3C ids and parents intact", "expected": "every span as sent"})
-    checks.append({"name": "found by TraceQL search", "expected": f"{_must(cases)} of {_must(cases)} kept traces"})
+    checks.append(
+        {"name": f"found by {settings.search_name}", "expected": f"{_must(cases)} of {_must(cases)} kept traces"}
+    )
     if settings.bucket:
         checks.append({"name": "block objects in the bucket", "expected": f"a new block in {settings.bucket}"})
     return checks

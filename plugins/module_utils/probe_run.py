@@ -33,7 +33,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     increases,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import (
+    MARGIN_SECONDS,
+    Criteria,
+    NotNow,
+    StoreReader,
+)
 
 POLL = 0.5
 # When nothing new came for this long (an exporter's flush and one retry), nothing more comes.
@@ -81,7 +86,7 @@ class Probe:
     def __init__(
         self,
         pipeline: Pipeline,
-        tempo: Tempo,
+        reader: StoreReader,
         settings: probe.Settings,
         run: str,
         timeout: float,
@@ -89,7 +94,7 @@ class Probe:
         bucket: Bucket | None = None,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.pipeline, self.tempo, self.settings, self.run_id = pipeline, tempo, settings, run
+        self.pipeline, self.reader, self.settings, self.run_id = pipeline, reader, settings, run
         self.decision_wait, self.bucket, self.progress = decision_wait, bucket, progress
         self.clock: Clock = pipeline.clock
         self.deadline = Deadline(self.clock, timeout)
@@ -163,7 +168,7 @@ class Probe:
         """Read traces by id and note when each one is complete."""
         # A last look is taken also when the time is over.
         limit = Deadline(self.clock, max(LAST_LOOK, self.deadline.left))
-        for trace_id, trace in self.tempo.traces(trace_ids, self.start, self.end, limit).items():
+        for trace_id, trace in self.reader.traces(trace_ids, self.start, self.end, limit).items():
             self.seen.read[trace_id] = trace
             if probe.is_complete(self.by_id[trace_id], trace) and trace_id not in self.seen.complete_at:
                 self.seen.complete_at[trace_id] = self.sent_at.elapsed
@@ -198,7 +203,7 @@ class Probe:
 
         That is when search finds as many traces as the samplers kept. Their count includes other traffic, so it can be
         too high, never too low; then it is when search finds all that must be there and nothing new comes, and each
-        trace of the other cases is asked for by id. That costs Tempo a lot, so it is not done without need.
+        trace of the other cases is asked for by id. That costs the store a lot, so it is not done without need.
         """
         state, changed, next_full = (-1, -1, -1), 0.0, 0.0
         while True:
@@ -224,20 +229,20 @@ class Probe:
                 break
         self.seen.settled_at = self.sent_at.elapsed
         there = len(self.seen.read.keys() | self.seen.searched.keys())
-        self.progress(f"{there} traces are in Tempo, {len(self.traces) - there} are not")
+        self.progress(f"{there} traces are in {self.reader.name}, {len(self.traces) - there} are not")
 
     def _search(self) -> str:
         """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
-        query = f'{{ span.{probe.RUN_ATTRIBUTE} = "{self.run_id}" }}'
+        criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
         try:
-            found = self.tempo.search(query, self.start, self.end, 2 * len(self.traces))
+            found = self.reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
         except NotNow as error:
             return str(error)
         self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}
         must = {one.trace_id for one in self.traces if one.case in probe.KEPT_CASES}
         if self.seen.searched_at is None and must <= self.seen.searched.keys():
             self.seen.searched_at = self.sent_at.elapsed
-            self.progress(f"TraceQL search finds the kept traces after {self.sent_at.elapsed:.1f} s")
+            self.progress(f"{self.reader.search_name} finds the kept traces after {self.sent_at.elapsed:.1f} s")
         return ""
 
     def _until_flushed(self, bucket: Bucket) -> None:

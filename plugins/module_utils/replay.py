@@ -27,7 +27,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     increases,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import (
+    MARGIN_SECONDS,
+    Criteria,
+    NotNow,
+    StoreReader,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 RUN_ATTRIBUTE = "orion.replay.run"
@@ -37,8 +42,8 @@ BROKEN_SHOWN = 20
 WHAT_TO_GIVE = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
 READ_CHUNK = 64
 PROGRESS_SECONDS = 5.0
-# Spans become searchable in waves, and from Tempo 3.0 on only after query_end_cutoff (30 s).
-SEARCH_LAG, SEARCH_QUIET = 45.0, 15.0
+# Spans become searchable in waves. This long without new ones, and no more come.
+SEARCH_QUIET = 15.0
 POLL = 1.0
 # Reading what search leaves in doubt may take this long after everything else used up the time.
 LAST_LOOK = 30.0
@@ -64,6 +69,7 @@ class FileFacts:
     broken_lines: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     traces: dict[str, TraceFacts] = field(default_factory=dict)
+    services: set[str] = field(default_factory=set)
 
     @property
     def longest(self) -> int:
@@ -89,6 +95,7 @@ def scan(recording: Recording) -> FileFacts:
                 if len(facts.broken) < BROKEN_SHOWN:
                     facts.broken.append((message.place, str(error)))
                 continue
+            facts.services |= otlp.services(document)
             for span in otlp.spans(document):
                 start = int(span["startTimeUnixNano"])
                 trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts(start))
@@ -202,7 +209,7 @@ class Report:
                 ["lost", ", ".join(f"{place} {n:,}" for place, n in self.lost.items() if n) or "none"],
                 *([f"kept by {policy}", f"{count:,} traces"] for policy, count in self.kept_by_policy.items()),
                 ["kept in all", f"{self.traces_kept:,} traces"],
-                ["found in Tempo", f"{self.traces_found:,} traces, {self.traces_incomplete:,} of them incomplete"],
+                ["found in the store", f"{self.traces_found:,} traces, {self.traces_incomplete:,} of them incomplete"],
                 [
                     "error traces",
                     f"{errors['sent']:,} sent, {errors['found']:,} found, {errors['complete']:,} complete",
@@ -218,7 +225,7 @@ class Replay:
     def __init__(
         self,
         pipeline: Pipeline,
-        tempo: Tempo,
+        reader: StoreReader,
         recording: Recording,
         facts: FileFacts,
         run: str,
@@ -228,7 +235,7 @@ class Replay:
         decision_wait: float,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.pipeline, self.tempo, self.recording, self.facts = pipeline, tempo, recording, facts
+        self.pipeline, self.reader, self.recording, self.facts = pipeline, reader, recording, facts
         self.rate, self.concurrency, self.timeout, self.decision_wait = (
             spans_per_second, concurrency, timeout, decision_wait,
         )  # fmt: skip
@@ -346,7 +353,7 @@ class Replay:
         self._problem(report.spans_sent < report.spans_in_file, "the gateways did not accept all spans")
         self._problem(
             alone and len(found) != since.kept_traces,
-            f"the samplers kept {since.kept_traces:,} traces, TraceQL search finds {len(found):,}",
+            f"the samplers kept {since.kept_traces:,} traces, {self.reader.search_name} finds {len(found):,}",
         )
         report.passed = not report.problems
 
@@ -378,37 +385,39 @@ class Replay:
             lacking = [trace_id for trace_id in self.expected if trace_id not in complete]
             for first in range(0, len(lacking), READ_CHUNK):
                 chunk = lacking[first : first + READ_CHUNK]
-                for trace_id, trace in self.tempo.traces(chunk, start, end, sent).items():
+                for trace_id, trace in self.reader.traces(chunk, start, end, sent).items():
                     if trace.spans.keys() == self.expected[trace_id]:
                         complete.add(trace_id)
                 if sent.elapsed - shown >= PROGRESS_SECONDS or len(complete) == len(self.expected):
                     shown = sent.elapsed
-                    self.progress(f"{len(complete):,} of {len(self.expected):,} error traces are in Tempo, complete")
+                    self.progress(
+                        f"{len(complete):,} of {len(self.expected):,} error traces are in {self.reader.name}, complete"
+                    )
             if len(complete) == len(self.expected) or not sent.wait(POLL):
                 return complete
 
     def _search(self, before: Figures, sent: Deadline, start: int, end: int) -> dict[str, int]:
-        """All traces of this replay that TraceQL search finds, with their numbers of spans.
+        """All traces of this replay that search finds, with their numbers of spans.
 
         Ends as soon as they are as many as the samplers kept, if these counted nothing else; or when no more come.
         """
-        query = f'{{ span.{RUN_ATTRIBUTE} = "{self.report.run}" }}'
+        criteria = Criteria(attributes={RUN_ATTRIBUTE: self.report.run})
         found: dict[str, int] = {}
         quiet = Deadline(self.clock, SEARCH_QUIET)
         while True:
             since = increases(before, self.pipeline.figures(["sampler"]))
             try:
-                now = self.tempo.search(query, start, end, 2 * len(self.facts.traces))
+                now = self.reader.search(criteria, start, end, 2 * len(self.facts.traces), self.facts.services)
             except NotNow:
                 now = {}
             # Numbers of spans go up and down while ingesters move traces between blocks.
             best = found | {one: max(count, found.get(one, 0)) for one, count in now.items()}
             if len(best) != len(found):
-                self.progress(f"TraceQL search finds {len(best):,} traces")
+                self.progress(f"{self.reader.search_name} finds {len(best):,} traces")
             if best != found:
                 found, quiet = best, Deadline(self.clock, SEARCH_QUIET)
             counted = self._alone(since) and len(found) == since.kept_traces
-            if counted or (sent.elapsed > SEARCH_LAG and not quiet.left) or not sent.wait(2 * POLL):
+            if counted or (sent.elapsed > self.reader.search_lag and not quiet.left) or not sent.wait(2 * POLL):
                 return found
 
     def _incomplete(self, found: dict[str, int], sent: Deadline, start: int, end: int) -> list[str]:
@@ -422,7 +431,7 @@ class Replay:
             return []
         wanted = span_ids(self.recording, doubtful)
         limit = Deadline(self.clock, max(LAST_LOOK, sent.left))
-        read = self.tempo.traces(sorted(doubtful), start, end, limit)
+        read = self.reader.traces(sorted(doubtful), start, end, limit)
         return [one for one in doubtful if one not in read or read[one].spans.keys() != wanted[one]]
 
 

@@ -233,10 +233,10 @@ def main() -> None:
         report = replay.Report(run, len(facts.traces), facts.spans, facts.broken_lines)
         module.exit(Plan(steps, result={**vars(report), "table": report.table()}))
     with module.client() as kube:
-        pipeline, tempo = connect(kube, params)
+        pipeline, reader = connect(kube, params)
         report = replay.Replay(
             pipeline,
-            tempo,
+            reader,
             source,
             facts,
             run,

@@ -188,6 +188,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Invali
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
     PIPELINE_OPTIONS,
+    READERS,
     connect,
     seconds,
 )
@@ -215,7 +216,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def settings_of(params: dict[str, Any]) -> probe.Settings:
     """The expectations as options give them; InvalidInput for a value that cannot be."""
-    settings = probe.Settings(**{field.name: params[field.name] for field in dataclasses.fields(probe.Settings)})
+    given = {field.name: params[field.name] for field in dataclasses.fields(probe.Settings) if field.name in params}
+    settings = probe.Settings(**given, search_name=READERS[params["store_reader"]].search_name)
     share = settings.sampling_percentage
     if share is not None and not 0 <= share <= 100:
         raise InvalidInput(f"option sampling_percentage is {share:g}", remedy="Give a percentage from 0 to 100.")
@@ -249,8 +251,8 @@ def main() -> None:
         if settings.bucket:
             store = Store.connect({name: params[name] for name in S3_NAMES})
             stack.callback(store.close)
-        pipeline, tempo = connect(kube, params)
-        proof = Probe(pipeline, tempo, settings, run, timeout, decision_wait, store, progress(params)).run()
+        pipeline, reader = connect(kube, params)
+        proof = Probe(pipeline, reader, settings, run, timeout, decision_wait, store, progress(params)).run()
         document = proof.document()
         if params["proof_path"]:
             write_proof(params["proof_path"], json.dumps(document, indent=2, ensure_ascii=False) + "\n")

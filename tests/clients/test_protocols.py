@@ -22,7 +22,8 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline, Pipeline, Selectors, Sender
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 NAMESPACE = "tracing"
 # Protocol → port of the gateway.

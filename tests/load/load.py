@@ -44,7 +44,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import du
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria, NotNow
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import traffic
@@ -99,7 +100,7 @@ class Run:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.kube, self.namespace, self.clock = kube, namespace, Clock()
         self.pipeline = Pipeline(kube, namespace, Selectors())
-        self.tempo = Tempo(kube, namespace)
+        self.reader = Tempo(kube, namespace)
         self.run = otlp.new_id(16)
         self.rows: list[Row] = []
         self.figures: dict[str, Any] = {"run": self.run}
@@ -245,12 +246,12 @@ class Run:
 
         Search finds the complete ones; those that it leaves in doubt are read by id.
         """
-        query = f'{{ span.{traffic.RUN} = "{self.run}" && span.{traffic.STEP} = "{step}" }}'
+        criteria = Criteria(attributes={traffic.RUN: self.run, traffic.STEP: step})
         limit, found, complete = Deadline(self.clock, PATIENCE), dict[str, int](), set[str]()
         while True:
             end = int(time.time()) + MARGIN_SECONDS
             try:
-                found |= self.tempo.search(query, started, end, 2 * len(sent.ends))
+                found |= self.reader.search(criteria, started, end, 2 * len(sent.ends))
             except NotNow as error:
                 say(f"  Tempo cannot answer yet: {error}")
             complete |= {one for one, count in found.items() if count == traffic.SPANS}
@@ -258,7 +259,7 @@ class Run:
             if len(found) >= len(sent.kept) or limit.elapsed > 15:
                 for first in range(0, len(doubtful), READ_CHUNK):
                     chunk = doubtful[first : first + READ_CHUNK]
-                    for one, trace in self.tempo.traces(chunk, started, end, Deadline(self.clock, 60.0)).items():
+                    for one, trace in self.reader.traces(chunk, started, end, Deadline(self.clock, 60.0)).items():
                         found[one] = len(trace.spans)
                         if len(trace.spans) == traffic.SPANS:
                             complete.add(one)
@@ -466,7 +467,7 @@ def latency(run: Run) -> None:
             while due or not ended.is_set():
                 end, now = int(time.time()) + MARGIN_SECONDS, run.clock.monotonic()
                 ready = sorted(one for one, moment in list(due.items()) if moment <= now)
-                for one, trace in run.tempo.traces(ready, started, end, Deadline(run.clock, 30.0)).items():
+                for one, trace in run.reader.traces(ready, started, end, Deadline(run.clock, 30.0)).items():
                     if len(trace.spans) == traffic.SPANS:
                         seconds.append(run.clock.monotonic() - due.pop(one))
                 if ended.is_set() and run.clock.monotonic() - began > PATIENCE:
@@ -625,7 +626,7 @@ def exemplars(run: Run) -> None:
         run.until("Prometheus returns 50 exemplars", some)
         ids = list(found)[:400]
         now = int(time.time())
-        opened = run.tempo.traces(ids, now - 3600, now + MARGIN_SECONDS, Deadline(run.clock, PATIENCE))
+        opened = run.reader.traces(ids, now - 3600, now + MARGIN_SECONDS, Deadline(run.clock, PATIENCE))
         share = len(opened) / len(ids) if ids else 0.0
         run.bound(
             "exemplars that open a trace",

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.connection import resolve
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     Conflict,
     InvalidInput,
@@ -34,6 +35,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.process import 
     OLDEST,
     VERSION,
     Answer,
+    Interrupt,
     Runner,
     run_process,
 )
@@ -56,7 +58,7 @@ FLAGS: dict[int, dict[str, list[str] | None]] = {
 }
 LOG_LINES = 40
 # Inherited, these would send helm to another cluster or another kind of storage than the one this collection reads.
-DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
+DROPPED = ("K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
 
 
 class RaceLost(Conflict):
@@ -128,15 +130,17 @@ def seconds_of(duration: str) -> float:
 @contextmanager
 def environment(params: Mapping[str, Any], inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The environment that leads helm to the cluster of the options kubeconfig, context, host, api_key, ca_cert and
-    validate_certs. A kubeconfig that is a dictionary lies in a file of mode 0600 meanwhile."""
+    validate_certs, found as Kube.connect finds it. A kubeconfig that is a dictionary lies in a file of mode 0600
+    meanwhile."""
     env = {name: value for name, value in inherited.items() if not name.startswith(DROPPED)}
-    source = params.get("kubeconfig")
+    params = resolve(params, inherited).options
+    source = params["kubeconfig"]
     with tempfile.TemporaryDirectory(prefix="orion-tracing-") as folder:
-        if params.get("host"):
+        if params["host"]:
             # An empty kubeconfig, so that nothing of the user's own mixes in.
             env["KUBECONFIG"] = os.devnull
             env["HELM_KUBEAPISERVER"] = params["host"]
-            if params.get("api_key"):
+            if params["api_key"]:
                 env["HELM_KUBETOKEN"] = params["api_key"]
         elif isinstance(source, dict):
             path = Path(folder) / "kubeconfig"
@@ -145,11 +149,11 @@ def environment(params: Mapping[str, Any], inherited: Mapping[str, str]) -> Iter
             env["KUBECONFIG"] = str(path)
         elif source:
             env["KUBECONFIG"] = str(Path(source).expanduser())
-        if params.get("context") and not params.get("host"):
+        if params["context"] and not params["host"]:
             env["HELM_KUBECONTEXT"] = params["context"]
-        if params.get("ca_cert"):
+        if params["ca_cert"]:
             env["HELM_KUBECAFILE"] = params["ca_cert"]
-        if params.get("validate_certs") is False:
+        if params["validate_certs"] is False:
             env["HELM_KUBEINSECURE_SKIP_TLS_VERIFY"] = "true"
         yield env
 
@@ -185,14 +189,18 @@ class Helm:
         self._learn(answer.out, wanted)
         return answer.out
 
-    def upgrade(self, wanted: Wanted, labels: Labels, force: bool = False) -> dict[str, Any]:
-        """Install or upgrade; the release document as stored. force: take over fields that others changed. TracingError
-        with Helm's message where it fails."""
+    def upgrade(
+        self, wanted: Wanted, labels: Labels, force: bool = False, interrupt: Interrupt | None = None
+    ) -> dict[str, Any]:
+        """Install or upgrade; the release document as stored. force: take over fields that others changed. interrupt:
+        whether to stop, asked now and then; helm then marks the release as failed. TracingError with Helm's message
+        where it fails."""
         argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()), labels)
         if wanted.rollback_on_failure:
             argv += self._flags("rollback_on_failure")
         argv += self._force(wanted, force)
-        return self._document(self._call(argv, _stdin(wanted), _guard(wanted), "the release failed").out)
+        answer = self._call(argv, _stdin(wanted), _guard(wanted), "the release failed", interrupt=interrupt)
+        return self._document(answer.out)
 
     def uninstall(self, wanted: Wanted, wait: bool) -> None:
         argv = ["uninstall", wanted.name, "--namespace", wanted.namespace, "--timeout", wanted.timeout]
@@ -256,9 +264,15 @@ class Helm:
         return self._flags("repair") if repair else []
 
     def _call(
-        self, argv: list[str], stdin: str, seconds: float, failed: str, env: Mapping[str, str] | None = None
+        self,
+        argv: list[str],
+        stdin: str,
+        seconds: float,
+        failed: str,
+        env: Mapping[str, str] | None = None,
+        interrupt: Interrupt | None = None,
     ) -> Answer:
-        answer = self._start(argv, stdin, seconds, env)
+        answer = self._start(argv, stdin, seconds, env, interrupt)
         if answer.code:
             raise self._failure(argv, answer, failed)
         return answer
@@ -277,14 +291,21 @@ class Helm:
                 return kind(what, message, remedy, helm_exit_code=answer.code)
         return ToolError(f"helm {argv[0]}: {failed}", message, helm_exit_code=answer.code)
 
-    def _start(self, argv: list[str], stdin: str, seconds: float, env: Mapping[str, str] | None = None) -> Answer:
+    def _start(
+        self,
+        argv: list[str],
+        stdin: str,
+        seconds: float,
+        env: Mapping[str, str] | None = None,
+        interrupt: Interrupt | None = None,
+    ) -> Answer:
         path = shutil.which(self.binary)
         if path is None:
             where = f"{self.binary} is not an executable file" if os.sep in self.binary else f"no {self.binary} on PATH"
             raise ToolError("helm is missing", where, f"Helm {_oldest()} or newer is needed. {REMEDY}")
         self.processes += 1
         try:
-            return self._run([path, *argv], {**self._env, **(env or {})}, stdin, seconds)
+            return self._run([path, *argv], {**self._env, **(env or {})}, stdin, seconds, interrupt)
         except OSError as error:
             raise ToolError(f"{path} cannot be started", str(error), REMEDY) from error
 

@@ -11,6 +11,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     ApiError,
     Conflict,
@@ -294,6 +295,9 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
         "user_agent_extra": "orion.tracing",
         "s3": {"addressing_style": params.get("addressing_style") or ("path" if custom else "auto")},
     }
+    if is_loopback(url):
+        # Whatever proxies the environment names, none of them leads to this machine.
+        settings["proxies"] = {}
     if custom:
         # Checksums that botocore adds by itself since 1.36 are refused by many stores (boto/boto3#4392).
         settings["request_checksum_calculation"] = settings["response_checksum_validation"] = "when_required"

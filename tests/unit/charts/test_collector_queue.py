@@ -88,7 +88,7 @@ class Sampler:
         config["receivers"]["otlp"]["protocols"] = {"http": {"endpoint": f"127.0.0.1:{self.http}"}}
         for extension in ("health_check", "zpages", "pprof"):
             config["extensions"][extension]["endpoint"] = "127.0.0.1:0"
-        storage = config["extensions"]["file_storage"]
+        storage = config["extensions"]["file_storage/tempo"]
         storage["directory"] = storage["compaction"]["directory"] = str(folder / "queue")
         reader = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
         reader |= {"host": "127.0.0.1", "port": self.metrics}

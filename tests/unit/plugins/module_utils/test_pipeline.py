@@ -29,7 +29,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     FakeClock,
@@ -205,8 +206,25 @@ def test_tempo_answers() -> None:
         reply({"traces": [{"traceID": "abc", "spanSet": {"matched": 2}}, {"traceID": "d"}]}),
         reply({}),
     ]
-    assert tempo.search("{}", start, end, 10) == {"abc".rjust(32, "0"): 2, "d".rjust(32, "0"): 0}
-    assert tempo.search("{}", start, end, 10) == {}
+    assert tempo.search(Criteria(), start, end, 10) == {"abc".rjust(32, "0"): 2, "d".rjust(32, "0"): 0}
+    assert tempo.search(Criteria(), start, end, 10) == {}
+
+
+@pytest.mark.parametrize(
+    ("criteria", "query"),
+    [
+        (Criteria(), "{}"),
+        (Criteria(("shop",), error=True), '{ (resource.service.name = "shop") && status = error }'),
+        (Criteria(("a", "b")), '{ (resource.service.name = "a" || resource.service.name = "b") }'),
+        (Criteria(operation='say "hi"', minimum_duration=1.5), '{ name = "say \\"hi\\"" && duration >= 1500000000ns }'),
+        (
+            Criteria(attributes={"http.route": "/pay", "retries": 2, "cold": True, "a key": "x"}),
+            '{ span.http.route = "/pay" && span.retries = 2 && span.cold = true && span."a key" = "x" }',
+        ),
+    ],
+)
+def test_criteria_as_traceql(criteria: Criteria, query: str) -> None:
+    assert traceql(criteria) == query
 
 
 # ---- over real sockets: an API server that forwards to nothing
@@ -253,12 +271,8 @@ def test_a_query_without_answer_is_worth_another_try(
 def test_options_make_the_pipeline() -> None:
     params = {name: option.get("default") for name, option in PIPELINE_OPTIONS.items()}
     made, tempo = connect(SimpleNamespace(), params | {"namespace": "n", "sampler_selector": "a=b"})  # type: ignore[arg-type]
-    assert (made.namespace, made.selectors.sampler, tempo.service, tempo.port) == (
-        "n",
-        "a=b",
-        "tempo-query-frontend",
-        3200,
-    )
+    assert (made.namespace, made.selectors.sampler, tempo.endpoint.namespace) == ("n", "a=b", "n")
+    assert (tempo.endpoint.service, tempo.endpoint.port) == ("tempo-query-frontend", 3200)
     assert seconds(params, "decision_wait") == 10.0
     with pytest.raises(InvalidInput, match="option decision_wait is wrong: 'ten' is not a Go duration"):
         seconds({"decision_wait": "ten"}, "decision_wait")

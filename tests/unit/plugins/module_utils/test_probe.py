@@ -17,7 +17,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Invali
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof, write_proof
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo, Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     EPOCH,
     FakePipeline,
