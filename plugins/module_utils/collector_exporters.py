@@ -78,7 +78,22 @@ HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 HOST_PORT = re.compile(r"[^/\s@]+:[0-9]{1,5}")
 SECRET_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 SECRET_WORDS = frozenset(
-    "auth authorization bearer cookie credential credentials dsn key passwd password pwd secret signature token".split()
+    [
+        "auth",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "credentials",
+        "dsn",
+        "key",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "signature",
+        "token",
+    ]
 )
 SECRET_ENDS = ("accesskey", "apikey", "licensekey", "password", "secret", "token")
 # An API key under a name that does not say so.

@@ -309,8 +309,8 @@ class Replay:
         there, _unknown = self._look(asked, 1, now + MARGIN_SECONDS, Deadline(self.clock, LAST_LOOK))
         if there:
             raise InvalidInput(
-                f"{self.reader.name} has {len(there)} of the {len(asked)} traces of {self.recording.name} that it was asked for, "
-                f"{next(iter(there))} for one",
+                f"{self.reader.name} has {len(there)} of the {len(asked)} traces of {self.recording.name} that it was "
+                f"asked for, {next(iter(there))} for one",
                 "from an earlier replay, or from when they were recorded: whether this replay arrives whole could not "
                 "be told from the spans that are there",
                 "Set trace_ids to new (replay_trace_ids of the playbook), which gives the traces other ids, or verify "

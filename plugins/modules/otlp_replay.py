@@ -90,15 +90,15 @@ EXAMPLES = r"""
     path: ./traces.jsonl.gz
     spans_per_second: 10000
 
-- name: Replay what a collector recorded into a bucket in the last hour
-  orion.tracing.otlp_replay:
-    path: s3://orion-traces/recordings/all
-    s3: {last: 1h, region: eu-central-1}
-
 - name: Replay the same file once more
   orion.tracing.otlp_replay:
     path: ./traces.jsonl.gz
     trace_ids: new
+
+- name: Replay what a collector recorded into a bucket in the last hour
+  orion.tracing.otlp_replay:
+    path: s3://orion-traces/recordings/all
+    s3: {last: 1h, region: eu-central-1}
 
 - name: Check a file without sending it
   orion.tracing.otlp_replay:
@@ -236,8 +236,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.recording_options im
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,
-    **RECORDING_OPTIONS,
     "decision_wait": {"type": "str", "default": "10s"},
+    **RECORDING_OPTIONS,
     "path": {"type": "path", "required": True},
     "spans_per_second": {"type": "int", "default": 5000},
     "concurrency": {"type": "int", "default": 4},
