@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import local, peers
+from tools import local, machine, peers
 from tools.steps import ROOT, STATE, Failed, environment
 
 WORK = STATE / "gates"
@@ -245,6 +245,7 @@ def lint() -> None:
 
 def test() -> None:
     """Static gates first: they cost seconds and fail early. Then tools and images, then what needs them."""
+    machine.check()
     WORK.mkdir(parents=True, exist_ok=True)
     outcomes = [run_gate(gate) for gate in static_gates()]
     tools = local.tool_environment(local.prepare(everything=True))
