@@ -25,6 +25,7 @@ class Tempo(StoreReader):
     search_name = "TraceQL search"
     # Spans become searchable in waves, and from Tempo 3.0 on only after query_frontend.search.query_end_cutoff (30 s).
     search_lag = 45.0
+    unproven = ""
 
     def __init__(self, kube: Kube, namespace: str, service: str = "tempo-query-frontend", port: int = 3200) -> None:
         self.endpoint = Endpoint(kube, namespace, service, port)
