@@ -29,9 +29,11 @@ options:
     type: str
     default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)
   store_reader:
-    description: The query API through which traces are read back.
+    description:
+      - The query API through which traces are read back.
+      - With V(none) they are not. What the components count, and a recording if there is one, are all that is checked.
     type: str
-    choices: [tempo, jaeger]
+    choices: [tempo, jaeger, none]
     default: tempo
   store_namespace:
     description: Namespace of its Service. By default O(namespace).

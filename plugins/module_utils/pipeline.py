@@ -80,7 +80,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Selectors:
-    """Label selectors of the pods of each component. Tempo's match the monolithic profile too."""
+    """Label selectors of the pods of each component, '' for none. Tempo's match the monolithic profile too."""
 
     gateway: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=gateway"
     sampler: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=sampler"
@@ -179,6 +179,11 @@ class Increase:
     def received_spans(self) -> int:
         """Spans that Tempo's distributors received."""
         return round(text.total(self.tempo, "tempo_distributor_spans_received"))
+
+    @property
+    def exported_spans(self) -> int:
+        """Spans that the samplers' exporters delivered, added up over all destinations."""
+        return round(text.total(self.sampler, "otelcol_exporter_sent_spans"))
 
     @property
     def lost(self) -> dict[str, int]:
@@ -367,7 +372,10 @@ class Pipeline:
         for part in components:
             # The same pod may match both of Tempo's selectors.
             found.processes[part] = {
-                pod: _process(item) for selector in selectors[part] for pod, item in self._alive(selector).items()
+                pod: _process(item)
+                for selector in selectors[part]
+                if selector
+                for pod, item in self._alive(selector).items()
             }
         targets = [
             (part, pod, TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT)

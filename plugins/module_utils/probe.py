@@ -53,7 +53,8 @@ class Settings:
     tail_sampling: the samplers' configuration of the processor of that name. gateway: what gateways do before.
     critical_route, dropped_route: values of http.route and url.path of traces of these cases; '' for none.
     bucket, prefix: where Tempo's blocks are; '' skips the check.
-    search_name: what the store's search is called (StoreReader).
+    search_name: what the store's search is called (StoreReader). reads_back: whether traces are read back from a store.
+    recordings: s3://bucket/prefix of a recording of what is kept.
     """
 
     tail_sampling: Mapping[str, Any]
@@ -64,6 +65,8 @@ class Settings:
     bucket: str = ""
     prefix: str = ""
     search_name: str = "TraceQL search"
+    reads_back: bool = True
+    recordings: str = ""
 
     @property
     def thresholds(self) -> list[int]:
@@ -104,7 +107,8 @@ class Observation:
 
     read: traces by id. complete_at: trace id → when all its spans were there. searched: trace id → matching spans.
     decided: whether the sampler is known to have decided on every trace. alone: whether the samplers are known to have
-    had no other traces. block_problem: why there is no block.
+    had no other traces. block_problem: why there is no block. recorded: traces in the recording. recorded_problem: why
+    it could not be read. accepted_spans, decided_traces, kept_traces: by the counters of gateways and samplers.
     """
 
     seconds: float = 0.0
@@ -118,6 +122,12 @@ class Observation:
     block: Block | None = None
     block_at: float | None = None
     block_problem: str = ""
+    recorded: dict[str, Trace] = field(default_factory=dict)
+    recorded_at: float | None = None
+    recorded_problem: str = ""
+    accepted_spans: int = 0
+    decided_traces: int = 0
+    kept_traces: int = 0
 
 
 def build(settings: Settings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
@@ -274,6 +284,32 @@ def is_alone(expectation: Expectation, since: Increase) -> bool:
 
 def planned_checks(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     """name and expected of every check that a run with these traces makes."""
+    must = len(bounds.kept)
+    checks = _read_back(settings, traces, bounds) if settings.reads_back else _counted(traces, bounds)
+    if settings.bucket:
+        checks.append({"name": "block objects in the bucket", "expected": f"a new block in {settings.bucket}"})
+    if settings.recordings:
+        text = f"{must} of {must} kept traces, whole, in {settings.recordings}"
+        checks.append({"name": "recorded objects in the bucket", "expected": text})
+    return checks
+
+
+def _counted(traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
+    """What counters can tell. Other traffic counts too, so alone they are all that can be expected exactly."""
+    spans = sum(len(one.spans) for one in traces)
+    kept, possible = len(bounds.kept), len(bounds.possible)
+    return [
+        {"name": "spans accepted by the gateways", "expected": f"{spans} or more"},
+        {"name": "traces decided on by the samplers", "expected": "all that arrive"},
+        {
+            "name": "traces kept by the samplers",
+            "expected": f"{kept}{f' to {kept + possible}' if possible else ''}, more only with other traffic",
+        },
+    ]
+
+
+def _read_back(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
+    """What reading back tells."""
     checks = []
     for case in settings.cases:
         sent = [one.trace_id for one in traces if one.case == case]
@@ -292,8 +328,6 @@ def planned_checks(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bou
     checks.append({"name": "W3C ids and parents intact", "expected": "every span as sent"})
     must = len(bounds.kept)
     checks.append({"name": f"found by {settings.search_name}", "expected": f"{must} of {must} kept traces"})
-    if settings.bucket:
-        checks.append({"name": "block objects in the bucket", "expected": f"a new block in {settings.bucket}"})
     return checks
 
 
@@ -302,14 +336,19 @@ def evaluate(
 ) -> list[Check]:
     """The planned checks with observed, seconds and passed."""
     bounds = expectation.alone if seen.alone else expectation.shared
-    outcomes = [
-        _case([one for one in traces if one.case == case], expectation, bounds, seen) for case in settings.cases
-    ]
-    outcomes += [_ids(traces, seen), _search(bounds, seen)]
+    if settings.reads_back:
+        outcomes = [
+            _case([one for one in traces if one.case == case], expectation, bounds, seen) for case in settings.cases
+        ]
+        outcomes += [_ids(traces, seen), _search(bounds, seen)]
+    else:
+        outcomes = _counts(traces, expectation, bounds, seen)
     if settings.bucket:
         block = seen.block
         found = f"block {block.block_id}: {block.traces} traces, {block.size} bytes" if block else seen.block_problem
         outcomes.append((found, seen.block_at, block is not None))
+    if settings.recordings:
+        outcomes.append(_recorded(traces, bounds, seen))
     return [
         {**check, "observed": observed, "seconds": round(seen.seconds if at is None else at, 1), "passed": passed}
         for check, (observed, at, passed) in zip(planned_checks(settings, traces, bounds), outcomes, strict=True)
@@ -374,6 +413,41 @@ def _search(bounds: Bounds, seen: Observation) -> tuple[str, float | None, bool]
     return f"{found} of {len(bounds.kept)} kept traces", seen.searched_at, found == len(bounds.kept)
 
 
+def _counts(
+    traces: Sequence[ProbeTrace], expectation: Expectation, bounds: Bounds, seen: Observation
+) -> list[tuple[str, float | None, bool]]:
+    """The outcomes of _counted."""
+    spans, arriving = sum(len(one.spans) for one in traces), len(expectation.arriving)
+    low, high = len(bounds.kept), len(bounds.kept) + len(bounds.possible)
+    kept = low <= seen.kept_traces and (seen.kept_traces <= high or not seen.alone)
+    return [
+        (f"{seen.accepted_spans}", None, seen.accepted_spans >= spans),
+        (f"{seen.decided_traces} of {arriving} traces", None, seen.decided and seen.decided_traces >= arriving),
+        (f"{seen.kept_traces}{'' if seen.alone else ', other traffic included'}", None, seen.decided and kept),
+    ]
+
+
+def recorded_whole(traces: Sequence[ProbeTrace], bounds: Bounds, seen: Observation) -> list[str]:
+    """Ids of the traces that must be kept and are whole in the recording."""
+    return [
+        one.trace_id
+        for one in traces
+        if one.trace_id in bounds.kept and is_complete(one, seen.recorded.get(one.trace_id))
+    ]
+
+
+def _recorded(traces: Sequence[ProbeTrace], bounds: Bounds, seen: Observation) -> tuple[str, float | None, bool]:
+    """The recording has every trace that must be kept, whole, and none that must not be."""
+    whole = recorded_whole(traces, bounds, seen)
+    parts = [f"{len(whole)} of {len(bounds.kept)} kept traces"]
+    extra = sorted(seen.recorded.keys() - bounds.kept.keys() - set(bounds.possible))
+    if extra:
+        parts.append(f"unexpected: {', '.join(extra[:NAMED])}{', …' if len(extra) > NAMED else ''}")
+    if seen.recorded_problem and len(whole) < len(bounds.kept):
+        parts.append(seen.recorded_problem)
+    return ", ".join(parts), seen.recorded_at, len(whole) == len(bounds.kept) and not extra
+
+
 def last_seen(increase: Increase, sent_spans: int, arriving_traces: int, received: bool, in_part: bool) -> str:
     """Where spans got to, by the components' own counters, and which part of the path to look at.
 
@@ -386,8 +460,13 @@ def last_seen(increase: Increase, sent_spans: int, arriving_traces: int, receive
     facts = (
         f"gateways accepted {increase.accepted_spans} of {sent_spans} spans, samplers decided on "
         f"{increase.decided_traces} of {arriving_traces} traces and keep {increase.kept_traces} (by policy: {policies})"
-        f", Tempo's distributors received {increase.received_spans} spans"
+        + (
+            f", Tempo's distributors received {increase.received_spans} spans"
+            if increase.tempo
+            else f", their exporters sent {increase.exported_spans} spans"
+        )
     )
+    store, reached = ("Tempo", increase.received_spans) if increase.tempo else ("store", increase.exported_spans)
     if increase.interrupted:
         pods = ", ".join(pod for some in increase.interrupted.values() for pod in some)
         return (
@@ -400,12 +479,13 @@ def last_seen(increase: Increase, sent_spans: int, arriving_traces: int, receive
         verdict = "the path gateway → sampler is broken; see the logs of the otel-collector pods"
     elif increase.decided_traces < arriving_traces:
         verdict = "the samplers have not decided yet; compare decision_wait with the option timeout"
-    elif not increase.received_spans and increase.kept_traces:
-        verdict = "the path sampler → Tempo is broken; see the logs of otel-sampler"
+    elif not reached and increase.kept_traces:
+        verdict = f"the path sampler → {store} is broken; see the logs of otel-sampler"
     elif lost := {place: count for place, count in increase.lost.items() if count}:
         verdict = "lost: " + ", ".join(f"{place} {count}" for place, count in lost.items())
     elif increase.kept_traces and not received:
-        verdict = "Tempo takes spans and does not give them back; see the logs of its ingesters and queriers"
+        where = "; see the logs of its ingesters and queriers" if increase.tempo else "; see its logs"
+        verdict = f"{'Tempo' if increase.tempo else 'the store'} takes spans and does not give them back{where}"
     elif in_part:
         verdict = (
             "some traces are there in part, so their spans were decided on in different places or too late; check that "

@@ -18,9 +18,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils import probe
+from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     COMPONENTS,
     THREADS,
@@ -32,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Pipeline,
     Sender,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.store import (
@@ -39,6 +40,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.store import (
     Criteria,
     NotNow,
     StoreReader,
+    Trace,
 )
 
 POLL = 0.5
@@ -89,16 +91,18 @@ class Probe:
     def __init__(
         self,
         pipeline: Pipeline,
-        reader: StoreReader,
+        reader: StoreReader | None,
         settings: probe.Settings,
         run: str,
         timeout: float,
         bucket: Bucket | None = None,
         progress: Callable[[str], None] = lambda line: None,
+        recording: Callable[[datetime], Recording] | None = None,
     ) -> None:
+        """bucket: that of settings.bucket. recording: gives that of settings.recordings, from a time on."""
         self.pipeline, self.reader, self.settings, self.run_id = pipeline, reader, settings, run
         self.decision_wait = Sampling.from_config(settings.tail_sampling).decision_wait
-        self.bucket, self.progress = bucket, progress
+        self.bucket, self.progress, self.recording = bucket, progress, recording
         self.clock: Clock = pipeline.clock
         self.deadline = Deadline(self.clock, timeout)
         self.seen = probe.Observation()
@@ -121,9 +125,12 @@ class Probe:
         # What went before must not use up the time for reading.
         self._until_decided()
         self.deadline = Deadline(self.clock, self.deadline.seconds)
-        self._until_settled()
+        if self.reader is not None:
+            self._until_settled(self.reader)
         if self.bucket is not None:
             self._until_flushed(self.bucket)
+        if self.recording is not None:
+            self._until_recorded(self.recording)
         return self._proof(started, self._since(), sender)
 
     def _since(self, components: Sequence[str] = COMPONENTS) -> Increase:
@@ -184,6 +191,8 @@ class Probe:
 
     def _read(self, trace_ids: Sequence[str]) -> None:
         """Read traces by id and note when each one is complete."""
+        if self.reader is None:
+            return
         # A last look is taken also when the time is over.
         limit = Deadline(self.clock, max(LAST_LOOK, self.deadline.left))
         for trace_id, trace in self.reader.traces(trace_ids, self.start, self.end, limit).items():
@@ -218,7 +227,7 @@ class Probe:
             if not self.deadline.wait(POLL):
                 return
 
-    def _until_settled(self) -> None:
+    def _until_settled(self, reader: StoreReader) -> None:
         """Until what was kept is known for certain.
 
         That is when search finds as many traces as the samplers kept. Their count includes other traffic, so it can be
@@ -230,7 +239,7 @@ class Probe:
         while True:
             since = self._since(FLOW)
             self._read(self._lacking(kept=True))
-            problem = self._search()
+            problem = self._search(reader)
             whole, now = not self._lacking(kept=True), self.sent_at.elapsed
             searchable = self.seen.searched_at is not None
             kept = since.kept_traces
@@ -252,19 +261,19 @@ class Probe:
                 break
         self.seen.settled_at = self.sent_at.elapsed
         there = len(self.seen.read.keys() | self.seen.searched.keys())
-        self.progress(f"{there} traces are in {self.reader.name}, {len(self.traces) - there} are not")
+        self.progress(f"{there} traces are in {reader.name}, {len(self.traces) - there} are not")
 
-    def _search(self) -> str:
+    def _search(self, reader: StoreReader) -> str:
         """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
         criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
         try:
-            found = self.reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
+            found = reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
         except NotNow as error:
             return str(error)
         self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}
         if self.seen.searched_at is None and self._must.keys() <= self.seen.searched.keys():
             self.seen.searched_at = self.sent_at.elapsed
-            self.progress(f"{self.reader.search_name} finds the kept traces after {self.sent_at.elapsed:.1f} s")
+            self.progress(f"{reader.search_name} finds the kept traces after {self.sent_at.elapsed:.1f} s")
         return ""
 
     def _until_flushed(self, bucket: Bucket) -> None:
@@ -289,6 +298,36 @@ class Probe:
         except TracingError as error:
             self.seen.block_problem = str(error)
 
+    def _until_recorded(self, recording: Callable[[datetime], Recording]) -> None:
+        """Until the recording has all that must be kept. The exporter writes it some seconds later, in batches."""
+        limit = Deadline(self.clock, max(FLUSH, self.deadline.left))
+        # Folders are named by the collector's clock.
+        begin = datetime.fromtimestamp(self.now - MARGIN_SECONDS, UTC)
+        while True:
+            spans: dict[str, list[otlp.Span]] = {}
+            try:
+                for message in recording(begin).messages():
+                    for span in otlp.spans(message.document()):
+                        if span["traceId"] in self.by_id:
+                            spans.setdefault(span["traceId"], []).append(span)
+                self.seen.recorded_problem = ""
+            except (NotFound, otlp.BrokenDocument) as error:
+                self.seen.recorded_problem = str(error)
+            except TracingError as error:
+                self.seen.recorded_problem = str(error)
+                return
+            self.seen.recorded = {trace_id: Trace.of(some) for trace_id, some in spans.items()}
+            if self._whole_in_recording():
+                self.seen.recorded_at = self.sent_at.elapsed
+                self.progress(f"the recording has the kept traces after {self.sent_at.elapsed:.1f} s")
+                return
+            if not limit.wait(4 * POLL):
+                return
+
+    def _whole_in_recording(self) -> bool:
+        bounds = self.expectation.alone if self.seen.alone else self.expectation.shared
+        return len(probe.recorded_whole(self.traces, bounds, self.seen)) == len(bounds.kept)
+
     def _new_block(self, bucket: Bucket) -> probe.Block | None:
         prefix = {"Prefix": self.settings.prefix.strip("/") + "/"} if self.settings.prefix else {}
         token: dict[str, str] = {}
@@ -312,6 +351,9 @@ class Probe:
     def _proof(self, started: int, increase: Increase, sender: Sender) -> Proof:
         self.seen.seconds = self.sent_at.elapsed
         arriving, bounds = len(self.expectation.arriving), self.expectation.alone
+        self.seen.accepted_spans, self.seen.decided_traces, self.seen.kept_traces = (
+            increase.accepted_spans, increase.decided_traces, increase.kept_traces,
+        )  # fmt: skip
         checks = probe.evaluate(self.settings, self.traces, self.expectation, self.seen)
         passed = all(check["passed"] for check in checks)
         if not self.seen.alone and bounds != self.expectation.shared:
@@ -324,7 +366,14 @@ class Probe:
             pods = ", ".join(pod for some in increase.interrupted.values() for pod in some)
             self.notes.append(f"{pods} ended, began anew or did not answer during the run, so counts are lower bounds")
         received, in_part = bool(self.seen.read), bool(self.seen.read.keys() - self.seen.complete_at.keys())
-        if not self.settings.bucket:
+        if self.reader is None:
+            self.notes.append(
+                "no store was read back from (store_reader is none), so nothing is proven beyond the samplers' counters"
+                + (" and the recording" if self.settings.recordings else "")
+            )
+        elif self.reader.unproven:
+            self.notes.append(f"{self.reader.unproven} are not proven: the store is {self.reader.name}")
+        elif not self.settings.bucket:
             self.notes.append("no bucket given, so whether blocks reach object storage was not checked")
         if sender.retries:
             self.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")

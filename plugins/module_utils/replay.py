@@ -254,7 +254,7 @@ class Replay:
     def __init__(
         self,
         pipeline: Pipeline,
-        reader: StoreReader,
+        reader: StoreReader | None,
         recording: Recording,
         facts: FileFacts,
         run: str,
@@ -284,8 +284,8 @@ class Replay:
         """Send everything, then read back. A refusal that cannot be overcome raises TracingError."""
         gateways = self.pipeline.gateways(Deadline(self.clock, self.timeout))
         if verify:
-            if not self.new_trace_ids:
-                self._refuse_again()
+            if not self.new_trace_ids and self.reader is not None:
+                self._refuse_again(self.reader)
             self.counters = Counters(self.pipeline.figures())
         sender = Sender(self.pipeline, gateways)
         started = self.clock.time_ns() // 10**9
@@ -296,7 +296,7 @@ class Replay:
             self.report.verify_seconds = round(sent.elapsed, 1)
         return self.report
 
-    def _refuse_again(self) -> None:
+    def _refuse_again(self, reader: StoreReader) -> None:
         """InvalidInput where the store has traces of these ids: from an earlier replay, or those that were recorded.
 
         A store takes a span of the same trace and id once. So whose spans it has could not be told, and of two copies
@@ -306,10 +306,10 @@ class Replay:
         others = [trace_id for trace_id in self.facts.traces if trace_id not in set(errors)]
         asked = [*errors, *others[: ASKED_BEFORE - len(errors)]]
         now = self.clock.time_ns() // 10**9
-        there, _unknown = self._look(asked, 1, now + MARGIN_SECONDS, Deadline(self.clock, LAST_LOOK))
+        there, _unknown = self._look(reader, asked, 1, now + MARGIN_SECONDS, Deadline(self.clock, LAST_LOOK))
         if there:
             raise InvalidInput(
-                f"{self.reader.name} has {len(there)} of the {len(asked)} traces of {self.recording.name} that it was "
+                f"{reader.name} has {len(there)} of the {len(asked)} traces of {self.recording.name} that it was "
                 f"asked for, {next(iter(there))} for one",
                 "from an earlier replay, or from when they were recorded: whether this replay arrives whole could not "
                 "be told from the spans that are there",
@@ -325,14 +325,16 @@ class Replay:
     def _since(self, components: Sequence[str], counters: Counters) -> Increase:
         return counters.add(self.pipeline.figures(components))
 
-    def _look(self, ids: Sequence[str], start: int, end: int, limit: Deadline) -> tuple[dict[str, Trace], set[str]]:
+    def _look(
+        self, reader: StoreReader, ids: Sequence[str], start: int, end: int, limit: Deadline
+    ) -> tuple[dict[str, Trace], set[str]]:
         """Those of these traces that are there now, and ids that the store could not answer for within the limit."""
 
         def one(trace_id: str) -> Trace | bool | None:
             if not limit.left:
                 return False
             try:
-                return self.reader.trace(trace_id, start, end)
+                return reader.trace(trace_id, start, end)
             except NotNow:
                 return False
 
@@ -413,16 +415,18 @@ class Replay:
         end = self.clock.time_ns() // 10**9 + MARGIN_SECONDS
         # What went before must not use up the time for reading.
         reading = Deadline(self.clock, self.timeout)
-        complete, unknown = self._read_errors(reading, start, end)
-        found = self._search(counters, sent, reading, start, end)
+        report, complete, unknown, found = self.report, set[str](), set[str](), None
+        if self.reader is not None:
+            complete, unknown = self._read_errors(self.reader, reading, start, end)
+            found = self._search(self.reader, counters, sent, reading, start, end)
         since = self._since(COMPONENTS, counters)
-        report = self.report
         report.interrupted = [pod for pods in since.interrupted.values() for pod in pods]
         # Only search tells this replay's spans from those of an earlier one of the same file.
         missing = [
             one
             for one in self.expected
-            if (found is not None and one not in found) or (one not in complete and one not in unknown)
+            if self.reader is not None
+            and ((found is not None and one not in found) or (one not in complete and one not in unknown))
         ]
         report.error_traces = {
             "sent": len(self.expected),
@@ -438,10 +442,12 @@ class Replay:
         self._problem(bool(missing), f"error traces not found or not complete: {', '.join(missing[:BROKEN_SHOWN])}")
         if unknown:
             report.unchecked.append(f"whether {len(unknown):,} error traces are complete")
-        if found is None:
+        if self.reader is None:
+            report.notes.append("no store was read back from (store_reader is none): these are the components' counts")
+        elif found is None:
             report.unchecked.append(f"which traces are there, since {self.reader.search_name} did not answer")
         else:
-            incomplete, doubtful = self._incomplete(found, reading, start, end)
+            incomplete, doubtful = self._incomplete(self.reader, found, reading, start, end)
             report.traces_found, report.traces_incomplete = len(found), None if doubtful else len(incomplete)
             if doubtful := doubtful - unknown:
                 report.unchecked.append(f"whether {len(doubtful):,} other traces are complete")
@@ -495,7 +501,7 @@ class Replay:
                 return
         self.progress(f"decisions made after {sent.elapsed:.0f} s")
 
-    def _read_errors(self, reading: Deadline, start: int, end: int) -> tuple[set[str], set[str]]:
+    def _read_errors(self, reader: StoreReader, reading: Deadline, start: int, end: int) -> tuple[set[str], set[str]]:
         """Read every error trace by id until all are complete. Returns those that are, and those that the store did not
         answer for."""
         complete: set[str] = set()
@@ -506,7 +512,7 @@ class Replay:
             lacking = [trace_id for trace_id in self.expected if trace_id not in complete]
             for first in range(0, len(lacking), READ_CHUNK):
                 chunk = lacking[first : first + READ_CHUNK]
-                there, silent = self._look(chunk, start, end, reading)
+                there, silent = self._look(reader, chunk, start, end, reading)
                 complete.update(one for one, trace in there.items() if trace.spans.keys() == self.expected[one])
                 answered |= set(chunk) - silent
                 # An answer from before stands where there was no time to ask again.
@@ -514,13 +520,13 @@ class Replay:
                 if reading.elapsed - shown >= PROGRESS_SECONDS or len(complete) == len(self.expected):
                     shown = reading.elapsed
                     self.progress(
-                        f"{len(complete):,} of {len(self.expected):,} error traces are in {self.reader.name}, complete"
+                        f"{len(complete):,} of {len(self.expected):,} error traces are in {reader.name}, complete"
                     )
             if len(complete) == len(self.expected) or not reading.wait(POLL):
                 return complete, unknown
 
     def _search(
-        self, counters: Counters, sent: Deadline, reading: Deadline, start: int, end: int
+        self, reader: StoreReader, counters: Counters, sent: Deadline, reading: Deadline, start: int, end: int
     ) -> dict[str, int] | None:
         """All traces of this replay that search finds, with their numbers of spans; None where it never answered.
 
@@ -533,7 +539,7 @@ class Replay:
         while True:
             since = self._since(FLOW, counters)
             try:
-                now = self.reader.search(criteria, start, end, 2 * len(self.facts.traces), self.facts.services)
+                now = reader.search(criteria, start, end, 2 * len(self.facts.traces), self.facts.services)
             except NotNow:
                 now = None
             if now is not None:
@@ -541,16 +547,18 @@ class Replay:
                 before = found or {}
                 best = before | {one: max(count, before.get(one, 0)) for one, count in now.items()}
                 if len(best) != len(before):
-                    self.progress(f"{self.reader.search_name} finds {len(best):,} traces")
+                    self.progress(f"{reader.search_name} finds {len(best):,} traces")
                 if best != found:
                     found, quiet = best, Deadline(self.clock, SEARCH_QUIET)
             if found is not None and self._alone(since) and len(found) == since.kept_traces:
                 return found
-            settled = found is not None and sent.elapsed > self.reader.search_lag and not quiet.left
+            settled = found is not None and sent.elapsed > reader.search_lag and not quiet.left
             if settled or not limit.wait(2 * POLL):
                 return found
 
-    def _incomplete(self, found: dict[str, int], reading: Deadline, start: int, end: int) -> tuple[list[str], set[str]]:
+    def _incomplete(
+        self, reader: StoreReader, found: dict[str, int], reading: Deadline, start: int, end: int
+    ) -> tuple[list[str], set[str]]:
         """Traces that lack a span, and those for which that could not be told. Search may count too few (a trace in two
         blocks), so doubts are settled by id."""
         originals = {one: self.originals.get(one, one) for one in found}
@@ -563,7 +571,7 @@ class Replay:
             return [], set()
         wanted = span_ids(self.recording, set(doubtful.values()))
         limit = Deadline(self.clock, max(LAST_LOOK, reading.left))
-        there, unknown = self._look(sorted(doubtful), start, end, limit)
+        there, unknown = self._look(reader, sorted(doubtful), start, end, limit)
         incomplete = [
             one
             for one, original in doubtful.items()

@@ -8,7 +8,7 @@ module: trace_probe
 short_description: Prove a tracing pipeline by sending traces and reading them back
 description:
   - Sends traces that span three services (HTTP, PostgreSQL, Kafka) into the gateways, the spans of one trace in
-    separate requests to different gateway pods, and reads back through Tempo's query-frontend what was kept.
+    separate requests to different gateway pods, and reads back from the store (Tempo or Jaeger) what was kept.
   - The traces are errors, slow ones, ones of a critical route, health checks and ordinary ones. What has to become of
     each is what the samplers' configuration makes of it by the simulator of M(orion.tracing.sampling_simulation), trace
     by trace, the sampling percentages included, since the collector hashes trace ids. Where a decision depends on what
@@ -80,16 +80,29 @@ options:
     description: Folder of the blocks in the bucket (Tempo's C(storage.trace.s3.prefix)).
     type: str
     default: ''
+  recordings_bucket:
+    description:
+      - Bucket of a recording of kept traces (an S3 destination of the samplers). The traces that must be kept are
+        looked for in what was written since the run began, from where the module runs.
+      - Empty skips the check.
+      - Needs C(s3:ListBucket) and C(s3:GetObject).
+    type: str
+    default: ''
+  recordings_prefix:
+    description: The recording's prefix in the bucket. Required with O(recordings_bucket).
+    type: str
+    default: ''
   proof_path:
     description:
       - File that the proof is written to as JSON, in one step and whether or not the checks passed.
       - Not written in check mode.
     type: path
 requirements:
-  - boto3 (Python package), with O(bucket)
+  - boto3 (Python package), with O(bucket) or O(recordings_bucket)
+  - opentelemetry-proto (Python package), with O(recordings_bucket) of a recording in protobuf
 notes:
-  - The traces stay in Tempo until its retention removes them. They have C(service.namespace=orion-probe) and the span
-    attribute C(orion.probe.run). Since a run is a test and its traces are told apart, it never counts as a change.
+  - The traces stay in the store until its retention removes them. They have C(service.namespace=orion-probe) and the
+    span attribute C(orion.probe.run). Since a run is a test and its traces are told apart, it never counts as a change.
   - A forced flush writes small blocks, which Tempo's compactor merges later.
 seealso:
   - module: orion.tracing.otlp_replay
@@ -200,6 +213,7 @@ import contextlib
 import json
 import secrets
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +231,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 
@@ -232,6 +247,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "timeout": {"type": "str", "default": "3m"},
     "bucket": {"type": "str", "default": ""},
     "prefix": {"type": "str", "default": ""},
+    "recordings_bucket": {"type": "str", "default": ""},
+    "recordings_prefix": {"type": "str", "default": ""},
     "proof_path": {"type": "path"},
 }
 
@@ -245,11 +262,25 @@ def settings_of(params: dict[str, Any]) -> probe.Settings:
             f"Give at least {probe.MIN_PLAIN}.",
         )
     Sampling.from_config(params["tail_sampling"])  # refuses what is wrong before the cluster is asked
+    if params["bucket"] and params["store_reader"] == "jaeger":
+        raise InvalidInput(
+            "option bucket is given, but store_reader is jaeger",
+            "it is the bucket of Tempo's blocks",
+            "Leave it out; recordings_bucket is that of a recording.",
+        )
+    prefix = params["recordings_prefix"].strip("/")
+    if params["recordings_bucket"] and not prefix:
+        raise InvalidInput(
+            "option recordings_prefix is empty, but recordings_bucket is given",
+            remedy="Give the prefix of the S3 destination (collector_exporters).",
+        )
     names = ("tail_sampling", "critical_route", "dropped_route", "plain_traces", "bucket", "prefix")
     return probe.Settings(
         **{name: params[name] for name in names},
         gateway=Gateway.from_config(params["gateway_processors"]),
-        search_name=READERS[params["store_reader"]].search_name,
+        search_name=READERS[params["store_reader"]].search_name if params["store_reader"] in READERS else "",
+        reads_back=params["store_reader"] in READERS,
+        recordings=f"{SCHEME}{params['recordings_bucket']}/{prefix}" if params["recordings_bucket"] else "",
     )
 
 
@@ -271,11 +302,25 @@ def main() -> None:
         module.exit(Plan(result={"passed": None, "checks": checks, "table": probe.table(checks), "run": run}))
     with module.client() as kube, contextlib.ExitStack() as stack:
         store = None
-        if settings.bucket:
+        if settings.bucket or settings.recordings:
             store = Store.connect({name: params[name] for name in S3_NAMES})
             stack.callback(store.close)
         pipeline, reader = connect(kube, params)
-        proof = Probe(pipeline, reader, settings, run, timeout, store, progress(params)).run()
+
+        def recording(begin: datetime) -> S3Recording:
+            assert store is not None
+            return S3Recording(store, settings.recordings, Range(begin))
+
+        proof = Probe(
+            pipeline,
+            reader,
+            settings,
+            run,
+            timeout,
+            store if settings.bucket else None,
+            progress(params),
+            recording if settings.recordings else None,
+        ).run()
         document = proof.document()
         if params["proof_path"]:
             write_proof(params["proof_path"], json.dumps(document, indent=2, ensure_ascii=False) + "\n")
