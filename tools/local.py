@@ -117,6 +117,7 @@ def up() -> None:
 def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
+    trace_id = next(ids[0] for ids in proof["traces"].values())
     port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
     store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
     host, query_port, traces = STORES[store]
@@ -130,7 +131,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Namespace": "tracing",
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
-        "A trace to open": f"kubectl get --raw {proxy}{traces}/{proof['traces']['error'][0]}",
+        "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
         "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={state / 'kubeconfig'}",
         "Proof": str(state / "proof.json"),

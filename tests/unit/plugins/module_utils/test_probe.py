@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
@@ -544,3 +547,183 @@ def test_the_proof_is_written_in_one_step(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="proof_path"):
         write_proof(str(tmp_path / "folder"), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"proof.json", "folder"}
+
+
+# ---- every list of policies
+
+
+def deployed(**variables: Any) -> dict[str, Any]:
+    """What the collector role makes of its defaults and these variables."""
+    defaults = yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text())
+    plain = {name: value for name, value in defaults.items() if "{{" not in str(value)}
+    values, _warnings = collector_values({**plain, **UNTEMPLATED, **variables})
+    return values
+
+
+# Defaults that Ansible templates.
+UNTEMPLATED = {
+    "collector_chart_ref": "chart",
+    "collector_resource_attributes": {"deployment.environment.name": "production", "k8s.cluster.name": "c"},
+    "collector_span_attributes": {"environment": "production"},
+    "collector_tempo_endpoint": "http://tempo:4318",
+}
+
+
+def own(*policies: dict[str, Any]) -> dict[str, Any]:
+    return {"collector_tail_sampling_policies": list(policies)}
+
+
+def matching(key: str, value: str) -> dict[str, Any]:
+    return {"name": "matching", "type": "string_attribute", "string_attribute": {"key": key, "values": [value]}}
+
+
+ALL = {"name": "all", "type": "always_sample"}
+RATE = {"name": "some", "type": "rate_limiting", "rate_limiting": {"spans_per_second": 5000}}
+IS_ERROR = {"name": "error", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+LISTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "extra policies that keep everything": {"collector_tail_sampling_extra_policies": [ALL]},
+    "everything": own(ALL),
+    "no critical routes": {"collector_critical_routes": [], "collector_dropped_routes": []},
+    "no percentage": {"collector_sampling_percentage": 0},
+    "the whole percentage": {"collector_sampling_percentage": 100},
+    "a hundredth": {"collector_sampling_percentage": 0.01},
+    "head sampling": {"collector_head_sampling_percentage": 30},
+    "a rate that suffices": own(RATE),
+    "ceilings that suffice": {
+        "collector_max_total_spans_per_second": 9000,
+        "collector_max_total_bytes_per_second": 9**8,
+    },
+    "ceilings that hardly suffice": {"collector_max_total_spans_per_second": 600},
+    "what gateways insert": own(matching("environment", "production")),
+    "a service": own(matching("service.name", "probe-orders-api")),
+    "errors are dropped": own(
+        {"name": "no-errors", "type": "drop", "drop": {"drop_sub_policy": [IS_ERROR]}},
+        {"name": "half", "type": "probabilistic", "probabilistic": {"sampling_percentage": 50}},
+    ),
+    **{path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples/sampling").glob("*.yml"))},
+}
+
+
+def platform(variables: dict[str, Any]) -> tuple[FakePipeline, probe.Settings]:
+    """A pipeline that runs what is deployed, and the settings of its proof."""
+    values = deployed(**variables)
+    fake = FakePipeline()
+    tail_sampling = values["sampler"]["config"]["processors"]["tail_sampling"]
+    fake.configure(tail_sampling["policies"])
+    fake.gateway = Gateway.from_config(values["gateway"]["config"]["processors"])
+    routes = {"collector_critical_routes": [CRITICAL], "collector_dropped_routes": [HEALTH], **variables}
+    return fake, settings_for(
+        tail_sampling,
+        gateway=fake.gateway,
+        critical_route=next(iter(routes["collector_critical_routes"]), ""),
+        dropped_route=next(iter(routes["collector_dropped_routes"]), ""),
+    )
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_platform_that_does_what_is_deployed_is_proven(name: str) -> None:
+    fake, settings = platform(LISTS[name])
+    proof = run(fake, settings)
+    assert failed(proof) == [] and proof.passed, proof.document()
+
+
+def test_everything_is_kept_where_a_policy_says_so() -> None:
+    fake, settings = platform(LISTS["extra policies that keep everything"])
+    shown = {check["name"]: check["observed"] for check in run(fake, settings).checks}
+    assert shown["share of other traces kept"] == "300 of 300 traces (100.0 %)"
+    assert shown["health checks dropped"] == "0 of 20 traces"
+
+
+def overrule(fake: FakePipeline, pick: Callable[[tuple[str, ...]], bool], keep: bool) -> list[str]:
+    """Decide otherwise on the first trace with such votes; its id, once it is decided."""
+    votes, changed = fake.votes, list[str]()
+
+    def other(trace_id: str, count: int) -> tuple[str, ...]:
+        found = votes(trace_id, count)
+        if not changed and pick(found):
+            changed.append(trace_id)
+        return (("overruled",) if keep else ()) if trace_id in changed else found
+
+    fake.votes = other  # type: ignore[method-assign]
+    return changed
+
+
+# Where every trace is kept there is none that could be too many, and a limit may keep what it kept before or not.
+EVERYTHING = {"everything", "what gateways insert", "a rate that suffices"}
+LIMITED = {"ceilings that hardly suffice"}
+
+
+@pytest.mark.parametrize("name", sorted(LISTS.keys() - EVERYTHING - LIMITED))
+def test_one_trace_more_fails_and_is_named(name: str) -> None:
+    fake, settings = platform(LISTS[name])
+    changed = overrule(fake, lambda votes: not votes, keep=True)
+    wrong = [check for check in run(fake, settings).checks if not check["passed"]]
+    assert len(changed) == len(wrong) == 1
+    assert f"unexpected: {changed[0]} (" in wrong[0]["observed"]
+    assert "kept by no policy" in wrong[0]["observed"] or "dropped by" in wrong[0]["observed"]
+
+
+@pytest.mark.parametrize("name", sorted(LISTS.keys() - LIMITED))
+def test_one_trace_less_fails_and_its_policy_is_named(name: str) -> None:
+    fake, settings = platform(LISTS[name])
+    changed = overrule(fake, bool, keep=False)
+    wrong = [check for check in run(fake, settings).checks if not check["passed"]]
+    assert len(changed) == 1 and len(wrong) == 2  # search does not find it either
+    policies = {policy["name"] for policy in settings.tail_sampling["policies"]}
+    named = wrong[0]["observed"].partition(f"missing: {changed[0]} (kept by ")[2].partition(")")[0]
+    assert named and set(named.split(", ")) <= policies
+
+
+def test_what_head_sampling_drops_must_not_be_there() -> None:
+    fake, settings = platform(LISTS["head sampling"])
+    fake.gateway = Gateway()
+    wrong = {check["name"]: check["observed"] for check in run(fake, settings).checks if not check["passed"]}
+    assert list(wrong) == ["share of other traces kept"]
+    assert "(dropped by head sampling)" in wrong["share of other traces kept"]
+
+
+def test_limits_that_others_use_too_leave_bounds() -> None:
+    fake, settings = platform(LISTS["ceilings that suffice"])
+    fake.other_traffic = 500
+    changed = overrule(fake, lambda votes: "ceiling" in votes, keep=False)
+    proof = run(fake, settings)
+    assert proof.passed and changed
+    assert proof.checks[0]["expected"] == "0 to 3 of 3 traces, by what else is kept at the time"
+    assert proof.notes[0].startswith("the policies ceiling limit what is kept in a second, and the samplers had other")
+
+
+# ---- pods that come and go
+
+
+def test_a_sampler_that_begins_anew_after_its_decisions_does_not_fail_the_proof() -> None:
+    fake = FakePipeline()
+    tick = fake.tick
+
+    def after_decisions() -> None:
+        tick()
+        if len(fake.decided) == len(fake.arrived) > 0 and fake.counting == "sampler-0":
+            fake.replace("sampler", "sampler-0", "sampler-9")
+
+    fake.tick = after_decisions  # type: ignore[method-assign]
+    proof = run(fake)
+    assert proof.passed, proof.document()
+    assert any(note.startswith("sampler-0 ended, began anew or did not answer") for note in proof.notes)
+
+
+def test_a_gateway_that_took_spans_with_it_fails_the_proof_and_is_named() -> None:
+    fake = FakePipeline()
+    ingest = fake.ingest
+
+    def lossy(gateway: str, body: bytes, headers: dict[str, str]) -> Response:
+        answer = ingest(gateway, body, headers)
+        if len(fake.requests) == 5:
+            fake.replace("gateway", "gw-1", "gw-9")
+            del fake.arrived[next(iter(fake.arrived))]
+        return answer
+
+    fake.ingest = lossy  # type: ignore[method-assign]
+    proof = run(fake, timeout=60.0)
+    assert not proof.passed
+    assert "at least: gw-1 ended, began anew or did not answer meanwhile" in proof.last_seen
+    assert fake.clock.now < 150.0
