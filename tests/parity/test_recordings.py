@@ -15,11 +15,8 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +31,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.recordings import Fi
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from moto.server import ThreadedMotoServer
-from real import Sink, free_ports
+from real import LIMIT, Running, Sink, free_ports
 from shipped import sampler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +44,6 @@ RECORD, SIMULATE, DEPLOY = (
 (EXPORTER,) = ENTRY["collector_exporters"]
 BUCKET, KEYS = "orion-traces", ("AKIAEXAMPLE", "not-to-be-shown")
 TRACES, LINES_PER_REQUEST = 1200, 40
-LIMIT = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +73,6 @@ def run(binary: str, folder: Path, config: dict[str, Any], bodies: list[bytes]) 
 
     It decides when it ends, that is, on whole traces.
     """
-    folder.mkdir()
     (port,) = free_ports(1)
     sink = Sink(1)
     config["receivers"] = {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}}
@@ -86,33 +81,17 @@ def run(binary: str, folder: Path, config: dict[str, Any], bodies: list[bytes]) 
     config["processors"]["tail_sampling"]["decision_wait"] = "60s"
     config.pop("extensions", None)
     config["service"] |= {"extensions": [], "telemetry": {"metrics": {"level": "none"}}}
-    (folder / "collector.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
-    with (folder / "collector.log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary, f"--config={folder / 'collector.yaml'}"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/bin:/bin", "AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]},
-        )
+    keys = {"AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
     try:
-        end, pause = time.monotonic() + LIMIT, threading.Event()
-        # Its port listens before it heeds signals.
-        while "Everything is ready" not in (folder / "collector.log").read_text():
-            assert process.poll() is None and time.monotonic() < end, (folder / "collector.log").read_text()[-3000:]
-            pause.wait(0.03)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
-        for body in bodies:
-            connection.request("POST", "/v1/traces", body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read()
-            assert response.status == 200 and b"rejectedSpans" not in text, (response.status, text[:500])
-        process.send_signal(signal.SIGTERM)
-        code, log_text = process.wait(LIMIT), (folder / "collector.log").read_text()
-        assert code == 0 and "Dropping data" not in log_text, (code, log_text[-3000:])
+        with Running(binary, folder, config, **keys) as collector:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
+            for body in bodies:
+                connection.request("POST", "/v1/traces", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                text = response.read()
+                assert response.status == 200 and b"rejectedSpans" not in text, (response.status, text[:500])
+            collector.stop()
     finally:
-        process.kill()
-        process.wait()
         sink.close()
     return {trace_id: len(found) for trace_id, found in sink.kept[0].items()}
 
