@@ -53,6 +53,52 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
+class Running:
+    """A collector with any configuration, in a folder of its own. As a context manager; stop() ends it.
+
+    It ends by SIGINT, which it is started without: a collector that is told to end before it heeds signals dies with
+    what it holds. From when on it does is seen in /proc, since Go leaves a signal ignored until somebody asks for it.
+    """
+
+    def __init__(self, binary: str, folder: Path, config: Mapping[str, Any], **environment: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "collector.yaml").write_text(yaml.safe_dump(dict(config), allow_unicode=True))
+        self._log = folder / "collector.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [binary, f"--config={folder / 'collector.yaml'}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"PATH": "/usr/bin:/bin", **environment},
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            )
+        end, pause = time.monotonic() + LIMIT, threading.Event()
+        while not self._heeds_signals():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                raise DidNotStart(self._log.read_text()[-3000:])
+            pause.wait(0.03)
+
+    def _heeds_signals(self) -> bool:
+        caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{self.process.pid}/status").read_text(), re.MULTILINE)
+        return bool(caught and int(caught[1], 16) & 1 << signal.SIGINT - 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        """Ends the collector, which sends all it holds."""
+        self.process.send_signal(signal.SIGINT)
+        code, log = self.process.wait(LIMIT), self._log.read_text()
+        assert code == 0 and "Dropping data" not in log, (code, log[-3000:])
+
+
 class Sink:
     """An OTLP/HTTP server that notes the spans it is given, by the first part of the path, and when each came."""
 
