@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,10 @@ class Image:
     def ref(self) -> str:
         return f"{self.repository}:{self.tag}" if self.tag else self.repository
 
+    def mirrored(self, mirror: str) -> str:
+        """The name at a mirror, whose prefix takes the place of the registry, as tracing_image_registry does."""
+        return f"{mirror}/{self.ref.partition('/')[2]}" if mirror else self.ref
+
     def asks_for(self, ref: str) -> bool:
         """Whether this is the image in the version that the roles ask for, as published or as built here."""
         return not self.tag or ref in (self.ref, self.built_ref)
@@ -71,7 +76,7 @@ class Source:
 
     @property
     def other_version(self) -> bool:
-        return not self.image.asks_for(self.ref)
+        return self.origin == ARCHIVE and not self.image.asks_for(self.ref)
 
 
 def load(artifacts: dict[str, Artifact], path: Path = HERE / "images.yml") -> dict[str, Image]:
@@ -128,19 +133,23 @@ def read_folder(path: Path, architecture: str) -> list[ArchivedImage]:
 
 
 def choose(
-    image: Image, allowed: Collection[str], registries: Collection[str], archived: Iterable[ArchivedImage]
+    image: Image,
+    allowed: Collection[str],
+    registries: Collection[str],
+    archived: Iterable[ArchivedImage],
+    mirror: str = "",
 ) -> Source | None:
     """Where the image comes from: its first origin that is allowed and has it; None where none has.
 
-    registries: hosts of the container registries that answer. archived: images in the user's archives. Of several
-    versions in archives the one that the roles ask for is taken, else the nearest: of the same minor version, then of
-    the same major version, and of these the newest.
+    registries: hosts of the container registries that answer. mirror: asked in the place of all others. archived:
+    images in the user's archives. Of several versions in archives the one that the roles ask for is taken, else the
+    nearest: of the same minor version, then of the same major version, and of these the newest.
     """
     for origin in image.origins:
         if origin not in allowed:
             continue
-        if origin == PULL and image.repository.partition("/")[0] in registries:
-            return Source(image, origin, image.ref)
+        if origin == PULL and image.mirrored(mirror).partition("/")[0] in registries:
+            return Source(image, origin, image.mirrored(mirror))
         if origin == ARCHIVE:
             held = [(ref, found) for found in archived for ref in found.refs if _repository(ref) == image.repository]
             if held:
@@ -164,7 +173,7 @@ def _repository(ref: str) -> str:
 def _likeness(ref: str, tag: str) -> tuple[int, tuple[int, ...]]:
     """How many numbers of the two versions agree from the left, and the version: the greatest is the nearest one."""
     version, wanted = (tuple(map(int, re.findall(r"\d+", text))) for text in (ref.rpartition(":")[2], tag))
-    return len(os.path.commonprefix([version, wanted])), version
+    return sum(1 for _same in takewhile(lambda pair: pair[0] == pair[1], zip(version, wanted, strict=False))), version
 
 
 def carried(source: Source) -> Path:

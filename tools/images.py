@@ -21,6 +21,8 @@ from airgap.spec import Artifact
 from tools.steps import Failed
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# A mirror's prefix, as tracing_image_registry takes it
+MIRROR_VARIABLE = "ORION_IMAGE_REGISTRY"
 # The store that stands in where the image of the first one is not to be had
 STORE, OTHER_STORE = "tempo", "jaeger"
 
@@ -41,6 +43,14 @@ def registry_answers(host: str) -> bool:
     return True
 
 
+def mirror() -> str:
+    """The mirror that the roles' images are pulled from; "" for none."""
+    prefix = os.environ.get(MIRROR_VARIABLE, "").strip("/")
+    if "://" in prefix:
+        raise Failed(f"{MIRROR_VARIABLE} is {prefix!r}: write host and path without a scheme, as in an image's name.")
+    return prefix
+
+
 def allowed() -> tuple[str, ...]:
     """The origins that ORION_IMAGES allows: auto (all of them, in their order) or one alone."""
     choice = os.environ.get("ORION_IMAGES") or "auto"
@@ -55,14 +65,17 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
     Errors: AirgapError for bad archives; Failed where an image has no origin.
     """
     table, origins = images.load(artifacts), allowed()
-    hosts = {image.repository.partition("/")[0] for image in table.values()} if PULL in origins else set()
+    # kind pulls its own node, by a name that no variable changes
+    mirrors = {name: "" if name == "node" else mirror() for name in table}
+    wanted = {name: image.mirrored(mirrors[name]).partition("/")[0] for name, image in table.items()}
+    hosts = set(wanted.values()) if PULL in origins else set()
     if origins != (PULL,):  # whoever asks for pull alone need not reach from here what the cluster reaches
         with concurrent.futures.ThreadPoolExecutor() as pool:
             hosts = {host for host, answers in zip(hosts, pool.map(registry_answers, hosts), strict=True) if answers}
     archived = []
-    if ARCHIVE in origins and any(image.repository.partition("/")[0] not in hosts for image in table.values()):
+    if ARCHIVE in origins and not set(wanted.values()) <= hosts:
         archived = images.read_folder(images.folder(), architecture())
-    chosen = {name: images.choose(image, origins, hosts, archived) for name, image in table.items()}
+    chosen = {name: images.choose(image, origins, hosts, archived, mirrors[name]) for name, image in table.items()}
     found = {name: source for name, source in chosen.items() if source}
     if STORE in found and not everything:
         found.pop(OTHER_STORE, None)
@@ -87,7 +100,7 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
 
 def line(source: Source) -> str:
     """'tempo 2.10.8 archive FILE': name, version, origin, and from where."""
-    where = {PULL: source.image.repository, ARCHIVE: source.archived and source.archived.path}
+    where = {PULL: source.ref.removesuffix(f":{source.tag}"), ARCHIVE: source.archived and source.archived.path}
     text = f"      {source.image.name:<11}{source.tag or 'of kind':<18}{source.origin:<9}"
     text += str(where.get(source.origin) or "packages")
     if source.other_version:

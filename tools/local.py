@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from airgap import cache, spec
-from airgap.images import ARCHIVE, BUILD, carried
+from airgap.images import ARCHIVE, BUILD, PULL, carried
 from tools import images, machine
 from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
@@ -79,6 +79,8 @@ def prepare(everything: bool = False) -> dict:
         for name, source in sources.items()
         if name != "node"
     }
+    # one mirror for all, so that all images of the roles have this origin or none
+    result["registry"] = images.mirror() if any(i["origin"] == PULL for i in result["images"].values()) else ""
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
@@ -119,6 +121,7 @@ def up() -> None:
 def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
+    trace_id = next(ids[0] for ids in proof["traces"].values())
     port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
     store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
     host, query_port, traces = STORES[store]
@@ -132,7 +135,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Namespace": "tracing",
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
-        "A trace to open": f"kubectl get --raw {proxy}{traces}/{proof['traces']['error'][0]}",
+        "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
         "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),

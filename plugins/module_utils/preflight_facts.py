@@ -20,10 +20,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
 from ansible_collections.orion.tracing.plugins.module_utils.helm.process import OLDEST, VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
-    SECRET_KEYS,
+    PULL_SECRETS,
     Access,
     Facts,
     Variables,
+    named_secrets,
+    secret_references,
     text,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -114,13 +116,13 @@ def cluster_facts(params: dict[str, Any], connect: Callable[[dict[str, Any]], Ku
 
 def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
     namespace = text(v, "tracing_namespace")
-    wanted_secrets = sorted({text(v, name) for name in SECRET_KEYS if text(v, name)})
+    wanted_secrets = {*secret_references(v), *(secret for name in PULL_SECRETS for secret in named_secrets(v, name))}
     with ThreadPoolExecutor(max_workers=8) as pool:
         space = pool.submit(_allowed, kube.get, f"/api/v1/namespaces/{namespace}") if namespace else None
         classes = pool.submit(_allowed, kube.list, "/apis/storage.k8s.io/v1/storageclasses")
         secrets = {
             name: pool.submit(_allowed, kube.get, f"/api/v1/namespaces/{namespace}/secrets/{name}")
-            for name in wanted_secrets
+            for name in sorted(wanted_secrets)
         }
         everything = pool.submit(can, kube, Access("*", "*", "*"))
         found, document = space.result() if space else (True, None)

@@ -127,7 +127,9 @@ options:
         longer given are removed.
     type: dict
   wait:
-    description: Whether to wait until the objects are ready, or gone.
+    description:
+      - Whether to wait until the objects are ready, or gone.
+      - An install or upgrade ends early where an image will never be pulled.
     type: bool
     default: true
   wait_for_jobs:
@@ -416,7 +418,7 @@ helm_processes:
   type: int
   sample: 2
 api_calls:
-  description: How many requests this module itself made to the API server.
+  description: How many requests this module itself made to the API server, those for pods while helm waits included.
   returned: success
   type: int
   sample: 1

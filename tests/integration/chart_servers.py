@@ -82,9 +82,9 @@ def run(*argv: str | Path, **kwargs) -> str:
     return done.stdout
 
 
-def free_port() -> int:
+def free_port(address: str = "127.0.0.1") -> int:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
         return listener.getsockname()[1]
 
 
@@ -109,9 +109,11 @@ def serve_repository(folder: Path, login: bool = False, tls: tuple[Path, Path] |
 
 
 @contextmanager
-def serve_registry(folder: Path, login: bool = False, tls: tuple[Path, Path] | None = None) -> Iterator[Registry]:
-    """An empty registry that keeps its data in a folder. tls: certificate and key."""
-    host = f"127.0.0.1:{free_port()}"
+def serve_registry(
+    folder: Path, login: bool = False, tls: tuple[Path, Path] | None = None, address: str = "127.0.0.1"
+) -> Iterator[Registry]:
+    """A registry that keeps its data in a folder. tls: certificate and key. address: of this machine."""
+    host = f"{address}:{free_port(address)}"
     config: dict = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},

@@ -299,11 +299,10 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60, pau
     return value
 
 
-class ApiServer:
-    """The API server as a process in the cluster's node."""
+class Node:
+    """The cluster's node, a container."""
 
-    def __init__(self, kube: Kube, state: Path) -> None:
-        self._kube = kube
+    def __init__(self, state: Path) -> None:
         cluster = yaml.safe_load((state / "kubeconfig").read_text())["current-context"].removeprefix("kind-")
         self._node = f"{cluster}-control-plane"
         cache = Path(os.environ.get("ORION_CACHE") or "~/.cache/orion-tracing").expanduser()
@@ -312,9 +311,25 @@ class ApiServer:
         path = os.pathsep.join([os.environ["PATH"], str(cache / "engine/deb/usr/bin")])
         self._env = {**os.environ, "PATH": path, **({"DOCKER_HOST": found[1]} if found[1:] and found[1] else {})}
 
+    def run(self, *argv: str, stdin: str = "") -> str:
+        """Run a program in it; its standard output. The test fails where there is anything on standard error."""
+        command = ["docker", "exec", "-i", self._node, *argv]
+        done = subprocess.run(
+            command, env=self._env, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert not done.stderr, done.stderr
+        return done.stdout
+
+
+class ApiServer:
+    """The API server as a process in the cluster's node."""
+
+    def __init__(self, kube: Kube, state: Path) -> None:
+        self._kube, self._node = kube, Node(state)
+
     def kill(self) -> None:
         """kill -9, and return when it does not answer any more."""
-        self._in_node("kill", "-9", str(self._pid()))
+        self._node.run("kill", "-9", str(self._pid()))
         wait_until(lambda: not self._answers(), "the API server is gone", pause=0.02)
 
     def await_start(self) -> None:
@@ -322,14 +337,8 @@ class ApiServer:
         wait_until(self._pid, "the API server is started", seconds=200)
 
     def _pid(self) -> int:
-        out = self._in_node("ps", "-C", "kube-apiserver", "-o", "pid=").strip()
+        out = self._node.run("ps", "-C", "kube-apiserver", "-o", "pid=").strip()
         return int(out or 0)
-
-    def _in_node(self, *argv: str) -> str:
-        command = ["docker", "exec", self._node, *argv]
-        done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)
-        assert not done.stderr, done.stderr
-        return done.stdout
 
     def _answers(self) -> bool:
         patience, self._kube.patience = self._kube.patience, 0.0

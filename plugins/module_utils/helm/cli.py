@@ -35,6 +35,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.process import 
     OLDEST,
     VERSION,
     Answer,
+    Interrupt,
     Runner,
     run_process,
 )
@@ -188,14 +189,18 @@ class Helm:
         self._learn(answer.out, wanted)
         return answer.out
 
-    def upgrade(self, wanted: Wanted, labels: Labels, force: bool = False) -> dict[str, Any]:
-        """Install or upgrade; the release document as stored. force: take over fields that others changed. TracingError
-        with Helm's message where it fails."""
+    def upgrade(
+        self, wanted: Wanted, labels: Labels, force: bool = False, interrupt: Interrupt | None = None
+    ) -> dict[str, Any]:
+        """Install or upgrade; the release document as stored. force: take over fields that others changed. interrupt:
+        whether to stop, asked now and then; helm then marks the release as failed. TracingError with Helm's message
+        where it fails."""
         argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()), labels)
         if wanted.rollback_on_failure:
             argv += self._flags("rollback_on_failure")
         argv += self._force(wanted, force)
-        return self._document(self._call(argv, _stdin(wanted), _guard(wanted), "the release failed").out)
+        answer = self._call(argv, _stdin(wanted), _guard(wanted), "the release failed", interrupt=interrupt)
+        return self._document(answer.out)
 
     def uninstall(self, wanted: Wanted, wait: bool) -> None:
         argv = ["uninstall", wanted.name, "--namespace", wanted.namespace, "--timeout", wanted.timeout]
@@ -259,9 +264,15 @@ class Helm:
         return self._flags("repair") if repair else []
 
     def _call(
-        self, argv: list[str], stdin: str, seconds: float, failed: str, env: Mapping[str, str] | None = None
+        self,
+        argv: list[str],
+        stdin: str,
+        seconds: float,
+        failed: str,
+        env: Mapping[str, str] | None = None,
+        interrupt: Interrupt | None = None,
     ) -> Answer:
-        answer = self._start(argv, stdin, seconds, env)
+        answer = self._start(argv, stdin, seconds, env, interrupt)
         if answer.code:
             raise self._failure(argv, answer, failed)
         return answer
@@ -280,14 +291,21 @@ class Helm:
                 return kind(what, message, remedy, helm_exit_code=answer.code)
         return ToolError(f"helm {argv[0]}: {failed}", message, helm_exit_code=answer.code)
 
-    def _start(self, argv: list[str], stdin: str, seconds: float, env: Mapping[str, str] | None = None) -> Answer:
+    def _start(
+        self,
+        argv: list[str],
+        stdin: str,
+        seconds: float,
+        env: Mapping[str, str] | None = None,
+        interrupt: Interrupt | None = None,
+    ) -> Answer:
         path = shutil.which(self.binary)
         if path is None:
             where = f"{self.binary} is not an executable file" if os.sep in self.binary else f"no {self.binary} on PATH"
             raise ToolError("helm is missing", where, f"Helm {_oldest()} or newer is needed. {REMEDY}")
         self.processes += 1
         try:
-            return self._run([path, *argv], {**self._env, **(env or {})}, stdin, seconds)
+            return self._run([path, *argv], {**self._env, **(env or {})}, stdin, seconds, interrupt)
         except OSError as error:
             raise ToolError(f"{path} cannot be started", str(error), REMEDY) from error
 

@@ -47,7 +47,7 @@ def findings(
     found: Found = []
     explained: set[str] = set()
     for pod in pods:
-        if not _selected(pod, workloads):
+        if not selected(pod, workloads):
             continue
         for problem in _pod_problems(pod):
             found.append((f"Pod {pod['metadata']['name']}", problem))
@@ -84,7 +84,8 @@ def _lines(found: Found) -> list[str]:
     return lines[:LINES]
 
 
-def _selected(pod: Mapping[str, Any], workloads: Iterable[Mapping[str, Any]]) -> bool:
+def selected(pod: Mapping[str, Any], workloads: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a pod belongs to one of the workloads."""
     labels = (pod["metadata"].get("labels") or {}).items()
     for workload in workloads:
         if workload.get("kind") == "Pod":

@@ -23,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
     documents,
+    pulls,
     reference,
     release,
     render,
@@ -240,15 +241,18 @@ def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mas
             crds.apply(kube, document, seconds_of(wanted.timeout))
         return
     started = datetime.now(UTC)
+    watch = pulls.Watch(kube, wanted.namespace, step.data.objects, started)
     try:
-        _run(helm, wanted, plan, step, mask)
+        _run(helm, wanted, plan, step, mask, watch)
     except TracingError as error:
         if isinstance(error, ServerLost | RaceLost):
             raise  # there is nobody to ask, or what there is to see is another run's
+        if watch.found:
+            raise _unpulled(kube, wanted, watch, error) from error
         raise _explained(kube, wanted, step, error, started) from error
 
 
-def _run(helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask) -> None:
+def _run(helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask, watch: pulls.Watch) -> None:
     operation: plans.Operation = step.data
     if step.action == plans.ROLLBACK:
         helm.rollback(wanted, operation.revision, operation.wait, operation.repair, operation.force)
@@ -257,7 +261,9 @@ def _run(helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask) -> None
     elif step.action == plans.TEST:
         plan.result["test"] = mask.all(helm.test(wanted))
     else:
-        document = helm.upgrade(wanted, operation.labels, operation.force)
+        # A rollback is not stopped: helm would leave it pending.
+        waits = wanted.wait or wanted.rollback_on_failure
+        document = helm.upgrade(wanted, operation.labels, operation.force, watch if waits else None)
         plan.result["release"] = release.of_document(document).summary()
 
 
@@ -278,6 +284,22 @@ def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, star
     else:
         lines = [*lines, *(f"{test['name']}: {test['log']}" for test in error.details.get("test", []) if _bad(test))]
     return type(error)(error.what, "\n".join([error.why, *lines]), error.remedy, **details)
+
+
+def _unpulled(kube: Kube, wanted: Wanted, watch: pulls.Watch, error: TracingError) -> TracingError:
+    """That an image cannot be pulled, for which helm was stopped, and which revision serves now."""
+    details: dict[str, Any] = {**error.details}
+    serving = ""
+    try:
+        history = read(kube, replace(wanted, state="absent", rollback_to=None)).history
+        latest = history.latest
+        details["release"] = latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
+        serving = plans.serving(history, wanted, error.why)
+    except TracingError:
+        pass
+    variables = pulls.variables_of(charts.load(wanted.chart_ref).metadata)
+    told = pulls.error_of(watch.found, watch.missing_secrets(), wanted.namespace, variables, serving)
+    return type(told)(told.what, told.why, told.remedy, **{**details, **told.details})
 
 
 def _bad(test: dict[str, str]) -> bool:

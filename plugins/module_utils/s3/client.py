@@ -122,6 +122,23 @@ class Store:
             raise self._silence(error, call, bucket) from error
         return answer
 
+    def read(self, bucket: str, key: str) -> bytes:
+        """All of an object. An answer that breaks off in the middle is asked for again, ATTEMPTS times in all."""
+        from botocore.exceptions import BotoCoreError
+
+        call = Call("get_object", "s3:GetObject", {"Key": key})
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = self.call(bucket, call)
+            try:
+                content: bytes = answer["Body"].read()
+            except BotoCoreError as error:
+                # call() itself repeats what fails before the answer begins.
+                if attempt == ATTEMPTS:
+                    raise self._silence(error, call, bucket) from error
+            else:
+                return content
+        raise AssertionError("unreachable")
+
     def check(self, bucket: str, call: Call) -> None:
         """Refuse arguments that the S3 API does not have, or of a wrong type, without sending them."""
         from botocore.exceptions import ParamValidationError

@@ -9,6 +9,9 @@ import json
 import tarfile
 from pathlib import Path
 
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
 REF = "docker.io/grafana/tempo:2.10.8"
 
 
@@ -58,13 +61,15 @@ class Layout:
         stored = [gzip.compress(layer, mtime=0) if compressed else layer for layer in layers]
         manifest = {
             "schemaVersion": 2,
-            "config": self.blob(config(layers, architecture)),
-            "layers": [self.blob(layer) for layer in stored],
+            "mediaType": MANIFEST,
+            "config": self.blob(config(layers, architecture), mediaType="application/vnd.oci.image.config.v1+json"),
+            "layers": [self.blob(layer, mediaType=LAYER + "+gzip" * compressed) for layer in stored],
         }
-        return self.blob(json.dumps(manifest).encode())
+        return self.blob(json.dumps(manifest).encode(), mediaType=MANIFEST)
 
     def index(self, *descriptors: dict) -> dict:
-        return self.blob(json.dumps({"schemaVersion": 2, "manifests": list(descriptors)}).encode())
+        document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(descriptors)}
+        return self.blob(json.dumps(document).encode(), mediaType=INDEX)
 
     def members(self, *descriptors: dict) -> list[tuple[str, bytes | str]]:
         index = json.dumps({"schemaVersion": 2, "manifests": list(descriptors)}).encode()

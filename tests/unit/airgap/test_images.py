@@ -93,6 +93,13 @@ def test_origins_are_tried_in_their_order():
     assert images.choose(TEMPO, [BUILD], registries, held) is None
 
 
+def test_a_mirror_takes_the_place_of_the_registry():
+    pulled = images.choose(WEED, ORIGINS, {"mirror.test:5000"}, (), "mirror.test:5000/hub")
+    assert pulled == Source(WEED, PULL, "mirror.test:5000/hub/chrislusf/seaweedfs:4.48")
+    assert (pulled.tag, pulled.other_version) == ("4.48", False)
+    assert images.choose(WEED, ORIGINS, {"docker.io"}, (), "mirror.test:5000/hub").origin == BUILD
+
+
 @pytest.mark.parametrize(
     ("tags", "taken", "other"),
     [

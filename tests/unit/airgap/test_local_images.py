@@ -30,6 +30,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ORION_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ORION_IMAGE_DIR", str(tmp_path / "images"))
     monkeypatch.delenv("ORION_IMAGES", raising=False)
+    monkeypatch.delenv("ORION_IMAGE_REGISTRY", raising=False)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(local_images, "registry_answers", lambda host: False)
     (tmp_path / "images").mkdir()
@@ -157,6 +158,26 @@ def test_what_is_pulled_needs_no_archive(folder, prepared, monkeypatch):
     assert {name: image["ref"] for name, image in written["images"].items()} == {
         name: TABLE[name].ref for name in ("collector", "tempo", "seaweedfs", "prometheus")
     }
+
+
+def test_a_mirror_serves_all_but_the_node(folder, prepared, monkeypatch, capsys):
+    monkeypatch.setenv("ORION_IMAGE_REGISTRY", "mirror.test/hub/")
+    monkeypatch.setattr(local_images, "registry_answers", lambda host: host == "mirror.test")
+    local.prepare()
+    written = json.loads(local.LOCAL.read_text())
+    assert written["registry"] == "mirror.test/hub"
+    assert written["images"]["tempo"]["ref"] == "mirror.test/hub/grafana/tempo:2.10.8"
+    assert prepared == ["node"] and written["archives"] == []
+    assert "tempo      2.10.8            pull     mirror.test/hub/grafana/tempo\n" in capsys.readouterr().out
+    monkeypatch.setattr(local_images, "registry_answers", lambda host: False)
+    local.prepare()
+    assert json.loads(local.LOCAL.read_text())["registry"] == ""
+
+
+def test_a_mirror_is_named_as_in_an_images_name(folder, monkeypatch):
+    monkeypatch.setenv("ORION_IMAGE_REGISTRY", "https://mirror.test")
+    with pytest.raises(Failed, match="ORION_IMAGE_REGISTRY is 'https://mirror.test': write host and path"):
+        local_images.find(ARTIFACTS, everything=False)
 
 
 def test_a_bad_archive_ends_it_before_anything_is_built_or_written(folder, prepared):

@@ -183,9 +183,9 @@ def test_the_persistent_queue_has_a_volume_of_its_own(render, pick, validate_kub
     assert workload["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenScaled": "Retain", "whenDeleted": "Delete"}
     [mount] = [m for m in container(workload)["volumeMounts"] if m["name"] == claim["metadata"]["name"]]
     config = yaml.safe_load(pick(objects, "ConfigMap", "otel-sampler")["data"]["collector.yaml"])
-    directory = config["extensions"]["file_storage"]["directory"]
+    directory = config["extensions"]["file_storage/tempo"]["directory"]
     assert directory.startswith(f"{mount['mountPath']}/")
-    assert config["extensions"]["file_storage"]["compaction"]["directory"] == directory  # renamed, not copied
+    assert config["extensions"]["file_storage/tempo"]["compaction"]["directory"] == directory  # renamed, not copied
     assert pod(workload)["securityContext"]["fsGroup"] == 10001
     assert "queue" not in str(pick(objects, "Deployment", "otel-collector")["spec"])
     default = render(CHART, values(collector_persistent_queue_enabled=True))
@@ -347,7 +347,7 @@ ENDPOINTS_ANYWHERE = {
     "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
     "extensions": {
         **{name: {"endpoint": "127.0.0.1:0"} for name in ("health_check", "zpages", "pprof")},
-        "file_storage": {"directory": "FOLDER", "compaction": {"directory": "FOLDER"}},
+        "file_storage/tempo": {"directory": "FOLDER", "compaction": {"directory": "FOLDER"}},
     },
     "service": {"telemetry": {"metrics": {"level": "none", "readers": []}}},
 }

@@ -19,6 +19,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- if eq (index . 1) "gateway" }}otel-collector{{ else }}otel-sampler{{ end }}
 {{- end }}
 
+{{/* The image to run: the digest decides where there is one. Argument: the values of image. */}}
+{{- define "otel-collector.image" -}}
+{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+
 {{- define "otel-collector.config" -}}
 {{- toYaml (index (index . 0).Values (index . 1)).config }}
 {{- end }}
@@ -96,8 +101,9 @@ spec:
       type: RuntimeDefault
   containers:
     - name: otel-collector
-      image: {{ printf "%s:%s" $root.Values.image.repository $root.Values.image.tag | quote }}
+      image: {{ include "otel-collector.image" $root.Values.image }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      command: [/otelcol-contrib]
       args:
         - --config=/etc/otelcol/collector.yaml
       env:
@@ -109,6 +115,19 @@ spec:
           valueFrom:
             fieldRef:
               fieldPath: metadata.name
+        {{- range $values.secretEnv }}
+        - name: {{ .name }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ .secret }}
+              key: {{ .key }}
+        {{- end }}
+        {{- range $values.secretFiles }}
+        {{- if eq .path "aws-ca-bundle.crt" }}
+        - name: AWS_CA_BUNDLE
+          value: /var/run/secrets/otelcol/{{ .path }}
+        {{- end }}
+        {{- end }}
         {{- with $values.goMemLimit }}
         - name: GOMEMLIMIT
           value: {{ . }}
@@ -178,6 +197,11 @@ spec:
         - name: queue
           mountPath: /var/lib/otelcol
         {{- end }}
+        {{- if $values.secretFiles }}
+        - name: secrets
+          mountPath: /var/run/secrets/otelcol
+          readOnly: true
+        {{- end }}
   volumes:
     - name: config
       configMap:
@@ -185,4 +209,18 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
+    {{- with $values.secretFiles }}
+    - name: secrets
+      projected:
+        # The group is the pod's fsGroup.
+        defaultMode: 0440
+        sources:
+          {{- range . }}
+          - secret:
+              name: {{ .secret }}
+              items:
+                - key: {{ .key }}
+                  path: {{ .path }}
+          {{- end }}
+    {{- end }}
 {{- end }}

@@ -4,10 +4,20 @@ app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end }}
 
+{{/* The image to run: the digest decides where there is one. Argument: the values of image. */}}
+{{- define "backends.image" -}}
+{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* A tag as the value of a label: at most 63 characters, a letter or digit at both ends. */}}
+{{- define "backends.version" -}}
+{{- regexReplaceAll "^[_.-]+|[_.-]+$" (trunc 63 .) "" }}
+{{- end }}
+
 {{/* Labels of every object. Arguments: root, name. */}}
 {{- define "backends.labels" -}}
 {{ include "backends.selector" . }}
-app.kubernetes.io/version: {{ (index .root.Values .name).image.tag | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/version: {{ include "backends.version" (index .root.Values .name).image.tag | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}

@@ -99,11 +99,17 @@ spec:
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
+      {{- with $.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- range . }}
+        - name: {{ . }}
+        {{- end }}
+      {{- end }}
       securityContext:
         {{- include "backends.podSecurity" 65534 | nindent 8 }}
       containers:
         - name: prometheus
-          image: {{ $values.image.repository }}:{{ $values.image.tag }}
+          image: {{ include "backends.image" $values.image }}
           imagePullPolicy: {{ $values.image.pullPolicy }}
           command: [/bin/prometheus]
           # Flags that 2.42 and 3.x both have.

@@ -11,6 +11,9 @@ metadata:
 spec:
   serviceName: seaweedfs
   replicas: 1
+  # OrderedReady would never replace a pod whose image cannot be pulled, not even by one with a better image:
+  # https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+  podManagementPolicy: Parallel
   selector:
     matchLabels:
       {{- include "backends.selector" $self | nindent 6 }}
@@ -25,13 +28,19 @@ spec:
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
+      {{- with $.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- range . }}
+        - name: {{ . }}
+        {{- end }}
+      {{- end }}
       # A stop takes 15 to 20 s: the servers in the process end one after the other.
       terminationGracePeriodSeconds: 45
       securityContext:
         {{- include "backends.podSecurity" 10001 | nindent 8 }}
       containers:
         - name: seaweedfs
-          image: {{ $values.image.repository }}:{{ $values.image.tag }}
+          image: {{ include "backends.image" $values.image }}
           imagePullPolicy: {{ $values.image.pullPolicy }}
           command: [/usr/bin/weed]
           args:

@@ -4,9 +4,19 @@ app.kubernetes.io/name: tempo
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The image to run: the digest decides where there is one. Argument: the values of image. */}}
+{{- define "tempo.image" -}}
+{{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* A tag as the value of a label: at most 63 characters, a letter or digit at both ends. */}}
+{{- define "tempo.version" -}}
+{{- regexReplaceAll "^[_.-]+|[_.-]+$" (trunc 63 .) "" }}
+{{- end }}
+
 {{- define "tempo.labels" -}}
 {{ include "tempo.selector" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/version: {{ include "tempo.version" .Values.image.tag | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
@@ -74,8 +84,9 @@ spec:
           app.kubernetes.io/component: {{ $component }}
     {{- end }}
   # An ingester ends when blocks that it is completing are done, the metrics-generator when its samples are sent. What
-  # polls the list of blocks (querier, query-frontend, all) never ends by itself in 2.8 to 2.10, since nothing cancels
-  # that loop's context (cmd/tempo/app/modules.go): it is killed at the end of this period, after it has done its work.
+  # polls the list of blocks (querier, query-frontend, and all unless its compactor polls last) never ends by itself in
+  # 2.10, since nothing cancels that loop's context (cmd/tempo/app/modules.go): it is killed at the end of this period,
+  # after it has done its work.
   terminationGracePeriodSeconds: {{ get (dict "ingester" 300 "metrics-generator" 90) $component | default 20 }}
   securityContext:
     runAsNonRoot: true
@@ -87,8 +98,9 @@ spec:
       type: RuntimeDefault
   containers:
     - name: tempo
-      image: {{ $values.image.repository }}:{{ $values.image.tag }}
+      image: {{ include "tempo.image" $values.image }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
+      command: [/tempo]
       args:
         - -config.file=/etc/tempo/config/tempo.yaml
         - -target={{ $component }}

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
@@ -45,7 +46,9 @@ class Fake:
         self.seconds: list[float] = []
         self.chart: list[str] = []
 
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         self.calls.append(argv[1:])
         self.stdin.append(stdin)
         self.seconds.append(seconds)
@@ -471,3 +474,24 @@ def test_a_process_that_does_not_listen_is_killed(
     path = program("trap '' TERM\nwhile :; do sleep 0.05; done")
     with pytest.raises(TimedOut):
         cli.run_process([path, "upgrade"], {"PATH": "/bin:/usr/bin"}, "", 0.2)
+
+
+def test_a_process_that_is_interrupted_ends_in_its_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LOOK_SECONDS", 0.05)
+    path = script(tmp_path, 'trap "echo cancelled; exit 7" TERM; cat; echo started; while :; do sleep 0.02; done')
+    asked = iter([False, False, True])
+    done = cli.run_process([path, "upgrade"], {"PATH": "/bin:/usr/bin"}, "in ", 20, lambda: next(asked))
+    assert done == Answer(7, "in started\ncancelled\n", "")
+    assert next(asked, None) is None
+
+
+def test_a_process_is_not_looked_at_before_it_has_had_some_time(tmp_path: Path) -> None:
+    path = script(tmp_path, "cat")
+    assert cli.run_process([path, "x"], {"PATH": "/bin"}, "in", 20, lambda: pytest.fail("looked")).out == "in"
+
+
+def test_a_process_that_is_looked_at_still_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LOOK_SECONDS", 0.05)
+    path = script(tmp_path, "exec sleep 60")
+    with pytest.raises(TimedOut, match="did not end within 0 s"):
+        cli.run_process([path, "upgrade"], {"PATH": "/bin:/usr/bin"}, "", 0.2, lambda: False)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
@@ -113,7 +114,9 @@ class Program:
         self.failing, self.version = failing or {}, version
         self.calls: list[list[str]] = []
 
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         self.calls.append(argv[1:])
         dry = "dry" if "--dry-run=server" in argv else argv[1]
         if dry in self.failing:
@@ -421,7 +424,9 @@ class Repository(Program):
         super().__init__()
         self.package = charts.archive(charts.load(str(folder)), {})
 
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         if argv[1] == "pull":
             self.calls.append(argv[1:])
             (Path(argv[argv.index("--destination") + 1]) / "mini-0.1.0.tgz").write_bytes(self.package)
@@ -634,7 +639,9 @@ metadata: {name: web-test, annotations: {helm.sh/hook: test}}
 
 
 class WithTests(Program):
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         answer = super().__call__(argv, env, stdin, seconds)
         if argv[1] == "test":
             phase = "Failed" if answer.code else "Succeeded"
@@ -696,7 +703,9 @@ class Losing(Program):
         super().__init__()
         self.kube, self.when, self.left = kube, when, left
 
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         answer = super().__call__(argv, env, stdin, seconds)
         dry = "dry" if "--dry-run=server" in argv else argv[1]
         if dry == self.when:
@@ -767,7 +776,9 @@ class Deciding(Cluster):
 
 
 class RefusedOnce(Program):
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         answer = super().__call__(argv, env, stdin, seconds)
         if "--dry-run=server" not in argv and len(self.calls) == 2:
             return Answer(1, "", f"Error: {REFUSED}")
@@ -866,7 +877,7 @@ def test_a_rolled_back_upgrade_says_what_serves(record: dict, wanted: Wanted) ->
     kube = Cluster([record])
 
     class Failing(Program):
-        def __call__(self, argv, env, stdin, seconds) -> Answer:
+        def __call__(self, argv, env, stdin, seconds, interrupt=None) -> Answer:
             if "--rollback-on-failure" in argv:
                 info = {"status": "deployed", "description": "Rollback to 1"}
                 kube.documents["secrets"] = {"items": [revision(record, 3, "deployed", info=info)]}
@@ -891,7 +902,9 @@ class Large:
     def __init__(self, program: Program, noise: str) -> None:
         self.program, self.noise = program, noise
 
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float, interrupt: Any = None
+    ) -> Answer:
         document = json.loads(self.program(argv, env, stdin, seconds).out)
         return Answer(0, json.dumps({**document, "config": {"noise": self.noise}}), "")
 
@@ -902,3 +915,56 @@ def test_the_password_of_a_repository_is_hidden_in_errors(record: dict, remote: 
     with pytest.raises(TracingError) as caught:
         run(Cluster([record]), program, remote)
     assert "hunter22" not in str(caught.value) + str(caught.value.details) + str(program.calls)
+
+
+# Images that cannot be pulled
+
+UNPULLED = {
+    "metadata": {"name": "web-1", "labels": {"app": "web"}, "creationTimestamp": "9999-01-01T00:00:00Z"},
+    "spec": {"containers": [{"name": "c", "image": "h/x:9"}], "imagePullSecrets": [{"name": "gone"}]},
+    "status": {
+        "containerStatuses": [
+            {"name": "c", "state": {"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}}}
+        ]
+    },
+}
+
+
+class Waiting(Program):
+    """Plays a helm that waits, and is asked to stop where the pods say that it waits in vain."""
+
+    def __call__(self, argv, env, stdin, seconds, interrupt=None) -> Answer:
+        answer = super().__call__(argv, env, stdin, seconds)
+        if interrupt is None or not interrupt():
+            return answer
+        return Answer(1, "Release mini has been cancelled.", "Error: UPGRADE FAILED: context canceled")
+
+
+def test_helm_is_stopped_where_an_image_will_never_be_pulled(record: dict, wanted: Wanted) -> None:
+    kube = Cluster([record])
+    kube.documents |= {"pods": {"items": [UNPULLED]}, "gone": None}
+    with pytest.raises(ToolError) as caught:
+        run(kube, Waiting(), replace(wanted, values={}))
+    message = str(caught.value)
+    assert message.startswith(
+        "image h/x:9 cannot be pulled, since the registry wants other credentials: 401 Unauthorized"
+    )
+    assert "There is no Secret gone in namespace hfix" in message
+    assert "canceled" not in message
+    assert caught.value.details["helm_exit_code"] == 1
+    assert caught.value.details["release"]["revision"] == 1
+    assert len(caught.value.details["not_ready"]) == 1
+    assert [path.rpartition("/")[2] for _method, path in kube.log] == ["secrets", "pods", "events", "secrets", "gone"]
+
+
+def test_a_look_costs_one_request_where_all_is_well(record: dict, wanted: Wanted) -> None:
+    kube = Cluster([record])
+    plan = run(kube, Waiting(), replace(wanted, values={}))
+    assert (plan.result["helm_processes"], plan.result["api_calls"]) == (2, 2)
+    assert kube.queries[-1] == {"fieldSelector": "status.phase=Pending"}
+
+
+def test_nobody_looks_where_nobody_waits(record: dict, wanted: Wanted) -> None:
+    kube = Cluster([record])
+    kube.documents["pods"] = {"items": [UNPULLED]}
+    assert run(kube, Waiting(), replace(wanted, values={}, wait=False)).result["api_calls"] == 1

@@ -1,0 +1,124 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What every chart owes to images: those of their publishers and those that airgap builds run alike."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.helm.pulls import variables_of
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+DIGEST = "sha256:" + "0a" * 32
+# What a chart cannot be rendered without.
+LEAST: dict[str, dict[str, Any]] = {
+    "collector": {},
+    "tempo": {"config": {"storage": {}}},
+    "local_backends": {},
+}
+# Container → the program, as docs/images.md has it of upstream's Dockerfiles.
+PROGRAMS = {
+    "otel-collector": "/otelcol-contrib",
+    "tempo": "/tempo",
+    "seaweedfs": "/usr/bin/weed",
+    "prometheus": "/bin/prometheus",
+    "jaeger": "/cmd/jaeger/jaeger-linux",
+}
+USERS = {"otel-collector": 10001, "tempo": 10001, "seaweedfs": 10001, "jaeger": 10001, "prometheus": 65534}
+# Values of a label: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+LABEL = re.compile(r"(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+
+
+def with_images(role: str, image: dict[str, Any]) -> dict[str, Any]:
+    places = ("seaweedfs", "prometheus") if role == "local_backends" else ("",)
+    return overlay(LEAST[role], {place: {"image": image} for place in places} if places[0] else {"image": image})
+
+
+def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = [item["spec"]["template"] for item in objects if item["kind"] in ("Deployment", "StatefulSet")]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_a_program_is_named_by_its_path_and_runs_as_a_user_of_our_own(role, render):
+    for pod in pods(render(ROLES / role / "files/chart", LEAST[role])):
+        for container in pod["spec"]["containers"]:
+            assert container["command"] == [PROGRAMS[container["name"]]]
+            assert container["args"]
+            security = pod["spec"]["securityContext"]
+            assert (security["runAsUser"], security["runAsGroup"]) == (USERS[container["name"]],) * 2
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_nothing_needs_a_shell_or_a_writable_image(role, render):
+    for pod in pods(render(ROLES / role / "files/chart", LEAST[role])):
+        for container in pod["spec"]["containers"]:
+            assert "exec" not in str({name: probe for name, probe in container.items() if name.endswith("Probe")})
+            assert "exec" not in str(container.get("lifecycle", {}))
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_the_digest_decides_and_labels_stay_valid(role, render):
+    tag = "_" + "v" * 60 + ".-_" + "x" * 40
+    image = {"repository": "mirror.example.com/p/a", "tag": tag, "digest": DIGEST}
+    objects = render(ROLES / role / "files/chart", with_images(role, image))
+    for pod in pods(objects):
+        assert {c["image"] for c in pod["spec"]["containers"]} == {f"mirror.example.com/p/a:{tag}@{DIGEST}"}
+    versions = {item["metadata"]["labels"]["app.kubernetes.io/version"] for item in objects}
+    assert all(LABEL.fullmatch(version) for version in versions), versions
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_without_a_digest_the_tag_decides(role, render):
+    objects = render(ROLES / role / "files/chart", with_images(role, {"repository": "h:5000/a", "tag": "1.0"}))
+    assert {c["image"] for pod in pods(objects) for c in pod["spec"]["containers"]} == {"h:5000/a:1.0"}
+
+
+@pytest.mark.parametrize("role", LEAST)
+@pytest.mark.parametrize(
+    "image", [{"tag": f"1@{DIGEST}"}, {"tag": "a" * 129}, {"tag": ""}, {"digest": "sha256:1"}, {"digest": "0a" * 32}]
+)
+def test_charts_refuse_what_is_no_tag_or_digest(role, image, assert_fails):
+    assert_fails(ROLES / role / "files/chart", with_images(role, image), f"image/{next(iter(image))}")
+
+
+def test_pull_secrets_of_the_local_backends(render):
+    objects = render(ROLES / "local_backends/files/chart", {"imagePullSecrets": ["regcred"]})
+    assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * 2
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_a_statefulset_gets_rid_of_pods_whose_image_cannot_be_pulled(role, render):
+    sets = [item for item in render(ROLES / role / "files/chart", LEAST[role]) if item["kind"] == "StatefulSet"]
+    assert sets
+    assert {item["spec"]["podManagementPolicy"] for item in sets} == {"Parallel"}
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_image_variables_have_the_same_defaults_as_the_chart(role):
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    chart = yaml.safe_load((ROLES / role / "files/chart/values.yaml").read_text())
+    sections = {"": chart} if "image" in chart else {f"_{name}": section for name, section in chart.items()}
+    for name, section in sections.items():
+        if isinstance(section, dict) and "image" in section:
+            for key in ("repository", "tag", "digest"):
+                assert section["image"][key] == defaults[f"{role}{name}_image_{key}"]
+
+
+@pytest.mark.parametrize("role", LEAST)
+def test_the_chart_names_the_variables_of_each_image_for_messages(role, render):
+    chart = yaml.safe_load((ROLES / role / "files/chart/Chart.yaml").read_text())
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    variables = variables_of(chart)
+    assert {f"{prefix}_image_tag" for prefix in variables.values()} == {n for n in defaults if n.endswith("_image_tag")}
+    containers = [
+        c for pod in pods(render(ROLES / role / "files/chart", LEAST[role])) for c in pod["spec"]["containers"]
+    ]
+    assert {container["name"] for container in containers} <= set(variables)
