@@ -23,7 +23,7 @@ from pathlib import Path
 import yaml
 
 from airgap import images
-from tools import local, peers
+from tools import local, machine, peers
 from tools.steps import ROOT, STATE, Failed, environment
 
 WORK = STATE / "gates"
@@ -300,6 +300,7 @@ def lint() -> None:
 
 def test() -> None:
     """Static gates first: they cost seconds and fail early. Then tools and images, then what needs them."""
+    machine.check()
     WORK.mkdir(parents=True, exist_ok=True)
     outcomes = [run_gate(gate) for gate in static_gates()]
     found = local.prepare(everything=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from airgap import cache, spec
 from airgap.images import ARCHIVE, BUILD, PULL, carried
-from tools import images
+from tools import images, machine
 from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
@@ -103,6 +104,7 @@ def tool_environment(found: dict) -> dict[str, str]:
 
 
 def up() -> None:
+    machine.check()
     steps, cluster = Steps(4), os.environ.get("ORION_CLUSTER", "orion")
     start = time.monotonic()
     with steps.step("Tools and images"):
@@ -119,6 +121,7 @@ def up() -> None:
 def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
+    trace_id = next(ids[0] for ids in proof["traces"].values())
     port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
     store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
     host, query_port, traces = STORES[store]
@@ -132,9 +135,9 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Namespace": "tracing",
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
-        "A trace to open": f"kubectl get --raw {proxy}{traces}/{proof['traces']['error'][0]}",
+        "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
         "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
-        "Kubeconfig": f"export KUBECONFIG={state / 'kubeconfig'}",
+        "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
         "ansible-playbook playbooks/site.yml -i inventories/production --check --diff",

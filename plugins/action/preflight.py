@@ -44,11 +44,13 @@ class ActionModule(ActionBase):
         roles = arguments.get("roles") or []
         own = {name: task_vars[name] for name in task_vars if name.startswith(("tracing_", "preflight_"))}
         values.update(self._evaluate(own, task_vars, "", findings))
+        # A role's defaults may name another's: verify's are about what tempo and object_storage were told.
+        every = {name: value for role in roles and _with_defaults() for name, value in self._role(role)[0].items()}
         for role in roles:
             defaults, spec = self._role(role)
             secret.update(name for name, option in spec.items() if option.get("no_log"))
             mine = {name: task_vars[name] for name in task_vars if name.startswith(f"{role}_")}
-            seen = self._evaluate({**defaults, **mine}, {**defaults, **task_vars}, role, findings)
+            seen = self._evaluate({**defaults, **mine}, {**every, **defaults, **task_vars}, role, findings)
             findings += _check_spec(spec, seen)
             for sentence in unknown_variables(mine, spec, f"{role}_"):
                 name, problem = sentence.split(" ", 1)
@@ -90,6 +92,11 @@ class ActionModule(ActionBase):
                 problem = " ".join(str(error).split())
                 findings.append({"variable": name, "problem": f"cannot be evaluated: {problem}", "remedy": ""})
         return values
+
+
+def _with_defaults() -> list[str]:
+    """Names of this collection's roles that have variables."""
+    return sorted(path.parents[1].name for path in ROLES.glob("*/defaults/main.yml"))
 
 
 def _check_spec(spec: dict[str, Any], values: dict[str, Any]) -> list[dict[str, str]]:

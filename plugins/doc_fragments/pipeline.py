@@ -29,9 +29,11 @@ options:
     type: str
     default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)
   store_reader:
-    description: The query API through which traces are read back.
+    description:
+      - The query API through which traces are read back.
+      - With V(none) they are not. What the components count, and a recording if there is one, are all that is checked.
     type: str
-    choices: [tempo, jaeger]
+    choices: [tempo, jaeger, none]
     default: tempo
   store_namespace:
     description: Namespace of its Service. By default O(namespace).
@@ -42,10 +44,6 @@ options:
   store_port:
     description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
     type: int
-  decision_wait:
-    description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
-    type: str
-    default: 10s
   progress_file:
     description:
       - A file that lines about the progress are appended to.

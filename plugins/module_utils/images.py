@@ -156,7 +156,11 @@ def _tag(variables: Variables, name: str, digest: str) -> Iterator[Problem]:
     tag, at, behind = value.partition("@")
     if isinstance(given, (float, bool)):
         # What was written is lost: YAML reads 2.10 as 2.1.
-        yield Problem(name, f"is the {type(given).__name__} {given}, not text", f'Quote it: {name}: "{given}".')
+        yield Problem(
+            name,
+            f"is the {'boolean' if isinstance(given, bool) else 'number'} {given}, not text",
+            f'Quote it: {name}: "{given}".',
+        )
     elif at or DIGEST.fullmatch(value):
         wanted = f"{name}: {tag}" if at and tag else f"{name} to the version that it is"
         yield Problem(name, f"is {value!r}, which has a digest", f"Set {wanted}, and {digest}: {behind or value}.")

@@ -38,6 +38,7 @@ class Jaeger(StoreReader):
     search_name = "Jaeger search"
     # The memory and Badger stores index a span as they take it, Elasticsearch at its next refresh (1 s).
     search_lag = 5.0
+    unproven = "TraceQL and blocks in the bucket"
 
     def __init__(self, kube: Kube, namespace: str, service: str = "jaeger", port: int = 16686) -> None:
         self.endpoint = Endpoint(kube, namespace, service, port)

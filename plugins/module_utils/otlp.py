@@ -236,6 +236,14 @@ def shift(document: Document, offset: Callable[[str], int], added: Mapping[str, 
         one["attributes"] = [*(one.get("attributes") or ()), *extra]
 
 
+def rename_traces(document: Document, new: Callable[[str], str]) -> None:
+    """Give spans, and their links, other trace ids; in place. new: from a trace id in lower case."""
+    for one in spans(document):
+        for holder in (one, *(one.get("links") or ())):
+            if holder.get("traceId"):
+                holder["traceId"] = new(holder["traceId"].lower())
+
+
 @contextmanager
 def opened(path: str | Path) -> Iterator[IO[bytes]]:
     """A file, plain or gzip. Damaged or cut gzip data is an OSError too."""

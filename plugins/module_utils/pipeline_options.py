@@ -6,6 +6,7 @@ orion.tracing.pipeline."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
@@ -17,6 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.store import StoreRe
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 DEFAULTS = Selectors()
+NONE = "none"
 READERS: dict[str, type[Tempo | Jaeger]] = {"tempo": Tempo, "jaeger": Jaeger}
 PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "tracing"},
@@ -24,21 +26,24 @@ PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
     "sampler_selector": {"type": "str", "default": DEFAULTS.sampler},
     "distributor_selector": {"type": "str", "default": DEFAULTS.distributor},
     "ingester_selector": {"type": "str", "default": DEFAULTS.ingester},
-    "store_reader": {"type": "str", "choices": [*READERS], "default": "tempo"},
+    "store_reader": {"type": "str", "choices": [*READERS, NONE], "default": "tempo"},
     "store_namespace": {"type": "str"},
     "store_service": {"type": "str"},
     "store_port": {"type": "int"},
-    "decision_wait": {"type": "str", "default": "10s"},
     "progress_file": {"type": "path"},
 }
 
 
-def connect(kube: Kube, params: Mapping[str, Any]) -> tuple[Pipeline, StoreReader]:
-    """The pipeline and the store that the options name."""
+def connect(kube: Kube, params: Mapping[str, Any]) -> tuple[Pipeline, StoreReader | None]:
+    """The pipeline and the store that the options name; None where none is read back from."""
     parts = ("gateway", "sampler", "distributor", "ingester")
     selectors = Selectors(**{part: params[f"{part}_selector"] for part in parts})
     namespace = params["namespace"]
     where = {name: params[f"store_{name}"] for name in ("namespace", "service", "port")}
+    if params["store_reader"] == "jaeger":
+        selectors = replace(selectors, distributor="", ingester="")
+    if params["store_reader"] == NONE:
+        return Pipeline(kube, namespace, selectors), None
     reader = reader_of(kube, params["store_reader"], **where | {"namespace": where["namespace"] or namespace})
     return Pipeline(kube, namespace, selectors), reader
 

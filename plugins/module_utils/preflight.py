@@ -64,6 +64,7 @@ DURATIONS = (
 )
 ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+READERS = ("tempo", "jaeger", "none")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
@@ -371,6 +372,28 @@ def exporters(v: Variables) -> Iterator[Finding]:
             yield error(one.variable, one.problem, one.remedy)
 
 
+def store_reader(v: Variables) -> Iterator[Finding]:
+    """Whether traces can be read back where they go."""
+    store, reader = text(v, "tracing_store") or "tempo", text(v, "tracing_store_reader")
+    if "tracing_store_reader" not in v:
+        return
+    if reader not in READERS:
+        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join(READERS)}.")
+    elif store == "tempo" and reader == "jaeger":
+        yield error(
+            "tracing_store_reader",
+            "jaeger, but tracing_store is tempo, which does not answer Jaeger's API",
+            "Leave tracing_store_reader unset, or set tracing_store: otlp if kept traces go to Jaeger.",
+        )
+    elif store == "otlp" and reader != "none" and not text(v, "tracing_store_service"):
+        yield error(
+            "tracing_store_service",
+            f"empty, but tracing_store is otlp and tracing_store_reader is {reader}, so it is not known where to ask",
+            "Name the Service of its query API (tracing_store_namespace, tracing_store_port), or set "
+            "tracing_store_reader: none.",
+        )
+
+
 def red_metrics(v: Variables) -> Iterator[Finding]:
     """Two sources of the same series make every rate wrong."""
     if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
@@ -646,6 +669,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     routes,
     container_images,
     exporters,
+    store_reader,
     red_metrics,
     resources,
     sampling,

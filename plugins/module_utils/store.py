@@ -67,13 +67,15 @@ class StoreReader(Protocol):
     """A store of traces. start and end of a time range are Unix seconds; trace ids are 32 hexadecimal digits.
 
     name: what people call it. search_name: what a trace that search returns was found by. search_lag: seconds after
-    which search finds what can be read by id. NotFound (no such Service), PermissionDenied and other ApiErrors mean
-    that asking again is of no use.
+    which search finds what can be read by id. unproven: what a proof with it does not show, '' for nothing.
+
+    NotFound (no such Service), PermissionDenied and other ApiErrors mean that asking again is of no use.
     """
 
     name: str
     search_name: str
     search_lag: float
+    unproven: str
 
     def document(self, trace_id: str, start: int, end: int) -> otlp.Document:
         """A trace as OTLP/JSON with what is there of it now, which may be nothing. NotNow if the store cannot say."""

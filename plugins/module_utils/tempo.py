@@ -25,6 +25,7 @@ class Tempo(StoreReader):
     search_name = "TraceQL search"
     # Spans become searchable in waves, and from Tempo 3.0 on only after query_frontend.search.query_end_cutoff (30 s).
     search_lag = 45.0
+    unproven = ""
 
     def __init__(self, kube: Kube, namespace: str, service: str = "tempo-query-frontend", port: int = 3200) -> None:
         self.endpoint = Endpoint(kube, namespace, service, port)
@@ -40,7 +41,7 @@ class Tempo(StoreReader):
         self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
     ) -> dict[str, int]:
         """As StoreReader says. All services are searched at once."""
-        query = {"q": traceql(criteria), "start": start, "end": end, "limit": limit, "spss": 1}
+        query: dict[str, str | int] = {"q": traceql(criteria), "start": start, "end": end, "limit": limit, "spss": 1}
         answer = read_json(self.endpoint.get("api/search", query), "Tempo's GET /api/search", REMEDY)
         return {otlp.hex_id(trace["traceID"], 32): _matched(trace) for trace in answer.get("traces") or []}
 

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLL
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
+    Counters,
     Deadline,
-    Figures,
     Increase,
     Pipeline,
     Selectors,
     Sender,
-    increases,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
@@ -106,7 +105,6 @@ class Run:
         self.figures: dict[str, Any] = {"run": self.run}
         self.sampling = self._sampling()
         self.wait = duration_seconds(self.sampling["decision_wait"])
-        self.ended: list[text.Samples] = []
 
     def _sampling(self) -> dict[str, Any]:
         """The tail_sampling configuration that is deployed."""
@@ -227,19 +225,22 @@ class Run:
             or text.total(gateways, "otelcol_exporter_queue_size")
         )
 
-    def settle(self, since: Figures, traces: int) -> Increase:
+    def counters(self) -> Counters:
+        """Of all pods, from now on."""
+        return Counters(self.pipeline.figures())
+
+    def settle(self, before: Counters, traces: int) -> Increase:
         """Wait until everything that was sent is decided and exported."""
 
         def decided() -> bool:
-            return increases(since, self.pipeline.figures()).decided_traces >= traces and self.drained()
+            return self.since(before).decided_traces >= traces and self.drained()
 
         self.until("everything is decided and exported", decided)
-        return self.since(since)
+        return self.since(before)
 
-    def since(self, before: Figures) -> Increase:
-        """How far the counters went up, those of the pods that delete_pod has deleted included."""
-        found = increases(before, self.pipeline.figures())
-        return replace(found, sampler=text.add([found.sampler, *self.ended]))
+    def since(self, before: Counters) -> Increase:
+        """How far the counters went up by now."""
+        return before.add(self.pipeline.figures())
 
     def read(self, sent: Sent, step: str, started: int) -> tuple[set[str], set[str]]:
         """Of the traces that are kept: those that are in Tempo with all spans, and those that lack some or all.
@@ -287,14 +288,13 @@ class Run:
         uid = found["metadata"]["uid"] if found else ""
         return uid, self.pipeline.pods(self.pipeline.selectors.sampler).get(name, False)
 
-    def delete_pod(self, name: str, before: Figures) -> Callable[[], bool]:
+    def delete_pod(self, name: str, before: Counters) -> Callable[[], bool]:
         """Gracefully. Gives a condition: whether another one of its name is ready and all gateways know it.
 
-        The new one counts from zero, so what this one counted is kept for since, and forgotten in before.
+        before: gets what the pod has counted up to here.
         """
         uid, _ready = self.pod(name)
-        last = self.pipeline.figures(["sampler"]).sampler[name]
-        self.ended.append(text.increase(before.sampler.pop(name), last))
+        before.add(self.pipeline.figures(["sampler"]))
         self.kube.request("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{name}")
 
         def replaced() -> bool:
@@ -339,7 +339,6 @@ class Run:
     @contextmanager
     def step(self, title: str) -> Iterator[int]:
         """Prints a title; gives the Unix second before it, from which Tempo is searched."""
-        self.ended.clear()
         say(f"\n{title}")
         began = self.clock.monotonic()
         yield int(time.time()) - MARGIN_SECONDS
@@ -410,7 +409,7 @@ class Change:
 def steady(run: Run) -> None:
     """Nothing happens: no trace is split, what is kept is what the simulator says, nothing is lost."""
     with run.step(f"1. Steady load: {STEADY_RATE:,} spans/s for {STEADY_SECONDS} s") as started:
-        before = run.pipeline.figures()
+        before = run.counters()
         with Watch(run) as watch:
             sent = run.send("steady", STEADY_RATE, STEADY_SECONDS)
         since = run.settle(before, len(sent.ends))
@@ -460,7 +459,7 @@ def latency(run: Run) -> None:
         sender = Sender(run.pipeline, run.pipeline.gateways(Deadline(run.clock, 60.0)))
         load = traffic.Load(run.run, "latency", SLOW_MS)
         due: dict[str, float] = {}  # trace id → when it can be decided
-        before = run.pipeline.figures()
+        before = run.counters()
         sent, ended = 0, threading.Event()
 
         def look() -> None:
@@ -500,7 +499,7 @@ def latency(run: Run) -> None:
 def scaled(run: Run) -> None:
     """One more sampler: a quarter of the traces under way moves, and nothing after that."""
     with run.step(f"3. Samplers 3 → 4 under {MOVING_RATE:,} spans/s") as started:
-        before = run.pipeline.figures()
+        before = run.counters()
 
         def grow() -> Callable[[], bool]:
             run.scale("statefulsets", "otel-sampler", 4)
@@ -540,7 +539,7 @@ def restarted(run: Run) -> None:
     """A sampler goes and comes back: it decides at its end on what it has, the gateways give the rest to others."""
     with run.step(f"4. A sampler restarts under {MOVING_RATE:,} spans/s") as started:
         samplers, _ready = run.replicas("statefulsets", "otel-sampler")
-        before = run.pipeline.figures()
+        before = run.counters()
         change = Change(run, MOVING_SECONDS / 3, lambda: run.delete_pod("otel-sampler-1", before))
         sent = run.send("restarted", MOVING_RATE, MOVING_SECONDS, change)
         back = change.done()
@@ -565,7 +564,7 @@ def outage(run: Run, seconds: float) -> None:
     """Tempo is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
     with run.step(f"5. Tempo away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
         distributors, _ready = run.replicas("deployments", "tempo-distributor")
-        before = run.pipeline.figures()
+        before = run.counters()
         run.scale("deployments", "tempo-distributor", 0)
         run.until("no distributor is left", lambda: not run.pipeline.pods(run.pipeline.selectors.distributor))
         away = run.clock.monotonic()

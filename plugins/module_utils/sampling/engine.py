@@ -25,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate im
     DROPPED,
     NOT_SAMPLED,
     SAMPLED,
+    Limits,
     PolicyList,
     Trace,
 )
@@ -320,9 +321,10 @@ class Sizes:
 class Engine:
     """One tail_sampling processor of one collector."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
+        """limits: instead of the collector's own."""
         self.settings = settings
-        self.policies = PolicyList(settings.policies, settings.sample_on_first_match)
+        self.policies = PolicyList(settings.policies, settings.sample_on_first_match, limits)
         self._traces: OrderedDict[str, _State] = OrderedDict()
         self._sampled = _Decided(settings.sampled_cache_size)
         self._not_sampled = _Decided(settings.non_sampled_cache_size)

@@ -94,3 +94,9 @@ def test_variables_alone(preflight: Any) -> None:
 
 def test_an_unknown_role(preflight: Any) -> None:
     assert "nothing_of_ours is no role" in preflight({"roles": ["nothing_of_ours"]}, {})["msg"]
+
+
+def test_defaults_that_name_another_role(preflight: Any) -> None:
+    """verify takes what tempo and object_storage were told, whether they are checked too or not."""
+    result = preflight({"roles": ["verify"]}, {"object_storage_bucket": "orion-traces"}, "--check")
+    assert not [f for f in result["findings"] if f["variable"].startswith("verify_")]

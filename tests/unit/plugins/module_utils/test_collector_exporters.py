@@ -192,7 +192,7 @@ def test_unsampled_traces_beside_metrics():
 
 
 def test_a_store_that_is_not_amazon_s_is_asked_by_path():
-    entry = s3(endpoint="http://seaweedfs:8333", tls={"insecure": True}, credentials_secret="s3")  # noqa: S106
+    entry = s3(endpoint="http://seaweedfs:8333", tls={"insecure": True}, credentials_secret="s3")
     built = sampler(entry)
     uploader = built["config"]["exporters"]["awss3/recordings"]["s3uploader"]
     assert uploader["endpoint"] == "http://seaweedfs:8333"
@@ -409,7 +409,7 @@ def test_a_private_authority_of_an_s3_store():
 
 
 def test_one_identity_at_aws():
-    entries = [s3(credentials_secret="s3"), {"name": "x", "protocol": "xray"}]  # noqa: S106
+    entries = [s3(credentials_secret="s3"), {"name": "x", "protocol": "xray"}]
     found = problems(*entries)
     assert list(found) == ["collector_exporters[1].credentials_secret"]
     assert "one AWS identity" in found["collector_exporters[1].credentials_secret"]

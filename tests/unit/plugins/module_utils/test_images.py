@@ -63,7 +63,7 @@ def test_tag_and_digest_are_kept_as_they_are() -> None:
         ({"x_image_tag": "-a"}, "x_image_tag", "which is no tag"),
         ({"x_image_tag": ""}, "x_image_tag", "is empty"),
         ({"x_image_tag": 2.1}, "x_image_tag", 'x_image_tag: "2.1"'),
-        ({"x_image_tag": True}, "x_image_tag", "is the bool True, not text"),
+        ({"x_image_tag": True}, "x_image_tag", "is the boolean True, not text"),
         ({"x_image_digest": "0a" * 32}, "x_image_digest", "which is no digest"),
         ({"x_image_digest": "sha256:" + "0A" * 32}, "x_image_digest", "small letters"),
         ({"x_image_digest": "sha256:0a"}, "x_image_digest", "64 hexadecimal digits"),

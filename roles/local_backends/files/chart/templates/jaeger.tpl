@@ -111,11 +111,17 @@ spec:
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
+      {{- with $.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- range . }}
+        - name: {{ . }}
+        {{- end }}
+      {{- end }}
       securityContext:
         {{- include "backends.podSecurity" 10001 | nindent 8 }}
       containers:
         - name: jaeger
-          image: {{ $values.image.repository }}:{{ $values.image.tag }}
+          image: {{ include "backends.image" $values.image }}
           imagePullPolicy: {{ $values.image.pullPolicy }}
           command: [/cmd/jaeger/jaeger-linux]
           args: [--config=/etc/jaeger/jaeger.yaml]
