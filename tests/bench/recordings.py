@@ -106,11 +106,13 @@ def collect(binary: str, bodies: list[bytes], times: int, exporter: dict[str, An
 
 def exporter(url: str, prefix: str, form: dict[str, str]) -> dict[str, Any]:
     """As the role makes it; the queue takes everything, since there is one sender and no pace."""
-    from shipped import sampler
+    from shipped import chart_values
 
     entry = {"name": "recording", "protocol": "s3", "prefix": prefix, "traces": "all", "endpoint": url, **form}
     entry["tls"] = {"insecure": True}
-    config = sampler(object_storage_bucket=BUCKET, tracing_region="us-east-1", collector_exporters=[entry])
+    config = chart_values(object_storage_bucket=BUCKET, tracing_region="us-east-1", collector_exporters=[entry])[
+        "sampler"
+    ]["config"]
     settings = config["exporters"]["awss3/recording"]
     settings["sending_queue"]["queue_size"] = 10_000_000
     return {"awss3/recording": settings}

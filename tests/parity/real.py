@@ -22,7 +22,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -149,12 +149,20 @@ class Processor:
     """Settings of one tail_sampling processor as they stand in a configuration file, and the group that feeds it.
 
     at_once: an export is over before the next decision is made; else exporters collect what they send, as whole
-    batches cost less.
+    batches cost less. before: processors by name that spans go through first, in this order.
     """
 
     settings: Mapping[str, Any]
     group: int = 0
     at_once: bool = False
+    before: Mapping[str, Any] = field(default_factory=dict)
+
+    def names(self, number: int) -> list[str]:
+        """Of all its processors, in a configuration where it has this number."""
+        return [
+            *(f"{name}-{number}" if "/" in name else f"{name}/{number}" for name in self.before),
+            f"tail_sampling/{number}",
+        ]
 
 
 QUEUE = {
@@ -182,7 +190,11 @@ def configuration(processors: Sequence[Processor], ports: Sequence[int], sink: i
             }
             for group, port in enumerate(ports[1:])
         },
-        "processors": {f"tail_sampling/{k}": dict(one.settings) for k, one in numbered},
+        "processors": {
+            name: dict(settings)
+            for k, one in numbered
+            for name, settings in zip(one.names(k), [*one.before.values(), one.settings], strict=True)
+        },
         "exporters": {
             f"otlp_http/{k}": {
                 **exporter,
@@ -202,7 +214,7 @@ def configuration(processors: Sequence[Processor], ports: Sequence[int], sink: i
             "pipelines": {
                 f"traces/{k}": {
                     "receivers": [f"otlp/{one.group}"],
-                    "processors": [f"tail_sampling/{k}"],
+                    "processors": one.names(k),
                     "exporters": [f"otlp_http/{k}"],
                 }
                 for k, one in numbered

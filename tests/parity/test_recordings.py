@@ -32,7 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Sto
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from moto.server import ThreadedMotoServer
 from real import LIMIT, Running, Sink, free_ports
-from shipped import sampler
+from shipped import chart_values
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/recordings.md").read_text()
@@ -114,7 +114,7 @@ def recorded(otelcol: str, nezha: Path, store: str, tmp_path_factory: pytest.Tem
         for at in range(0, len(documents), LINES_PER_REQUEST)
     ]
     folder = tmp_path_factory.mktemp("recorded") / "sampler"
-    return Recorded(bodies, run(otelcol, folder, sampler(**variables(store)), bodies))
+    return Recorded(bodies, run(otelcol, folder, chart_values(**variables(store))["sampler"]["config"], bodies))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_what_is_deployed_keeps_what_was_simulated(
     assert [*RECORD, "-e", "@policy.yml"] == DEPLOY
     assert f"simulate_path=s3://{BUCKET}/{EXPORTER['prefix']}" in SIMULATE
     _result, kept = simulate(tmp_path, store)
-    deployed = sampler(**variables(store, collector_exporters=[]), **POLICY)
+    deployed = chart_values(**variables(store, collector_exporters=[]), **POLICY)["sampler"]["config"]
     assert kept == run(otelcol, tmp_path / "deployed", deployed, recorded.bodies)
     assert 0 < len(kept) < len(recorded.kept)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -14,6 +15,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +30,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters 
 
 DEFAULTS = Path(__file__).resolve().parents[3] / "roles/collector/defaults/main.yml"
 LIMIT = 60.0
+# The trace id of a span in protobuf: field 1 of 16 bytes. What only looks like one must not hide one that follows.
+TRACE_ID = re.compile(rb"(?=\x0a\x10(.{16}))", re.DOTALL)
 # Of a Secret, name → key → value.
 Secrets = Mapping[str, Mapping[str, str]]
 
@@ -245,6 +249,6 @@ class Receiver:
             self.server = None
 
     def arrived(self, traces: Iterable[str]) -> dict[str, int]:
-        """How often each trace id is in what arrived, as OTLP protobuf."""
-        bodies = [request.body for request in list(self.requests)]
-        return {trace: sum(body.count(bytes.fromhex(trace)) for body in bodies) for trace in traces}
+        """How many spans of each trace are in what arrived, as OTLP protobuf."""
+        found = Counter(match[1].hex() for request in list(self.requests) for match in TRACE_ID.finditer(request.body))
+        return {trace: found[trace] for trace in traces}

@@ -17,6 +17,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,51 @@ def test_jaeger(launch: Launch, tmp_path: Path, secure: bool) -> None:
         process.wait(30)
 
 
+# One that is away
+
+
+def many(traces: list[str]) -> dict[str, Any]:
+    """One request of a kept span for each trace."""
+    return {"resourceSpans": [one for trace in traces for one in failed_request(trace)["resourceSpans"]]}
+
+
+@pytest.mark.parametrize("traces", ["kept", "all"])
+@pytest.mark.parametrize("disk", [False, True], ids=["memory", "disk"])
+def test_one_that_is_away_holds_nobody_back(
+    launch: Launch, receiver: Callable[..., Receiver], traces: str, disk: bool
+) -> None:
+    """Not even when its queue is full: no request is refused, and the others get each trace, and once."""
+    tempo, away = receiver(), Receiver()
+    sampler = launch({
+        "collector_tempo_endpoint": tempo.url,
+        "collector_exporters": [
+            {"name": "away", "protocol": "http", "endpoint": away.url, "tls": {"insecure": True}, "traces": traces}
+        ],
+        # the smallest queues there are
+        "collector_sampler_resources": {"limits": {"memory": "16Mi"}},
+        "tracing_expected_traces_per_second": 0.1,
+        "collector_persistent_queue_enabled": disk,
+    })  # fmt: skip
+    size = sampler.config["exporters"]["otlp_http/away"]["sending_queue"]["queue_size"]
+    sent = [uuid.uuid4().hex for _number in range(3 * (size // 2))]
+    # In parts that the other's queue can hold until its next batch.
+    for first in range(0, len(sent), size // 2):
+        part = sent[first : first + size // 2]
+        sampler.send(many(part))
+        until(lambda part=part: all(tempo.arrived(part).values()), "the traces at the other destination")
+    assert tempo.arrived(sent) == dict.fromkeys(sent, 1)
+    refused = sampler.value("exporter_enqueue_failed_spans", exporter="otlp_http/away")
+    assert refused is not None
+    assert refused >= len(sent) - size
+    assert not sampler.value("exporter_enqueue_failed_spans", exporter="otlp_http/tempo")
+    away.start()
+    try:
+        until(lambda: sampler.value("exporter_queue_size", exporter="otlp_http/away") == 0, "the end of the queue")
+        assert sum(away.arrived(sent).values()) == len(sent) - refused
+    finally:
+        away.end()
+
+
 # AWS
 
 
@@ -327,13 +373,17 @@ def aws(service: str, url: str, region: str) -> Any:
 def test_xray(launch: Launch, moto: str) -> None:
     variables = entry("AWS X-Ray", endpoint=moto, tls={"insecure": True}, credentials_secret="aws")
     sampler = launch(variables, {"aws": KEYS})
+    client = aws("xray", moto, "eu-west-1")
+
+    def traces(identity: str) -> list[dict[str, Any]]:
+        return client.batch_get_traces(TraceIds=[identity])["Traces"]
+
     # one with the time in its first 32 bits, as X-Ray's own SDKs make them, and one without
     for trace in (f"{int(time.time()):08x}{TRACE[8:]}", TRACE):
         sampler.send(failed_request(trace, tenant="team-payments"))
         identity = f"1-{trace[:8]}-{trace[8:]}"
-        client = aws("xray", moto, "eu-west-1")
-        until(lambda identity=identity: client.batch_get_traces(TraceIds=[identity])["Traces"], "the segments")
-        [found] = client.batch_get_traces(TraceIds=[identity])["Traces"]
+        until(lambda identity=identity: traces(identity), "the segments")
+        [found] = traces(identity)
         assert found["Id"] == identity
         segment = json.loads(found["Segments"][0]["Document"])
         assert segment["trace_id"] == identity
@@ -349,7 +399,7 @@ def test_xray_away_holds_nobody_back_and_gets_what_it_missed(launch: Launch, rec
     variables = entry("AWS X-Ray", endpoint=xray.url, tls={"insecure": True}, credentials_secret="aws")
     variables |= {"tracing_store": "tempo", "collector_tempo_endpoint": server.url}
     sampler = launch(variables, {"aws": KEYS})
-    traces = [f"{number:032x}" for number in range(1, 21)]
+    traces = [uuid.uuid4().hex for _number in range(20)]
     for trace in traces:
         sampler.send(failed_request(trace))
     until(lambda: all(server.arrived(traces).values()), "the traces at Tempo")

@@ -103,7 +103,7 @@ class FakePipeline:
         self.flush_status = 200
         self.flush_writes = True
         self.deny: str = ""  # a verb/resource that RBAC refuses
-        self.query_service = "tempo-query-frontend"
+        self.query_service, self.jaeger_service = "tempo-query-frontend", ""
         # State.
         self.requests: list[tuple[str, otlp.Document]] = []
         self.arrived: dict[str, tuple[float, list[otlp.Span]]] = {}
@@ -206,6 +206,9 @@ class FakePipeline:
         with self.lock:
             if self.deny == f"{method} {kind}":
                 return status(403, "forbidden")
+            if kind == "services" and name == self.jaeger_service:
+                self.tick()
+                return self.jaeger(path, query or {})
             if kind == "services":
                 if name != self.query_service:
                     return status(404, f'services "{name}" not found')
@@ -304,6 +307,17 @@ class FakePipeline:
                 found[trace_id.lstrip("0")] = len(match)
         traces = [{"traceID": one, "spanSets": [{"matched": n}]} for one, n in found.items()]
         return reply({"traces": traces[: int(query["limit"])]})
+
+    def jaeger(self, path: str, query: dict[str, Any]) -> Response:
+        """Jaeger's API v3, which searches by service and time alone."""
+        if path == "api/v3/traces":
+            assert query["query.service_name"] in ("probe-frontend", "probe-orders-api", "probe-fulfilment")
+            found = [spans for since, spans in self.stored.values() if self.clock.now >= since + self.search_lag]
+        else:
+            found = [self.stored[one][1]] if (one := path.rpartition("/")[2]) in self.stored else []
+        if not found:
+            return reply({"error": {"httpCode": 404, "message": "No traces found"}}, 404)
+        return reply({"result": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]} for spans in found]}})
 
     def as_tempo(self, span: otlp.Span) -> otlp.Span:
         """Tempo's JSON has ids in base64."""

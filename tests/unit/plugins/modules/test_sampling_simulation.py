@@ -109,10 +109,7 @@ def url(pipeline: FakePipeline) -> Iterator[str]:
 
 
 def test_from_the_store(pipeline: FakePipeline, url: str) -> None:
-    probe = run(
-        "trace_probe", host=url, decision_wait="300ms", timeout="20s", sampling_percentage=10,
-        critical_route="/api/v1/orders", dropped_route="/health",
-    )  # fmt: skip
+    probe = run("trace_probe", host=url, tail_sampling=pipeline.tail_sampling, timeout="20s")
     assert probe["passed"] is True
     mine = {"orion.probe.run": probe["run"]}
     result = simulate(None, host=url, store={"last": "10m", "attributes": mine, "limit": 500})
