@@ -124,7 +124,12 @@ def simulate(source: str, url: str) -> dict[str, float]:
     from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
     from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
     from ansible_collections.orion.tracing.plugins.module_utils.sampling import spans
-    from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings, by_end_time
+    from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
+        Engine,
+        Settings,
+        by_end_time,
+        unbatched,
+    )
     from shipped import tail_sampling
 
     recording: Any = FileRecording(source)
@@ -133,7 +138,8 @@ def simulate(source: str, url: str) -> dict[str, float]:
     engine = Engine(Settings.from_config(tail_sampling()))
     # Of all threads: what else the machine does must not count.
     start, count = time.process_time(), 0
-    for record, arrival in by_end_time(spans.read(recording)):
+    records = spans.read(recording)
+    for record, arrival in by_end_time(unbatched(records) if source.startswith("s3://") else records):
         for outcome in engine.feed(record, arrival):
             count += outcome.facts.spans
     for outcome in engine.finish():
