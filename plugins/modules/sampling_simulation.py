@@ -116,7 +116,8 @@ options:
   spans_per_second:
     description:
       - Takes the records as if they arrived at this rate. By default a record arrives when its last span has ended, as
-        it was recorded, gaps included.
+        it was recorded, gaps included. Objects of a bucket are taken apart by resource for that, since each holds what
+        arrived in ten seconds.
       - It matters where time enters a decision. That is late spans, C(num_traces) and limiters.
     type: float
   on_broken_line:
