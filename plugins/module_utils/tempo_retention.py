@@ -5,8 +5,8 @@
 Tempo deletes its blocks itself, after its retention; rules of the store are a safety net behind that. This is the one
 place that says what they may do: the object_storage role refuses the rest, the preflight role reports it. Both hand
 over variables by their names: those of the object_storage role that are read here, tracing_retention, and where they
-are known tempo_retention, tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config and collector_exporters. Nothing is said
-about one that is not there.
+are known tempo_retention, tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config, tracing_store and collector_exporters.
+Nothing is said about one that is not there, nor about blocks where tracing_store is another store than Tempo.
 
 Recordings of traces in the bucket, destinations of collector_exporters with protocol s3, expire by a rule of their own
 for each prefix. What else is wrong with an entry, the collector role says.
@@ -118,6 +118,10 @@ def contradictions(v: Variables) -> Iterator[Contradiction]:
     days = _days(v.get(EXPIRY))
     if EXPIRY in v and days is None:
         yield Contradiction(EXPIRY, f"{v[EXPIRY]!r} is not a number of days", "0 is never.")
+    yield from _recordings(v, days)
+    yield from emptied(v)
+    if str(v.get("tracing_store") or "tempo") != "tempo":
+        return
     retention, margin = _seconds(v, _retention(v)), _seconds(v, MARGIN)
     least = least_days(retention, margin) if retention is not None and margin is not None else None
     until = f"only later than {_retention(v)} ({v.get(_retention(v))}) and {MARGIN} ({v.get(MARGIN)}) together"
@@ -125,8 +129,6 @@ def contradictions(v: Variables) -> Iterator[Contradiction]:
         yield Contradiction(
             EXPIRY, f"the store would delete blocks after {days} days, but may {until}", f"Set {least} or more, or 0."
         )
-    yield from _recordings(v, days)
-    yield from emptied(v)
     if v.get(RULES) is not None and not isinstance(v[RULES], list):
         yield Contradiction(RULES, f"{v[RULES]!r} is no list", "Write rules as boto3 takes them.")
         return
@@ -148,7 +150,7 @@ def _recordings(v: Variables, days: int | None) -> Iterator[Contradiction]:
         if one.days is None:
             yield Contradiction(where, "it is no whole number of days", "0 is never.")
             continue
-        if _own(v) == _tempos(v) and _meets_tempo({"Prefix": one.prefix}, v):
+        if _own(v) and _own(v) == _tempos(v) and _meets_tempo({"Prefix": one.prefix}, v):
             yield Contradiction(
                 where,
                 f"the store would delete Tempo's blocks with everything else in {one.prefix}",
@@ -190,6 +192,9 @@ def _own(v: Variables) -> str:
 
 
 def _tempos(v: Variables) -> str:
+    """Tempo's bucket, "" where traces go to another store."""
+    if str(v.get("tracing_store") or "tempo") != "tempo":
+        return ""
     return str(v.get("tempo_s3_bucket") or v.get("object_storage_bucket") or "")
 
 

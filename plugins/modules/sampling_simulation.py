@@ -116,7 +116,8 @@ options:
   spans_per_second:
     description:
       - Takes the records as if they arrived at this rate. By default a record arrives when its last span has ended, as
-        it was recorded, gaps included.
+        it was recorded, gaps included. Objects of a bucket are taken apart by resource for that, since each holds what
+        arrived in ten seconds.
       - It matters where time enters a decision. That is late spans, C(num_traces) and limiters.
     type: float
   on_broken_line:
@@ -312,6 +313,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.recording_options im
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
 from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria
@@ -484,8 +486,10 @@ def main() -> None:
     if params["path"]:
         with module.guard():
             found_at = recording(params, progress=show)
-            source = found_at.name if isinstance(found_at, S3Recording) else Path(found_at.name).name
-            result = run(recorded(found_at, broken), source)
+            records, source = recorded(found_at, broken), Path(found_at.name).name
+            if isinstance(found_at, S3Recording):
+                records, source = unbatched(records), found_at.name
+            result = run(records, source)
     else:
         source = f"the last {params['store']['last']} in {READERS[params['store']['reader']].name}"
         with module.client() as kube:

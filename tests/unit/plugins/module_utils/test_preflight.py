@@ -271,9 +271,9 @@ def test_recordings_that_tempo_would_delete(manage: bool) -> None:
     assert "empty tenant" in str(only(found(changes), ERROR, "collector_exporters[0].prefix"))
 
 
-def test_recordings_that_would_expire_with_tempos_blocks() -> None:
-    changes = {"collector_exporters": [{**RECORDINGS, "prefix": "single-tenant/recordings"}]}
-    assert "Tempo's blocks" in str(only(found(changes), ERROR, "collector_exporters[0].expiration_days"))
+def test_recordings_that_would_expire_before_their_time() -> None:
+    changes = {"collector_exporters": [{**RECORDINGS, "expiration_days": 31}], "object_storage_expiry_days": 30}
+    assert "after 30 days" in str(only(found(changes), ERROR, "collector_exporters[0].expiration_days"))
 
 
 @pytest.mark.parametrize(

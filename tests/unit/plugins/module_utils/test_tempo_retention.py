@@ -233,6 +233,8 @@ def test_recordings_that_contradict(given: dict[str, Any], says: str) -> None:
         recorded({}, tempo_s3_prefix="a", tempo_extra_config={"multitenancy_enabled": True}),
         recorded({}, tempo_s3_prefix="a", **EMPTIED),
         recorded({}, tempo_s3_bucket="another", **EMPTIED),
+        recorded({"prefix": "single-tenant"}, tracing_store="otlp"),
+        recorded({"expiration_days": 1}, tracing_store="otlp", object_storage_expiry_days=1, **EMPTIED),
         recorded({}, {"prefix": "recordings/all"}),
         recorded({}, {"prefix": "recordings/all", "expiration_days": 1}),
         recorded({"expiration_days": 30}, object_storage_expiry_days=30),

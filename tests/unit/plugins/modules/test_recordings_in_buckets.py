@@ -89,7 +89,7 @@ def test_simulating_a_bucket_is_as_simulating_a_file(bucket: Bucket, tmp_path: P
         ({"s3": {"last": "1h"}}, "it holds what was written from 2026-01-31T10:00:00Z to 2026-01-31T10:10:00Z"),
         ({"s3": {"last": "an hour"}}, "option s3.last is 'an hour'"),
         ({"s3": {"access_key": "AKIAEXAMPLE", "secret_key": None}}, "secret_key is missing"),
-        ({"path": None, "tempo": {}, "s3": {"last": "1h"}}, "option s3.last is given, but no path of a bucket"),
+        ({"path": None, "store": {}, "s3": {"last": "1h"}}, "option s3.last is given, but no path of a bucket"),
         ({"path": "/nonexistent", "s3": {"end": "2026-01-31"}}, "s3.end is given, but path /nonexistent is a file"),
     ],
 )  # fmt: skip
