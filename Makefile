@@ -13,4 +13,4 @@ venv:
 	@bash tools/bootstrap.sh
 
 up down test lint bench: venv
-	@.venv/bin/python -m tools $@
+	@.venv/bin/python -E -m tools.surroundings .venv/bin/python -m tools $@

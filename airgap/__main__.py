@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from . import cache, spec
+from . import cache, images, spec
 from .builder import Build, default_jobs, megabytes
 from .errors import AirgapError
 from .export import export
@@ -25,7 +25,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     build.add_argument("names", nargs="*", metavar="NAME", help="names or image refs (default: all)")
     build.add_argument("--output", type=Path, metavar="DIR", help="also collect images and tools in this folder")
     build.add_argument("--jobs", type=int, default=default_jobs(), help="builds at once (default: %(default)s)")
-    commands.add_parser("list", help="what there is, and whether it is in the cache")
+    commands.add_parser("list", help="what there is, whether it is in the cache, and under which licence")
     path = commands.add_parser("path", help="print where a built artefact lies")
     path.add_argument("name", metavar="NAME")
     go = commands.add_parser("go", help="run the pinned Go in a folder of airgap/go, to change its go.mod")
@@ -58,7 +58,7 @@ def build(artifacts: dict[str, Artifact], store: cache.Store, arguments: argpars
         print(f"airgap: {len(failed)} not built: {', '.join(failed)}; what was built is kept", file=sys.stderr)
         return 1
     if arguments.output:
-        listed = export([artifacts[name] for name in wanted], store, arguments.output)
+        listed = export(wanted, artifacts, images.load(artifacts), store, arguments.output)
         print(f"airgap  {len(listed)} files, {megabytes(sum(item['size'] for item in listed))}, in {arguments.output}")
     print(f"airgap  {len(wanted)} artefacts ready after {time.monotonic() - begun:.0f} s")
     return 0
@@ -68,7 +68,10 @@ def show(artifacts: dict[str, Artifact], store: cache.Store) -> int:
     for name, artifact in artifacts.items():
         state = megabytes(store.meta(name)["size"]) if store.cached(name) else "-"
         handed_out = artifact.ref or artifact.delivered or ""
-        print(f"{name:24}{artifact.version:20}{state:>9}  {handed_out}")
+        print(f"{name:24}{artifact.version:12}{state:>9}  {handed_out:64}{spec.license_of(name, artifacts)}")
+    print("\nImages that roles and the local cluster run, and the origins that are tried for them:")
+    for image in images.load(artifacts).values():
+        print(f"{image.name:24}{', '.join(image.origins):23}{image.ref:64}{image.license}")
     return 0
 
 

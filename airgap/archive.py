@@ -6,20 +6,23 @@ memory does not grow with an image's size.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import shutil
 import stat
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from .errors import AirgapError
 
 BLOCK = tarfile.BLOCKSIZE
+COPIED = io.DEFAULT_BUFFER_SIZE * 128  # bytes at a time: layers are large
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,44 @@ def write(path: Path, images: list[Image]) -> dict[Path, Written]:
                 if key not in layers:
                     layers[key] = _add_layer(out, entries, places, members)
                 diffs.append(layers[key])
-            manifest.append(_add_config(out, image, diffs, members))
-        _add_member(out, "manifest.json", json.dumps(manifest, sort_keys=True).encode())
-        out.write(bytes(2 * BLOCK))
+            manifest.append(_add_config(out, image.ref, _config(image, diffs), diffs, members))
+        _finish(out, manifest)
     return places
 
 
-def _add_config(out: BinaryIO, image: Image, diffs: list[str], members: set[str]) -> dict[str, Any]:
-    body = json.dumps(
+class Copy:
+    """An archive of one image whose config and layers are there already. Use it in a with statement, and add the layers
+    from the lowest to the topmost; an archive that an error leaves unfinished is no archive."""
+
+    def __init__(self, path: Path, ref: str, config: bytes) -> None:
+        self.ref, self.config = ref, config
+        self.out: BinaryIO = open(path, "wb")  # noqa: SIM115 (closed by __exit__)
+        self.diffs: list[str] = []
+        self.members: set[str] = set()
+
+    def __enter__(self) -> Copy:
+        return self
+
+    def add_layer(self, layer: IO[bytes]) -> str:
+        """Adds an uncompressed layer; returns its SHA-256 in hexadecimal."""
+        with _layer(self.out, self.members) as tee:
+            shutil.copyfileobj(layer, tee, COPIED)
+        self.diffs.append(tee.hash.hexdigest())
+        return self.diffs[-1]
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        with self.out:
+            if kind is None:
+                _finish(self.out, [_add_config(self.out, self.ref, self.config, self.diffs, self.members)])
+
+
+def _finish(out: BinaryIO, manifest: list[dict[str, Any]]) -> None:
+    _add_member(out, "manifest.json", json.dumps(manifest, sort_keys=True).encode())
+    out.write(bytes(2 * BLOCK))
+
+
+def _config(image: Image, diffs: list[str]) -> bytes:
+    return json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
@@ -96,11 +129,15 @@ def _add_config(out: BinaryIO, image: Image, diffs: list[str], members: set[str]
         },
         sort_keys=True,
     ).encode()
+
+
+def _add_config(out: BinaryIO, ref: str, body: bytes, diffs: list[str], members: set[str]) -> dict[str, Any]:
+    """Writes an image's config; returns its entry of manifest.json."""
     name = hashlib.sha256(body).hexdigest() + ".json"
     if name not in members:
         members.add(name)
         _add_member(out, name, body)
-    return {"Config": name, "RepoTags": [image.ref], "Layers": [f"{diff}.tar" for diff in diffs]}
+    return {"Config": name, "RepoTags": [ref], "Layers": [f"{diff}.tar" for diff in diffs]}
 
 
 def _add_member(out: BinaryIO, name: str, data: bytes) -> None:
@@ -114,24 +151,32 @@ def _header(name: str, size: int) -> bytes:
 
 
 def _add_layer(out: BinaryIO, entries: list[Entry], places: dict[Path, Written], members: set[str]) -> str:
+    start = out.tell()
+    with _layer(out, members) as tee:
+        inside = write_layer(tee, entries)
+    if out.tell() > start:
+        places.update({source: Written(start + BLOCK + place.offset, place.size) for source, place in inside.items()})
+    return tee.hash.hexdigest()
+
+
+@contextlib.contextmanager
+def _layer(out: BinaryIO, members: set[str]) -> Iterator[Tee]:
     """Streams a layer into the archive. Its name is its digest, so its header is written last, into the gap left."""
     start = out.tell()
     out.write(bytes(BLOCK))
     tee = Tee(out)
-    inside = write_layer(tee, entries)
-    digest = tee.hash.hexdigest()
-    if f"{digest}.tar" in members:  # other sources, same bytes: one copy is enough
+    yield tee
+    name = f"{tee.hash.hexdigest()}.tar"
+    if name in members:  # other sources, same bytes: one copy is enough
         out.seek(start)
         out.truncate()
-        return digest
-    members.add(f"{digest}.tar")
-    places.update({source: Written(start + BLOCK + place.offset, place.size) for source, place in inside.items()})
+        return
+    members.add(name)
     out.write(bytes(-tee.size % BLOCK))
     end = out.tell()
     out.seek(start)
-    out.write(_header(f"{digest}.tar", tee.size))
+    out.write(_header(name, tee.size))
     out.seek(end)
-    return digest
 
 
 def write_layer(out: Any, entries: list[Entry]) -> dict[Path, Written]:
@@ -209,6 +254,6 @@ def cut(path: Path, hole: Written, head: Path, tail: Path) -> None:
 def _copy(source: BinaryIO, destination: Path, size: int) -> None:
     with open(destination, "wb") as out:
         while size:
-            data = source.read(min(size, io.DEFAULT_BUFFER_SIZE * 128))
+            data = source.read(min(size, COPIED))
             size -= len(data)
             out.write(data)

@@ -38,8 +38,9 @@ def digests(artifacts: dict[str, Artifact]) -> dict[str, str]:
 def _digest(artifacts: dict[str, Artifact], name: str, known: dict[str, str]) -> str:
     if name not in known:
         artifact = artifacts[name]
-        # tool and default say how an artefact is handed out, not what is in it
-        fields = {key: value for key, value in artifact.fields.items() if key not in ("tool", "default")}
+        # these say how an artefact is handed out and under what terms, not what is in it
+        about = ("tool", "default", "license")
+        fields = {key: value for key, value in artifact.fields.items() if key not in about}
         inputs = {
             "kind": artifact.kind,
             "recipe": RECIPES[artifact.kind],

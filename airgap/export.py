@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .cache import Store
-from .spec import Artifact
+from .images import Image, how_to_bring
+from .spec import Artifact, license_of
 
 README = """\
 # Images and tools
@@ -30,26 +31,49 @@ configuration, since this node image brings its own kube-proxy. It is one node: 
 
 The tools are static binaries for Linux on x86-64: put `tools` on your PATH.
 
-| Image | File |
-|---|---|
+| What | File | Licence (SPDX) |
+|---|---|---|
 {rows}
+
+A program's licence is its own; the Go modules compiled into it bring theirs.
+
+## Carry these in besides
+Their licence is the reason that they are not built from packages. Save each one where its registry can be reached, by
+either command, and put the file into `images`. A local cluster without Tempo uses Jaeger as its store.
+
+{besides}
+
+In a checkout of orion.tracing, `PATH=HERE/tools:$PATH ORION_IMAGE_DIR=HERE/images make up` takes everything from here.
 """
 
 
-def export(artifacts: list[Artifact], store: Store, output: Path) -> list[dict[str, Any]]:
-    """Fills the folder. The lists are written last, so a folder that has them is complete."""
+def export(
+    names: list[str], artifacts: dict[str, Artifact], table: dict[str, Image], store: Store, output: Path
+) -> list[dict[str, Any]]:
+    """Fills the folder with the artefacts of these names. The lists are written last, so a folder that has them is
+    complete. table: all images that run, of which some are not built."""
     for name in ("images.json", "SHA256SUMS"):
         (output / name).unlink(missing_ok=True)
-    listed = [place(artifact, store, output) for artifact in artifacts if artifact.delivered]
-    rows = "\n".join(f"| `{item['ref']}` | `{item['file']}` |" for item in listed if item["ref"])
+    listed = [
+        place(artifacts[name], license_of(name, artifacts), store, output)
+        for name in names
+        if artifacts[name].delivered
+    ]
+    rows = "\n".join(f"| `{item['ref'] or item['name']}` | `{item['file']}` | {item['license']} |" for item in listed)
+    besides = "\n\n".join(bring(image) for image in table.values() if not image.build)
     node = next((item["ref"] for item in listed if item["name"] == "node"), "the node image")
-    (output / "README.md").write_text(README.format(rows=rows, node=node))
+    (output / "README.md").write_text(README.format(rows=rows, node=node, besides=besides))
     (output / "SHA256SUMS").write_text("".join(f"{item['sha256']}  {item['file']}\n" for item in listed))
     (output / "images.json").write_text(json.dumps(listed, indent=2) + "\n")
     return listed
 
 
-def place(artifact: Artifact, store: Store, output: Path) -> dict[str, Any]:
+def bring(image: Image) -> str:
+    commands = "\n".join(how_to_bring(image, "amd64"))
+    return f"`{image.ref}` ({image.license})\n```sh\n{commands}\n```"
+
+
+def place(artifact: Artifact, terms: str, store: Store, output: Path) -> dict[str, Any]:
     """Links one file into the folder, or copies it to another file system."""
     source = store.folder(artifact.name) / artifact.output
     target = output / f"{artifact.delivered}s" / source.name
@@ -67,6 +91,7 @@ def place(artifact: Artifact, store: Store, output: Path) -> dict[str, Any]:
         "kind": artifact.delivered,
         "ref": artifact.ref,
         "version": artifact.version,
+        "license": terms,
         "file": target.relative_to(output).as_posix(),
         "sha256": meta["sha256"],
         "size": meta["size"],

@@ -17,10 +17,10 @@ TOOLCHAIN = "go"  # the entry whose output compiles every entry of kind "go"
 # What an entry of each kind may say, and must say. An unknown word is a typing error that would otherwise change
 # nothing and be noticed by nobody.
 KINDS: dict[str, tuple[set[str], set[str]]] = {
-    "wheel": ({"package", "version", "sha256"}, set()),
-    "go": ({"folder", "package", "module", "version"}, {"ldflags", "tool", "default"}),
+    "wheel": ({"package", "version", "sha256", "license"}, set()),
+    "go": ({"folder", "package", "module", "version", "license"}, {"ldflags", "tool", "default"}),
     "link": ({"of", "version"}, {"tool"}),
-    "debian": ({"packages", "suite"}, {"version", "dependencies", "without", "exclude"}),
+    "debian": ({"packages", "suite", "license"}, {"version", "dependencies", "without", "exclude"}),
     "image": ({"ref", "version", "layers", "config"}, set()),
     "bundle": ({"images"}, {"splice"}),
 }
@@ -84,6 +84,22 @@ class Artifact:
             return sorted(path for path in (self.folder / "go" / self.fields["folder"]).iterdir() if path.is_file())
         sources = {source for layer in self.layers for source in layer.values()}
         return sorted(self.folder / source for source in sources if is_local(source))
+
+
+def license_of(name: str, artifacts: dict[str, Artifact]) -> str:
+    """The SPDX expression of an artefact: its own, or all of what it is made from, joined with AND. The compiler is no
+    part of what it compiles.
+
+    Source: https://spdx.github.io/spdx-spec/v3.0.1/annexes/spdx-license-expressions/
+    """
+    return " AND ".join(sorted(_license_terms(name, artifacts)))
+
+
+def _license_terms(name: str, artifacts: dict[str, Artifact]) -> set[str]:
+    own = artifacts[name].fields.get("license")
+    if own:
+        return set(re.split(r"\s+AND\s+(?![^(]*\))", own))
+    return {term for needed in artifacts[name].needs for term in _license_terms(needed, artifacts)}
 
 
 def split_source(source: str) -> tuple[str | None, str]:

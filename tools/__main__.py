@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 
+from airgap.errors import AirgapError
 from tools import gates, local, peers
 from tools.steps import Failed, fail, run
 
@@ -21,7 +22,7 @@ COMMANDS = {"up": local.up, "down": local.down, "test": gates.test, "lint": gate
 if __name__ == "__main__":
     try:
         COMMANDS[sys.argv[1]]()
-    except Failed as error:
+    except (Failed, AirgapError) as error:
         fail(error)
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again: it goes on where it stopped.", file=sys.stderr)

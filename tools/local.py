@@ -7,55 +7,30 @@ What is found or built is written to .state/local.json, from which inventories/l
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from airgap import cache, spec
-from tools.steps import INVENTORY, ROOT, STATE, Failed, Steps, playbook, run
+from airgap.images import ARCHIVE, BUILD, PULL, carried
+from tools import images, machine
+from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
-# Container registries that the images of an ordinary set-up come from. Both must answer, or all is built here.
-REGISTRIES = ("https://registry-1.docker.io/v2/", "https://registry.k8s.io/v2/")
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
-# Roles' image variables, and the archives that serve them.
-IMAGES = {
-    "collector": "otelcol-image",
-    "tempo": "tempo-image",
-    "prometheus": "prometheus-image",
-    "seaweedfs": "seaweedfs-image",
-}
+# Built for the tests, whatever is on PATH
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger"]
 LOCAL = STATE / "local.json"
-QUERY = "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy"
-
-
-def registry_answers(url: str) -> bool:
-    """Whether a container registry can be reached; its 401 is an answer."""
-    try:
-        urllib.request.urlopen(url, timeout=5)
-    except urllib.error.HTTPError as error:
-        return error.code == 401
-    except OSError:
-        return False
-    return True
-
-
-def pulls() -> bool:
-    """Whether images are pulled (ORION_IMAGES=pull) or built from packages (build); auto: what the machine can do."""
-    choice = os.environ.get("ORION_IMAGES", "auto")
-    if choice not in ("auto", "pull", "build"):
-        raise Failed(f"ORION_IMAGES is {choice!r}: write auto, pull or build.")
-    if choice == "auto":
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            return all(pool.map(registry_answers, REGISTRIES))
-    return choice == "pull"
+# Where each store answers (host, port), and its path to a trace
+STORES = {
+    "tempo": ("tempo-query-frontend.tracing", 3200, "/api/traces"),
+    "jaeger": ("jaeger.local-backends", 16686, "/api/v3/traces"),
+}
 
 
 def on_path(tool: str) -> str | None:
@@ -75,52 +50,61 @@ def on_path(tool: str) -> str | None:
 
 
 def prepare(everything: bool = False) -> dict:
-    """Find or build tools and images, and write them down. everything: also what only the tests need."""
-    pull = pulls()
-    found = {tool: on_path(tool) for tool in OLDEST}
+    """Find or build tools and images, and write them down. everything: also what only the tests need.
+
+    Archives are read, checked and copied first: a bad one ends this before anything is built.
+    """
     artifacts = spec.load()
+    sources = images.find(artifacts, everything)
+    loaded = {name: carried(source) / "image.tar" for name, source in sources.items() if source.origin == ARCHIVE}
+    found = {tool: on_path(tool) for tool in OLDEST}
     names = [tool for tool, path in found.items() if not path]
-    if pull:
-        print("      container registries answer: images are pulled by the cluster")
-    else:
-        print("      no container registry answers: images are built from packages")
-        names += ["node", *IMAGES.values()]
+    names += [source.image.build for source in sources.values() if source.origin == BUILD]
     if everything:
-        names += ["helm", "helm3", "otelcol", "registry", "tempo"]
+        names += TEST_TOOLS
     if names:
         run(sys.executable, "-m", "airgap", "build", *dict.fromkeys(names))
     store = cache.Store(cache.default_root(), cache.digests(artifacts))
 
-    def built(name: str) -> str:
-        return str(store.folder(name) / artifacts[name].output)
+    def built(name: str) -> Path:
+        return store.folder(name) / artifacts[name].output
 
-    result = {tool: path or built(tool) for tool, path in found.items()}
-    if not pull:
-        result |= {
-            "node_image": artifacts["node"].ref,
-            "node_archive": built("node"),
-            "archives": [built(name) for name in IMAGES.values()],
-            "images": {role: str(artifacts[name].ref).rpartition(":")[2] for role, name in IMAGES.items()},
-        }
+    loaded |= {name: built(source.image.build) for name, source in sources.items() if source.origin == BUILD}
+    result: dict = {tool: path or str(built(tool)) for tool, path in found.items()}
+    if "node" in loaded:
+        result |= {"node_image": sources["node"].ref, "node_archive": str(loaded["node"])}
+    result["archives"] = [str(path) for name, path in loaded.items() if name != "node"]
+    result["images"] = {
+        name: {"ref": source.ref, "tag": source.tag, "origin": source.origin}
+        for name, source in sources.items()
+        if name != "node"
+    }
+    # one mirror for all, so that all images of the roles have this origin or none
+    result["registry"] = images.mirror() if any(i["origin"] == PULL for i in result["images"].values()) else ""
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
-        result |= {name: built(name) for name in ("helm3", "otelcol", "registry", "tempo")} | {"helm4": built("helm")}
+        result |= {"helm4" if name == "helm" else name: str(built(name)) for name in TEST_TOOLS}
+        tempo = images.program(sources["tempo"]) if "tempo" in sources else None
+        result |= {"tempo": str(tempo)} if tempo else {}
     return result
 
 
 def tool_environment(found: dict) -> dict[str, str]:
-    """What the tests take their real programs from."""
-    return {
-        "ORION_HELM": found["helm4"],
-        "ORION_HELM3": found["helm3"],
-        "ORION_OTELCOL": found["otelcol"],
-        "ORION_REGISTRY": found["registry"],
-        "ORION_TEMPO": found["tempo"],
+    """What the tests take their real programs from. ORION_TEMPO is set only where Tempo's image is at hand."""
+    variables = {
+        "ORION_HELM": "helm4",
+        "ORION_HELM3": "helm3",
+        "ORION_OTELCOL": "otelcol",
+        "ORION_REGISTRY": "registry",
+        "ORION_JAEGER": "jaeger",
+        "ORION_TEMPO": "tempo",
     }
+    return {variable: found[name] for variable, name in variables.items() if name in found}
 
 
 def up() -> None:
+    machine.check()
     steps, cluster = Steps(4), os.environ.get("ORION_CLUSTER", "orion")
     start = time.monotonic()
     with steps.step("Tools and images"):
@@ -137,7 +121,12 @@ def up() -> None:
 def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
+    trace_id = next(ids[0] for ids in proof["traces"].values())
     port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
+    store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
+    host, query_port, traces = STORES[store]
+    service, namespace = host.split(".")
+    proxy = f"/api/v1/namespaces/{namespace}/services/http:{service}:{query_port}/proxy"
     print(f"\nProof: the first trace was read back {proof['first_trace_seconds']} s after it was sent.")
     for check in proof["checks"]:
         print(f"  {'ok    ' if check['passed'] else 'FAILED'}  {check['name']}: {check['observed']}")
@@ -145,10 +134,10 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     rows = {
         "Namespace": "tracing",
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
-        "Tempo answers queries at": "http://tempo-query-frontend.tracing.svc:3200",
-        "A trace to open": f"kubectl get --raw {QUERY}/api/traces/{proof['traces']['error'][0]}",
+        f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
+        "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
         "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
-        "Kubeconfig": f"export KUBECONFIG={state / 'kubeconfig'}",
+        "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
         "ansible-playbook playbooks/site.yml -i inventories/production --check --diff",

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airgap.cache import default_root
+from tools import surroundings
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".state"
@@ -40,12 +41,12 @@ class Steps:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment of programs started here: our virtual environment first, our collection path, no colour codes
-    in files."""
-    path = os.pathsep.join([str(ROOT / ".venv/bin"), os.environ["PATH"]])
+    """The environment of programs started here: the user's without what disturbs, our virtual environment first, our
+    collection path and settings."""
+    kept = surroundings.clean(os.environ)
     return {
-        **os.environ,
-        "PATH": path,
+        **kept,
+        "PATH": os.pathsep.join([str(ROOT / ".venv/bin"), kept["PATH"]]),
         "ORION_CACHE": str(CACHE),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(STATE / "collections"),
@@ -67,6 +68,6 @@ def playbook(name: str, *argv: str, **extra: str) -> None:
     run("ansible-playbook", f"playbooks/{name}.yml", "-i", INVENTORY, *argv, **extra)
 
 
-def fail(error: Failed) -> None:
+def fail(error: Exception) -> None:
     print(f"\n{error}", file=sys.stderr)
     sys.exit(1)

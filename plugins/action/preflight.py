@@ -15,6 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.orion.tracing.plugins.module_utils.unknown import unknown_variables
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -43,11 +44,13 @@ class ActionModule(ActionBase):
         roles = arguments.get("roles") or []
         own = {name: task_vars[name] for name in task_vars if name.startswith(("tracing_", "preflight_"))}
         values.update(self._evaluate(own, task_vars, "", findings))
+        # A role's defaults may name another's: verify's are about what tempo and object_storage were told.
+        every = {name: value for role in roles and _with_defaults() for name, value in self._role(role)[0].items()}
         for role in roles:
             defaults, spec = self._role(role)
             secret.update(name for name, option in spec.items() if option.get("no_log"))
             mine = {name: task_vars[name] for name in task_vars if name.startswith(f"{role}_")}
-            seen = self._evaluate({**defaults, **mine}, {**defaults, **task_vars}, role, findings)
+            seen = self._evaluate({**defaults, **mine}, {**every, **defaults, **task_vars}, role, findings)
             findings += _check_spec(spec, seen)
             for sentence in unknown_variables(mine, spec, f"{role}_"):
                 name, problem = sentence.split(" ", 1)
@@ -61,7 +64,10 @@ class ActionModule(ActionBase):
         variables = {name: value for name, value in values.items() if name not in secret}
         arguments["variables"] = {**variables, **(arguments.get("variables") or {})}
         arguments["findings"] = findings + list(arguments.get("findings") or [])
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if result.get("chosen_by_environment") and not result.get("failed"):
+            Display().display(f"preflight: {result['chosen_by_environment']}")
+        return result
 
     def _role(self, role: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Defaults and options of a role of this collection."""
@@ -86,6 +92,11 @@ class ActionModule(ActionBase):
                 problem = " ".join(str(error).split())
                 findings.append({"variable": name, "problem": f"cannot be evaluated: {problem}", "remedy": ""})
         return values
+
+
+def _with_defaults() -> list[str]:
+    """Names of this collection's roles that have variables."""
+    return sorted(path.parents[1].name for path in ROLES.glob("*/defaults/main.yml"))
 
 
 def _check_spec(spec: dict[str, Any], values: dict[str, Any]) -> list[dict[str, str]]:

@@ -28,18 +28,22 @@ options:
     description: Label selector of Tempo's ingesters. Metrics are read from port 3200.
     type: str
     default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)
-  query_frontend_service:
-    description: Service through which traces are read back.
+  store_reader:
+    description:
+      - The query API through which traces are read back.
+      - With V(none) they are not. What the components count, and a recording if there is one, are all that is checked.
     type: str
-    default: tempo-query-frontend
-  query_frontend_port:
-    description: Its HTTP port.
+    choices: [tempo, jaeger, none]
+    default: tempo
+  store_namespace:
+    description: Namespace of its Service. By default O(namespace).
+    type: str
+  store_service:
+    description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
+    type: str
+  store_port:
+    description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
     type: int
-    default: 3200
-  decision_wait:
-    description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
-    type: str
-    default: 10s
   progress_file:
     description:
       - A file that lines about the progress are appended to.

@@ -22,18 +22,16 @@ options:
     type: str
   access_key:
     description:
-      - Access key. Without it, boto3 looks for credentials in its own order (environment, profile, web identity, role).
-      - Falls back to the environment variable E(AWS_ACCESS_KEY_ID).
+      - Access key. Without it, boto3 looks for credentials in its own order (the environment's E(AWS_ACCESS_KEY_ID),
+        E(AWS_SECRET_ACCESS_KEY) and E(AWS_SESSION_TOKEN), profile, web identity, role). With it, none of them counts.
     type: str
   secret_key:
     description:
       - Secret key that belongs to O(access_key).
-      - Falls back to the environment variable E(AWS_SECRET_ACCESS_KEY).
     type: str
   session_token:
     description:
-      - Session token of temporary credentials.
-      - Falls back to the environment variable E(AWS_SESSION_TOKEN).
+      - Session token of temporary credentials, with O(access_key) and O(secret_key).
     type: str
   ca_bundle:
     description:

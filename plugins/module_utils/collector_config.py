@@ -7,7 +7,6 @@ The component and option names are those of OpenTelemetry Collector contrib 0.15
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Mapping
@@ -15,7 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import images
+from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import (
+    Destinations,
+    Exporter,
+    destinations,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
@@ -64,6 +69,8 @@ QUEUE_DIRECTORY = "/var/lib/otelcol/file_storage"
 QUEUE_SHARE_OF_VOLUME = 0.9
 # file_storage starts compaction at 100 MiB, and refuses to start where it may not grow so far.
 SMALLEST_VOLUME = 256 * MEBIBYTE
+# Of each queue's file, at least.
+SMALLEST_FILE = 32 * MEBIBYTE
 # A request on disk is protobuf; pages of bbolt, half full on average, come on top.
 DISK_PER_BYTE = 1.5
 
@@ -151,12 +158,12 @@ class _Load:
     bytes_per_span: float
     ceiling: Ceiling
     kept: float  # spans per second and sampler
-    queue: int  # spans that a sampler keeps while Tempo is away
+    outage: float  # seconds of what a sampler gets that wait in it while a destination is away
 
     @classmethod
     def of(cls, read: _Variables, samplers: int) -> _Load:
-        """kept = kept_spans ÷ samplers. queue = kept × outage, as if one of the samplers were away too and the others
-        had its traces.
+        """kept = kept_spans ÷ samplers. outage is longer than collector_outage_minutes as if one of the samplers were
+        away too and the others had its traces.
         """
         traces = read.number("tracing_expected_traces_per_second", minimum=0.001)
         spans = read.number("tracing_expected_spans_per_trace", minimum=1)
@@ -171,8 +178,12 @@ class _Load:
         kept = kept_spans(traces, spans, size, percentage, ceiling.spans, ceiling.size)
         spare = samplers / (samplers - 1) if samplers > 1 else 1
         minutes = read.number("collector_outage_minutes")
-        queue = math.ceil(kept / samplers * spare * minutes * 60)
-        return cls(samplers, traces, spans, size, ceiling, kept / samplers, queue)
+        return cls(samplers, traces, spans, size, ceiling, kept / samplers, spare * minutes * 60)
+
+    def waiting(self, one: Exporter) -> int:
+        """Spans that a sampler keeps while that destination is away."""
+        unsampled = self.traces * self.spans_per_trace / self.samplers * one.share / 100
+        return math.ceil(round((self.kept if one.traces == "kept" else unsampled) * self.outage, 3))
 
 
 def _policies(read: _Variables, load: _Load) -> tuple[list[Config], list[str]]:
@@ -461,17 +472,21 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
 
 
 @dataclass(frozen=True, slots=True)
-class _Queue:
-    """The queue in front of Tempo: its size in spans and, where it is on disk, the extension and the chart's volume."""
+class _Queues:
+    """The queues in front of the destinations: the size of each in spans, by its name, and for those on disk, the
+    extensions, by the same name, and the chart's volume.
+    """
 
-    size: int
-    storage: Config
+    sizes: dict[str, int]
+    storages: dict[str, Config]
     volume: Config
     warnings: list[str]
 
     @classmethod
-    def of(cls, read: _Variables, load: _Load, in_memory: int) -> _Queue:
-        """On disk as large as the outage needs; in memory as large as memory allows (in_memory, in spans)."""
+    def of(cls, read: _Variables, load: _Load, in_memory: int, exporters: list[Exporter]) -> _Queues:
+        """On disk as large as the outage needs; in memory as large as memory allows (in_memory, in spans). What
+        several have of the memory or of the volume is divided as their needs are.
+        """
         written = read.written("collector_persistent_queue_volume_size")
         size = read.size("collector_persistent_queue_volume_size", minimum=SMALLEST_VOLUME)
         volume = {
@@ -479,85 +494,123 @@ class _Queue:
             "size": written,
             "storageClass": read.text("collector_persistent_queue_storage_class", empty=True),
         }
-        wanted = f"collector_outage_minutes asks for a queue of {load.queue} spans on each of {load.samplers} samplers"
-        if not volume["enabled"]:
-            warning = (
-                f"{wanted}, but memory allows {in_memory}: when Tempo is away for longer than "
-                f"{in_memory / load.queue * read.number('collector_outage_minutes'):.1f} minutes at the expected "
-                "rate, spans are lost. Set collector_persistent_queue_enabled, raise collector_sampler_resources or "
-                "lower collector_outage_minutes."
-                if load.queue > in_memory
-                else ""
+        needs = {one.name: load.waiting(one) for one in exporters}
+        memory = {one.name: needs[one.name] for one in exporters if one.queue == "memory"}
+        disk = {one.name: needs[one.name] for one in exporters if one.queue == "disk"}
+        warnings = []
+        needed = sum(memory.values())
+        if needed > in_memory:
+            minutes = in_memory / needed * read.number("collector_outage_minutes")
+            warnings.append(
+                f"{_wanted(memory, load)}, but memory allows {in_memory}: when a destination is away for longer than "
+                f"{minutes:.1f} minutes at the expected rate, spans are lost. Set collector_persistent_queue_enabled, "
+                "raise collector_sampler_resources or lower collector_outage_minutes."
             )
-            return cls(max(in_memory, 1000), {}, volume, [warning] if warning else [])
-        maximum = int(size * QUEUE_SHARE_OF_VOLUME)
-        needed = load.queue * load.bytes_per_span * DISK_PER_BYTE
-        enough = math.ceil(needed / QUEUE_SHARE_OF_VOLUME / MEBIBYTE)
-        warning = (
-            f"{wanted}, {math.ceil(needed / MEBIBYTE)} MiB on disk, but collector_persistent_queue_volume_size "
-            f"{written} leaves {maximum // MEBIBYTE} MiB for it. Raise it to {enough}Mi or lower "
-            "collector_outage_minutes."
-            if needed > maximum
-            else ""
-        )
-        storage: Config = {
-            "directory": QUEUE_DIRECTORY,
-            "create_directory": True,
-            # Until the lock of a sampler that is being stopped is gone.
-            "timeout": "10s",
-            # A full volume would be an error of the file system in the midst of a write.
-            "max_size": maximum,
-            # What the process has written survives its end; only the node's own crash may cost the last seconds, and
-            # the file, which recreate then replaces. fsync would bound the sampler by the disk's latency.
-            "fsync": False,
-            "recreate": True,
-            "compaction": {"on_rebound": True, "directory": QUEUE_DIRECTORY, "cleanup_on_start": True},
-        }
+        sizes = {name: max(share, 1000) for name, share in _divide(in_memory, memory).items()}
         # Small platforms get what a burst of theirs may need.
-        return cls(max(load.queue, 10000), storage, volume, [warning] if warning else [])
+        sizes |= {name: max(spans, 10000) for name, spans in disk.items()}
+        if disk and size < len(disk) * SMALLEST_VOLUME:
+            least = len(disk) * SMALLEST_VOLUME // MEBIBYTE
+            read.wrong("collector_persistent_queue_volume_size", f"is {written}: {len(disk)} queues need {least}Mi")
+        maximum = int(size * QUEUE_SHARE_OF_VOLUME)
+        bytes_needed = sum(disk.values()) * load.bytes_per_span * DISK_PER_BYTE
+        if bytes_needed > maximum:
+            enough = math.ceil(bytes_needed / QUEUE_SHARE_OF_VOLUME / MEBIBYTE)
+            warnings.append(
+                f"{_wanted(disk, load)}, {math.ceil(bytes_needed / MEBIBYTE)} MiB on disk, but "
+                f"collector_persistent_queue_volume_size {written} leaves {maximum // MEBIBYTE} MiB for it. Raise it "
+                f"to {enough}Mi or lower collector_outage_minutes."
+            )
+        rest = _divide(maximum - len(disk) * SMALLEST_FILE, {name: sizes[name] for name in disk})
+        storages = {name: _file_storage(SMALLEST_FILE + share) for name, share in rest.items()}
+        return cls(sizes, storages, volume, warnings)
 
 
-def _tempo_exporter(read: _Variables, queue: _Queue) -> Config:
-    """otlp_http for a URL, otlp_grpc for host:port.
+def _divide(whole: int, needs: Mapping[str, int]) -> dict[str, int]:
+    """Parts of the whole as the needs are to each other."""
+    total = sum(needs.values())
+    return {name: whole * need // total if total else whole // len(needs) for name, need in needs.items()}
 
-    HTTP is the default because gRPC, whose pause between connection attempts grows to two minutes and cannot be set,
-    may find a Tempo that came late only half as long again after that; HTTP tries at every retry. It also uses several
-    connections, so a sampler's load spreads over the distributors behind their Service.
-    """
-    endpoint = read.text("collector_tempo_endpoint")
-    settings: Config = {
-        "endpoint": endpoint,
-        # Of an attempt. A sampler that stops waits for those under way, and takes no spans meanwhile.
+
+def _wanted(needs: Mapping[str, int], load: _Load) -> str:
+    each = f" ({', '.join(f'{name} {need}' for name, need in needs.items())})" if len(needs) > 1 else ""
+    queues = "queues" if len(needs) > 1 else "a queue"
+    return (
+        f"collector_outage_minutes asks for {queues} of {sum(needs.values())} spans{each} on each of {load.samplers} "
+        "samplers"
+    )
+
+
+def _file_storage(maximum: int) -> Config:
+    """maximum: bytes of the file, which is one for each queue."""
+    compaction: Config = {"on_rebound": True, "directory": QUEUE_DIRECTORY, "cleanup_on_start": True}
+    if maximum < SMALLEST_VOLUME // 2:
+        # At most max_size, says the extension, and 100 MiB unless it is told.
+        compaction["rebound_needed_threshold_mib"] = maximum // MEBIBYTE // 2
+    return {
+        "directory": QUEUE_DIRECTORY,
+        "create_directory": True,
+        # Until the lock of a sampler that is being stopped is gone.
         "timeout": "10s",
-        "sending_queue": {
-            "enabled": True,
-            "sizer": "items",
-            "queue_size": queue.size,
-            **({"storage": "file_storage"} if queue.storage else {}),
-            # In bytes: a gRPC receiver refuses messages above 4 MiB, and the collector would give them up.
-            "batch": {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": 3 * MEBIBYTE},
-        },
-        "retry_on_failure": _retry("1s", "5s", "0s"),
+        # A full volume would be an error of the file system in the midst of a write.
+        "max_size": maximum,
+        # What the process has written survives its end; only the node's own crash may cost the last seconds, and
+        # the file, which recreate then replaces. fsync would bound the sampler by the disk's latency.
+        "fsync": False,
+        "recreate": True,
+        "compaction": compaction,
     }
-    if re.match(r"https?://[^/]", endpoint):
-        return {"otlp_http/tempo": settings}
-    if not re.fullmatch(r"[^/\s]+:[0-9]+", endpoint):
-        read.wrong("collector_tempo_endpoint", f"is '{endpoint}': give a URL (http://host:4318) or host:port (gRPC)")
-    return {"otlp_grpc/tempo": {**settings, "tls": {"insecure": True}}}
 
 
-def _sampler_config(read: _Variables, load: _Load, queue: _Queue) -> tuple[Config, list[str]]:
+def _exporters(made: Destinations, queues: _Queues) -> tuple[Config, Config, Config]:
+    """Exporters of traces, and the receivers and pipelines of those that the collector sends to through itself."""
+    exporters: Config = {}
+    receivers: Config = {}
+    pipelines: Config = {}
+    for one in made.exporters:
+        storage = f"file_storage/{one.name}" if one.name in queues.storages else ""
+        exporters[one.component] = {
+            **one.settings,
+            "sending_queue": one.sending_queue(queues.sizes[one.name], storage),
+            "retry_on_failure": _retry("1s", "5s", "0s"),
+        }
+        if one.relayed:
+            name, settings, port = one.relayed
+            exporters[name] = settings
+            receiver = f"otlp/{one.name}"
+            receivers[receiver] = {"protocols": {"grpc": {"endpoint": f"localhost:{port}"}}}
+            pipelines[f"traces/relay-{one.name}"] = {"receivers": [receiver], "exporters": [name]}
+    if made.debug:
+        exporters["debug"] = {"verbosity": "detailed", "sampling_initial": 5, "sampling_thereafter": 200}
+    return exporters, receivers, pipelines
+
+
+def _unsampled(one: Exporter) -> tuple[Config, Config]:
+    """Processors and pipeline of a destination of all traces, or a share of them, before sampling.
+
+    batch is there for the one thing that it does beside batches: it keeps the error of a full queue to itself. Passed
+    on, it would make the gateways send the whole request again, to tail_sampling and the metrics too.
+    """
+    processors: Config = {}
+    if one.share < 100:
+        # By trace id, so traces stay whole. hash_seed mode leaves tracestate as it is: a replay of what was recorded
+        # must not be counted many times over by span_metrics.
+        processors[f"probabilistic_sampler/{one.name}"] = {
+            "mode": "hash_seed",
+            "hash_seed": 1,
+            "sampling_percentage": _plain(one.share),
+        }
+    processors[f"batch/{one.name}"] = {"timeout": "0s", "send_batch_size": 0}
+    pipeline = {"receivers": ["forward"], "processors": list(processors), "exporters": [one.component]}
+    return processors, pipeline
+
+
+def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _Queues) -> tuple[Config, list[str]]:
     policies, warnings = _policies(read, load)
     num_traces = read.integer("collector_num_traces", minimum=1)
-    exporters = _tempo_exporter(read, queue)
-    if read.boolean("collector_xray_enabled"):
-        exporters["awsxray"] = {
-            "region": read.text("tracing_region"),
-            "indexed_attributes": ["service.name", "http.request.method", "http.response.status_code"],
-        }
-    if read.boolean("collector_debug_enabled"):
-        exporters["debug"] = {"verbosity": "detailed", "sampling_initial": 5, "sampling_thereafter": 200}
-    traces_out = list(exporters)
+    exporters, receivers, relays = _exporters(made, queues)
+    kept = [one.component for one in made.exporters if one.traces == "kept"] + (["debug"] if made.debug else [])
+    unsampled = [one for one in made.exporters if one.traces == "all"]
 
     processors: Config = {
         "memory_limiter": dict(_MEMORY_LIMITER),
@@ -571,43 +624,47 @@ def _sampler_config(read: _Variables, load: _Load, queue: _Queue) -> tuple[Confi
         },
     }
     connectors: Config = {}
-    pipelines: Config = {
-        "traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": traces_out},
-    }
+    pipelines: Config = {"traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": kept}}
     dimensions = read.listing("collector_span_metrics_dimensions", str)
-    if url := read.text("collector_remote_write_url", empty=True):
-        if not re.match(r"https?://", url):
-            read.wrong("collector_remote_write_url", f"is '{url}': give a URL that begins with http:// or https://")
+    url = read.text("collector_remote_write_url", empty=True)
+    if url and not re.match(r"https?://", url):
+        read.wrong("collector_remote_write_url", f"is '{url}': give a URL that begins with http:// or https://")
+    if url or unsampled:
+        # Before tail_sampling, for what is to see every span.
+        connectors = {"forward": {}}
+        pipelines = {
+            "traces/in": {"receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["forward"]},
+            "traces/sampled": {"receivers": ["forward"], "processors": ["tail_sampling"], "exporters": kept},
+        }
+    for one in unsampled:
+        own_processors, pipelines[f"traces/unsampled-{one.name}"] = _unsampled(one)
+        processors |= own_processors
+    if url:
         red_connectors, red_processors, red_exporters = _red_metrics(dimensions, url)
-        # Metrics are computed before sampling, so they count every request.
-        connectors = {"forward": {}, **red_connectors}
+        for settings in red_exporters.values():
+            settings |= made.remote_write
+        connectors |= red_connectors
         processors |= red_processors
         exporters |= red_exporters
-        pipelines = {
-            "traces/in": {
-                "receivers": ["otlp"],
-                "processors": ["memory_limiter"],
-                "exporters": ["forward", "span_metrics", "service_graph"],
-            },
-            "traces/sampled": {
-                "receivers": ["forward"],
-                "processors": ["tail_sampling"],
-                "exporters": [*traces_out, "span_metrics/sampled"],
-            },
-            "metrics/red": {
-                "receivers": list(red_connectors),
-                "processors": list(red_processors),
-                "exporters": list(red_exporters),
-            },
+        pipelines["traces/in"]["exporters"] += ["span_metrics", "service_graph"]
+        pipelines["traces/sampled"]["exporters"] = [*kept, "span_metrics/sampled"]
+        pipelines["metrics/red"] = {
+            "receivers": list(red_connectors),
+            "processors": list(red_processors),
+            "exporters": list(red_exporters),
         }
-    extensions = {**_EXTENSIONS, **({"file_storage": queue.storage} if queue.storage else {})}
+    storages = {f"file_storage/{name}": storage for name, storage in queues.storages.items()}
+    extensions = {**_EXTENSIONS, **made.wiring.extensions, **storages}
     config: Config = {
         # A gateway's request of 8000 spans may exceed gRPC's default of 4 MiB.
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"{POD_IP}:4317", "max_recv_msg_size_mib": 64}}}},
+        "receivers": {
+            "otlp": {"protocols": {"grpc": {"endpoint": f"{POD_IP}:4317", "max_recv_msg_size_mib": 64}}},
+            **receivers,
+        },
         "processors": processors,
         "exporters": exporters,
         "extensions": extensions,
-        "service": _service(list(extensions), pipelines),
+        "service": _service(list(extensions), {**pipelines, **relays}),
     }
     return ({**config, "connectors": connectors} if connectors else config), warnings
 
@@ -622,11 +679,13 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     gateway, gateway_queue = read.tier("gateway")
     sampler, sampler_queue = read.tier("sampler")
     load = _Load.of(read, sampler["replicas"])
-    queue = _Queue.of(read, load, sampler_queue)
+    made = destinations(variables)
+    queues = _Queues.of(read, load, sampler_queue, made.exporters)
     decision_wait = read.duration("collector_decision_wait", positive=True)
     gateway["config"], gateway_warnings = _gateway_config(read, gateway_queue, decision_wait)
-    sampler["config"], sampler_warnings = _sampler_config(read, load, queue)
-    sampler["persistence"] = queue.volume
+    sampler["config"], sampler_warnings = _sampler_config(read, load, made, queues)
+    sampler["persistence"] = queues.volume
+    sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = 60
     # On shutdown pending traces are decided at once; then the queue is sent.
@@ -650,7 +709,8 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
         "tolerations": read.listing("collector_tolerations", dict),
         "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
-    if read.findings:
-        raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(read.findings)))
+    findings = [*read.findings, *map(str, made.wiring.problems)]
+    if findings:
+        raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(findings)))
     # Nothing in it is this module's own: whoever changes a configuration changes that one alone.
-    return copy.deepcopy(values), [*gateway_warnings, *sampler_warnings, *queue.warnings]
+    return plain(values), [*gateway_warnings, *sampler_warnings, *queues.warnings, *made.warnings]

@@ -23,15 +23,15 @@ ALWAYS = "service.name"
 def provisioning(variables: Mapping[str, Any]) -> dict[str, Any]:
     """A document for Grafana's folder provisioning/datasources.
 
-    variables: all grafana_* variables, as roles/grafana/meta/argument_specs.yml describes them. Prometheus and Loki are
-    in it when their URL is set; without one, links go to a data source of that uid that Grafana has already
+    variables: all grafana_* variables, as roles/grafana/meta/argument_specs.yml describes them. A data source is in
+    it when its URL is set; without one, links go to a data source of that uid that Grafana has already
     (grafana_existing_datasource_uids), or are left out. Every "$" is doubled, since Grafana expands environment
     variables in these files. Raises InvalidInput, naming the variable.
     """
     v = variables
     existing = set(v["grafana_existing_datasource_uids"])
     uids = {name: str(v[f"grafana_{name}_uid"]) for name in ("tempo", "prometheus", "loki")}
-    provisioned = [name for name in uids if name == "tempo" or v[f"grafana_{name}_url"]]
+    provisioned = [name for name in uids if v[f"grafana_{name}_url"]]
     _check_uids(uids, provisioned, existing)
     linked = {name for name, uid in uids.items() if name in provisioned or uid in existing}
     build = {"tempo": _tempo, "prometheus": _prometheus, "loki": _loki}
@@ -113,17 +113,20 @@ def _tempo(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
     return _datasource("Tempo", "tempo", v["grafana_tempo_uid"], v["grafana_tempo_url"], json_data)
 
 
-def _prometheus(v: Mapping[str, Any], _linked: set[str]) -> dict[str, Any]:
-    destinations = [
-        # Tempo's metrics-generator names the label traceID, SDKs and the collector name it trace_id.
-        {"name": label, "datasourceUid": v["grafana_tempo_uid"]}
-        for label in ("traceID", "trace_id")
-    ]
-    json_data = {"httpMethod": "POST", "exemplarTraceIdDestinations": destinations}
+def _prometheus(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
+    json_data: dict[str, Any] = {"httpMethod": "POST"}
+    if "tempo" in linked:
+        json_data["exemplarTraceIdDestinations"] = [
+            # Tempo's metrics-generator names the label traceID, SDKs and the collector name it trace_id.
+            {"name": label, "datasourceUid": v["grafana_tempo_uid"]}
+            for label in ("traceID", "trace_id")
+        ]
     return _datasource("Prometheus", "prometheus", v["grafana_prometheus_uid"], v["grafana_prometheus_url"], json_data)
 
 
-def _loki(v: Mapping[str, Any], _linked: set[str]) -> dict[str, Any]:
+def _loki(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
+    if "tempo" not in linked:
+        return _datasource("Loki", "loki", v["grafana_loki_uid"], v["grafana_loki_url"], {})
     # Loki keeps the trace id of an OTLP log record as structured metadata, which Grafana treats as a label.
     field = {
         "name": "trace_id",
@@ -186,9 +189,7 @@ def _check_uids(uids: Mapping[str, str], provisioned: list[str], existing: set[s
             raise InvalidInput(
                 f"grafana_{name}_uid: '{uids[name]}' is also in grafana_existing_datasource_uids",
                 "Grafana stops at a data source file that defines a uid a second time",
-                f"To use the existing one leave grafana_{name}_url empty; else give this one another uid."
-                if name != "tempo"
-                else "Give this one another uid.",
+                f"To use the existing one leave grafana_{name}_url empty; else give this one another uid.",
             )
 
 

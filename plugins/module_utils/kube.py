@@ -16,9 +16,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ansible_collections.orion.tracing.plugins.module_utils import kubeconfig
+from ansible_collections.orion.tracing.plugins.module_utils.connection import (
+    Connection,
+    is_loopback,
+    proxy_variable,
+    resolve,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     ApiError,
     Conflict,
@@ -37,7 +44,7 @@ PATIENCE = 30.0
 # How long a server that refuses everything may take to read the roles.
 STARTING = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
-REMEDY = "Check the option kubeconfig (or K8S_AUTH_KUBECONFIG), its context, and that the cluster is running."
+REMEDY = "Check the option kubeconfig, its context, and that the cluster is running."
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,14 @@ class Kube:
     """A connected API server. calls counts the requests made, for tests and results.
 
     patience: seconds that reads go on for, all together, while the server cannot be reached; 0 for none.
+    origin: the variables of the environment that chose this server or the way to it, "" for none.
     """
 
-    def __init__(self, pool: Any, host: str, authorization: Callable[[], str], owner: Any = None) -> None:
+    def __init__(
+        self, pool: Any, host: str, authorization: Callable[[], str], owner: Any = None, origin: str = ""
+    ) -> None:
         self._pool, self._authorization, self._owner = pool, authorization, owner
-        self.host = host.rstrip("/")
+        self.host, self.origin = host.rstrip("/"), origin
         self.calls = 0
         self.patience = PATIENCE
         self._started = False
@@ -77,19 +87,22 @@ class Kube:
     def connect(cls, params: dict[str, Any]) -> Kube:
         """Connect with the options kubeconfig, context, host, api_key, ca_cert, validate_certs (module.KUBE_OPTIONS).
 
-        Without any of them: the default kubeconfig, or the service account of the pod this runs in.
+        Without kubeconfig, context, host and api_key: what the environment says (connection.VARIABLES), else the
+        default kubeconfig, or the service account of the pod this runs in.
         """
-        endpoint = kubeconfig.read(params, os.environ)
+        connection = resolve(params, os.environ)
+        endpoint = kubeconfig.read(connection.options, os.environ)
         if endpoint:
             try:
-                return cls(kubeconfig.pool(endpoint), endpoint.host, endpoint.authorization)
+                pool = kubeconfig.pool(endpoint)
+                return cls(pool, endpoint.host, endpoint.authorization, origin=connection.origin)
             except (ImportError, OSError, ValueError):
                 # The client says what is wrong.
                 pass
-        return cls._with_client(params)
+        return cls._with_client(connection)
 
     @classmethod
-    def _with_client(cls, params: dict[str, Any]) -> Kube:
+    def _with_client(cls, connection: Connection) -> Kube:
         try:
             import yaml
             from kubernetes import config
@@ -100,21 +113,19 @@ class Kube:
                 str(error),
                 "Install it for the interpreter that runs the module (ansible_python_interpreter).",
             ) from error
-        configuration = Configuration()
+        configuration, params = Configuration(), connection.options
         try:
-            source = params.get("kubeconfig")
-            if params.get("host"):
+            source = params["kubeconfig"]
+            if params["host"]:
                 configuration.host = params["host"]
-                if params.get("api_key"):
+                if params["api_key"]:
                     configuration.api_key["authorization"] = "Bearer " + params["api_key"]
             elif isinstance(source, dict):
-                config.load_kube_config_from_dict(
-                    source, context=params.get("context"), client_configuration=configuration
-                )
+                config.load_kube_config_from_dict(source, context=params["context"], client_configuration=configuration)
             else:
                 try:
                     config.load_kube_config(
-                        config_file=source, context=params.get("context"), client_configuration=configuration
+                        config_file=source, context=params["context"], client_configuration=configuration
                     )
                 except config.ConfigException:
                     if source:
@@ -122,19 +133,27 @@ class Kube:
                     config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
             where = f"kubeconfig {source}" if isinstance(source, str) else "the kubeconfig"
-            raise InvalidInput(f"{where} cannot be used", str(error), REMEDY) from error
-        if params.get("ca_cert"):
+            raise InvalidInput(f"{where} cannot be used", str(error), remedy(connection.origin)) from error
+        if params["ca_cert"]:
             configuration.ssl_ca_cert = params["ca_cert"]
-        if params.get("validate_certs") is not None:
+        if params["validate_certs"] is not None:
             configuration.verify_ssl = params["validate_certs"]
         configuration.connection_pool_maxsize = kubeconfig.POOL_SIZE
+        origin = connection.origin
+        # One that a kubeconfig names leads where the kubeconfig says.
+        if getattr(configuration, "_proxy_from_env", configuration.proxy in getproxies().values()):
+            if is_loopback(configuration.host):
+                configuration.proxy = None
+            elif configuration.proxy and not _bypassed(configuration.host):
+                variable = proxy_variable(configuration.host, os.environ)
+                origin = Connection(params, {**connection.variables, variable: ""}).origin
         client = ApiClient(configuration)
 
         def authorization() -> str:
             settings: Any = configuration.auth_settings().values()
             return next((setting["value"] for setting in settings if setting.get("value")), "")
 
-        return cls(client.rest_client.pool_manager, configuration.host, authorization, client)
+        return cls(client.rest_client.pool_manager, configuration.host, authorization, client, origin)
 
     def close(self) -> None:
         self._pool.clear()
@@ -175,7 +194,9 @@ class Kube:
                 self._started = False
                 if _went_away(error) and pauses.another():
                     continue
-                raise Unreachable(f"no answer from the API server {self.host}", _reason(error), REMEDY) from error
+                raise Unreachable(
+                    f"no answer from the API server {self.host}", _reason(error), remedy(self.origin)
+                ) from error
             wait = answer.headers.get("Retry-After", "") if answer.status in (429, 503) else ""
             if wait.isdigit() and pauses.another(float(wait)):
                 continue
@@ -277,6 +298,13 @@ class Kube:
         return self.send(method, target, query, body, {"Accept": "*/*", **(headers or {})}, timeout)
 
 
+def remedy(origin: str) -> str:
+    """What to do about a cluster that does not do. origin: that of the connection."""
+    if not origin:
+        return REMEDY
+    return f"The environment chose it: {origin}. Unset that, or name the cluster by the option kubeconfig or host."
+
+
 def refusal(what: str, answer: Response) -> TracingError:
     """The error for an HTTP refusal, with the server's own message."""
     try:
@@ -284,6 +312,10 @@ def refusal(what: str, answer: Response) -> TracingError:
     except (ValueError, KeyError, TypeError):
         why = answer.text[:500]
     return BY_STATUS.get(answer.status, ApiError)(f"{what} answered {answer.status}", why, status=answer.status)
+
+
+def _bypassed(url: str) -> bool:
+    return bool(proxy_bypass(urlsplit(url).netloc.rpartition("@")[2]))
 
 
 class _Pauses:

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
+from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The kubelet replaces the file long before the token in it expires; the kubernetes client reads as often.
 TOKEN_SECONDS = 60.0
@@ -80,11 +82,11 @@ class Endpoint:
 
 
 def read(params: Mapping[str, Any], environ: Mapping[str, str]) -> Endpoint | None:
-    """The endpoint that the options of module.KUBE_OPTIONS lead to; None where the kubernetes client has to find it."""
+    """The endpoint that the options of a connection lead to; None where the kubernetes client has to find it."""
     try:
-        if any(url for scheme, url in getproxies().items() if scheme != "no"):
-            return None
         endpoint = _endpoint(params, environ)
+        if not is_loopback(endpoint.host) and any(url for scheme, url in getproxies().items() if scheme != "no"):
+            return None
         endpoint.authorization()
     except (NotPlain, ImportError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -7,6 +7,7 @@ Nothing here runs a program; the module C(local_cluster) reads the state and exe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from dataclasses import dataclass, field
@@ -20,15 +21,25 @@ LOADED_DIR = "/kind/loaded"  # in the node: one empty file per archive that was 
 
 @dataclass(frozen=True)
 class Archive:
-    """An image archive in docker's format: path, and the config digests of its images in the archive's order."""
+    """An image archive in docker's format: path, and the config digests of its images in the archive's order.
+
+    entrypoint: of the first image.
+    """
 
     path: str
     refs: tuple[str, ...]
     digests: tuple[str, ...]
+    entrypoint: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        return self.digests[0][:24]
+        """Of content and names: pods do not find an image that was loaded under another name."""
+        return hashlib.sha256(" ".join(self.refs + self.digests).encode()).hexdigest()[:24]
+
+    @property
+    def boots(self) -> bool:
+        """Whether a node of the first image runs an init system, as kind's own images do and airgap's does not."""
+        return "/sbin/init" in self.entrypoint
 
 
 @dataclass(frozen=True)
@@ -53,24 +64,34 @@ def read_archive(path: str) -> Archive:
     """
     try:
         with tarfile.open(path) as tar:
-            member = tar.extractfile("manifest.json")
-            manifest = json.load(member) if member else []
+            manifest = _document(tar, "manifest.json")
+            config = _document(tar, manifest[0]["Config"])["config"] if manifest else {}
         refs = tuple(tag for image in manifest for tag in image["RepoTags"])
+        entrypoint = tuple(config.get("Entrypoint") or ())
         digests = tuple(image["Config"].removesuffix(".json").rpartition("/")[2] for image in manifest)
-    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+    except (OSError, EOFError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
-            f"archives: {path} is no image archive", str(error), "Build it again with 'python -m airgap build'."
+            f"archives: {path} is no image archive in docker's format",
+            str(error),
+            "Save it again with 'docker save', or build it again with 'python -m airgap build'.",
         ) from error
     if not digests:
         raise InvalidInput(f"archives: {path} holds no image")
-    return Archive(path, refs, digests)
+    return Archive(path, refs, digests, entrypoint)
+
+
+def _document(tar: tarfile.TarFile, name: str) -> Any:
+    member = tar.extractfile(name)
+    if member is None:
+        raise KeyError(f"{name} is no file")
+    return json.load(member)
 
 
 def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dict[str, Any]:
     """kind's own configuration for a cluster of one node.
 
     node_image: reference, or "" for kind's default. plain_node: the node has no init system (the image that airgap
-    builds) and starts kube-proxy itself, with those subnets.
+    builds) and starts kube-proxy itself, with those subnets; false for an image of kind's own.
     ports: node port → port on the host's loopback address.
     Source: https://kind.sigs.k8s.io/docs/user/configuration/
     """
@@ -87,6 +108,12 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
     if plain_node:
         config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
     return config
+
+
+def ready(nodes: list[dict[str, Any]]) -> bool:
+    """Whether there are nodes, as the API has them, and all of them say that they are ready."""
+    conditions = [c for node in nodes for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
+    return bool(conditions) and all(c["status"] == "True" for c in conditions)
 
 
 def make_plan(

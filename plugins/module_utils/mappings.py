@@ -15,3 +15,14 @@ def overlay(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any
         below = merged.get(key)
         merged[key] = overlay(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
+
+
+def plain(value: Any) -> Any:
+    """A copy of nested data in dicts and lists of its own.
+
+    Unlike copy.deepcopy, it does not copy what else hangs on the containers: Ansible's lazy ones know their templating
+    engine, with plugin loaders that warn when they are copied.
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value

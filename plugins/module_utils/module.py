@@ -4,32 +4,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.orion.tracing.plugins.module_utils.connection import VARIABLES
 from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
 
-# The options and environment variables that kubernetes.core's modules read, so that AWX credentials fit as they are.
+# Without fallbacks to the environment: those would be mixed with what is given. connection.py reads it, as a whole.
 KUBE_OPTIONS: dict[str, dict[str, Any]] = {
-    "kubeconfig": {"type": "raw", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
-    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
-    "host": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_HOST"])},
-    "api_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["K8S_AUTH_API_KEY"])},
-    "ca_cert": {
-        "type": "path",
-        "aliases": ["ssl_ca_cert"],
-        "fallback": (env_fallback, ["K8S_AUTH_SSL_CA_CERT"]),
-    },
-    "validate_certs": {
-        "type": "bool",
-        "aliases": ["verify_ssl"],
-        "fallback": (env_fallback, ["K8S_AUTH_VERIFY_SSL"]),
-    },
+    "kubeconfig": {"type": "raw"},
+    "context": {"type": "str"},
+    "host": {"type": "str"},
+    "api_key": {"type": "str", "no_log": True},
+    "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"]},
+    "validate_certs": {"type": "bool", "aliases": ["verify_ssl"]},
 }
+
+
+# What the environment may bring that no result may show.
+SECRETS = (VARIABLES["api_key"], "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class TracingModule(AnsibleModule):
@@ -37,6 +35,7 @@ class TracingModule(AnsibleModule):
 
     def __init__(self, argument_spec: dict[str, Any], kube: bool = True, **kwargs: Any) -> None:
         super().__init__(argument_spec={**(KUBE_OPTIONS if kube else {}), **argument_spec}, **kwargs)
+        self.no_log_values.update(filter(None, map(os.environ.get, SECRETS)))
 
     def _log_invocation(self) -> None:
         # A kubeconfig that is a path may be named in errors; the strings inside one that is a dictionary are secrets.
@@ -50,17 +49,25 @@ class TracingModule(AnsibleModule):
         try:
             yield
         except TracingError as error:
-            self.fail_json(msg=str(error), **error.details)
+            self._fail(error)
+
+    def _fail(self, error: TracingError, kube: Kube | None = None) -> None:
+        message = str(error)
+        if kube and kube.origin and kube.origin not in message:
+            message += f" The environment chose the cluster {kube.host}: {kube.origin}."
+        self.fail_json(msg=message, **error.details)
 
     @contextmanager
     def client(self) -> Iterator[Kube]:
         """A connection to the API server; errors inside the block become fail_json."""
         with self.guard():
             kube = Kube.connect(self.params)
-            try:
-                yield kube
-            finally:
-                kube.close()
+        try:
+            yield kube
+        except TracingError as error:
+            self._fail(error, kube)
+        finally:
+            kube.close()
 
     def exit(self, plan: Plan) -> None:
         """The same keys in every mode: changed, diff, steps, and the plan's result."""

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """OTLP/JSON traces: build, parse, shift in time, stream from a file. Pure, apart from reading the file.
 
+OTLP protobuf is read by turning it into the same documents.
+
 A document is an ExportTraceServiceRequest in the OTLP/JSON encoding: lowerCamelCase names, ids in hexadecimal, enums as
 numbers, 64-bit numbers as strings. Times are Unix nanoseconds.
 Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
@@ -20,6 +22,8 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import IO, Any, cast
 
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+
 Document = dict[str, Any]
 Span = dict[str, Any]
 
@@ -28,6 +32,7 @@ STATUS_ERROR = 2
 TRACE_ID_DIGITS = 32
 SPAN_ID_DIGITS = 16
 _TIMES = ("startTimeUnixNano", "endTimeUnixNano")
+_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -137,6 +142,16 @@ def spans(document: Mapping[str, Any]) -> Iterator[Span]:
             yield from scope.get("spans") or ()
 
 
+def services(document: Mapping[str, Any]) -> set[str]:
+    """The service.name of every resource that has one."""
+    found: set[str] = set()
+    for part in document.get("resourceSpans") or ():
+        for pair in (part.get("resource") or {}).get("attributes") or ():
+            if pair.get("key") == "service.name" and (name := (pair.get("value") or {}).get("stringValue")):
+                found.add(name)
+    return found
+
+
 def count_spans(document: Mapping[str, Any]) -> int:
     return sum(1 for _span in spans(document))
 
@@ -152,6 +167,42 @@ def parse(line: bytes) -> Document:
         document = json.loads(line)
     except ValueError as error:
         raise BrokenDocument(f"not JSON: {error}") from None
+    return _whole(document)
+
+
+def no_protobuf() -> InvalidInput:
+    """The error where the Python package that reads OTLP protobuf is missing."""
+    return InvalidInput(
+        "the recording holds OTLP protobuf",
+        "the Python package opentelemetry-proto, which reads it, is not installed",
+        "Install it where the module runs, or record JSON: format json of the file exporter, otlp_json of S3's.",
+    )
+
+
+def parse_protobuf(message: bytes) -> Document:
+    """As parse, from an ExportTraceServiceRequest or TracesData in protobuf, which look alike.
+
+    InvalidInput where the Python package opentelemetry-proto is missing.
+    """
+    try:
+        from google.protobuf import json_format
+        from google.protobuf.message import DecodeError
+        from opentelemetry.proto.trace.v1 import trace_pb2
+    except ImportError as error:
+        raise no_protobuf() from error
+    try:
+        document = json_format.MessageToDict(trace_pb2.TracesData.FromString(message), use_integers_for_enums=True)
+    except DecodeError as error:
+        raise BrokenDocument(f"no OTLP protobuf message: {error}") from None
+    # Protobuf's own JSON form has ids in base64, OTLP's in hexadecimal.
+    for one in spans(document):
+        for holder in (one, *one.get("links", ())):
+            for key in _IDS.intersection(holder):
+                holder[key] = base64.b64decode(holder[key]).hex()
+    return _whole({"resourceSpans": [], **document})
+
+
+def _whole(document: Any) -> Document:
     if not isinstance(document, dict) or not isinstance(document.get("resourceSpans"), list):
         raise BrokenDocument("no object with a list resourceSpans (an OTLP ExportTraceServiceRequest)")
     try:
@@ -185,24 +236,27 @@ def shift(document: Document, offset: Callable[[str], int], added: Mapping[str, 
         one["attributes"] = [*(one.get("attributes") or ()), *extra]
 
 
+def rename_traces(document: Document, new: Callable[[str], str]) -> None:
+    """Give spans, and their links, other trace ids; in place. new: from a trace id in lower case."""
+    for one in spans(document):
+        for holder in (one, *(one.get("links") or ())):
+            if holder.get("traceId"):
+                holder["traceId"] = new(holder["traceId"].lower())
+
+
 @contextmanager
 def opened(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file, plain or gzip, which is known by its first two bytes. Damaged or cut gzip data is an OSError too."""
-    with Path(path).open("rb") as raw:
-        magic = raw.read(2)
-        raw.seek(0)
-        try:
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
-        except (EOFError, zlib.error) as error:
-            raise OSError(f"damaged gzip data: {error}") from error
+    """A file, plain or gzip. Damaged or cut gzip data is an OSError too."""
+    with Path(path).open("rb") as raw, unpacked(raw) as stream:
+        yield stream
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not blank, with their numbers from 1.
-
-    Holds one line at a time. Raises OSError, also for damaged or cut gzip data.
-    """
-    with opened(path) as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                yield number, line
+@contextmanager
+def unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """What is in a file or buffer, plain or gzip, which is known by its first two bytes. Errors are those of opened."""
+    magic = raw.read(2)
+    raw.seek(0)
+    try:
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"damaged gzip data: {error}") from error

@@ -11,7 +11,7 @@ import gzip
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -80,7 +80,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Selectors:
-    """Label selectors of the pods of each component. Tempo's match the monolithic profile too."""
+    """Label selectors of the pods of each component, '' for none. Tempo's match the monolithic profile too."""
 
     gateway: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=gateway"
     sampler: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=sampler"
@@ -88,29 +88,47 @@ class Selectors:
     ingester: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)"
 
 
+# What tells a process in a pod from the one before: the pod's uid, and how often its containers were restarted.
+Process = tuple[str, int]
+
+
 @dataclass
 class Figures:
     """Metrics of one moment: by component, by pod, by series. missing: pods that did not answer.
 
-    tempo: distributors and ingesters.
+    tempo: distributors and ingesters. processes: of the components that were read, all pods that are there.
     """
 
     gateway: dict[str, text.Samples] = field(default_factory=dict)
     sampler: dict[str, text.Samples] = field(default_factory=dict)
     tempo: dict[str, text.Samples] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    processes: dict[str, dict[str, Process]] = field(default_factory=dict)
 
 
 COMPONENTS = ("gateway", "sampler", "tempo")
+# Seconds: more than a sampler's ticks and the pauses between a gateway's attempts take; and how long a gateway holds on
+# to one sampler (collector_config).
+QUIET, RESEND = 5.0, 20.0
 
 
 @dataclass(frozen=True)
 class Increase:
-    """How far the counters of each component went up between two moments, added up over its pods."""
+    """How far the counters of each component went up since a moment, added up over its pods.
+
+    interrupted: by component, pods that ended, began anew or could not be asked since then. What they counted after
+    they were last asked is not known, so the counts of a component that has such pods are lower bounds.
+    """
 
     gateway: text.Samples
     sampler: text.Samples
     tempo: text.Samples
+    interrupted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def flow_interrupted(self) -> bool:
+        """Whether gateways or samplers were: not all spans that were sent will be counted."""
+        return bool(self.interrupted.get("gateway") or self.interrupted.get("sampler"))
 
     @property
     def accepted_spans(self) -> int:
@@ -124,8 +142,9 @@ class Increase:
 
     @property
     def arrived_spans(self) -> int:
-        """Spans that the samplers took."""
-        return round(text.total(self.sampler, "otelcol_receiver_accepted_spans"))
+        """Spans that the samplers took. A receiver otlp/… is one by which a sampler sends to itself, on to X-Ray."""
+        taken = text.by_label(self.sampler, "otelcol_receiver_accepted_spans", "receiver")
+        return round(sum(count for receiver, count in taken.items() if not receiver.startswith("otlp/")))
 
     @property
     def repeated_spans(self) -> int:
@@ -163,39 +182,133 @@ class Increase:
         return round(text.total(self.tempo, "tempo_distributor_spans_received"))
 
     @property
+    def exported_spans(self) -> int:
+        """Spans that the samplers' exporters delivered, added up over all destinations."""
+        return round(text.total(self.sampler, "otelcol_exporter_sent_spans"))
+
+    @property
     def lost(self) -> dict[str, int]:
         """Spans (dropped_too_early: traces) that are gone for good, by place. All zero in a healthy pipeline."""
 
         def count(samples: text.Samples, name: str) -> int:
             return round(text.total(samples, name))
 
+        # What X-Ray did not take is sent again from the queue in front of its exporter.
+        failed = text.by_label(self.sampler, "otelcol_exporter_send_failed_spans", "exporter")
         return {
             "gateway_send_failed_spans": count(self.gateway, "otelcol_exporter_send_failed_spans"),
             "gateway_enqueue_failed_spans": count(self.gateway, "otelcol_exporter_enqueue_failed_spans"),
             "sampler_dropped_too_early": count(
                 self.sampler, "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
             ),
-            "sampler_send_failed_spans": count(self.sampler, "otelcol_exporter_send_failed_spans"),
+            "sampler_send_failed_spans": round(sum(n for name, n in failed.items() if not name.startswith("awsxray/"))),
             "sampler_enqueue_failed_spans": count(self.sampler, "otelcol_exporter_enqueue_failed_spans"),
             "tempo_discarded_spans": count(self.tempo, "tempo_discarded_spans"),
         }
 
 
+class Counters:
+    """Adds up counters over pods that come, go and begin anew, since the figures that it is made with. Pure."""
+
+    def __init__(self, first: Figures) -> None:
+        self._processes = {part: dict(found) for part, found in first.processes.items()}
+        # By component and pod: what the process that is there now had counted when it was first asked, and last.
+        self._first = {part: dict(getattr(first, part)) for part in COMPONENTS}
+        self._last = {part: dict(getattr(first, part)) for part in COMPONENTS}
+        self._ended: dict[str, list[text.Samples]] = {part: [] for part in COMPONENTS}
+        self._interrupted: dict[str, dict[str, None]] = {part: {} for part in COMPONENTS}
+        self._missing: dict[str, list[str]] = {}
+
+    def add(self, now: Figures) -> Increase:
+        """How far all went up by now. Components that were not read now keep what they had."""
+        for part, processes in now.processes.items():
+            known, samples = self._processes.setdefault(part, {}), getattr(now, part)
+            for pod in [*known]:
+                if pod not in processes:
+                    self._end(part, pod)
+            for pod, process in processes.items():
+                values = samples.get(pod)
+                if pod in known and (process != known[pod] or (values is not None and self._fell(part, pod, values))):
+                    self._end(part, pod)
+                if pod not in known:
+                    # It began after the first figures: everything that it has counted counts.
+                    known[pod] = process
+                    self._first[part][pod] = self._last[part][pod] = {}
+                if values is not None:
+                    # One that did not answer at first counts from its first answer.
+                    if pod not in self._first[part]:
+                        self._interrupted[part][pod] = None
+                    self._first[part].setdefault(pod, values)
+                    self._last[part][pod] = values
+            self._missing[part] = [pod for pod in processes if pod not in samples]
+        interrupted = {
+            part: tuple(self._interrupted[part] | dict.fromkeys(self._missing.get(part, ()))) for part in COMPONENTS
+        }
+        return Increase(
+            **{part: text.add([*self._ended[part], *self._running(part)]) for part in COMPONENTS},
+            interrupted={part: pods for part, pods in interrupted.items() if pods},
+        )
+
+    def _running(self, part: str) -> Iterator[text.Samples]:
+        for pod, last in self._last[part].items():
+            yield text.increase(self._first[part][pod], last)
+
+    def _end(self, part: str, pod: str) -> None:
+        del self._processes[part][pod]
+        last = self._last[part].pop(pod, {})
+        self._ended[part].append(text.increase(self._first[part].pop(pod, {}), last))
+        self._interrupted[part][pod] = None
+
+    def _fell(self, part: str, pod: str, values: text.Samples) -> bool:
+        """Whether a counter is lower than before: the kubelet may tell of a restart later than the new process does."""
+        last = self._last[part].get(pod, {})
+        return any(
+            value < last.get(series, value)
+            for series, value in values.items()
+            if series[0].removesuffix("_total") in COUNTERS
+        )
+
+
+# Counters that Increase reads, and the collector's uptime.
+COUNTERS = frozenset(
+    {
+        "otelcol_process_uptime",
+        "otelcol_receiver_accepted_spans",
+        "otelcol_receiver_refused_spans",
+        "otelcol_exporter_send_failed_spans",
+        "otelcol_exporter_enqueue_failed_spans",
+        "otelcol_processor_tail_sampling_early_releases_from_cache_decision",
+        "otelcol_processor_tail_sampling_new_trace_id_received",
+        "otelcol_processor_tail_sampling_global_count_traces_sampled",
+        "otelcol_processor_tail_sampling_count_traces_sampled",
+        "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early",
+        "tempo_distributor_spans_received",
+        "tempo_discarded_spans",
+        "tempo_ingester_blocks_flushed",
+    }
+)
+
+
 class Decisions:
     """Tells when the samplers have decided on everything that was sent. Times are seconds after the last span was sent.
 
-    Their counters alone cannot, where other traffic counts too or cached decisions are repeated, which count nowhere;
-    the clock alone cannot, where spans waited in a queue.
+    Their counters alone cannot, where other traffic counts too, where cached decisions are repeated, which count
+    nowhere, or where a pod took its counts with it; the clock alone cannot, where spans waited in a queue.
     """
 
     def __init__(self, traces: int, spans: int, decision_wait: float) -> None:
         self.traces, self.spans, self.decision_wait = traces, spans, decision_wait
         self._arrived_at: float | None = None
+        self._counted: tuple[int, ...] = ()
+        self._moved_at = 0.0
 
     def made(self, elapsed: float, since: Increase) -> bool:
         """since: how far the counters went up since before the first span was sent."""
         if since.arrived_spans >= self.spans and self._arrived_at is None:
             self._arrived_at = elapsed
+        counted = (since.arrived_spans, since.new_traces, since.decided_traces)
+        if counted != self._counted:
+            self._counted, self._moved_at = counted, elapsed
         if elapsed < self.decision_wait:
             return False
         if not since.sampler:
@@ -203,6 +316,12 @@ class Decisions:
             return elapsed >= 2 * self.decision_wait
         if since.decided_traces >= self.traces:
             return True
+        if since.flow_interrupted:
+            # The counts will never be whole. What came last is decided when nothing has moved for so long; and where
+            # other traffic keeps the counts moving, gateways route what waits for a pod anew within RESEND.
+            if elapsed >= self._moved_at + self.decision_wait + QUIET:
+                return True
+            return elapsed >= 2 * self.decision_wait + RESEND
         if self._arrived_at is None:
             return False
         return since.decided_traces >= since.new_traces or elapsed >= self._arrived_at + 2 * self.decision_wait
@@ -216,13 +335,16 @@ class Pipeline:
 
     def pods(self, selector: str) -> dict[str, bool]:
         """Pods of a label selector that are not being deleted: name → ready, sorted by name."""
+        return {name: _ready(item) for name, item in self._alive(selector).items()}
+
+    def _alive(self, selector: str) -> dict[str, dict[str, Any]]:
         try:
             items = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
         except PermissionDenied as error:
             remedy = f"Grant the verb list on pods in namespace {self.namespace} to the user of the kubeconfig."
             raise PermissionDenied(error.what, error.why, remedy, **error.details) from error
         alive = [item for item in items if "deletionTimestamp" not in item["metadata"]]
-        return dict(sorted((item["metadata"]["name"], _ready(item)) for item in alive))
+        return {item["metadata"]["name"]: item for item in sorted(alive, key=lambda item: item["metadata"]["name"])}
 
     def gateways(self, deadline: Deadline) -> list[str]:
         """Names of the ready gateway pods, as soon as there is one."""
@@ -249,13 +371,20 @@ class Pipeline:
             "sampler": (self.selectors.sampler,),
             "tempo": (self.selectors.distributor, self.selectors.ingester),
         }
+        found = Figures()
+        for part in components:
+            # The same pod may match both of Tempo's selectors.
+            found.processes[part] = {
+                pod: _process(item)
+                for selector in selectors[part]
+                if selector
+                for pod, item in self._alive(selector).items()
+            }
         targets = [
             (part, pod, TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT)
-            for part in components
-            # The same pod may match both of Tempo's selectors.
-            for pod in {name: None for selector in selectors[part] for name in self.pods(selector)}
+            for part, processes in found.processes.items()
+            for pod in processes
         ]
-        found = Figures()
         for (part, pod, _port), samples in zip(targets, in_threads(self._scrape, targets), strict=True):
             if samples is None:
                 found.missing.append(pod)
@@ -293,19 +422,6 @@ class Pipeline:
             if not answer.ok:
                 raise refusal(f"GET /flush of pod {pod}", answer)
         return pods
-
-
-def increases(before: Figures, after: Figures) -> Increase:
-    """The difference of two moments. A pod that is new counts from 0, one that is gone counts no more."""
-    return Increase(
-        **{
-            part: text.add(
-                text.increase(getattr(before, part).get(pod, {}), samples)
-                for pod, samples in getattr(after, part).items()
-            )
-            for part in COMPONENTS
-        }
-    )
 
 
 def in_threads(function: Callable[[T], R], items: Sequence[T], threads: int = THREADS) -> list[R]:
@@ -397,6 +513,11 @@ def proxy_denied(verb: str, resource: str, namespace: str, answer: Response) -> 
         f"Grant the verb {verb} on {resource}/proxy to the user of the kubeconfig.",
         status=answer.status,
     )
+
+
+def _process(pod: Mapping[str, Any]) -> Process:
+    containers = pod.get("status", {}).get("containerStatuses") or ()
+    return pod["metadata"].get("uid", ""), sum(one.get("restartCount", 0) for one in containers)
 
 
 def _ready(pod: Mapping[str, Any]) -> bool:

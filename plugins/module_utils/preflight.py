@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils import images
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations, references
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     DURATION_REMEDY,
@@ -25,8 +26,17 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import ENDPOINT, TEMPO_DURATIONS, tempo_config
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import (
+    ENDPOINT,
+    NEWER,
+    TEMPO_DURATIONS,
+    VERSION,
+    VERSION_REMEDY,
+    newer_than_config,
+    tagged_version,
+    tempo_config,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions, emptied
 from ansible_collections.orion.tracing.plugins.module_utils.variables import (
     boolean,
     container_memory,
@@ -54,6 +64,7 @@ DURATIONS = (
 )
 ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+READERS = ("tempo", "jaeger", "none")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
@@ -95,9 +106,12 @@ class Facts:
     namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
     storage_classes: name → whether it is the default; None where they may not be listed.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
+    api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
     """
 
+    api_server: str = ""
+    origin: str = ""
     kubernetes_version: str = ""
     cluster_error: TracingError | None = None
     namespace_phase: str = ""
@@ -115,6 +129,9 @@ class Facts:
     @property
     def default_storage_class(self) -> str:
         return next((name for name, default in (self.storage_classes or {}).items() if default), "")
+
+
+NOTHING_ASKED = Facts()
 
 
 def error(variable: str, problem: str, remedy: str = "") -> Finding:
@@ -226,6 +243,19 @@ def replication(v: Variables) -> Iterator[Finding]:
         )
 
 
+def tempo_version(v: Variables) -> Iterator[Finding]:
+    """A tag that names no version (latest, a commit, somebody's own) is not judged."""
+    name = "tempo_image_tag"
+    version = tagged_version(v[name]) if name in v else None
+    if version is None or version == VERSION:
+        return
+    if newer_than_config(v[name]):
+        yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
+    else:
+        problem = f"{v[name]}, but the role's configuration is that of Tempo 2.10, and was tried with no other"
+        yield warning(name, problem, VERSION_REMEDY)
+
+
 def s3_endpoint(v: Variables) -> Iterator[Finding]:
     name = "tempo_s3_endpoint"
     if name not in v:
@@ -334,6 +364,36 @@ def container_images(v: Variables) -> Iterator[Finding]:
         yield error(one.variable, one.problem, one.remedy)
 
 
+def exporters(v: Variables) -> Iterator[Finding]:
+    """What is wrong with the destinations of traces and metrics, with the place inside the variable."""
+    made = destinations(v)
+    for one in made.wiring.problems:
+        if _base(one.variable) in v:
+            yield error(one.variable, one.problem, one.remedy)
+
+
+def store_reader(v: Variables) -> Iterator[Finding]:
+    """Whether traces can be read back where they go."""
+    store, reader = text(v, "tracing_store") or "tempo", text(v, "tracing_store_reader")
+    if "tracing_store_reader" not in v:
+        return
+    if reader not in READERS:
+        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join(READERS)}.")
+    elif store == "tempo" and reader == "jaeger":
+        yield error(
+            "tracing_store_reader",
+            "jaeger, but tracing_store is tempo, which does not answer Jaeger's API",
+            "Leave tracing_store_reader unset, or set tracing_store: otlp if kept traces go to Jaeger.",
+        )
+    elif store == "otlp" and reader != "none" and not text(v, "tracing_store_service"):
+        yield error(
+            "tracing_store_service",
+            f"empty, but tracing_store is otlp and tracing_store_reader is {reader}, so it is not known where to ask",
+            "Name the Service of its query API (tracing_store_namespace, tracing_store_port), or set "
+            "tracing_store_reader: none.",
+        )
+
+
 def red_metrics(v: Variables) -> Iterator[Finding]:
     """Two sources of the same series make every rate wrong."""
     if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
@@ -384,10 +444,10 @@ def sampling(v: Variables) -> Iterator[Finding]:
 
 def expiry(v: Variables) -> Iterator[Finding]:
     """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
+    for one in contradictions(v) if managed(v) else emptied(v):
+        yield error(one.variable, one.problem, one.remedy)
     if not managed(v):
         return
-    for one in contradictions(v):
-        yield error(one.variable, one.problem, one.remedy)
     tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
     if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
         yield warning(
@@ -460,26 +520,41 @@ def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
         yield error(name, "empty, but the cluster has no default StorageClass", f"Name one that it has: {there}.")
 
 
+def secret_references(v: Variables) -> dict[str, list[tuple[str, str]]]:
+    """The Secrets in tracing_namespace that variables name: name → (variable, key) of each key that is needed."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, keys in SECRET_KEYS.items():
+        if secret := text(v, name):
+            found.setdefault(secret, []).extend((name, key) for key in keys)
+    for one in references(v):
+        found.setdefault(one.secret, []).append((one.variable, one.key))
+    return found
+
+
 def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
     namespace = text(v, "tracing_namespace")
-    for name, keys in SECRET_KEYS.items():
-        secret = text(v, name)
+    for secret, wanted in secret_references(v).items():
+        first = wanted[0][0]
         if secret in facts.unreadable:
-            yield warning(name, f"Secret {secret} may not be read with these credentials, so it was not checked")
+            yield warning(first, f"Secret {secret} may not be read with these credentials, so it was not checked")
         elif secret in facts.secrets:
             there = facts.secrets[secret]
-            missing = [key for key in keys if key not in (there or [])]
-            literals = " ".join(f"--from-file={key}=…" for key in keys)
             if there is None:
+                literals = " ".join(f"--from-file={key}=…" for key in dict.fromkeys(key for _name, key in wanted))
                 yield error(
-                    name,
+                    first,
                     f"there is no Secret {secret} in namespace {namespace}",
                     f"Create it: kubectl -n {namespace} create secret generic {secret} {literals}",
                 )
-            elif missing:
+                continue
+            missing: dict[str, list[str]] = {}
+            for name, key in wanted:
+                if key not in there:
+                    missing.setdefault(name, []).append(key)
+            for name, keys in missing.items():
                 yield error(
                     name,
-                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(missing)}",
+                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(keys)}",
                     f"Add what is missing; it has {', '.join(sorted(there)) or 'no keys'}.",
                 )
 
@@ -566,8 +641,13 @@ def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:
         try:
             collector_values(v)
         except TracingError as problem:
-            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+ )", problem.why):
+            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+\S* )", problem.why):
                 yield error(_named(sentence, "collector"), sentence.partition(" ")[2], problem.remedy)
+
+
+def _base(variable: str) -> str:
+    """The variable's own name, without the place inside it."""
+    return re.split(r"[.\[]", variable, maxsplit=1)[0]
 
 
 def _named(sentence: str, role: str) -> str:
@@ -580,6 +660,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     percentage,
     replicas,
     replication,
+    tempo_version,
     s3_endpoint,
     buckets,
     transport,
@@ -587,6 +668,8 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     urls,
     routes,
     container_images,
+    exporters,
+    store_reader,
     red_metrics,
     resources,
     sampling,
@@ -612,18 +695,24 @@ def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable
     findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
     for finding in (*given, *built(v, roles)):
         # Without the place inside it: a policy's finding is about the list's variable.
-        refused = {f.variable.partition("[")[0] for f in findings if f.severity == ERROR}
+        refused = {_base(f.variable) for f in findings if f.severity == ERROR}
         if finding.variable not in refused and v.get(finding.variable, refused) not in [v.get(n) for n in refused]:
             findings.append(finding)
     findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != ERROR)
 
 
-def report(findings: Iterable[Finding]) -> str:
-    """The errors as text for people, one numbered line each; "" for none."""
+def chosen(facts: Facts) -> str:
+    """The sentence that says so where the environment chose the cluster; "" where it did not."""
+    return f"The environment chose the cluster {facts.api_server}: {facts.origin}." if facts.origin else ""
+
+
+def report(findings: Iterable[Finding], facts: Facts = NOTHING_ASKED) -> str:
+    """The errors as text for people, one numbered line each; "" for none. The first line says what they are about."""
     errors = [finding for finding in findings if finding.severity == ERROR]
     if not errors:
         return ""
     things = "1 thing" if len(errors) == 1 else f"{len(errors)} things"
     lines = [f"{number}. {finding}" for number, finding in enumerate(errors, 1)]
-    return "\n".join([f"Preflight found {things} that would fail. Nothing was changed.", *lines])
+    first = f"Preflight found {things} that would fail. Nothing was changed. {chosen(facts)}".rstrip()
+    return "\n".join([first, *lines])

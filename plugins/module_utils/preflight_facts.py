@@ -21,11 +21,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.process import 
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
     PULL_SECRETS,
-    SECRET_KEYS,
     Access,
     Facts,
     Variables,
     named_secrets,
+    secret_references,
     text,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -102,21 +102,21 @@ def cluster_facts(params: dict[str, Any], connect: Callable[[dict[str, Any]], Ku
         kube = connect(params)
     except TracingError as error:
         return {"cluster_error": error}
+    known = {"api_server": kube.host, "origin": kube.origin}
     # A finding at once is worth more here than one after a wait.
     kube.patience = 0.0
     try:
         version = kube.request("GET", "/version", timeout=10.0)["gitVersion"]
-        return {"kubernetes_version": version, **_inside(kube, params["variables"])}
+        return {**known, "kubernetes_version": version, **_inside(kube, params["variables"])}
     except TracingError as error:
-        return {"cluster_error": error}
+        return {**known, "cluster_error": error}
     finally:
         kube.close()
 
 
 def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
     namespace = text(v, "tracing_namespace")
-    wanted_secrets = {text(v, name) for name in SECRET_KEYS if text(v, name)}
-    wanted_secrets |= {secret for name in PULL_SECRETS for secret in named_secrets(v, name)}
+    wanted_secrets = {*secret_references(v), *(secret for name in PULL_SECRETS for secret in named_secrets(v, name))}
     with ThreadPoolExecutor(max_workers=8) as pool:
         space = pool.submit(_allowed, kube.get, f"/api/v1/namespaces/{namespace}") if namespace else None
         classes = pool.submit(_allowed, kube.list, "/apis/storage.k8s.io/v1/storageclasses")

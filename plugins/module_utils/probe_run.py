@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,22 +18,30 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils import probe
+from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+    COMPONENTS,
     THREADS,
     Clock,
+    Counters,
     Deadline,
     Decisions,
-    Figures,
     Increase,
     Pipeline,
     Sender,
-    increases,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
+from ansible_collections.orion.tracing.plugins.module_utils.store import (
+    MARGIN_SECONDS,
+    Criteria,
+    NotNow,
+    StoreReader,
+    Trace,
+)
 
 POLL = 0.5
 # When nothing new came for this long (an exporter's flush and one retry), nothing more comes.
@@ -46,6 +54,8 @@ FLUSH = 30.0
 # A block's times are those of its spans, rounded.
 BLOCK_SLACK = 5.0
 META = "meta.json"
+# Whose counters tell what became of traces.
+FLOW = ("gateway", "sampler")
 
 
 class Bucket(Protocol):
@@ -81,52 +91,72 @@ class Probe:
     def __init__(
         self,
         pipeline: Pipeline,
-        tempo: Tempo,
+        reader: StoreReader | None,
         settings: probe.Settings,
         run: str,
         timeout: float,
-        decision_wait: float,
         bucket: Bucket | None = None,
         progress: Callable[[str], None] = lambda line: None,
+        recording: Callable[[datetime], Recording] | None = None,
     ) -> None:
-        self.pipeline, self.tempo, self.settings, self.run_id = pipeline, tempo, settings, run
-        self.decision_wait, self.bucket, self.progress = decision_wait, bucket, progress
+        """bucket: that of settings.bucket. recording: gives that of settings.recordings, from a time on."""
+        self.pipeline, self.reader, self.settings, self.run_id = pipeline, reader, settings, run
+        self.decision_wait = Sampling.from_config(settings.tail_sampling).decision_wait
+        self.bucket, self.progress, self.recording = bucket, progress, recording
         self.clock: Clock = pipeline.clock
         self.deadline = Deadline(self.clock, timeout)
         self.seen = probe.Observation()
         self.notes: list[str] = []
 
     def run(self) -> Proof:
-        """The proof. Raises TracingError only where nothing can be said (no gateway, no permission, no bucket)."""
+        """The proof. Raises TracingError only where nothing can be said (no gateway, no permission, no bucket), and
+        where the policies keep no trace that could be read back."""
         started = self.clock.time_ns()
         gateways = self.pipeline.gateways(self.deadline)
         if len(gateways) == 1:
             self.notes.append("only one gateway replica: that spans of one trace meet again was not put to the test")
         if self.bucket is not None:
             self.store_time = self._store_time(self.bucket)
-        before = self._routes_are_known()
+        self.counters = self._routes_are_known()
         sender = Sender(self.pipeline, gateways)
         self._build()
         self.progress(f"sending {len(self.traces)} traces to {len(gateways)} gateway pods")
         self._send(sender)
-        self._until_decided(before)
-        self._until_settled(before)
+        # What went before must not use up the time for reading.
+        self._until_decided()
+        self.deadline = Deadline(self.clock, self.deadline.seconds)
+        if self.reader is not None:
+            self._until_settled(self.reader)
         if self.bucket is not None:
             self._until_flushed(self.bucket)
-        return self._proof(started, increases(before, self.pipeline.figures()), sender)
+        if self.recording is not None:
+            self._until_recorded(self.recording)
+        return self._proof(started, self._since(), sender)
+
+    def _since(self, components: Sequence[str] = COMPONENTS) -> Increase:
+        """How far the counters went up since before the first span was sent."""
+        since = self.counters.add(self.pipeline.figures(components))
+        self.seen.alone = probe.is_alone(self.expectation, since)
+        return since
+
+    @property
+    def _must(self) -> Mapping[str, tuple[str, ...]]:
+        """Traces that must be kept, as far as is known now."""
+        return (self.expectation.alone if self.seen.alone else self.expectation.shared).kept
 
     def _build(self) -> None:
-        self.sent_at = Deadline(self.clock, 0.0)
         now = self.clock.time_ns()
         self.now = now / 1e9
-        longest = int(1.5 * self.settings.latency_threshold_ms / 1000)
+        longest = int(1.5 * max(self.settings.thresholds, default=0) / 1000)
         self.start, self.end = int(self.now) - longest - MARGIN_SECONDS, int(self.now) + MARGIN_SECONDS
         self.traces = probe.build(self.settings, self.run_id, now)
+        self.expectation = probe.expected(self.settings, self.traces)
         self.by_id = {one.trace_id: one for one in self.traces}
         self.spans = sum(len(one.spans) for one in self.traces)
+        self.sent_at = Deadline(self.clock, 0.0)
 
-    def _routes_are_known(self) -> Figures:
-        """Metrics before anything is sent, as soon as every gateway knows of every ready sampler.
+    def _routes_are_known(self) -> Counters:
+        """Counters before anything is sent, as soon as every gateway knows of every ready sampler.
 
         A gateway that does not yet would route spans elsewhere than the others do.
         """
@@ -140,11 +170,11 @@ class Probe:
                 if text.has(samples, "otelcol_loadbalancer_num_backends")
             ]
             if all(count == ready for count in known):
-                return figures
+                return Counters(figures)
             if not limit.wait(POLL):
                 counts = ", ".join(f"{count:.0f}" for count in known)
                 self.notes.append(f"{ready} samplers are ready, but the gateways know {counts} of them")
-                return figures
+                return Counters(figures)
 
     def _send(self, sender: Sender) -> None:
         with ThreadPoolExecutor(THREADS) as pool:
@@ -161,9 +191,11 @@ class Probe:
 
     def _read(self, trace_ids: Sequence[str]) -> None:
         """Read traces by id and note when each one is complete."""
+        if self.reader is None:
+            return
         # A last look is taken also when the time is over.
         limit = Deadline(self.clock, max(LAST_LOOK, self.deadline.left))
-        for trace_id, trace in self.tempo.traces(trace_ids, self.start, self.end, limit).items():
+        for trace_id, trace in self.reader.traces(trace_ids, self.start, self.end, limit).items():
             self.seen.read[trace_id] = trace
             if probe.is_complete(self.by_id[trace_id], trace) and trace_id not in self.seen.complete_at:
                 self.seen.complete_at[trace_id] = self.sent_at.elapsed
@@ -175,17 +207,19 @@ class Probe:
         return [
             one.trace_id
             for one in self.traces
-            if (one.case in probe.KEPT_CASES) == kept and one.trace_id not in self.seen.complete_at
+            if (one.trace_id in self._must) == kept and one.trace_id not in self.seen.complete_at
         ]
 
-    def _until_decided(self, before: Figures) -> None:
-        """Until there is a decision on every trace. The first error trace is read meanwhile."""
+    def _until_decided(self) -> None:
+        """Until there is a decision on every trace. The first trace that must be kept is read meanwhile."""
         last_sent = self.sent_at.elapsed
-        decisions = Decisions(len(self.traces), self.spans, self.decision_wait)
+        arriving = self.expectation.arriving
+        spans = sum(len(self.by_id[one].spans) for one in arriving)
+        decisions = Decisions(len(arriving), spans, self.decision_wait)
         while True:
             if not self.seen.complete_at:
                 self._read(self._lacking(kept=True)[:1])
-            since = increases(before, self.pipeline.figures(["sampler"]))
+            since = self._since(FLOW)
             self.seen.decided = decisions.made(self.sent_at.elapsed - last_sent, since)
             if self.seen.decided:
                 self.progress(f"all decisions made after {self.sent_at.elapsed:.1f} s")
@@ -193,21 +227,24 @@ class Probe:
             if not self.deadline.wait(POLL):
                 return
 
-    def _until_settled(self, before: Figures) -> None:
+    def _until_settled(self, reader: StoreReader) -> None:
         """Until what was kept is known for certain.
 
         That is when search finds as many traces as the samplers kept. Their count includes other traffic, so it can be
-        too high, never too low; then it is when search finds all that must be there and nothing new comes, and each
-        trace of the other cases is asked for by id. That costs Tempo a lot, so it is not done without need.
+        too high, and a pod that ends takes its count with it; then it is when search finds all that must be there and
+        nothing new comes, and each of the other traces is asked for by id. That costs the store a lot, so it is not
+        done without need.
         """
         state, changed, next_full = (-1, -1, -1), 0.0, 0.0
         while True:
+            since = self._since(FLOW)
             self._read(self._lacking(kept=True))
-            problem = self._search()
+            problem = self._search(reader)
             whole, now = not self._lacking(kept=True), self.sent_at.elapsed
             searchable = self.seen.searched_at is not None
-            kept = increases(before, self.pipeline.figures(["sampler"])).kept_traces
-            if whole and searchable and len(self.seen.searched) == kept:
+            kept = since.kept_traces
+            counted = not since.interrupted.get("sampler") and bool(since.sampler)
+            if whole and searchable and counted and len(self.seen.searched) == kept:
                 self._read([one for one in self.seen.searched if one not in self.seen.complete_at])
                 break
             if state != (seen := (len(self.seen.read), len(self.seen.complete_at), len(self.seen.searched))):
@@ -216,7 +253,7 @@ class Probe:
             if (quiet and now >= next_full) or not self.deadline.left:
                 next_full = now + 2 * SETTLE
                 self._read(self._lacking(kept=False))
-                if quiet and (whole or len(self.seen.read) >= kept):
+                if quiet and (whole or (counted and len(self.seen.read) >= kept)):
                     break
             if not self.deadline.wait(POLL):
                 if problem:
@@ -224,31 +261,30 @@ class Probe:
                 break
         self.seen.settled_at = self.sent_at.elapsed
         there = len(self.seen.read.keys() | self.seen.searched.keys())
-        self.progress(f"{there} traces are in Tempo, {len(self.traces) - there} are not")
+        self.progress(f"{there} traces are in {reader.name}, {len(self.traces) - there} are not")
 
-    def _search(self) -> str:
+    def _search(self, reader: StoreReader) -> str:
         """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
-        query = f'{{ span.{probe.RUN_ATTRIBUTE} = "{self.run_id}" }}'
+        criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
         try:
-            found = self.tempo.search(query, self.start, self.end, 2 * len(self.traces))
+            found = reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
         except NotNow as error:
             return str(error)
         self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}
-        must = {one.trace_id for one in self.traces if one.case in probe.KEPT_CASES}
-        if self.seen.searched_at is None and must <= self.seen.searched.keys():
+        if self.seen.searched_at is None and self._must.keys() <= self.seen.searched.keys():
             self.seen.searched_at = self.sent_at.elapsed
-            self.progress(f"TraceQL search finds the kept traces after {self.sent_at.elapsed:.1f} s")
+            self.progress(f"{reader.search_name} finds the kept traces after {self.sent_at.elapsed:.1f} s")
         return ""
 
     def _until_flushed(self, bucket: Bucket) -> None:
         """Force a flush and look for a block that is newer than the run and reaches into its time."""
-        before = self.pipeline.figures(["tempo"])
+        counters = Counters(self.pipeline.figures(["tempo"]))
         limit = Deadline(self.clock, max(FLUSH, self.deadline.left))
         try:
             pods = self.pipeline.flush(limit)
             self.progress(f"flushed {len(pods)} ingesters")
             while True:
-                flushed = increases(before, self.pipeline.figures(["tempo"])).tempo
+                flushed = counters.add(self.pipeline.figures(["tempo"])).tempo
                 # Listing a large bucket is costly, so only once a block was written (as far as ingesters count them).
                 counted = text.has(flushed, "tempo_ingester_blocks_flushed")
                 if not counted or text.total(flushed, "tempo_ingester_blocks_flushed"):
@@ -261,6 +297,36 @@ class Probe:
                     return
         except TracingError as error:
             self.seen.block_problem = str(error)
+
+    def _until_recorded(self, recording: Callable[[datetime], Recording]) -> None:
+        """Until the recording has all that must be kept. The exporter writes it some seconds later, in batches."""
+        limit = Deadline(self.clock, max(FLUSH, self.deadline.left))
+        # Folders are named by the collector's clock.
+        begin = datetime.fromtimestamp(self.now - MARGIN_SECONDS, UTC)
+        while True:
+            spans: dict[str, list[otlp.Span]] = {}
+            try:
+                for message in recording(begin).messages():
+                    for span in otlp.spans(message.document()):
+                        if span["traceId"] in self.by_id:
+                            spans.setdefault(span["traceId"], []).append(span)
+                self.seen.recorded_problem = ""
+            except (NotFound, otlp.BrokenDocument) as error:
+                self.seen.recorded_problem = str(error)
+            except TracingError as error:
+                self.seen.recorded_problem = str(error)
+                return
+            self.seen.recorded = {trace_id: Trace.of(some) for trace_id, some in spans.items()}
+            if self._whole_in_recording():
+                self.seen.recorded_at = self.sent_at.elapsed
+                self.progress(f"the recording has the kept traces after {self.sent_at.elapsed:.1f} s")
+                return
+            if not limit.wait(4 * POLL):
+                return
+
+    def _whole_in_recording(self) -> bool:
+        bounds = self.expectation.alone if self.seen.alone else self.expectation.shared
+        return len(probe.recorded_whole(self.traces, bounds, self.seen)) == len(bounds.kept)
 
     def _new_block(self, bucket: Bucket) -> probe.Block | None:
         prefix = {"Prefix": self.settings.prefix.strip("/") + "/"} if self.settings.prefix else {}
@@ -284,10 +350,30 @@ class Probe:
 
     def _proof(self, started: int, increase: Increase, sender: Sender) -> Proof:
         self.seen.seconds = self.sent_at.elapsed
-        checks = probe.evaluate(self.settings, self.traces, self.seen)
+        arriving, bounds = len(self.expectation.arriving), self.expectation.alone
+        self.seen.accepted_spans, self.seen.decided_traces, self.seen.kept_traces = (
+            increase.accepted_spans, increase.decided_traces, increase.kept_traces,
+        )  # fmt: skip
+        checks = probe.evaluate(self.settings, self.traces, self.expectation, self.seen)
         passed = all(check["passed"] for check in checks)
+        if not self.seen.alone and bounds != self.expectation.shared:
+            self.notes.append(
+                f"the policies {', '.join(self.expectation.limiters)} limit what is kept in a second, and the samplers "
+                f"had other traces too, so {len(bounds.kept) - len(self.expectation.shared.kept)} traces may be there "
+                "or not"
+            )
+        if increase.interrupted:
+            pods = ", ".join(pod for some in increase.interrupted.values() for pod in some)
+            self.notes.append(f"{pods} ended, began anew or did not answer during the run, so counts are lower bounds")
         received, in_part = bool(self.seen.read), bool(self.seen.read.keys() - self.seen.complete_at.keys())
-        if not self.settings.bucket:
+        if self.reader is None:
+            self.notes.append(
+                "no store was read back from (store_reader is none), so nothing is proven beyond the samplers' counters"
+                + (" and the recording" if self.settings.recordings else "")
+            )
+        elif self.reader.unproven:
+            self.notes.append(f"{self.reader.unproven} are not proven: the store is {self.reader.name}")
+        elif not self.settings.bucket:
             self.notes.append("no bucket given, so whether blocks reach object storage was not checked")
         if sender.retries:
             self.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")
@@ -298,11 +384,7 @@ class Probe:
             passed=passed,
             first_trace_seconds=min((round(at, 2) for at in self.seen.complete_at.values()), default=None),
             checks=checks,
-            traces={
-                case: [one.trace_id for one in self.traces if one.case == case]
-                for case in probe.KEPT_CASES
-                if case in self.settings.cases
-            },
+            traces={case: ids for case in self.settings.cases if (ids := self._kept(case))},
             gateways=sender.gateways,
             sent={
                 "traces": len(self.traces),
@@ -311,9 +393,12 @@ class Probe:
                 "retries": sender.retries,
             },
             kept_by_policy=increase.kept_by_policy,
-            last_seen="" if passed else probe.last_seen(increase, self.spans, len(self.traces), received, in_part),
+            last_seen="" if passed else probe.last_seen(increase, self.spans, arriving, received, in_part),
             notes=self.notes,
         )
+
+    def _kept(self, case: str) -> list[str]:
+        return [one.trace_id for one in self.traces if one.case == case and one.trace_id in self._must]
 
 
 def write_proof(path: str, text: str) -> None:

@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The role's variables as values of the tempo chart, with tempo.yaml built as data.
 
-Pure: no I/O, no Ansible. The configuration is that of Tempo's ingester line and valid in 2.8 to 2.10: the key names are
-those of modules/*/config.go, tempodb/config.go and tempodb/backend/s3/config.go of grafana/tempo v2.10.8.
+Pure: no I/O, no Ansible. The configuration is that of Tempo 2.10, the last line with ingesters: the key names are those
+of modules/*/config.go, tempodb/config.go and tempodb/backend/s3/config.go of grafana/tempo v2.10.8.
+tests/unit/charts/approved/tempo has examples that Tempo has accepted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     go_mem_limit,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
+
+# The line of Tempo whose configuration this is.
+VERSION = (2, 10)
+NEWER = "Tempo 3 has no ingesters and no compactor, and refuses the role's configuration, which is that of Tempo 2.10"
+VERSION_REMEDY = "Use a tag of 2.10, such as 2.10.8."
+_VERSION_TAG = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?![\da-z])|v?(\d)$")
 
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
@@ -200,6 +207,19 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     return overlay(config, v["tempo_extra_config"])
 
 
+def tagged_version(tag: Any) -> tuple[int, int] | None:
+    """(2, 10) for the tags 2.10.8, v2.10 and 2.10.8-amd64; (3, 0) for 3. None for one that names no version, as
+    main-1a2b3c4 and latest do, and for what is no text (see images.py)."""
+    found = _VERSION_TAG.match(tag.strip()) if isinstance(tag, str) else None
+    return (int(found[1] or found[3]), int(found[2] or 0)) if found else None
+
+
+def newer_than_config(tag: Any) -> bool:
+    """Whether the tag is of a major version that refuses this configuration, at its start and in each pod."""
+    version = tagged_version(tag)
+    return version is not None and version[0] > VERSION[0]
+
+
 def ingestion_limit(v: Mapping[str, Any]) -> int:
     """Bytes per second that Tempo takes, where no limit is set: four times what the samplers keep at most, and 30 MB at
     least. With the strategy local each distributor counts for itself, and gets its part.
@@ -362,3 +382,5 @@ def _check(v: Mapping[str, Any]) -> None:
             "tempo_metrics_generator_remote_write_url is empty, but tempo_metrics_generator_enabled is true",
             remedy="Set the URL of a Prometheus remote-write receiver, for example http://prometheus:9090/api/v1/write.",
         )
+    if newer_than_config(v["tempo_image_tag"]):
+        raise InvalidInput(f"tempo_image_tag is {v['tempo_image_tag']}", NEWER, VERSION_REMEDY)

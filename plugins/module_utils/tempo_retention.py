@@ -5,7 +5,11 @@
 Tempo deletes its blocks itself, after its retention; rules of the store are a safety net behind that. This is the one
 place that says what they may do: the object_storage role refuses the rest, the preflight role reports it. Both hand
 over variables by their names: those of the object_storage role that are read here, tracing_retention, and where they
-are known tempo_retention, tempo_s3_prefix and tempo_extra_config. Nothing is said about one that is not there.
+are known tempo_retention, tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config, tracing_store and collector_exporters.
+Nothing is said about one that is not there, nor about blocks where tracing_store is another store than Tempo.
+
+Recordings of traces in the bucket, destinations of collector_exporters with protocol s3, expire by a rule of their own
+for each prefix. What else is wrong with an entry, the collector role says.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle
 
 EXPIRY, RULES = "object_storage_expiry_days", "object_storage_lifecycle_rules"
 MARGIN = "object_storage_expiry_margin"
+EXPORTERS = "collector_exporters"
 DAY = 86400
 # Storage classes from which an object cannot be read at once.
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
@@ -40,6 +45,31 @@ class Contradiction:
     remedy: str
 
 
+@dataclass(frozen=True)
+class Recordings:
+    """A destination in the bucket. where: its place in collector_exporters; prefix: ends with a slash; days: after
+    which objects expire, 0 for never, None for what is no number of days."""
+
+    where: str
+    name: str
+    prefix: str
+    days: int | None
+
+
+def recordings(v: Variables, bucket: str) -> list[Recordings]:
+    """The destinations of collector_exporters in a bucket, that of the object_storage role unless they name another."""
+    given = v.get(EXPORTERS)
+    found = []
+    for number, one in enumerate(given if isinstance(given, list) else []):
+        if not isinstance(one, Mapping) or one.get("protocol") != "s3":
+            continue
+        prefix = str(one.get("prefix") or "").strip("/")
+        if prefix and str(one.get("bucket") or v.get("object_storage_bucket") or "") == bucket:
+            days = _days(one.get("expiration_days"))
+            found.append(Recordings(f"{EXPORTERS}[{number}]", str(one.get("name")), f"{prefix}/", days))
+    return found
+
+
 def least_days(retention: float, margin: float) -> int:
     """The smallest number of whole days that is longer than both (in seconds) together.
 
@@ -51,7 +81,8 @@ def least_days(retention: float, margin: float) -> int:
 
 
 def rules(v: Variables) -> list[dict[str, Any]] | None:
-    """All lifecycle rules of the bucket, the given ones and expire-objects; None where neither is wanted.
+    """All lifecycle rules of the bucket: the given ones, one for each prefix of recordings that expire, and
+    expire-objects; None where none is wanted.
 
     InvalidInput for a contradiction, or for a duration that is none.
     """
@@ -62,26 +93,35 @@ def rules(v: Variables) -> list[dict[str, Any]] | None:
     if found:
         raise InvalidInput(" ".join(f"{one.variable}: {one.problem}. {one.remedy}" for one in found))
     given = v.get(RULES)
-    days = _days(v)
-    if not days:
-        return None if given is None else list(given)
-    expire: dict[str, Any] = {
-        "ID": "expire-objects",
+    by_prefix = {one.prefix: one for one in reversed(recordings(v, _own(v))) if one.days}
+    made = [_expire(f"expire-recordings-{one.name}", one.prefix, one.days, v) for one in reversed(by_prefix.values())]
+    if days := _days(v.get(EXPIRY)):
+        made.append(_expire("expire-objects", "", days, v))
+    return None if given is None and not made else [*(given or []), *made]
+
+
+def _expire(label: str, prefix: str, days: int | None, v: Variables) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "ID": label,
         "Status": "Enabled",
-        "Filter": {"Prefix": ""},
+        "Filter": {"Prefix": prefix},
         "Expiration": {"Days": days},
     }
     if str(v.get("object_storage_versioning", "")).lower() in TRUE:
         # Without it, a versioned bucket would keep what has expired.
-        expire["NoncurrentVersionExpiration"] = {"NoncurrentDays": 1}
-    return [*(given or []), expire]
+        rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": 1}
+    return rule
 
 
 def contradictions(v: Variables) -> Iterator[Contradiction]:
     """What the store would delete or put away while Tempo may still read it."""
-    days = _days(v)
+    days = _days(v.get(EXPIRY))
     if EXPIRY in v and days is None:
         yield Contradiction(EXPIRY, f"{v[EXPIRY]!r} is not a number of days", "0 is never.")
+    yield from _recordings(v, days)
+    yield from emptied(v)
+    if str(v.get("tracing_store") or "tempo") != "tempo":
+        return
     retention, margin = _seconds(v, _retention(v)), _seconds(v, MARGIN)
     least = least_days(retention, margin) if retention is not None and margin is not None else None
     until = f"only later than {_retention(v)} ({v.get(_retention(v))}) and {MARGIN} ({v.get(MARGIN)}) together"
@@ -100,6 +140,62 @@ def contradictions(v: Variables) -> Iterator[Contradiction]:
             continue
         if rule["Status"] == "Enabled" and _meets_tempo(rule["Filter"], v):
             yield from _rule(rule, least, until)
+
+
+def _recordings(v: Variables, days: int | None) -> Iterator[Contradiction]:
+    """Expiries of recordings that would take blocks, or other recordings, or never come about."""
+    found = [one for one in recordings(v, _own(v)) if one.days != 0]
+    for one in found:
+        where = f"{one.where}.expiration_days"
+        if one.days is None:
+            yield Contradiction(where, "it is no whole number of days", "0 is never.")
+            continue
+        if _own(v) and _own(v) == _tempos(v) and _meets_tempo({"Prefix": one.prefix}, v):
+            yield Contradiction(
+                where,
+                f"the store would delete Tempo's blocks with everything else in {one.prefix}",
+                "Give the recordings a prefix beside Tempo's (tempo_s3_prefix), or a bucket of their own.",
+            )
+        if days and one.days > days:
+            yield Contradiction(
+                where,
+                f"it is {one.days}, but {EXPIRY} deletes all objects of the bucket after {days} days",
+                f"Set {days} or less, or raise {EXPIRY}.",
+            )
+        for other in recordings(v, _own(v)):
+            # Of two rules the shorter wins.
+            if other.prefix.startswith(one.prefix) and (other.days or math.inf) > one.days:
+                yield Contradiction(
+                    where,
+                    f"{one.prefix} is deleted after {one.days} days, and {other.prefix} of {other.where} with it",
+                    "Give them prefixes beside each other, or the same number of days.",
+                )
+
+
+def emptied(v: Variables) -> Iterator[Contradiction]:
+    """Recordings that Tempo would delete: without a prefix of its own, it takes each folder of its bucket for a tenant,
+    and the recordings' for one that has no block any more.
+    """
+    trace = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
+    own_prefix = str((trace.get("s3") or {}).get("prefix") or v.get("tempo_s3_prefix") or "").strip("/")
+    if str(trace.get("empty_tenant_deletion_enabled", "")).lower() in TRUE and not own_prefix:
+        for one in recordings(v, _tempos(v)):
+            yield Contradiction(
+                f"{one.where}.prefix",
+                f"Tempo would take {one.prefix} for an empty tenant and delete it (empty_tenant_deletion_enabled)",
+                "Name another bucket for the recordings, or set empty_tenant_deletion_enabled to false.",
+            )
+
+
+def _own(v: Variables) -> str:
+    return str(v.get("object_storage_bucket") or "")
+
+
+def _tempos(v: Variables) -> str:
+    """Tempo's bucket, "" where traces go to another store."""
+    if str(v.get("tracing_store") or "tempo") != "tempo":
+        return ""
+    return str(v.get("tempo_s3_bucket") or v.get("object_storage_bucket") or "")
 
 
 def _rule(rule: dict[str, Any], least: int | None, until: str) -> Iterator[Contradiction]:
@@ -158,9 +254,8 @@ def _seconds(v: Variables, name: str) -> float | None:
         return None
 
 
-def _days(v: Variables) -> int | None:
-    """object_storage_expiry_days, 0 for unset; None for what is no whole number of days."""
-    value = v.get(EXPIRY)
+def _days(value: Any) -> int | None:
+    """A number of days, 0 for unset; None for what is no whole number of days."""
     if value in (None, ""):
         return 0
     text = "" if isinstance(value, bool) else str(value)

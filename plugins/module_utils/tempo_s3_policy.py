@@ -1,6 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The IAM documents of Tempo's role: what it may do with its bucket, and which pods may take it on. Pure."""
+"""The IAM documents of Tempo's role: what it may do with its bucket, and which pods may take it on; and those of who
+writes or reads recordings of traces. Pure."""
 
 from __future__ import annotations
 
@@ -38,11 +39,7 @@ def permissions(bucket: str, partition: str = "aws", kms_key_arn: str = "") -> d
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html,
     https://repost.aws/knowledge-center/s3-large-file-encryption-kms-key.
     """
-    wrong = names.problem(bucket)
-    if wrong:
-        raise InvalidInput(f"bucket {bucket!r} cannot be a bucket", wrong)
-    if not PARTITION.fullmatch(partition):
-        raise InvalidInput(f"partition {partition!r} is not one of AWS", "", "Write aws, aws-cn or aws-us-gov.")
+    _check_bucket(bucket, partition)
     arn = f"arn:{partition}:s3:::{bucket}"
     statements = [
         {"Sid": "TempoObjects", "Effect": "Allow", "Action": list(OBJECT_ACTIONS), "Resource": f"{arn}/*"},
@@ -54,6 +51,57 @@ def permissions(bucket: str, partition: str = "aws", kms_key_arn: str = "") -> d
             {"Sid": "TempoKey", "Effect": "Allow", "Action": list(KEY_ACTIONS), "Resource": kms_key_arn},
         )
     return {"Version": VERSION, "Statement": statements}
+
+
+def recordings(
+    bucket: str, prefix: str, access: str = "write", partition: str = "aws", kms_key_arn: str = ""
+) -> dict[str, Any]:
+    """The policy of a role, user or group that writes, or reads, the recordings below one prefix, and nothing else.
+
+    access: write, for the collector's S3 exporter, or read, for sampling_simulation and otlp_replay. The others: as of
+    permissions. Writing needs PutObject alone: the exporter asks for nothing before, and its objects (8 MiB at most)
+    are no multipart uploads. Reading also lists, below the prefix alone.
+    Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and API_ListObjectsV2.html
+    """
+    _check_bucket(bucket, partition)
+    folder = prefix.strip("/")
+    if not folder or re.search(r"[*?]|\$\{", folder):
+        raise InvalidInput(
+            f"prefix {prefix!r} is no prefix of recordings",
+            "*, ? and ${ mean something else in a policy" if folder else "it is empty",
+            "Write the prefix of the entry in collector_exporters.",
+        )
+    arn = f"arn:{partition}:s3:::{bucket}"
+    objects = f"{arn}/{folder}/*"
+    statements: list[dict[str, Any]]
+    if access == "write":
+        statements = [{"Sid": "RecordingsWrite", "Effect": "Allow", "Action": ["s3:PutObject"], "Resource": objects}]
+    elif access == "read":
+        statements = [
+            {"Sid": "RecordingsRead", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": objects},
+            {
+                "Sid": "RecordingsList",
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket"],
+                "Resource": arn,
+                "Condition": {"StringLike": {"s3:prefix": [f"{folder}/*"]}},
+            },
+        ]
+    else:
+        raise InvalidInput(f"access {access!r} is neither write nor read")
+    if kms_key_arn:
+        _check_key(kms_key_arn, partition)
+        action = "kms:GenerateDataKey" if access == "write" else "kms:Decrypt"
+        statements.append({"Sid": "RecordingsKey", "Effect": "Allow", "Action": [action], "Resource": kms_key_arn})
+    return {"Version": VERSION, "Statement": statements}
+
+
+def _check_bucket(bucket: str, partition: str) -> None:
+    wrong = names.problem(bucket)
+    if wrong:
+        raise InvalidInput(f"bucket {bucket!r} cannot be a bucket", wrong)
+    if not PARTITION.fullmatch(partition):
+        raise InvalidInput(f"partition {partition!r} is not one of AWS", "", "Write aws, aws-cn or aws-us-gov.")
 
 
 def _check_key(arn: str, partition: str) -> None:

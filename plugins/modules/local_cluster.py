@@ -10,8 +10,9 @@ short_description: Make or remove a kind cluster of one node
 description:
   - Makes a kind cluster, loads image archives into it and writes its kubeconfig to a file of its own. The user's
     default kubeconfig is never touched.
-  - A cluster that is there is reused when its API server and node become ready within O(timeout); a node that the
-    engine has restarted but that does not come back is replaced.
+  - A cluster that is there is reused when its API server and node become ready within O(timeout). It is replaced only
+    where it says itself that it is incomplete or not ready. One that is ready, asked within its node, and that this
+    machine cannot reach stays as it is, and the module fails.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -43,7 +44,9 @@ options:
     description: Node image. kind's own default when it is not set.
     type: str
   node_archive:
-    description: Archive that holds O(node_image), for machines that reach no container registry.
+    description:
+      - Archive that holds O(node_image), for machines that reach no container registry. kind's own image, or the one
+        without an init system that C(python -m airgap) builds.
     type: path
   archives:
     description: Image archives (in the format of C(docker save)) to be loaded into the node.
@@ -60,7 +63,9 @@ options:
     type: path
     default: kind
   docker_host:
-    description: Address of the container engine. That of the environment or Docker's default when it is not set.
+    description:
+      - Address of the container engine. With it, no C(DOCKER_*) variable of the environment counts.
+      - That of the environment or Docker's default when it is not set.
     type: str
   timeout:
     description: Seconds that a reused node may take to become ready.
@@ -112,6 +117,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import
     kind_config,
     make_plan,
     read_archive,
+    ready,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Step, run_steps
@@ -123,7 +129,11 @@ class Kind:
     def __init__(self, module: TracingModule) -> None:
         self.module, self.params = module, module.params
         self.node = f"{self.params['name']}-control-plane"
-        self.env = {"DOCKER_HOST": self.params["docker_host"]} if self.params["docker_host"] else {}
+        # The environment's own settings are about the engine that it names itself.
+        host = self.params["docker_host"]
+        self.env = (
+            {name: "" for name in os.environ if name.startswith("DOCKER_")} | {"DOCKER_HOST": host} if host else {}
+        )
 
     def run(self, *argv: str, data: str | None = None, check: bool = True) -> str:
         """Standard output of a program; "" when it fails and check is off."""
@@ -167,9 +177,9 @@ class Kind:
         found = self.run("docker", "image", "inspect", "-f", "{{.Id}}", node.refs[0], check=False)
         return found.strip() == "sha256:" + node.digests[0]
 
-    def create(self) -> dict[int, int]:
+    def create(self, node: Archive | None) -> dict[int, int]:
         ports = free_ports(self.params["node_ports"])
-        config = kind_config(self.params["node_image"] or "", bool(self.params["node_archive"]), ports)
+        config = kind_config(self.params["node_image"] or "", node is not None and not node.boots, ports)
         with private_file() as kubeconfig:
             argv = ["--name", self.params["name"], "--config", "-", "--kubeconfig", kubeconfig, "--wait", "180s"]
             self.kind("create", "cluster", *argv, data=json.dumps(config))
@@ -197,27 +207,46 @@ class Kind:
         os.replace(path + ".new", path)
 
     def usable(self) -> bool:
-        """Whether the cluster is whole and its API server and node become ready in time.
+        """Whether the cluster is whole and its API server and node become ready in time, by its own account.
 
         A creation that was interrupted late leaves a ready node without network and storage; it also lacks the
-        folder that is made last.
+        folder that is made last. Errors: ToolError where the node cannot be asked, or is ready but out of reach.
         """
-        if not self.run("docker", "exec", self.node, "ls", "-d", LOADED_DIR, check=False):
+        whole = self.run("docker", "exec", self.node, "sh", "-c", f"test -d {LOADED_DIR} && echo yes || echo no")
+        if whole.strip() != "yes":
             return False
         deadline = time.monotonic() + self.params["timeout"]
         while True:
             try:
                 self.write_kubeconfig()
                 kube = Kube.connect({"kubeconfig": self.params["kubeconfig"]})
-                nodes = kube.list("/api/v1/nodes")
-                conditions = [c for n in nodes for c in n["status"]["conditions"] if c["type"] == "Ready"]
-                if conditions and all(c["status"] == "True" for c in conditions):
+                kube.patience = 0.0  # this loop is the patience
+                if ready(kube.list("/api/v1/nodes")):
                     return True
-            except TracingError:
-                pass
+                unreachable = None
+            except TracingError as error:
+                unreachable = error
             if time.monotonic() > deadline:
-                return False
+                break
             time.sleep(0.5)
+        if unreachable and self.ready_inside():
+            variables = [
+                name for name in sorted(os.environ) if name.lower().endswith("_proxy") or name == "DOCKER_HOST"
+            ]
+            raise ToolError(
+                f"cluster {self.params['name']} is ready, but it cannot be reached from here; it stays as it is",
+                f"{unreachable.what}: {unreachable.why}",
+                "Its API server is published on a loopback address of the machine that runs the container engine: check"
+                f" that this is the one, and what lies between (of the environment: {', '.join(variables) or 'nothing'}"
+                ").",
+            )
+        return False
+
+    def ready_inside(self) -> bool:
+        """Whether the API server, asked within the node, says that the node is ready."""
+        kubectl = ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "nodes", "--output=json"]
+        answer = self.run("docker", "exec", self.node, *kubectl, "--request-timeout=10s", check=False)
+        return ready(json.loads(answer)["items"]) if answer else False
 
 
 @contextlib.contextmanager
@@ -264,7 +293,7 @@ def main() -> None:
         state = kind.read()
         plan = make_plan(state, wanted, node, bool(node) and kind.engine_has(node), archives)
         if wanted and state.exists and state.running and not module.check_mode and not kind.usable():
-            module.warn("The node runs but is incomplete or does not become ready: it is replaced.")
+            module.warn("The node runs but is incomplete or not ready, by its own account: it is replaced.")
             plan = replacement(kind, node, archives)
         seconds: dict[str, float] = {}
         plan.result["seconds"] = seconds
@@ -290,12 +319,14 @@ def apply(kind, plan, node, archives, seconds) -> None:
         elif step.action == "load_node":
             kind.run("docker", "load", "-q", "-i", step.data.path)
         elif step.action == "create":
-            plan.result["ports"] = {str(k): v for k, v in kind.create().items()}
+            plan.result["ports"] = {str(k): v for k, v in kind.create(node).items()}
             kind.write_kubeconfig()
         elif step.action == "start":
             kind.run("docker", "start", kind.node)
             if not kind.usable():
-                kind.module.warn("The node was started but is incomplete or does not become ready: it is replaced.")
+                kind.module.warn(
+                    "The node was started but is incomplete or not ready, by its own account: it is replaced."
+                )
                 again = replacement(kind, node, archives)
                 run_steps([s for s in again.steps if s.action != "load"], execute)
         seconds[step.name] = round(time.monotonic() - start, 1)

@@ -5,33 +5,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: otlp_replay
-short_description: Send a file of recorded OTLP traces through the pipeline and report what became of them
+short_description: Send recorded OTLP traces through the pipeline and report what became of them
 description:
-  - Reads a file of OTLP/JSON lines, as the collector's file exporter writes them, plain or compressed with gzip. Each
-    line is one C(ExportTraceServiceRequest); it may hold several traces, or a part of one.
-  - Moves each trace in time as a whole, so that it ends when its first line is sent, and sends everything to the
+  - Reads a recording from a file or a bucket. Each line, message or object is one C(ExportTraceServiceRequest); it may
+    hold several traces, or a part of one.
+  - Moves each trace in time as a whole, so that it ends when its first part is sent, and sends everything to the
     gateway pods at a bounded rate.
   - Then reports how many traces the samplers kept, by policy, and how many are in Tempo, and proves that every trace
     with an ERROR span is there with all its spans and that nothing was lost on the way.
-  - The file is read twice, a line at a time, so its size does not matter for memory; its number of traces does, at
-    about 300 bytes each.
+  - The recording is read twice, a line, message or object at a time, so its size does not matter for memory; its number
+    of traces does, at about 300 bytes each, and its number of objects, at about 200. Objects are fetched twice; what
+    has been listed is kept, so that both times the same is read.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
   - orion.tracing.pipeline
+  - orion.tracing.recordings
 attributes:
   check_mode:
     support: full
-    details: The file is read and checked; nothing is sent.
+    details: The recording is read and checked; nothing is sent.
   diff_mode:
     support: none
 options:
   path:
-    description: The file.
-    type: path
     required: true
+  decision_wait:
+    description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
+    type: str
+    default: 10s
   spans_per_second:
     description: Upper bound of the rate.
     type: int
@@ -42,9 +46,9 @@ options:
     default: 4
   on_broken_line:
     description:
-      - What to do about a file with lines that are no OTLP/JSON.
+      - What to do about lines, messages or objects that are no OTLP traces, or damaged.
       - V(fail) names them and sends nothing.
-      - V(skip) sends the other lines.
+      - V(skip) sends the others.
     type: str
     choices: [fail, skip]
     default: fail
@@ -55,16 +59,26 @@ options:
       - Set to V(false) where the sampling policies do not keep all errors.
     type: bool
     default: true
+  trace_ids:
+    description:
+      - V(keep) sends the trace ids of the file. So the sampling percentages keep the same traces as the simulator of
+        M(orion.tracing.sampling_simulation) says. Refused with O(verify), before anything is sent, where the store has
+        such traces already, from an earlier replay or from when they were recorded.
+      - V(new) gives every trace another id, so the same file can be replayed again. Percentages go by the trace id and
+        so keep other traces.
+    type: str
+    choices: [keep, new]
+    default: keep
   timeout:
     description:
-      - How long a request is repeated that the gateways refuse for the moment (429, 503), and how long to wait after
-        the last span for everything to be in Tempo, each as a Go duration.
+      - How long a request is repeated that the gateways refuse for the moment (429, 503); how long to wait after the
+        last span for the samplers' decisions; and then, anew, how long to wait for everything to be in the store. Each
+        as a Go duration.
     type: str
     default: 3m
 notes:
-  - Trace ids stay as they are in the file. Replaying a file twice adds the same spans again at a later time, and Tempo
-    then shows them as one trace. A sampler with a decision cache repeats its first decision without counting it, so
-    RV(traces_kept) and RV(kept_by_policy) are of the first replay only.
+  - A gateway or sampler that ends or begins anew meanwhile takes with it what it has counted. The counts are lower
+    bounds then, which RV(interrupted) says, and what is in the store decides.
   - All spans get the attribute C(orion.replay.run), a TraceQL query away.
 seealso:
   - module: orion.tracing.trace_probe
@@ -76,6 +90,16 @@ EXAMPLES = r"""
     path: ./traces.jsonl.gz
     spans_per_second: 10000
 
+- name: Replay the same file once more
+  orion.tracing.otlp_replay:
+    path: ./traces.jsonl.gz
+    trace_ids: new
+
+- name: Replay what a collector recorded into a bucket in the last hour
+  orion.tracing.otlp_replay:
+    path: s3://orion-traces/recordings/all
+    s3: {last: 1h, region: eu-central-1}
+
 - name: Check a file without sending it
   orion.tracing.otlp_replay:
     path: ./traces.jsonl
@@ -84,11 +108,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 passed:
-  description: Whether everything was found as it must be. Null in check mode and without O(verify).
+  description:
+    - Whether everything was found as it must be. Null in check mode, without O(verify), and where something could not
+      be checked; the module fails in the last case.
   returned: always
   type: bool
 problems:
   description: Why not.
+  returned: always
+  type: list
+  elements: str
+unchecked:
+  description: What there was no time or no answer for.
+  returned: always
+  type: list
+  elements: str
+interrupted:
+  description: Pods that ended, began anew or did not answer meanwhile, so that counts may be too low.
   returned: always
   type: list
   elements: str
@@ -109,7 +145,9 @@ spans_in_file:
   returned: always
   type: int
 broken_lines:
-  description: Lines that are no OTLP/JSON. If the module fails because of them, a list with C(line) and C(reason).
+  description:
+    - Lines, messages or objects that are no OTLP traces. If the module fails because of them, a list with C(place),
+      such as C(line 4) or C(object) and a key, and C(reason).
   returned: always
   type: raw
 traces_sent:
@@ -159,16 +197,17 @@ traces_found:
   returned: always
   type: int
 traces_incomplete:
-  description: Those of them that lack a span.
+  description: Those of them that lack a span. Null where not all could be read.
   returned: always
   type: int
 error_traces:
   description:
     - Traces with an ERROR span. C(found) by TraceQL search among the spans of this replay, C(complete) if all their
-      spans can be read by id too, C(missing) with up to 20 ids of those that are not.
+      spans can be read by id too, C(unchecked) those for which the store did not answer, C(missing) with up to 20 ids
+      of those that are not found or not complete. C(found) is null where search did not answer.
   returned: always
   type: dict
-  sample: {"sent": 503, "found": 503, "complete": 503, "missing": []}
+  sample: {"sent": 503, "found": 503, "complete": 503, "unchecked": 0, "missing": []}
 verify_seconds:
   description: How long reading back took.
   returned: always
@@ -193,14 +232,18 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.recording_options import RECORDING_OPTIONS, recording
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,
+    "decision_wait": {"type": "str", "default": "10s"},
+    **RECORDING_OPTIONS,
     "path": {"type": "path", "required": True},
     "spans_per_second": {"type": "int", "default": 5000},
     "concurrency": {"type": "int", "default": 4},
     "on_broken_line": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
     "verify": {"type": "bool", "default": True},
+    "trace_ids": {"type": "str", "choices": ["keep", "new"], "default": "keep"},
     "timeout": {"type": "str", "default": "3m"},
 }
 
@@ -214,20 +257,21 @@ def main() -> None:
         for option in ("spans_per_second", "concurrency"):
             if params[option] < 1:
                 raise InvalidInput(f"option {option} is {params[option]}", remedy="Give a number from 1 up.")
-        facts = replay.scan(params["path"])
-        replay.refuse_broken(params["path"], facts, params["on_broken_line"])
-    show(f"{facts.spans:,} spans of {len(facts.traces):,} traces in the file, {len(facts.errors):,} with an ERROR span")
+        source = recording(params, again=True, progress=show)
+        facts = replay.scan(source)
+        replay.refuse_broken(source, facts, params["on_broken_line"])
+    show(f"{facts.spans:,} spans of {len(facts.traces):,} traces recorded, {len(facts.errors):,} with an ERROR span")
     steps = [Step(f"send {facts.spans:,} spans of {len(facts.traces):,} traces", "send")]
     run = secrets.token_hex(8)
     if module.check_mode:
         report = replay.Report(run, len(facts.traces), facts.spans, facts.broken_lines)
         module.exit(Plan(steps, result={**vars(report), "table": report.table()}))
     with module.client() as kube:
-        pipeline, tempo = connect(kube, params)
+        pipeline, reader = connect(kube, params)
         report = replay.Replay(
             pipeline,
-            tempo,
-            params["path"],
+            reader,
+            source,
             facts,
             run,
             spans_per_second=params["spans_per_second"],
@@ -235,10 +279,18 @@ def main() -> None:
             timeout=timeout,
             decision_wait=decision_wait,
             progress=show,
+            new_trace_ids=params["trace_ids"] == "new",
         ).run(params["verify"])
     result = {**vars(report), "table": report.table()}
     if report.passed is False:
         module.fail_json(msg="the replay was not found as sent: " + "; ".join(report.problems) + ".", **result)
+    if report.unchecked:
+        module.fail_json(
+            msg="the replay was sent, but not all of it could be checked: "
+            + "; ".join(report.unchecked)
+            + ". Give it more time with the option timeout.",
+            **result,
+        )
     module.exit(Plan(steps, result=result))
 
 

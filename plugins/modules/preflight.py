@@ -71,13 +71,13 @@ options:
         description: Region that requests are signed for. Falls back to E(AWS_REGION), E(AWS_DEFAULT_REGION).
         type: str
       access_key:
-        description: Access key. Falls back to E(AWS_ACCESS_KEY_ID).
+        description: Access key. Without it, boto3 looks for credentials in its own order.
         type: str
       secret_key:
-        description: Secret key. Falls back to E(AWS_SECRET_ACCESS_KEY).
+        description: Secret key that belongs to O(s3.access_key).
         type: str
       session_token:
-        description: Session token. Falls back to E(AWS_SESSION_TOKEN).
+        description: Session token of temporary credentials.
         type: str
       ca_bundle:
         description: File with certificate authorities. Falls back to E(AWS_CA_BUNDLE).
@@ -136,6 +136,18 @@ advice:
   returned: always
   type: list
   elements: dict
+api_server:
+  description: URL of the API server; empty if no connection could be made ready.
+  returned: always
+  type: str
+  sample: https://k8s.example:6443
+chosen_by_environment:
+  description:
+    - Which environment variables chose the cluster, in a sentence; empty if options did, or the default kubeconfig.
+    - It is the first line that the task shows, and part of the first line of what it finds.
+  returned: always
+  type: str
+  sample: "The environment chose the cluster https://k8s.test: K8S_AUTH_HOST=https://k8s.test and K8S_AUTH_API_KEY."
 kubernetes_version:
   description: The API server's version; empty if it did not answer.
   returned: always
@@ -201,6 +213,8 @@ def main() -> None:
     result = {
         "findings": [asdict(finding) for finding in errors],
         "advice": [asdict(finding) for finding in advice],
+        "api_server": facts.api_server,
+        "chosen_by_environment": preflight.chosen(facts),
         "kubernetes_version": facts.kubernetes_version,
         "helm_version": facts.helm_version,
         "default_storage_class": facts.default_storage_class,
@@ -208,7 +222,7 @@ def main() -> None:
         "bucket_exists": facts.bucket_exists,
     }
     if errors:
-        module.fail_json(msg=preflight.report(errors), **result)
+        module.fail_json(msg=preflight.report(errors, facts), **result)
     module.exit_json(changed=False, **result)
 
 

@@ -13,14 +13,16 @@ description:
   - The decisions are the processor's own, trace by trace, including the decision wait, late spans, the decision cache,
     eviction at C(num_traces), limiters and the hash of the trace id. A policy that cannot be simulated is refused by
     name.
-  - Reads a file, or the traces of the last minutes from Tempo. Changes nothing but the files that it is told to write.
-  - A file is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
-    services and operations, not with the size of the file.
+  - Reads a recording from a file or a bucket, or the traces of the last minutes from the store. Changes nothing but the
+    files that it is told to write.
+  - A recording is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
+    services and operations, not with the size of the recording.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
+  - orion.tracing.recordings
 attributes:
   check_mode:
     support: full
@@ -28,42 +30,59 @@ attributes:
   diff_mode:
     support: none
 options:
-  path:
+  store:
     description:
-      - File with traces, as the collector's file exporter writes them. OTLP/JSON lines or OTLP protobuf messages behind
-        their length, plain or compressed with gzip; which of them is seen by its first bytes.
-      - Either this or O(tempo) is required.
-    type: path
-  tempo:
-    description:
-      - Takes traces from Tempo instead, through the API server's service proxy.
-      - What sampling has dropped is not in Tempo, so this says what a stricter policy would keep of what is kept now.
+      - Either this or O(path) is required.
+      - Takes traces from the store instead, through the API server's service proxy. Those with a span for which all of
+        the criteria hold.
+      - What sampling has dropped is not in the store, so this says what a stricter policy would keep of what is kept
+        now.
     type: dict
     suboptions:
       last:
         description: How far back, as a Go duration.
         type: str
         default: 15m
-      query:
-        description: TraceQL query for the traces.
+      services:
+        description: The span's C(service.name) is one of these. Without them, any.
+        type: list
+        elements: str
+        default: []
+      operation_name:
+        description: The span's name.
         type: str
-        default: '{}'
+        default: ''
+      attributes:
+        description: Values of attributes of the span.
+        type: dict
+        default: {}
+      minimum_duration:
+        description: How long the span took at least, as a Go duration.
+        type: str
+        default: 0s
+      error:
+        description: Whether the span's status has to be ERROR.
+        type: bool
+        default: false
       limit:
         description: Most traces that are read.
         type: int
         default: 1000
+      reader:
+        description: The store's query API.
+        type: str
+        choices: [tempo, jaeger]
+        default: tempo
       namespace:
-        description: Namespace of Tempo.
+        description: Namespace of its Service.
         type: str
         default: tracing
-      query_frontend_service:
-        description: Name of the query-frontend's Service.
+      service:
+        description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
         type: str
-        default: tempo-query-frontend
-      query_frontend_port:
-        description: Port of its HTTP API.
+      port:
+        description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
         type: int
-        default: 3200
   config:
     description:
       - Configuration of the C(tail_sampling) processor as it stands in the collector's configuration. C(policies),
@@ -97,7 +116,8 @@ options:
   spans_per_second:
     description:
       - Takes the records as if they arrived at this rate. By default a record arrives when its last span has ended, as
-        it was recorded, gaps included.
+        it was recorded, gaps included. Objects of a bucket are taken apart by resource for that, since each holds what
+        arrived in ten seconds.
       - It matters where time enters a decision. That is late spans, C(num_traces) and limiters.
     type: float
   on_broken_line:
@@ -166,9 +186,20 @@ EXAMPLES = r"""
           - {name: everything, type: always_sample}
     report: simulation.html
 
+- name: Ask it about an hour of what a collector recorded into a bucket
+  orion.tracing.sampling_simulation:
+    path: s3://orion-traces/recordings/all
+    s3:
+      start: "2026-01-31T10:00:00Z"
+      end: "2026-01-31T11:00:00Z"
+      region: eu-central-1
+    config:
+      policies:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+
 - name: What would remain of the last ten minutes
   orion.tracing.sampling_simulation:
-    tempo: {last: 10m}
+    store: {last: 10m}
     config:
       policies:
         - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
@@ -271,30 +302,43 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Invali
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import seconds
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.recording_options import (
+    RECORDING_OPTIONS,
+    recording,
+    times_given,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria
 
 COMPARED: dict[str, dict[str, Any]] = {
     "config": {"type": "dict", "required": True},
     "name": {"type": "str", "default": "compared"},
     "samplers": {"type": "int", "default": 1},
 }
-FROM_TEMPO: dict[str, dict[str, Any]] = {
+FROM_STORE: dict[str, dict[str, Any]] = {
     "last": {"type": "str", "default": "15m"},
-    "query": {"type": "str", "default": "{}"},
+    "services": {"type": "list", "elements": "str", "default": []},
+    "operation_name": {"type": "str", "default": ""},
+    "attributes": {"type": "dict", "default": {}},
+    "minimum_duration": {"type": "str", "default": "0s"},
+    "error": {"type": "bool", "default": False},
     "limit": {"type": "int", "default": 1000},
+    "reader": {"type": "str", "choices": [*READERS], "default": "tempo"},
     "namespace": {"type": "str", "default": "tracing"},
-    "query_frontend_service": {"type": "str", "default": "tempo-query-frontend"},
-    "query_frontend_port": {"type": "int", "default": 3200},
+    "service": {"type": "str"},
+    "port": {"type": "int"},
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "path": {"type": "path"},
-    "tempo": {"type": "dict", "options": FROM_TEMPO},
+    **RECORDING_OPTIONS,
+    "store": {"type": "dict", "options": FROM_STORE},
     **COMPARED,
     "name": {"type": "str", "default": "policies"},
     "compare": {"type": "dict", "options": COMPARED},
@@ -312,20 +356,27 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 TRACES_BETWEEN_LINES = 100
 
 
-def from_tempo(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans.Record]:
+def from_store(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans.Record]:
     """Traces of the last minutes, in the order in which they ended."""
-    tempo = Tempo(kube, options["namespace"], options["query_frontend_service"], options["query_frontend_port"])
+    reader = reader_of(kube, options["reader"], options["namespace"], options["service"], options["port"])
+    criteria = Criteria(
+        tuple(options["services"]),
+        options["operation_name"],
+        options["attributes"],
+        seconds(options, "minimum_duration"),
+        options["error"],
+    )
     end = int(time.time())
     start = end - int(seconds(options, "last"))
-    found = tempo.search(options["query"], start, end, options["limit"])
-    show(f"{len(found):,} traces found in Tempo")
+    found = reader.search(criteria, start, end, options["limit"])
+    show(f"{len(found):,} traces found in {reader.name}")
     records = []
     for number, trace_id in enumerate(found, 1):
-        document = tempo.document(trace_id, start - MARGIN_SECONDS, end + MARGIN_SECONDS)
+        document = reader.document(trace_id, start - MARGIN_SECONDS, end + MARGIN_SECONDS)
         if document:
             records.append(spans.from_document(document))
         if number % TRACES_BETWEEN_LINES == 0:
-            show(f"{number:,} of {len(found):,} traces read from Tempo")
+            show(f"{number:,} of {len(found):,} traces read from {reader.name}")
     return iter(sorted(records, key=_last_end))
 
 
@@ -339,23 +390,23 @@ class Broken:
     def __init__(self, path: str, refuse: bool) -> None:
         self.path, self.refuse, self.count = path, refuse, 0
 
-    def __call__(self, number: int, why: str) -> None:
+    def __call__(self, place: str, why: str) -> None:
         self.count += 1
         if self.refuse:
             raise InvalidInput(
-                f"path {self.path}: record {number} is broken",
+                f"path {self.path}: {place} is broken",
                 why,
-                "Repair the file, or set on_broken_line to skip to leave such records out.",
+                "Repair it, or set on_broken_line to skip to leave such records out.",
             )
 
 
-def recorded(path: str, broken: Broken) -> Iterator[spans.Record]:
-    """The records of a file."""
+def recorded(source: Recording, broken: Broken) -> Iterator[spans.Record]:
+    """The records of a recording."""
     try:
-        yield from spans.read(path, broken)
+        yield from spans.read(source, broken)
     except (OSError, BrokenDocument) as error:
-        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip."
-        raise InvalidInput(f"path {path} cannot be read", str(error), remedy) from error
+        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
+        raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error
 
 
 def check(params: dict[str, Any]) -> None:
@@ -365,8 +416,10 @@ def check(params: dict[str, Any]) -> None:
             raise InvalidInput(f"option {option} is {params[option]}", remedy="Give a number above 0.")
     if params["storage_price"] < 0:
         raise InvalidInput(f"option storage_price is {params['storage_price']}", remedy="Give 0 or more.")
-    if params["tempo"] and params["tempo"]["limit"] < 1:
-        raise InvalidInput(f"option tempo.limit is {params['tempo']['limit']}", remedy="Give a number from 1 up.")
+    if params["store"] and (given := times_given(params)):
+        raise InvalidInput(f"option {given[0]} is given, but no path of a bucket", remedy="Use store.last for a store.")
+    if params["store"] and params["store"]["limit"] < 1:
+        raise InvalidInput(f"option store.limit is {params['store']['limit']}", remedy="Give a number from 1 up.")
     for option in ("report", "output", "decisions"):
         if params[option] and not Path(params[option]).resolve().parent.is_dir():
             raise InvalidInput(
@@ -399,8 +452,8 @@ def main() -> None:
     module = TracingModule(
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
-        required_one_of=[("path", "tempo")],
-        mutually_exclusive=[("path", "tempo")],
+        required_one_of=[("path", "store")],
+        mutually_exclusive=[("path", "store")],
     )
     params = module.params
     show = progress(params)
@@ -422,19 +475,25 @@ def main() -> None:
     def run(records: Iterator[spans.Record], source: str) -> Any:
         some, records = peek(records)
         if not some:
-            raise NotFound(f"{source} holds no trace", remedy="Give another file, query or span of time.")
+            left_out = f"{broken.count:,} broken records were left out" if broken.count else ""
+            raise NotFound(
+                f"{source} holds no trace", left_out, "Give another recording, other criteria or a longer time."
+            )
         return simulate(
             records, candidates, load, params["spans_per_second"], decisions if params["decisions"] else None, show
         )
 
     if params["path"]:
-        source = Path(params["path"]).name
         with module.guard():
-            result = run(recorded(params["path"], broken), source)
+            found_at = recording(params, progress=show)
+            records, source = recorded(found_at, broken), Path(found_at.name).name
+            if isinstance(found_at, S3Recording):
+                records, source = unbatched(records), found_at.name
+            result = run(records, source)
     else:
-        source = f"the last {params['tempo']['last']} in Tempo"
+        source = f"the last {params['store']['last']} in {READERS[params['store']['reader']].name}"
         with module.client() as kube:
-            result = run(from_tempo(kube, params["tempo"], show), source)
+            result = run(from_store(kube, params["store"], show), source)
     found = {
         "results": result.results,
         "comparison": result.comparison,

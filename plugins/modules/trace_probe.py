@@ -8,14 +8,18 @@ module: trace_probe
 short_description: Prove a tracing pipeline by sending traces and reading them back
 description:
   - Sends traces that span three services (HTTP, PostgreSQL, Kafka) into the gateways, the spans of one trace in
-    separate requests to different gateway pods, and reads back through Tempo's query-frontend what was kept.
-  - Checks that error, slow and critical traces are kept and complete, that health checks are dropped, that the share of
-    all other traces is what is configured, that ids and parents are intact, that TraceQL search finds the traces, and
-    that blocks reach the bucket.
-  - Each case is sent often enough that the outcome is luck with a chance of 0.1 % at most. The share is accepted within
-    the exact 99.9 % interval of the binomial distribution.
-  - Fails if a check fails, and says where the spans were last seen by the components' own metrics. All return values
-    are there in that case too.
+    separate requests to different gateway pods, and reads back from the store (Tempo or Jaeger) what was kept.
+  - The traces are errors, slow ones, ones of a critical route, health checks and ordinary ones. What has to become of
+    each is what the samplers' configuration makes of it by the simulator of M(orion.tracing.sampling_simulation), trace
+    by trace, the sampling percentages included, since the collector hashes trace ids. Where a decision depends on what
+    else is kept at the time (C(rate_limiting), C(bytes_limiting), C(composite)) and other traffic is there, there are
+    bounds instead.
+  - Checks that what has to be kept is there and complete and nothing else is, that ids and parents are intact, that
+    search finds the traces, and that blocks reach the bucket.
+  - Fails if a check fails, naming the traces and the policies that decide on them, and says where the spans were last
+    seen by the components' own metrics. All return values are there in that case too.
+  - Fails before anything is sent where the configuration keeps none of the traces, since that nothing is there proves
+    nothing.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -30,28 +34,38 @@ attributes:
   diff_mode:
     support: none
 options:
-  sampling_percentage:
+  tail_sampling:
     description:
-      - Percentage, 0 to 100, of the traces that no other policy keeps. Unset, the share is not checked.
-    type: float
-  latency_threshold_ms:
-    description: Traces longer than this, in milliseconds, are kept. V(0) skips the check.
-    type: int
-    default: 0
+      - Configuration of the samplers' C(tail_sampling) processor, as deployed.
+      - The filter P(orion.tracing.collector_values#filter) makes it of the collector role's variables, as
+        C(sampler.config.processors.tail_sampling).
+    type: dict
+    required: true
+  gateway_processors:
+    description:
+      - Processors of the gateways, as deployed (C(gateway.config.processors) of the same filter).
+      - Of these, C(probabilistic_sampler) of the mode C(proportional) or C(equalizing), and the action C(insert) of
+        C(resource) and C(attributes), change what is expected. What C(k8s_attributes) and C(resource_detection) add is
+        not known beforehand, so a policy that looks at it must not decide on the probe's traces.
+    type: dict
+    default: {}
   critical_route:
-    description: A value of C(http.route) whose traces are all kept. Empty skips the check.
+    description: A value of C(http.route) that gets traces of its own. Empty sends none.
     type: str
     default: ''
   dropped_route:
-    description: A value of C(http.route) and C(url.path) whose traces are all dropped. Empty skips the check.
+    description: A value of C(http.route) and C(url.path) that gets health checks, traces of one span. Empty sends none.
     type: str
     default: ''
   plain_traces:
-    description: How many ordinary traces the share is measured on, at least 300.
+    description: How many ordinary traces are sent, at least 300.
     type: int
     default: 300
   timeout:
-    description: How long the whole run may take, as a Go duration. A forced flush may take 30 seconds more.
+    description:
+      - How long it may take to send everything and have it decided on; and then, anew, how long to wait for everything
+        to be there. As a Go duration.
+      - A forced flush may take 30 seconds more.
     type: str
     default: 3m
   bucket:
@@ -66,37 +80,56 @@ options:
     description: Folder of the blocks in the bucket (Tempo's C(storage.trace.s3.prefix)).
     type: str
     default: ''
+  recordings_bucket:
+    description:
+      - Bucket of a recording of kept traces (an S3 destination of the samplers). The traces that must be kept are
+        looked for in what was written since the run began, from where the module runs.
+      - Empty skips the check.
+      - Needs C(s3:ListBucket) and C(s3:GetObject).
+    type: str
+    default: ''
+  recordings_prefix:
+    description: The recording's prefix in the bucket. Required with O(recordings_bucket).
+    type: str
+    default: ''
   proof_path:
     description:
       - File that the proof is written to as JSON, in one step and whether or not the checks passed.
       - Not written in check mode.
     type: path
 requirements:
-  - boto3 (Python package), with O(bucket)
+  - boto3 (Python package), with O(bucket) or O(recordings_bucket)
+  - opentelemetry-proto (Python package), with O(recordings_bucket) of a recording in protobuf
 notes:
-  - The traces stay in Tempo until its retention removes them. They have C(service.namespace=orion-probe) and the span
-    attribute C(orion.probe.run). Since a run is a test and its traces are told apart, it never counts as a change.
+  - The traces stay in the store until its retention removes them. They have C(service.namespace=orion-probe) and the
+    span attribute C(orion.probe.run). Since a run is a test and its traces are told apart, it never counts as a change.
   - A forced flush writes small blocks, which Tempo's compactor merges later.
 seealso:
   - module: orion.tracing.otlp_replay
 """
 
 EXAMPLES = r"""
-- name: Prove a pipeline that keeps 10 % of ordinary traces
+- name: Prove a pipeline by the variables of the collector role
   orion.tracing.trace_probe:
     namespace: tracing
-    sampling_percentage: 10
-    latency_threshold_ms: 1000
+    tail_sampling: "{{ collector.sampler.config.processors.tail_sampling }}"
+    gateway_processors: "{{ collector.gateway.config.processors }}"
     critical_route: /api/v1/orders
     dropped_route: /health
     bucket: orion-traces
     proof_path: ./proof.json
+  vars:
+    collector: "{{ collector_variables | orion.tracing.collector_values }}"
   register: proof
 
-- name: Only error traces, with a policy list of one's own
+- name: A policy list that stands in the playbook
   orion.tracing.trace_probe:
     namespace: tracing
-    decision_wait: 30s
+    tail_sampling:
+      decision_wait: 30s
+      policies:
+        - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+        - {name: a-tenth, type: probabilistic, probabilistic: {sampling_percentage: 10}}
 """
 
 RETURN = r"""
@@ -146,7 +179,7 @@ first_trace_seconds:
   returned: when not in check mode
   type: float
 traces:
-  description: Ids of the traces that must be kept, by case (V(error), V(slow), V(critical)).
+  description: Ids of the traces that must be kept, by case (V(error), V(slow), V(critical), V(dropped), V(plain)).
   returned: when not in check mode
   type: dict
   sample: {"error": ["4bf92f3577b34da6a3ce929d0e0e4736"]}
@@ -177,9 +210,10 @@ notes:
 """
 
 import contextlib
-import dataclasses
 import json
 import secrets
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +222,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import Invali
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
     PIPELINE_OPTIONS,
+    READERS,
     connect,
     seconds,
 )
@@ -196,38 +231,57 @@ from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 
 S3_NAMES = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_bundle")
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,
     **{name: option for name, option in s3_options().items() if name in S3_NAMES},
-    "sampling_percentage": {"type": "float"},
-    "latency_threshold_ms": {"type": "int", "default": 0},
+    "tail_sampling": {"type": "dict", "required": True},
+    "gateway_processors": {"type": "dict", "default": {}},
     "critical_route": {"type": "str", "default": ""},
     "dropped_route": {"type": "str", "default": ""},
     "plain_traces": {"type": "int", "default": probe.MIN_PLAIN},
     "timeout": {"type": "str", "default": "3m"},
     "bucket": {"type": "str", "default": ""},
     "prefix": {"type": "str", "default": ""},
+    "recordings_bucket": {"type": "str", "default": ""},
+    "recordings_prefix": {"type": "str", "default": ""},
     "proof_path": {"type": "path"},
 }
 
 
 def settings_of(params: dict[str, Any]) -> probe.Settings:
-    """The expectations as options give them; InvalidInput for a value that cannot be."""
-    settings = probe.Settings(**{field.name: params[field.name] for field in dataclasses.fields(probe.Settings)})
-    share = settings.sampling_percentage
-    if share is not None and not 0 <= share <= 100:
-        raise InvalidInput(f"option sampling_percentage is {share:g}", remedy="Give a percentage from 0 to 100.")
-    if settings.latency_threshold_ms < 0:
-        raise InvalidInput("option latency_threshold_ms is negative", remedy="Give milliseconds, or 0 for no check.")
-    if settings.plain_traces < probe.MIN_PLAIN:
+    """What the options say; InvalidInput for a value that cannot be."""
+    if params["plain_traces"] < probe.MIN_PLAIN:
         raise InvalidInput(
-            f"option plain_traces is {settings.plain_traces}",
+            f"option plain_traces is {params['plain_traces']}",
             "so few traces say little about a share",
             f"Give at least {probe.MIN_PLAIN}.",
         )
-    return settings
+    Sampling.from_config(params["tail_sampling"])  # refuses what is wrong before the cluster is asked
+    if params["bucket"] and params["store_reader"] == "jaeger":
+        raise InvalidInput(
+            "option bucket is given, but store_reader is jaeger",
+            "it is the bucket of Tempo's blocks",
+            "Leave it out; recordings_bucket is that of a recording.",
+        )
+    prefix = params["recordings_prefix"].strip("/")
+    if params["recordings_bucket"] and not prefix:
+        raise InvalidInput(
+            "option recordings_prefix is empty, but recordings_bucket is given",
+            remedy="Give the prefix of the S3 destination (collector_exporters).",
+        )
+    names = ("tail_sampling", "critical_route", "dropped_route", "plain_traces", "bucket", "prefix")
+    return probe.Settings(
+        **{name: params[name] for name in names},
+        gateway=Gateway.from_config(params["gateway_processors"]),
+        search_name=READERS[params["store_reader"]].search_name if params["store_reader"] in READERS else "",
+        reads_back=params["store_reader"] in READERS,
+        recordings=f"{SCHEME}{params['recordings_bucket']}/{prefix}" if params["recordings_bucket"] else "",
+    )
 
 
 def main() -> None:
@@ -236,21 +290,36 @@ def main() -> None:
     run = secrets.token_hex(8)
     with module.guard():
         settings = settings_of(params)
-        timeout, decision_wait = seconds(params, "timeout"), seconds(params, "decision_wait")
+        timeout = seconds(params, "timeout")
         if params["proof_path"] and not Path(params["proof_path"]).parent.is_dir():
             raise InvalidInput(
                 f"option proof_path is {params['proof_path']}", "there is no such folder", "Make the folder first."
             )
+        if module.check_mode:
+            traces = probe.build(settings, run, time.time_ns())
+            checks = probe.planned_checks(settings, traces, probe.expected(settings, traces).alone)
     if module.check_mode:
-        checks = probe.planned_checks(settings)
         module.exit(Plan(result={"passed": None, "checks": checks, "table": probe.table(checks), "run": run}))
     with module.client() as kube, contextlib.ExitStack() as stack:
         store = None
-        if settings.bucket:
+        if settings.bucket or settings.recordings:
             store = Store.connect({name: params[name] for name in S3_NAMES})
             stack.callback(store.close)
-        pipeline, tempo = connect(kube, params)
-        proof = Probe(pipeline, tempo, settings, run, timeout, decision_wait, store, progress(params)).run()
+        pipeline, reader = connect(kube, params)
+
+        def recording(begin: datetime) -> S3Recording:
+            return S3Recording(store, settings.recordings, Range(begin))
+
+        proof = Probe(
+            pipeline,
+            reader,
+            settings,
+            run,
+            timeout,
+            store if settings.bucket else None,
+            progress(params),
+            recording if settings.recordings else None,
+        ).run()
         document = proof.document()
         if params["proof_path"]:
             write_proof(params["proof_path"], json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -49,9 +49,9 @@ def recording() -> Path:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    from ansible_collections.orion.tracing.plugins.module_utils.otlp import read_lines
+    from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
 
-    return (line for _number, line in read_lines(path))
+    return (message.text for message in FileRecording(path).messages())
 
 
 def multiply(path: Path) -> Path:

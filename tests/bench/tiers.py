@@ -366,7 +366,7 @@ def measure(otelcol: str, recording: Recording, mode: str, options: argparse.Nam
             for number, port in enumerate(sampler_ports):
                 config = overlay(copy.deepcopy(values["sampler"]["config"]), copy.deepcopy(options.sampler))
                 config["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"] = f"127.0.0.1:{port}"
-                if storage := config["extensions"].get("file_storage"):
+                if storage := config["extensions"].get("file_storage/tempo"):
                     storage["directory"] = storage["compaction"]["directory"] = str(folder / f"queue-{number}")
                 environment = {**runtime(values["sampler"]), **dict(options.env)}
                 collectors[f"sampler-{number}"] = start(otelcol, folder, f"sampler-{number}", config, environment)

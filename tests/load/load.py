@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The proof under load: sends a bounded stream through the installed platform while things happen to it.
 
-usage: load.py KUBECONFIG --namespace tracing --outage SECONDS --output FILE.json
+usage: load.py KUBECONFIG --namespace tracing --store tempo --outage SECONDS --output FILE.json
 
 Every step sends known traces, asks the simulator which of them the deployed policies keep, and compares with what is in
-Tempo, trace by trace. Ends with a table; exits with 1 and the names of the bounds that did not hold. docs/load.md says
-what each step shows.
+the store, trace by trace. Ends with a table; exits with 1 and the names of the bounds that did not hold. docs/load.md
+says what each step shows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,23 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
+    Counters,
     Deadline,
-    Figures,
     Increase,
     Pipeline,
     Selectors,
     Sender,
-    increases,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import MARGIN_SECONDS, NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria, NotNow, StoreReader
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import traffic
@@ -64,6 +65,8 @@ READ_CHUNK = 64
 # Kept spans are searchable after some seconds; what is not there by then is counted as missing.
 READ_SECONDS = 40.0
 SLOW_MS = 1000
+# Where local_backends installs Jaeger.
+BACKENDS = "local-backends"
 
 
 def say(line: str) -> None:
@@ -96,16 +99,22 @@ class Row:
 class Run:
     """The platform, the stream and the bounds."""
 
-    def __init__(self, kube: Kube, namespace: str) -> None:
+    def __init__(self, kube: Kube, namespace: str, store: str) -> None:
         self.kube, self.namespace, self.clock = kube, namespace, Clock()
         self.pipeline = Pipeline(kube, namespace, Selectors())
-        self.tempo = Tempo(kube, namespace)
+        # What is read from, and the Deployment that the outage takes away: (namespace, name, label selector).
+        self.reader: StoreReader
+        if store == "jaeger":
+            self.reader = Jaeger(kube, BACKENDS)
+            self.entrance = (BACKENDS, "jaeger", "app.kubernetes.io/name=jaeger")
+        else:
+            self.reader = Tempo(kube, namespace)
+            self.entrance = (namespace, "tempo-distributor", self.pipeline.selectors.distributor)
         self.run = otlp.new_id(16)
         self.rows: list[Row] = []
         self.figures: dict[str, Any] = {"run": self.run}
         self.sampling = self._sampling()
         self.wait = duration_seconds(self.sampling["decision_wait"])
-        self.ended: list[text.Samples] = []
 
     def _sampling(self) -> dict[str, Any]:
         """The tail_sampling configuration that is deployed."""
@@ -226,58 +235,62 @@ class Run:
             or text.total(gateways, "otelcol_exporter_queue_size")
         )
 
-    def settle(self, since: Figures, traces: int) -> Increase:
+    def counters(self) -> Counters:
+        """Of all pods, from now on."""
+        return Counters(self.pipeline.figures())
+
+    def settle(self, before: Counters, traces: int) -> Increase:
         """Wait until everything that was sent is decided and exported."""
 
         def decided() -> bool:
-            return increases(since, self.pipeline.figures()).decided_traces >= traces and self.drained()
+            return self.since(before).decided_traces >= traces and self.drained()
 
         self.until("everything is decided and exported", decided)
-        return self.since(since)
+        return self.since(before)
 
-    def since(self, before: Figures) -> Increase:
-        """How far the counters went up, those of the pods that delete_pod has deleted included."""
-        found = increases(before, self.pipeline.figures())
-        return replace(found, sampler=text.add([found.sampler, *self.ended]))
+    def since(self, before: Counters) -> Increase:
+        """How far the counters went up by now."""
+        return before.add(self.pipeline.figures())
 
     def read(self, sent: Sent, step: str, started: int) -> tuple[set[str], set[str]]:
-        """Of the traces that are kept: those that are in Tempo with all spans, and those that lack some or all.
+        """Of the traces that are kept: those that are in the store with all spans, and those that lack some or all.
 
         Search finds the complete ones; those that it leaves in doubt are read by id.
         """
-        query = f'{{ span.{traffic.RUN} = "{self.run}" && span.{traffic.STEP} = "{step}" }}'
+        criteria = Criteria(attributes={traffic.RUN: self.run, traffic.STEP: step})
         limit, found, complete = Deadline(self.clock, PATIENCE), dict[str, int](), set[str]()
         while True:
             end = int(time.time()) + MARGIN_SECONDS
             try:
-                found |= self.tempo.search(query, started, end, 2 * len(sent.ends))
+                found |= self.reader.search(criteria, started, end, 2 * len(sent.ends), traffic.SERVICES[:1])
             except NotNow as error:
-                say(f"  Tempo cannot answer yet: {error}")
+                say(f"  {self.reader.name} cannot answer yet: {error}")
             complete |= {one for one, count in found.items() if count == traffic.SPANS}
             doubtful = sorted((set(sent.kept) | set(found)) - complete)
             if len(found) >= len(sent.kept) or limit.elapsed > 15:
                 for first in range(0, len(doubtful), READ_CHUNK):
                     chunk = doubtful[first : first + READ_CHUNK]
-                    for one, trace in self.tempo.traces(chunk, started, end, Deadline(self.clock, 60.0)).items():
+                    for one, trace in self.reader.traces(chunk, started, end, Deadline(self.clock, 60.0)).items():
                         found[one] = len(trace.spans)
                         if len(trace.spans) == traffic.SPANS:
                             complete.add(one)
             lacking = (set(sent.kept) | set(found)) - complete
             if not lacking or limit.elapsed > READ_SECONDS or not limit.wait(2.0):
-                say(f"  Tempo has {len(found):,} traces, {len(complete):,} of them complete, {limit.elapsed:.0f} s")
+                have = f"{len(found):,} traces, {len(complete):,} of them complete, {limit.elapsed:.0f} s"
+                say(f"  {self.reader.name} has {have}")
                 self.extra, self.found = set(found) - set(sent.kept), set(found)
                 return complete, lacking
 
     # Acting
 
-    def scale(self, kind: str, name: str, replicas: int) -> None:
-        path = f"/apis/apps/v1/namespaces/{self.namespace}/{kind}/{name}/scale"
+    def scale(self, kind: str, name: str, replicas: int, namespace: str = "") -> None:
+        path = f"/apis/apps/v1/namespaces/{namespace or self.namespace}/{kind}/{name}/scale"
         self.kube.request(
             "PATCH", path, body={"spec": {"replicas": replicas}}, content_type="application/merge-patch+json"
         )
 
-    def replicas(self, kind: str, name: str) -> tuple[int, int]:
-        found = self.kube.get(f"/apis/apps/v1/namespaces/{self.namespace}/{kind}/{name}")
+    def replicas(self, kind: str, name: str, namespace: str = "") -> tuple[int, int]:
+        found = self.kube.get(f"/apis/apps/v1/namespaces/{namespace or self.namespace}/{kind}/{name}")
         return int(found["spec"]["replicas"]), int(found.get("status", {}).get("readyReplicas") or 0)
 
     def pod(self, name: str) -> tuple[str, bool]:
@@ -286,14 +299,13 @@ class Run:
         uid = found["metadata"]["uid"] if found else ""
         return uid, self.pipeline.pods(self.pipeline.selectors.sampler).get(name, False)
 
-    def delete_pod(self, name: str, before: Figures) -> Callable[[], bool]:
+    def delete_pod(self, name: str, before: Counters) -> Callable[[], bool]:
         """Gracefully. Gives a condition: whether another one of its name is ready and all gateways know it.
 
-        The new one counts from zero, so what this one counted is kept for since, and forgotten in before.
+        before: gets what the pod has counted up to here.
         """
         uid, _ready = self.pod(name)
-        last = self.pipeline.figures(["sampler"]).sampler[name]
-        self.ended.append(text.increase(before.sampler.pop(name), last))
+        before.add(self.pipeline.figures(["sampler"]))
         self.kube.request("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{name}")
 
         def replaced() -> bool:
@@ -311,8 +323,11 @@ class Run:
         ]
         return ready == samplers and backends == [samplers] * len(backends)
 
-    def all_ready(self, kind: str, name: str) -> bool:
-        wanted, ready = self.replicas(kind, name)
+    def pods(self, namespace: str, selector: str) -> list[Any]:
+        return self.kube.list(f"/api/v1/namespaces/{namespace}/pods", selector)
+
+    def all_ready(self, kind: str, name: str, namespace: str = "") -> bool:
+        wanted, ready = self.replicas(kind, name, namespace)
         return wanted == ready
 
     def bound_around(self, change: Change, sent: Sent, lacking: set[str], moved: float) -> None:
@@ -337,8 +352,7 @@ class Run:
 
     @contextmanager
     def step(self, title: str) -> Iterator[int]:
-        """Prints a title; gives the Unix second before it, from which Tempo is searched."""
-        self.ended.clear()
+        """Prints a title; gives the Unix second before it, from which the store is searched."""
         say(f"\n{title}")
         began = self.clock.monotonic()
         yield int(time.time()) - MARGIN_SECONDS
@@ -409,7 +423,7 @@ class Change:
 def steady(run: Run) -> None:
     """Nothing happens: no trace is split, what is kept is what the simulator says, nothing is lost."""
     with run.step(f"1. Steady load: {STEADY_RATE:,} spans/s for {STEADY_SECONDS} s") as started:
-        before = run.pipeline.figures()
+        before = run.counters()
         with Watch(run) as watch:
             sent = run.send("steady", STEADY_RATE, STEADY_SECONDS)
         since = run.settle(before, len(sent.ends))
@@ -427,7 +441,7 @@ def steady(run: Run) -> None:
         split = since.new_traces - len(sent.ends)
         run.bound("split traces", "0", str(split), split == 0)
         run.bound(
-            "kept in Tempo, complete, as simulated",
+            f"kept in {run.reader.name}, complete, as simulated",
             f"the same {len(sent.kept):,} traces",
             f"{len(complete & kept):,} of them, {len(run.extra):,} others",
             complete == kept and not lacking and not run.extra,
@@ -459,14 +473,14 @@ def latency(run: Run) -> None:
         sender = Sender(run.pipeline, run.pipeline.gateways(Deadline(run.clock, 60.0)))
         load = traffic.Load(run.run, "latency", SLOW_MS)
         due: dict[str, float] = {}  # trace id → when it can be decided
-        before = run.pipeline.figures()
+        before = run.counters()
         sent, ended = 0, threading.Event()
 
         def look() -> None:
             while due or not ended.is_set():
                 end, now = int(time.time()) + MARGIN_SECONDS, run.clock.monotonic()
                 ready = sorted(one for one, moment in list(due.items()) if moment <= now)
-                for one, trace in run.tempo.traces(ready, started, end, Deadline(run.clock, 30.0)).items():
+                for one, trace in run.reader.traces(ready, started, end, Deadline(run.clock, 30.0)).items():
                     if len(trace.spans) == traffic.SPANS:
                         seconds.append(run.clock.monotonic() - due.pop(one))
                 if ended.is_set() and run.clock.monotonic() - began > PATIENCE:
@@ -499,7 +513,7 @@ def latency(run: Run) -> None:
 def scaled(run: Run) -> None:
     """One more sampler: a quarter of the traces under way moves, and nothing after that."""
     with run.step(f"3. Samplers 3 → 4 under {MOVING_RATE:,} spans/s") as started:
-        before = run.pipeline.figures()
+        before = run.counters()
 
         def grow() -> Callable[[], bool]:
             run.scale("statefulsets", "otel-sampler", 4)
@@ -539,7 +553,7 @@ def restarted(run: Run) -> None:
     """A sampler goes and comes back: it decides at its end on what it has, the gateways give the rest to others."""
     with run.step(f"4. A sampler restarts under {MOVING_RATE:,} spans/s") as started:
         samplers, _ready = run.replicas("statefulsets", "otel-sampler")
-        before = run.pipeline.figures()
+        before = run.counters()
         change = Change(run, MOVING_SECONDS / 3, lambda: run.delete_pod("otel-sampler-1", before))
         sent = run.send("restarted", MOVING_RATE, MOVING_SECONDS, change)
         back = change.done()
@@ -561,12 +575,13 @@ def restarted(run: Run) -> None:
 
 
 def outage(run: Run, seconds: float) -> None:
-    """Tempo is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
-    with run.step(f"5. Tempo away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
-        distributors, _ready = run.replicas("deployments", "tempo-distributor")
-        before = run.pipeline.figures()
-        run.scale("deployments", "tempo-distributor", 0)
-        run.until("no distributor is left", lambda: not run.pipeline.pods(run.pipeline.selectors.distributor))
+    """The store is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
+    with run.step(f"5. {run.reader.name} away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
+        namespace, entrance, selector = run.entrance
+        replicas, _ready = run.replicas("deployments", entrance, namespace)
+        before = run.counters()
+        run.scale("deployments", entrance, 0, namespace)
+        run.until("none of it is left", lambda: not run.pods(namespace, selector))
         away = run.clock.monotonic()
         sent = run.send("outage", OUTAGE_RATE, seconds / 2)
         # Between the halves nothing is undecided, so what the restart shows is the queue on disk alone.
@@ -578,8 +593,8 @@ def outage(run: Run, seconds: float) -> None:
         run.until("the restarted sampler is ready", run.delete_pod("otel-sampler-0", before))
         more = run.send("outage2", OUTAGE_RATE, max(1.0, seconds - (run.clock.monotonic() - away)))
         was_away = run.clock.monotonic() - away
-        run.scale("deployments", "tempo-distributor", distributors)
-        run.until("the distributors are ready", lambda: run.all_ready("deployments", "tempo-distributor"))
+        run.scale("deployments", entrance, replicas, namespace)
+        run.until("it is back", lambda: run.all_ready("deployments", entrance, namespace))
         back = run.clock.monotonic()
         run.until("everything is exported", run.drained)
         caught_up = run.clock.monotonic() - back
@@ -589,7 +604,7 @@ def outage(run: Run, seconds: float) -> None:
             complete, lacking = run.read(part, name, started)
             both += len(lacking)
             run.bound(
-                f"kept traces complete in Tempo ({'before' if name == 'outage' else 'after'} the restart)",
+                f"kept traces complete in {run.reader.name} ({'before' if name == 'outage' else 'after'} the restart)",
                 f"{len(part.kept):,}",
                 f"{len(complete & set(part.kept)):,}, {len(run.extra)} others",
                 complete == set(part.kept) and not run.extra,
@@ -625,7 +640,7 @@ def exemplars(run: Run) -> None:
         run.until("Prometheus returns 50 exemplars", some)
         ids = list(found)[:400]
         now = int(time.time())
-        opened = run.tempo.traces(ids, now - 3600, now + MARGIN_SECONDS, Deadline(run.clock, PATIENCE))
+        opened = run.reader.traces(ids, now - 3600, now + MARGIN_SECONDS, Deadline(run.clock, PATIENCE))
         share = len(opened) / len(ids) if ids else 0.0
         run.bound(
             "exemplars that open a trace",
@@ -666,12 +681,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The proof under load.")
     parser.add_argument("kubeconfig")
     parser.add_argument("--namespace", default="tracing")
-    parser.add_argument("--outage", type=float, default=300.0, help="seconds that Tempo is away")
+    parser.add_argument("--outage", type=float, default=300.0, help="seconds that the store is away")
+    parser.add_argument("--store", choices=("tempo", "jaeger"), default="tempo", help="what traces are read from")
     parser.add_argument("--output", type=Path, help="figures as JSON")
     parser.add_argument("--steps", default="steady,latency,scaled,restarted,outage,exemplars")
     options = parser.parse_args()
     kube = Kube.connect({"kubeconfig": options.kubeconfig})
-    run = Run(kube, options.namespace)
+    run = Run(kube, options.namespace, options.store)
     steps: dict[str, Callable[[], None]] = {
         "steady": lambda: steady(run),
         "latency": lambda: latency(run),

@@ -22,7 +22,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +51,52 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+class Running:
+    """A collector with any configuration, in a folder of its own. As a context manager; stop() ends it.
+
+    It ends by SIGINT, which it is started without: a collector that is told to end before it heeds signals dies with
+    what it holds. From when on it does is seen in /proc, since Go leaves a signal ignored until somebody asks for it.
+    """
+
+    def __init__(self, binary: str, folder: Path, config: Mapping[str, Any], **environment: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "collector.yaml").write_text(yaml.safe_dump(dict(config), allow_unicode=True))
+        self._log = folder / "collector.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [binary, f"--config={folder / 'collector.yaml'}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"PATH": "/usr/bin:/bin", **environment},
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            )
+        end, pause = time.monotonic() + LIMIT, threading.Event()
+        while not self._heeds_signals():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                raise DidNotStart(self._log.read_text()[-3000:])
+            pause.wait(0.03)
+
+    def _heeds_signals(self) -> bool:
+        caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{self.process.pid}/status").read_text(), re.MULTILINE)
+        return bool(caught and int(caught[1], 16) & 1 << signal.SIGINT - 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        """Ends the collector, which sends all it holds."""
+        self.process.send_signal(signal.SIGINT)
+        code, log = self.process.wait(LIMIT), self._log.read_text()
+        assert code == 0 and "Dropping data" not in log, (code, log[-3000:])
 
 
 class Sink:
@@ -103,12 +149,20 @@ class Processor:
     """Settings of one tail_sampling processor as they stand in a configuration file, and the group that feeds it.
 
     at_once: an export is over before the next decision is made; else exporters collect what they send, as whole
-    batches cost less.
+    batches cost less. before: processors by name that spans go through first, in this order.
     """
 
     settings: Mapping[str, Any]
     group: int = 0
     at_once: bool = False
+    before: Mapping[str, Any] = field(default_factory=dict)
+
+    def names(self, number: int) -> list[str]:
+        """Of all its processors, in a configuration where it has this number."""
+        return [
+            *(f"{name}-{number}" if "/" in name else f"{name}/{number}" for name in self.before),
+            f"tail_sampling/{number}",
+        ]
 
 
 QUEUE = {
@@ -136,7 +190,11 @@ def configuration(processors: Sequence[Processor], ports: Sequence[int], sink: i
             }
             for group, port in enumerate(ports[1:])
         },
-        "processors": {f"tail_sampling/{k}": dict(one.settings) for k, one in numbered},
+        "processors": {
+            name: dict(settings)
+            for k, one in numbered
+            for name, settings in zip(one.names(k), [*one.before.values(), one.settings], strict=True)
+        },
         "exporters": {
             f"otlp_http/{k}": {
                 **exporter,
@@ -156,7 +214,7 @@ def configuration(processors: Sequence[Processor], ports: Sequence[int], sink: i
             "pipelines": {
                 f"traces/{k}": {
                     "receivers": [f"otlp/{one.group}"],
-                    "processors": [f"tail_sampling/{k}"],
+                    "processors": one.names(k),
                     "exporters": [f"otlp_http/{k}"],
                 }
                 for k, one in numbered

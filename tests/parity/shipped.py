@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The samplers' tail_sampling settings as the collector role makes them."""
+"""The collectors' configurations as the collector role makes them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ FROM_INVENTORY = {
 }
 
 
-def tail_sampling(**changes: Any) -> dict[str, Any]:
+def chart_values(**changes: Any) -> dict[str, Any]:
     """From the role's defaults and these variables."""
     text = (ROLE / "defaults/main.yml").read_text()
     for name, value in FROM_INVENTORY.items():
         text = text.replace("{{ " + name + " }}", value)
-    values = collector_values({**yaml.safe_load(text), **changes})[0]
-    settings: dict[str, Any] = values["sampler"]["config"]["processors"]["tail_sampling"]
+    return collector_values({**yaml.safe_load(text), **changes})[0]
+
+
+def tail_sampling(**changes: Any) -> dict[str, Any]:
+    """The samplers' settings in them."""
+    settings: dict[str, Any] = chart_values(**changes)["sampler"]["config"]["processors"]["tail_sampling"]
     return settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import read_lines
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import facts
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import modern_policies
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, read
@@ -75,7 +75,7 @@ def settings(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def collector(otelcol: str, nezha: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Spans]:
     start, end = b'{"resourceSpans":[', b"]}"
-    lines = [line.strip() for _number, line in read_lines(nezha)]
+    lines = [message.text.strip() for message in FileRecording(nezha).messages()]
     assert all(line.startswith(start) and line.endswith(end) for line in lines)
     parts = [line[len(start) : -len(end)] for line in lines]
     bodies = [

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.connection import resolve
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     Conflict,
     InvalidInput,
@@ -57,7 +58,7 @@ FLAGS: dict[int, dict[str, list[str] | None]] = {
 }
 LOG_LINES = 40
 # Inherited, these would send helm to another cluster or another kind of storage than the one this collection reads.
-DROPPED = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
+DROPPED = ("K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVER")
 
 
 class RaceLost(Conflict):
@@ -129,15 +130,17 @@ def seconds_of(duration: str) -> float:
 @contextmanager
 def environment(params: Mapping[str, Any], inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The environment that leads helm to the cluster of the options kubeconfig, context, host, api_key, ca_cert and
-    validate_certs. A kubeconfig that is a dictionary lies in a file of mode 0600 meanwhile."""
+    validate_certs, found as Kube.connect finds it. A kubeconfig that is a dictionary lies in a file of mode 0600
+    meanwhile."""
     env = {name: value for name, value in inherited.items() if not name.startswith(DROPPED)}
-    source = params.get("kubeconfig")
+    params = resolve(params, inherited).options
+    source = params["kubeconfig"]
     with tempfile.TemporaryDirectory(prefix="orion-tracing-") as folder:
-        if params.get("host"):
+        if params["host"]:
             # An empty kubeconfig, so that nothing of the user's own mixes in.
             env["KUBECONFIG"] = os.devnull
             env["HELM_KUBEAPISERVER"] = params["host"]
-            if params.get("api_key"):
+            if params["api_key"]:
                 env["HELM_KUBETOKEN"] = params["api_key"]
         elif isinstance(source, dict):
             path = Path(folder) / "kubeconfig"
@@ -146,11 +149,11 @@ def environment(params: Mapping[str, Any], inherited: Mapping[str, str]) -> Iter
             env["KUBECONFIG"] = str(path)
         elif source:
             env["KUBECONFIG"] = str(Path(source).expanduser())
-        if params.get("context") and not params.get("host"):
+        if params["context"] and not params["host"]:
             env["HELM_KUBECONTEXT"] = params["context"]
-        if params.get("ca_cert"):
+        if params["ca_cert"]:
             env["HELM_KUBECAFILE"] = params["ca_cert"]
-        if params.get("validate_certs") is False:
+        if params["validate_certs"] is False:
             env["HELM_KUBEINSECURE_SKIP_TLS_VERIFY"] = "true"
         yield env
 

@@ -11,6 +11,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     ApiError,
     Conflict,
@@ -120,6 +121,23 @@ class Store:
         except BotoCoreError as error:
             raise self._silence(error, call, bucket) from error
         return answer
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """All of an object. An answer that breaks off in the middle is asked for again, ATTEMPTS times in all."""
+        from botocore.exceptions import BotoCoreError
+
+        call = Call("get_object", "s3:GetObject", {"Key": key})
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = self.call(bucket, call)
+            try:
+                content: bytes = answer["Body"].read()
+            except BotoCoreError as error:
+                # call() itself repeats what fails before the answer begins.
+                if attempt == ATTEMPTS:
+                    raise self._silence(error, call, bucket) from error
+            else:
+                return content
+        raise AssertionError("unreachable")
 
     def check(self, bucket: str, call: Call) -> None:
         """Refuse arguments that the S3 API does not have, or of a wrong type, without sending them."""
@@ -277,6 +295,9 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
         "user_agent_extra": "orion.tracing",
         "s3": {"addressing_style": params.get("addressing_style") or ("path" if custom else "auto")},
     }
+    if is_loopback(url):
+        # Whatever proxies the environment names, none of them leads to this machine.
+        settings["proxies"] = {}
     if custom:
         # Checksums that botocore adds by itself since 1.36 are refused by many stores (boto/boto3#4392).
         settings["request_checksum_calculation"] = settings["response_checksum_validation"] = "when_required"

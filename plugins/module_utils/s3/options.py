@@ -10,13 +10,17 @@ from ansible.module_utils.basic import env_fallback
 
 
 def s3_options() -> dict[str, dict[str, Any]]:
-    """The argument spec; documented in the fragment orion.tracing.s3."""
+    """The argument spec; documented in the fragment orion.tracing.s3.
+
+    Credentials have no fallback here: botocore takes those of the environment itself, as a whole, where none are given,
+    so that a session token of the environment is not put beside keys of the task.
+    """
     return {
         "endpoint_url": {"type": "str", "fallback": (env_fallback, ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])},
         "region": {"type": "str", "fallback": (env_fallback, ["AWS_REGION", "AWS_DEFAULT_REGION"])},
-        "access_key": {"type": "str", "no_log": False, "fallback": (env_fallback, ["AWS_ACCESS_KEY_ID"])},
-        "secret_key": {"type": "str", "no_log": True, "fallback": (env_fallback, ["AWS_SECRET_ACCESS_KEY"])},
-        "session_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["AWS_SESSION_TOKEN"])},
+        "access_key": {"type": "str", "no_log": False},
+        "secret_key": {"type": "str", "no_log": True},
+        "session_token": {"type": "str", "no_log": True},
         "ca_bundle": {"type": "path", "fallback": (env_fallback, ["AWS_CA_BUNDLE"])},
         "validate_certs": {"type": "bool", "default": True},
         "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"]},

@@ -12,6 +12,7 @@ which they arrived; the collector's order is random, which matters to rate limit
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate im
     DROPPED,
     NOT_SAMPLED,
     SAMPLED,
+    Limits,
     PolicyList,
     Trace,
 )
@@ -38,6 +40,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans impor
 )
 
 TOO_EARLY, TOO_LARGE = "too_early", "too_large"
+# The collector role's S3 exporter waits 10 s for a batch to fill.
+BATCHED_SECONDS = 15.0
 
 
 @dataclass(slots=True)
@@ -320,9 +324,10 @@ class Sizes:
 class Engine:
     """One tail_sampling processor of one collector."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
+        """limits: instead of the collector's own."""
         self.settings = settings
-        self.policies = PolicyList(settings.policies, settings.sample_on_first_match)
+        self.policies = PolicyList(settings.policies, settings.sample_on_first_match, limits)
         self._traces: OrderedDict[str, _State] = OrderedDict()
         self._sampled = _Decided(settings.sampled_cache_size)
         self._not_sampled = _Decided(settings.non_sampled_cache_size)
@@ -500,6 +505,33 @@ class Samplers:
         """As Engine.finish."""
         for engine in self.engines:
             yield from engine.finish()
+
+
+def unbatched(records: Iterable[Record], seconds: float = BATCHED_SECONDS) -> Iterator[Record]:
+    """What arrived separately and was written together, apart again: a record for each ResourceSpans, in the order in
+    which they ended.
+
+    For objects of the S3 exporter, which hold what came to one sampler in about ten seconds, beside those of the other
+    samplers. Taken as they are, all of it would arrive at once, and a limit by the second would meet ten of them. A
+    gateway sends the spans of a trace as ResourceSpans of their own, so none is too large a piece.
+    seconds: how much later than others an object may come and still be put into order; so much is held in memory.
+    """
+    waiting: list[tuple[int, int, Record]] = []
+    newest = number = 0
+    for record in records:
+        counts = [sum(len(scope.spans) for scope in part.scope_spans) for part in record.resource_spans]
+        total = sum(counts)
+        for part, count in zip(record.resource_spans, counts, strict=True):
+            if not count:
+                continue
+            end = max(span.end for scope in part.scope_spans for span in scope.spans)
+            newest, number = max(newest, end), number + 1
+            piece = Record(resource_spans=[part], length=record.length * count // total)
+            heapq.heappush(waiting, (end, number, piece))
+        while waiting and waiting[0][0] < newest - seconds * 1e9:
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
 
 
 def by_end_time(records: Iterable[Record]) -> Iterator[tuple[Record, float]]:

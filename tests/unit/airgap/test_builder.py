@@ -14,6 +14,9 @@ from airgap import builder, process, recipes
 from airgap.builder import Build, plan
 from airgap.errors import AirgapError
 from airgap.export import export
+from airgap.images import Image
+
+CLOSED = Image("closed", "quay.io/acme/closed", "7", "AGPL-3.0-only")
 
 
 @pytest.fixture
@@ -108,16 +111,27 @@ def test_the_exported_folder_lists_and_holds_what_is_handed_out(artifacts, store
     Build(artifacts, store, 1).run(["picture", "tool"])
     output = tmp_path / "carry"
     for _again in range(2):
-        export([artifacts["tool"], artifacts["picture"]], store, output)
+        export(["tool", "picture"], artifacts, {"closed": CLOSED}, store, output)
     listed = json.loads((output / "images.json").read_text())
-    assert [(item["kind"], item["ref"], item["file"]) for item in listed] == [
-        ("tool", None, "tools/tool"),
-        ("image", "example.test/picture:1.2.3", "images/picture.tar"),
+    assert [(item["kind"], item["ref"], item["file"], item["license"]) for item in listed] == [
+        ("tool", None, "tools/tool", "Apache-2.0"),
+        ("image", "example.test/picture:1.2.3", "images/picture.tar", "Apache-2.0"),
     ]
     for item in listed:
         assert builder.file_digest(output / item["file"]) == item["sha256"]
         assert f"{item['sha256']}  {item['file']}\n" in (output / "SHA256SUMS").read_text()
-    assert "`example.test/picture:1.2.3`" in (output / "README.md").read_text()
+    readme = (output / "README.md").read_text()
+    assert "| `example.test/picture:1.2.3` | `images/picture.tar` | Apache-2.0 |" in readme
+    assert "`quay.io/acme/closed:7` (AGPL-3.0-only)" in readme
+    assert "docker save --output closed.tar quay.io/acme/closed:7" in readme
+
+
+def test_the_list_shows_licences_and_the_origins_of_images(artifacts, store, monkeypatch, capsys):
+    monkeypatch.setattr(program.images, "load", lambda artifacts: {"closed": CLOSED})
+    assert program.show(artifacts, store) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["picture", "1.2.3", "-", "example.test/picture:1.2.3", "Apache-2.0"] in lines
+    assert lines[-1] == ["closed", "pull,", "archive", "quay.io/acme/closed:7", "AGPL-3.0-only"]
 
 
 def test_a_failed_command_shows_the_end_of_its_log_and_where_all_of_it_is(tmp_path):

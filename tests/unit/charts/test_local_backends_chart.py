@@ -101,6 +101,50 @@ def test_seaweedfs_sends_nothing_home_and_trusts_nobody_outside_the_pod(render: 
     assert args.index("server") < args.index("-filer"), "logging options come before the command, the others after it"
 
 
+JAEGER: dict[str, Any] = {"jaeger": {"enabled": True, "storage": {"storageClassName": "fast", "size": "3Gi"}}}
+
+
+@pytest.mark.parametrize("storage", ["badger", "memory"])
+def test_jaeger(
+    storage: str,
+    render: Callable[..., Any],
+    pick: Callable[..., Any],
+    validate_kubernetes: Callable[..., None],
+    assert_restricted: Callable[..., None],
+) -> None:
+    values = {"jaeger": JAEGER["jaeger"] | {"storage": JAEGER["jaeger"]["storage"] | {"type": storage}}}
+    objects = render(CHART, values, "local-backends", "local-backends")
+    validate_kubernetes(objects)
+    template, only = pods(objects)["jaeger"], container(objects, "jaeger")
+    assert_restricted(template["spec"])
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert only["command"] == ["/cmd/jaeger/jaeger-linux"]
+    ports = {port["name"]: port["containerPort"] for port in only["ports"]}
+    service = pick(objects, "Service", "jaeger")["spec"]
+    assert {port["port"]: ports[port["targetPort"]] for port in service["ports"]} == {
+        4317: 4317,
+        4318: 4318,
+        16686: 16686,
+    }
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    opened = pick(objects, "NetworkPolicy", "jaeger")["spec"]
+    assert [port["port"] for port in opened["ingress"][0]["ports"]] == ["otlp-grpc", "otlp-http", "query"]
+    assert opened["egress"] == []
+    config = yaml.safe_load(pick(objects, "ConfigMap", "jaeger")["data"]["jaeger.yaml"])
+    health = config["extensions"]["healthcheckv2"]["http"]["endpoint"]
+    assert health == f"0.0.0.0:{ports['health']}" and only["readinessProbe"]["httpGet"]["port"] == "health"
+    claims = [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
+    mounts = {item["name"]: item["mountPath"] for item in only["volumeMounts"]}
+    if storage == "memory":
+        assert not claims and set(mounts) == {"config"}
+    else:
+        (claim,) = claims
+        assert claim["spec"]["storageClassName"] == "fast"
+        assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
+        folders = config["extensions"]["jaeger_storage"]["backends"]["main"]["badger"]["directories"].values()
+        assert all(folder.startswith(mounts["data"] + "/") for folder in folders)
+
+
 def test_prometheus_finds_every_component(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
     objects = render(CHART, VALUES, "local-backends", "local-backends")
     config = yaml.safe_load(pick(objects, "ConfigMap", "prometheus")["data"]["prometheus.yml"])
@@ -169,6 +213,10 @@ def test_network_policies_open_the_named_ports_only(render: Callable[..., Any], 
         ({"seaweedfs": {"storage": {"size": "5 GB"}}}, "size"),
         ({"seaweedfs": {"resources": {"limits": None}}}, "limits"),
         ({"prometheus": {"resources": {"limits": {"memory": "512M"}}}}, "memory"),
+        ({"jaeger": {"storage": {"type": "cassandra"}}}, "type"),
+        ({"jaeger": {"storage": {"maxTraces": 10}}}, "maxTraces"),
+        ({"jaeger": {"storage": {"retention": "1d"}}}, "retention"),
+        ({"jaeger": {"storage": {"directory": "/tmp"}}}, "directory"),
         ({"prometheus": {"retention": "7 days"}}, "retention"),
         ({"prometheus": {"scrapeNamespaces": []}}, "scrapeNamespaces"),
         ({"prometheus": {"scrapeNamespaces": ["Tracing"]}}, "scrapeNamespaces"),

@@ -15,6 +15,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -24,6 +25,11 @@ from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import SAMPLED, PolicyList, Trace
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 EPOCH = 1_800_000_000
@@ -54,6 +60,18 @@ class RealClock(Clock):
         return self.monotonic() - self.started
 
 
+@dataclass
+class Counted:
+    """What all samplers together have counted."""
+
+    traces: int = 0
+    kept: int = 0
+    decided: int = 0
+    policies: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    spans: int = 0
+
+
 class FakePipeline:
     def __init__(self, gateways: int = 2, samplers: int = 2, ingesters: int = 3, real: bool = False) -> None:
         """real: time passes by itself, for modules that run in a process of their own."""
@@ -66,9 +84,11 @@ class FakePipeline:
             "distributor": {"distributor-0": True},
             "ingester": {f"ingester-{n}": True for n in range(ingesters)},
         }
-        self.decision_wait, self.search_lag, self.percentage = 10.0, 15.0, 10.0
-        self.critical, self.dropped = {"/api/v1/orders"}, {"/health"}
-        self.latency_ms = 1000.0
+        self.search_lag = 15.0
+        self.configure(default_policies(10, 1000, ["/api/v1/orders"], ["/health"]))
+        self.gateway = Gateway()
+        # Decisions that are not the policies': ids of traces, and whether they are kept.
+        self.overruled: dict[str, bool] = {}
         # What can be broken.
         self.answers: list[Response] = []  # the gateways' next answers instead of 200
         self.unreachable = 0  # how many times a gateway does not answer
@@ -83,12 +103,19 @@ class FakePipeline:
         self.flush_status = 200
         self.flush_writes = True
         self.deny: str = ""  # a verb/resource that RBAC refuses
-        self.query_service = "tempo-query-frontend"
+        self.query_service, self.jaeger_service = "tempo-query-frontend", ""
         # State.
         self.requests: list[tuple[str, otlp.Document]] = []
         self.arrived: dict[str, tuple[float, list[otlp.Span]]] = {}
+        self.parts: dict[str, list[otlp.Document]] = {}
+        self.uids: dict[str, str] = {}
+        self.restarts: dict[str, int] = {}
+        # The sampler whose counters are those of all, and what was counted when it began.
+        self.counting, self.began = "sampler-0", Counted()
+        self.repeated = self.arrived_spans = 0
         self.stored: dict[str, tuple[float, list[otlp.Span]]] = {}
         self.decided: set[str] = set()
+        self.kept_ids: set[str] = set()
         self.accepted: dict[str, int] = {}
         self.policies: dict[str, int] = {}
         self.kept = self.received = self.blocks_flushed = 0
@@ -96,33 +123,63 @@ class FakePipeline:
 
     # ---- the samplers
 
+    def configure(self, policies: list[dict[str, Any]], decision_wait: float = 10.0, **settings: Any) -> None:
+        """What the samplers are configured with."""
+        self.tail_sampling = {"decision_wait": f"{decision_wait * 1000:.0f}ms", "policies": policies, **settings}
+        self.decision_wait = decision_wait
+        sampling = Settings.from_config(self.tail_sampling)
+        self.policies_of = PolicyList(sampling.policies, sampling.sample_on_first_match)
+
     def tick(self) -> None:
         for trace_id, (first, spans) in list(self.arrived.items()):
             if trace_id in self.decided or self.clock.now < first + self.decision_wait:
                 continue
             self.decided.add(trace_id)
-            policies = self.votes(spans)
+            policies = self.votes(trace_id, len(spans))
             for policy in policies:
                 self.policies[policy] = self.policies.get(policy, 0) + 1
             if policies:
                 self.kept += 1
-                if not self.export_broken:
-                    self.received += len(spans)
-                    self.stored[trace_id] = (self.clock.now, spans)
+                self.kept_ids.add(trace_id)
+                self.export(trace_id, spans)
 
-    def votes(self, spans: list[otlp.Span]) -> list[str]:
-        values = [otlp.attribute_values(span["attributes"]) for span in spans]
-        routes = {value.get("http.route") for value in values}
-        if routes & self.dropped:
-            return []
-        length = max(int(s["endTimeUnixNano"]) for s in spans) - min(int(s["startTimeUnixNano"]) for s in spans)
-        votes = {
-            "errors": any(otlp.is_error(span) for span in spans),
-            "slow": length > self.latency_ms * 1e6,
-            "critical-operations": bool(routes & self.critical),
-            "baseline": int(spans[0]["traceId"][-8:], 16) / 2**32 < self.percentage / 100,
-        }
-        return [policy for policy, vote in votes.items() if vote]
+    def export(self, trace_id: str, spans: list[otlp.Span]) -> None:
+        if not self.export_broken:
+            self.received += len(spans)
+            since, there = self.stored.get(trace_id, (self.clock.now, []))
+            # A store takes a span of the same id once; which of two copies it keeps is not known before.
+            ids = {span["spanId"] for span in spans}
+            self.stored[trace_id] = (since, [span for span in there if span["spanId"] not in ids] + spans)
+
+    def votes(self, trace_id: str, count: int) -> tuple[str, ...]:
+        if trace_id in self.overruled:
+            return ("overruled",) if self.overruled[trace_id] else ()
+        batches = [batch for part in self.parts[trace_id] for batch in from_document(part).resource_spans]
+        decision, policies = self.policies_of.decide(Trace(trace_id, batches, count), self.clock.now)
+        return policies if decision == SAMPLED else ()
+
+    # ---- what happens to pods
+
+    def counted(self) -> Counted:
+        return Counted(
+            len(self.arrived), self.kept, len(self.decided), dict(self.policies), self.repeated, self.arrived_spans
+        )
+
+    def restart(self, pod: str, told: bool = True) -> None:
+        """A container begins anew, and so do its counters. told: whether the pod's status says so already."""
+        if pod == self.counting:
+            self.began = self.counted()
+        self.accepted[pod] = 0
+        if told:
+            self.restarts[pod] = self.restarts.get(pod, 0) + 1
+
+    def replace(self, component: str, pod: str, by: str) -> None:
+        """A pod is gone with what it counted, and another one is there."""
+        del self.pods[component][pod]
+        self.pods[component][by] = True
+        self.uids[by] = f"uid-of-{by}-after-{pod}"
+        if pod == self.counting:
+            self.counting, self.began = by, self.counted()
 
     # ---- the API server
 
@@ -134,8 +191,11 @@ class FakePipeline:
         )
         return [
             {
-                "metadata": {"name": name},
-                "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+                "metadata": {"name": name, "uid": self.uids.get(name, f"uid-of-{name}")},
+                "status": {
+                    "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+                    "containerStatuses": [{"restartCount": self.restarts.get(name, 0)}],
+                },
             }
             for name, ready in self.pods[component].items()
         ]
@@ -146,6 +206,9 @@ class FakePipeline:
         with self.lock:
             if self.deny == f"{method} {kind}":
                 return status(403, "forbidden")
+            if kind == "services" and name == self.jaeger_service:
+                self.tick()
+                return self.jaeger(path, query or {})
             if kind == "services":
                 if name != self.query_service:
                     return status(404, f'services "{name}" not found')
@@ -155,7 +218,7 @@ class FakePipeline:
                 return self.ingest(name, body or b"", headers or {})
             if path == "flush":
                 return self.flush()
-            if name in self.metrics_down:
+            if name in self.metrics_down or not any(name in pods for pods in self.pods.values()):
                 raise Unreachable("no answer")
             self.tick()
             return Response(200, {}, self.metrics(name).encode())
@@ -176,8 +239,23 @@ class FakePipeline:
                 continue
             for scope in part["scopeSpans"]:
                 for span in scope["spans"]:
-                    self.arrived.setdefault(span["traceId"], (self.clock.now, []))[1].append(span)
+                    self.arrive(part["resource"], span)
         return Response(200, {}, b'{"partialSuccess":{}}')
+
+    def arrive(self, resource: dict[str, Any], span: otlp.Span) -> None:
+        trace_id = span["traceId"]
+        if not self.gateway.passes(trace_id):
+            return
+        part = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
+        self.arrived_spans += 1
+        if trace_id in self.decided:
+            # The decision cache.
+            self.repeated += 1
+            if trace_id in self.kept_ids:
+                self.export(trace_id, [span])
+            return
+        self.parts.setdefault(trace_id, []).append(self.gateway.document(part))
+        self.arrived.setdefault(trace_id, (self.clock.now, []))[1].append(span)
 
     def metrics(self, pod: str) -> str:
         prefix = "otelcol_processor_tail_sampling_"
@@ -185,15 +263,20 @@ class FakePipeline:
             lines = [f'otelcol_receiver_accepted_spans_total{{transport="http"}} {self.accepted.get(pod, 0)}']
             if self.backends is not None:
                 lines.append(f'otelcol_loadbalancer_num_backends{{resolver="k8s"}} {self.backends}')
-        elif pod == "sampler-0":
+        elif pod == self.counting:
             other = self.other_traffic if self.decided else 0
+            now, began = self.counted(), self.began
+            kept, decided = now.kept - began.kept, now.decided - began.decided
             lines = [
-                f"{prefix}new_trace_id_received_total {len(self.arrived) + other}",
-                f'{prefix}global_count_traces_sampled_total{{sampled="true"}} {self.kept + other}',
-                f'{prefix}global_count_traces_sampled_total{{sampled="false"}} {len(self.decided) - self.kept}',
+                f"otelcol_receiver_accepted_spans_total {now.spans - began.spans}",
+                f"{prefix}early_releases_from_cache_decision_total {now.repeated - began.repeated}",
+                f"{prefix}new_trace_id_received_total {now.traces - began.traces + other}",
+                f'{prefix}global_count_traces_sampled_total{{sampled="true"}} {kept + other}',
+                f'{prefix}global_count_traces_sampled_total{{sampled="false"}} {decided - kept}',
                 *(
-                    f'{prefix}count_traces_sampled_total{{policy="{policy}",sampled="true"}} {count}'
-                    for policy, count in self.policies.items()
+                    f'{prefix}count_traces_sampled_total{{policy="{policy}",sampled="true"}} '
+                    f"{count - began.policies.get(policy, 0)}"
+                    for policy, count in now.policies.items()
                 ),
             ]
         elif pod == "distributor-0":
@@ -224,6 +307,17 @@ class FakePipeline:
                 found[trace_id.lstrip("0")] = len(match)
         traces = [{"traceID": one, "spanSets": [{"matched": n}]} for one, n in found.items()]
         return reply({"traces": traces[: int(query["limit"])]})
+
+    def jaeger(self, path: str, query: dict[str, Any]) -> Response:
+        """Jaeger's API v3, which searches by service and time alone."""
+        if path == "api/v3/traces":
+            assert query["query.service_name"] in ("probe-frontend", "probe-orders-api", "probe-fulfilment")
+            found = [spans for since, spans in self.stored.values() if self.clock.now >= since + self.search_lag]
+        else:
+            found = [self.stored[one][1]] if (one := path.rpartition("/")[2]) in self.stored else []
+        if not found:
+            return reply({"error": {"httpCode": 404, "message": "No traces found"}}, 404)
+        return reply({"result": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]} for spans in found]}})
 
     def as_tempo(self, span: otlp.Span) -> otlp.Span:
         """Tempo's JSON has ids in base64."""

@@ -56,6 +56,18 @@ def test_everything_is_linked_by_fixed_uids() -> None:
     assert "traceQuery" not in tempo
 
 
+def test_without_a_tempo_of_its_own_nothing_leads_to_one() -> None:
+    """tracing_store is otlp."""
+    found = sources(**ALL, tracing_store="otlp")
+    assert set(found) == {"prometheus", "loki"}
+    assert found["prometheus"]["jsonData"] == {"httpMethod": "POST"} and found["loki"]["jsonData"] == {}
+    linked = sources(**ALL, tracing_store="otlp", grafana_existing_datasource_uids=["tempo"])
+    assert linked["prometheus"]["jsonData"]["exemplarTraceIdDestinations"][0]["datasourceUid"] == "tempo"
+    assert linked["loki"]["jsonData"]["derivedFields"][0]["datasourceUid"] == "tempo"
+    central = sources(**ALL, tracing_store="otlp", grafana_tempo_url="http://tempo.central.svc:3200")
+    assert central["tempo"]["url"] == "http://tempo.central.svc:3200"
+
+
 def test_links_follow_renamed_uids() -> None:
     found = sources(**ALL, grafana_tempo_uid="t", grafana_prometheus_uid="p", grafana_loki_uid="l")
     text = yaml.safe_dump(found)

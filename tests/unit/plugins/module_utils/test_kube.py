@@ -352,3 +352,31 @@ def test_a_name_that_is_not_known_is_not_waited_for(slept, monkeypatch) -> None:
     with pytest.raises(Unreachable):
         Kube.connect({"host": "http://no-such-host.invalid"}).version()
     assert not slept
+
+
+def test_the_client_too_goes_to_loopback_without_a_proxy(server, tmp_path, monkeypatch) -> None:
+    server.answers["/version"] = (200, {"gitVersion": "v1.31.0"})
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    document = kubeconfig(server.url)
+    document["users"][0]["user"] = {"username": "u", "password": "p"}
+    assert Kube.connect({"kubeconfig": document}).version() == "v1.31.0"
+    assert server.asked[0][2]["authorization"] == "Basic dTpw"
+
+
+def test_a_proxy_of_a_kubeconfig_is_used_for_loopback_too(server, monkeypatch) -> None:
+    document = kubeconfig("http://127.0.0.1:9")
+    document["clusters"][0]["cluster"]["proxy-url"] = server.url
+    server.answers["http://127.0.0.1:9/version"] = (200, {"gitVersion": "v1.31.0"})
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert Kube.connect({"kubeconfig": document}).version() == "v1.31.0"
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hidden@127.0.0.1:9")
+    kube = Kube.connect({"host": "https://k8s.example"})
+    kube.patience = 0.0
+    with pytest.raises(Unreachable, match="The environment chose it: HTTPS_PROXY[.]") as caught:
+        kube.version()
+    assert "hidden" not in str(caught.value)

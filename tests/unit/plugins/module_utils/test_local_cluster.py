@@ -21,24 +21,39 @@ NODE = Archive("/node.tar", ("kindest/node:v1",), ("aa" * 32,))
 TEMPO = Archive("/tempo.tar", ("grafana/tempo:1",), ("bb" * 32,))
 
 
-def archive(path, manifest) -> str:
+def archive(path, manifest, **documents) -> str:
     with tarfile.open(path, "w") as tar:
-        data = json.dumps(manifest).encode()
-        info = tarfile.TarInfo("manifest.json")
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
+        for name, document in {"manifest.json": manifest, **documents}.items():
+            data = json.dumps(document).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
     return str(path)
 
 
 @pytest.mark.parametrize("config", ["ab12.json", "blobs/sha256/ab12"])
 def test_archive_of_either_layout(tmp_path, config) -> None:
-    path = archive(tmp_path / "a.tar", [{"Config": config, "RepoTags": ["x:1"], "Layers": []}])
-    assert read_archive(path) == Archive(path, ("x:1",), ("ab12",))
+    manifest = [{"Config": config, "RepoTags": ["x:1"], "Layers": []}]
+    path = archive(tmp_path / "a.tar", manifest, **{config: {"config": {"Entrypoint": ["/x"]}}})
+    assert read_archive(path) == Archive(path, ("x:1",), ("ab12",), ("/x",))
+
+
+def test_a_node_of_kinds_own_boots_and_airgaps_does_not() -> None:
+    entrypoint = "/usr/local/bin/entrypoint"
+    assert Archive("", (), ("aa",), (entrypoint, "/sbin/init")).boots
+    assert not Archive("", (), ("aa",), (entrypoint,)).boots
+
+
+def test_the_same_image_under_another_name_is_loaded_again() -> None:
+    assert Archive("", ("x:1",), ("aa",)).key != Archive("", ("x:2",), ("aa",)).key
 
 
 def test_archive_errors_name_the_option(tmp_path) -> None:
     with pytest.raises(InvalidInput, match="archives: .*missing.tar is no image archive"):
         read_archive(str(tmp_path / "missing.tar"))
+    no_config = archive(tmp_path / "no-config.tar", [{"Config": "c.json", "RepoTags": ["x:1"], "Layers": []}])
+    with pytest.raises(InvalidInput, match="archives: .*no-config.tar is no image archive in docker's format"):
+        read_archive(no_config)
     with pytest.raises(InvalidInput, match="archives: .*holds no image"):
         read_archive(archive(tmp_path / "empty.tar", []))
 

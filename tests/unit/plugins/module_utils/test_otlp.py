@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-import gzip
 import json
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -124,21 +122,3 @@ def test_shift_keeps_inner_timing_and_adds_attributes() -> None:
     assert [event["timeUnixNano"] for event in moved["events"]] == ["115", "100"]
     assert otlp.attribute_values(moved["attributes"]) == {"a": "b", "run": "x"}
     assert otlp.attribute_values(bare["attributes"]) == {"run": "x"}
-
-
-def test_lines_of_plain_and_gzip_files(tmp_path: Path) -> None:
-    text = b"one\n\n  \nfour\nfive"
-    for name, data in (("plain", text), ("packed", gzip.compress(text))):
-        (tmp_path / name).write_bytes(data)
-        assert list(otlp.read_lines(tmp_path / name)) == [(1, b"one\n"), (4, b"four\n"), (5, b"five")]
-    (tmp_path / "empty").write_bytes(b"")
-    assert list(otlp.read_lines(tmp_path / "empty")) == []
-
-
-def test_damaged_gzip_files(tmp_path: Path) -> None:
-    data = gzip.compress(b"x\n" * 1000 + bytes(range(256)) * 50)
-    (tmp_path / "cut").write_bytes(data[: len(data) // 2])
-    (tmp_path / "hurt").write_bytes(data[:20] + b"\xff" * 20 + data[40:])
-    for name in ("cut", "hurt"):
-        with pytest.raises(OSError, match="damaged|CRC"):
-            list(otlp.read_lines(tmp_path / name))

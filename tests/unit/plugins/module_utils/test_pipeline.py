@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +17,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiErr
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
+    Counters,
     Deadline,
     Decisions,
+    Figures,
     Increase,
     Pipeline,
+    Process,
     Selectors,
     Sender,
 )
@@ -29,7 +33,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import NotNow, Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     FakeClock,
@@ -148,6 +153,97 @@ def samplers(arrived: int, new: int, decided: int) -> Increase:
     return Increase({}, text.parse(page), {})
 
 
+def moment(part: str, **pods: tuple[Process, str] | Process) -> Figures:
+    """Figures of one component: of each pod its process, and its metrics page if it answers."""
+    found = Figures(processes={part: {}})
+    for name, what in pods.items():
+        process, page = what if isinstance(what[1], str) else (what, "")
+        found.processes[part][name] = process
+        if page:
+            getattr(found, part)[name] = text.parse(page)
+    return found
+
+
+def page(spans: int, queue: int = 0) -> str:
+    return f"otelcol_receiver_accepted_spans_total {spans}\notelcol_exporter_queue_size {queue}\n"
+
+
+def counts(*moments: Figures) -> tuple[int, dict[str, tuple[str, ...]]]:
+    counters = Counters(moments[0])
+    increase = Counters(moments[0]).add(moments[0])
+    for one in moments[1:]:
+        increase = counters.add(one)
+    return increase.arrived_spans, dict(increase.interrupted)
+
+
+A, B = ("uid-a", 0), ("uid-b", 0)
+
+
+def test_counters_add_up_over_pods() -> None:
+    first = moment("sampler", a=(A, page(100)), b=(B, page(50)))
+    assert counts(first) == (0, {})
+    assert counts(first, moment("sampler", a=(A, page(110)), b=(B, page(70)))) == (30, {})
+    # A pod that is new counts from 0, and gauges that fall say nothing.
+    later = moment("sampler", a=(A, page(110, 0)), b=(B, page(50)), c=(("uid-c", 0), page(7)))
+    assert counts(moment("sampler", a=(A, page(100, 9)), b=(B, page(50))), later) == (17, {})
+
+
+def test_a_pod_that_is_gone_keeps_what_it_was_seen_to_count() -> None:
+    first = moment("sampler", a=(A, page(100)), b=(B, page(50)))
+    seen = moment("sampler", a=(A, page(130)), b=(B, page(50)))
+    gone = moment("sampler", b=(B, page(60)))
+    assert counts(first, gone) == (10, {"sampler": ("a",)})
+    assert counts(first, seen, gone) == (40, {"sampler": ("a",)})
+    # A StatefulSet's next pod has the name of the one before.
+    assert counts(first, seen, moment("sampler", a=(("uid-next", 0), page(4)), b=(B, page(60)))) == (
+        44, {"sampler": ("a",)},
+    )  # fmt: skip
+
+
+def test_a_container_that_begins_anew_is_noticed() -> None:
+    first, seen = moment("sampler", a=(A, page(100))), moment("sampler", a=(A, page(130)))
+    # By the pod's status, though the counter has not fallen.
+    assert counts(first, seen, moment("sampler", a=(("uid-a", 1), page(140)))) == (170, {"sampler": ("a",)})
+    # By a counter that fell, where the status does not tell yet; and once more when it does.
+    assert counts(first, seen, moment("sampler", a=(A, page(5)))) == (35, {"sampler": ("a",)})
+
+
+def test_a_pod_that_does_not_answer_is_told_until_it_does() -> None:
+    first = moment("sampler", a=(A, page(100)), b=(B, page(50)))
+    silent = moment("sampler", a=(A, page(110)), b=B)
+    assert counts(first, silent) == (10, {"sampler": ("b",)})
+    assert counts(first, silent, moment("sampler", a=(A, page(110)), b=(B, page(55)))) == (15, {})
+    # One that was there at first, but did not answer, had counted already.
+    assert counts(silent, moment("sampler", a=(A, page(110)), b=(B, page(55)))) == (0, {"sampler": ("b",)})
+
+
+def test_components_that_are_not_read_keep_their_counts() -> None:
+    counters = Counters(moment("sampler", a=(A, page(1))))
+    counters.add(moment("sampler", a=(A, page(3))))
+    assert counters.add(moment("gateway", g=(B, page(9)))).arrived_spans == 2
+    assert not counters.add(moment("gateway", g=(B, page(9)))).flow_interrupted
+    assert counters.add(moment("gateway")).flow_interrupted
+
+
+def test_decisions_after_an_interruption() -> None:
+    def interrupted(arrived: int, new: int, decided: int) -> Increase:
+        return replace(samplers(arrived, new, decided), interrupted={"gateway": ("gw-0",)})
+
+    decisions = Decisions(traces=10, spans=50, decision_wait=3.0)
+    # Nothing moves for decision_wait and QUIET.
+    assert not decisions.made(3.0, interrupted(30, 6, 4))
+    assert not decisions.made(6.0, interrupted(31, 6, 6))
+    assert not decisions.made(13.9, interrupted(31, 6, 6))
+    assert decisions.made(14.0, interrupted(31, 6, 6))
+    # Other traffic keeps it moving.
+    decisions = Decisions(traces=1000, spans=5000, decision_wait=3.0)
+    assert [decisions.made(float(at), interrupted(at, at, at)) for at in range(28)] == [False] * 26 + [True] * 2
+    # An ingester is not part of the flow.
+    decisions = Decisions(traces=10, spans=50, decision_wait=3.0)
+    away = replace(samplers(49, 2, 2), interrupted={"tempo": ("ingester-0",)})
+    assert not decisions.made(100.0, away)
+
+
 def test_decisions() -> None:
     def made(*turns: tuple[float, Increase]) -> list[bool]:
         decisions = Decisions(traces=10, spans=50, decision_wait=3.0)
@@ -205,8 +301,25 @@ def test_tempo_answers() -> None:
         reply({"traces": [{"traceID": "abc", "spanSet": {"matched": 2}}, {"traceID": "d"}]}),
         reply({}),
     ]
-    assert tempo.search("{}", start, end, 10) == {"abc".rjust(32, "0"): 2, "d".rjust(32, "0"): 0}
-    assert tempo.search("{}", start, end, 10) == {}
+    assert tempo.search(Criteria(), start, end, 10) == {"abc".rjust(32, "0"): 2, "d".rjust(32, "0"): 0}
+    assert tempo.search(Criteria(), start, end, 10) == {}
+
+
+@pytest.mark.parametrize(
+    ("criteria", "query"),
+    [
+        (Criteria(), "{}"),
+        (Criteria(("shop",), error=True), '{ (resource.service.name = "shop") && status = error }'),
+        (Criteria(("a", "b")), '{ (resource.service.name = "a" || resource.service.name = "b") }'),
+        (Criteria(operation='say "hi"', minimum_duration=1.5), '{ name = "say \\"hi\\"" && duration >= 1500000000ns }'),
+        (
+            Criteria(attributes={"http.route": "/pay", "retries": 2, "cold": True, "a key": "x"}),
+            '{ span.http.route = "/pay" && span.retries = 2 && span.cold = true && span."a key" = "x" }',
+        ),
+    ],
+)
+def test_criteria_as_traceql(criteria: Criteria, query: str) -> None:
+    assert traceql(criteria) == query
 
 
 # ---- over real sockets: an API server that forwards to nothing
@@ -253,13 +366,9 @@ def test_a_query_without_answer_is_worth_another_try(
 def test_options_make_the_pipeline() -> None:
     params = {name: option.get("default") for name, option in PIPELINE_OPTIONS.items()}
     made, tempo = connect(SimpleNamespace(), params | {"namespace": "n", "sampler_selector": "a=b"})  # type: ignore[arg-type]
-    assert (made.namespace, made.selectors.sampler, tempo.service, tempo.port) == (
-        "n",
-        "a=b",
-        "tempo-query-frontend",
-        3200,
-    )
-    assert seconds(params, "decision_wait") == 10.0
+    assert (made.namespace, made.selectors.sampler, tempo.endpoint.namespace) == ("n", "a=b", "n")
+    assert (tempo.endpoint.service, tempo.endpoint.port) == ("tempo-query-frontend", 3200)
+    assert seconds({"decision_wait": " 10s"}, "decision_wait") == 10.0
     with pytest.raises(InvalidInput, match="option decision_wait is wrong: 'ten' is not a Go duration"):
         seconds({"decision_wait": "ten"}, "decision_wait")
 
@@ -281,3 +390,16 @@ def test_threads_keep_order_and_errors() -> None:
     assert pipeline.in_threads(str, [3, 1, 2]) == ["3", "1", "2"]
     with pytest.raises(ValueError, match="invalid literal"):
         pipeline.in_threads(int, ["1", "x"])
+
+
+def test_what_a_sampler_sends_to_itself_for_xray_counts_once() -> None:
+    page = (
+        'otelcol_receiver_accepted_spans{receiver="otlp"} 50\n'
+        'otelcol_receiver_accepted_spans{receiver="otlp/xray"} 20\n'
+        # tried again from the queue of otlp_grpc/xray
+        'otelcol_exporter_send_failed_spans{exporter="awsxray/xray"} 7\n'
+        'otelcol_exporter_send_failed_spans{exporter="otlp_http/vendor"} 3\n'
+    )
+    increase = Increase({}, text.parse(page), {})
+    assert increase.arrived_spans == 50
+    assert increase.lost["sampler_send_failed_spans"] == 3

@@ -28,6 +28,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
 )
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
+OTHER_STORE = {
+    "tracing_store": "otlp",
+    "collector_exporters": [{"name": "central", "protocol": "http", "endpoint": "https://tempo.example.com"}],
+}
 FINE = Facts(kubernetes_version="v1.34.4", namespace_phase="Active", storage_classes={"gp3": True})
 
 
@@ -128,6 +132,8 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         ({"tempo_replication_factor": 2}, "tempo_replication_factor", "2 is not a replication factor"),
         ({"tempo_replication_factor": "x"}, "tempo_replication_factor", "'x' is not a replication factor"),
         ({"tempo_profile": "both"}, "tempo_profile", "distributed or monolithic"),
+        ({"tempo_image_tag": "3.0.3"}, "tempo_image_tag", "3.0.3, but Tempo 3 has no ingesters"),
+        ({"tempo_image_tag": "3"}, "tempo_image_tag", "Use a tag of 2.10, such as 2.10.8."),
         ({"tempo_querier_replicas": 0}, "tempo_querier_replicas", "at least 1"),
         ({"collector_gateway_replicas": 1.5}, "collector_gateway_replicas", "whole number"),
         ({"collector_sampler_replicas": True}, "collector_sampler_replicas", "True is not a number of pods"),
@@ -205,6 +211,22 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "turns TLS off",
         ),
         ({"collector_tempo_endpoint": "tempo"}, "collector_tempo_endpoint", "host:port"),
+        (
+            {"tracing_store_reader": "jaeger"},
+            "tracing_store_reader",
+            "jaeger, but tracing_store is tempo, which does not answer Jaeger's API. Leave tracing_store_reader unset",
+        ),
+        (
+            {"tracing_store_reader": "zipkin"},
+            "tracing_store_reader",
+            "'zipkin' is no choice. Choose tempo, jaeger, none",
+        ),
+        (OTHER_STORE | {"tracing_store_reader": "jaeger"}, "tracing_store_service", "it is not known where to ask"),
+        (
+            OTHER_STORE | {"tracing_store_reader": "tempo"},
+            "tracing_store_service",
+            "or set tracing_store_reader: none.",
+        ),
     ],
 )
 def test_errors(changes: dict[str, Any], variable: str, words: str) -> None:
@@ -227,12 +249,31 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
         ({"collector_num_traces": 6_666}, "collector_num_traces", "Set it to 6667 or more"),
         ({"tempo_s3_endpoint": "s3.example.org:8333"}, "tempo_s3_credentials_secret", "is not AWS"),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
+        ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "was tried with no other"),
         ({"collector_critical_routes": ["/health"]}, "collector_critical_routes", "which wins"),
         ({"object_storage_versioning": True}, "object_storage_versioning", "keeps all that Tempo deletes"),
     ],
 )
 def test_warnings(changes: dict[str, Any], variable: str, words: str) -> None:
     assert words in str(only(found(changes), WARNING, variable))
+
+
+RECORDINGS = {"name": "all", "protocol": "s3", "prefix": "recordings", "expiration_days": 7}
+
+
+@pytest.mark.parametrize("manage", [True, False])
+def test_recordings_that_tempo_would_delete(manage: bool) -> None:
+    changes = {
+        "object_storage_manage": manage,
+        "collector_exporters": [RECORDINGS],
+        "tempo_extra_config": {"storage": {"trace": {"empty_tenant_deletion_enabled": True}}},
+    }
+    assert "empty tenant" in str(only(found(changes), ERROR, "collector_exporters[0].prefix"))
+
+
+def test_recordings_that_would_expire_before_their_time() -> None:
+    changes = {"collector_exporters": [{**RECORDINGS, "expiration_days": 31}], "object_storage_expiry_days": 30}
+    assert "after 30 days" in str(only(found(changes), ERROR, "collector_exporters[0].expiration_days"))
 
 
 @pytest.mark.parametrize(
@@ -255,10 +296,17 @@ def test_warnings(changes: dict[str, Any], variable: str, words: str) -> None:
         {"object_storage_manage": False, "object_storage_expiry_days": 1, "object_storage_bucket": ""},
         {"collector_sampler_resources": {"limits": {"memory": "4Gi", "ephemeral-storage": "1Gi", "cpu": 2}}},
         {"tempo_querier_resources": {}},
+        {"tempo_image_tag": "main-3.0"},
+        {"tempo_image_tag": "v2.10.8-amd64"},
+        {"tempo_image_digest": "sha256:" + "0a" * 32},
         {"tempo_s3_endpoint": "s3.example.org", "tempo_s3_credentials_secret": "s"},
         {"object_storage_tls_only": False, "tempo_s3_insecure": True},
         {"tempo_s3_endpoint": "s3.dualstack.us-east-1.amazonaws.com"},
         {"tracing_expected_traces_per_second": "x", "collector_decision_wait": "10s"},
+        {"tracing_store_reader": "none"},
+        OTHER_STORE | {"tracing_store_reader": "none"},
+        OTHER_STORE | {"tracing_store_reader": "tempo", "tracing_store_service": "tempo"},
+        OTHER_STORE | {"tracing_store_reader": "jaeger", "tracing_store_service": "jaeger-query"},
     ],
 )
 def test_fine(changes: dict[str, Any]) -> None:

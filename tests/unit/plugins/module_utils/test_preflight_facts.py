@@ -31,8 +31,13 @@ from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Han
 V = {"tracing_namespace": "tracing", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_ca_secret": "tempo-s3"}
 
 
+KNOWN = {"api_server": "https://k8s.test", "origin": ""}
+
+
 class Cluster:
     """Stands for Kube: documents by path, an exception in place of one is raised; allowed decides access reviews."""
+
+    host, origin = KNOWN["api_server"], KNOWN["origin"]
 
     def __init__(self, documents: dict[str, Any], allowed: Callable[[dict[str, Any]], bool]) -> None:
         self.documents, self.allowed = documents, allowed
@@ -82,6 +87,7 @@ def facts_of(cluster: Cluster, variables: dict[str, Any] | None = None) -> dict[
 def test_administrators_are_asked_about_once() -> None:
     cluster = Cluster(DOCUMENTS, lambda _: True)
     assert facts_of(cluster) == {
+        **KNOWN,
         "kubernetes_version": "v1.34.4",
         "namespace_phase": "Active",
         "pod_security": "restricted",
@@ -135,7 +141,7 @@ def test_what_is_required() -> None:
 def test_an_unreachable_cluster() -> None:
     silent = Unreachable("no answer")
     cluster = Cluster({"/version": silent}, lambda _: True)
-    assert facts_of(cluster) == {"cluster_error": silent} and cluster.closed
+    assert facts_of(cluster) == {**KNOWN, "cluster_error": silent} and cluster.closed
 
     def refuse(params: dict[str, Any]) -> Any:
         raise InvalidInput("kubeconfig x cannot be used")

@@ -191,11 +191,43 @@ def test_strings_of_the_command_line_are_converted() -> None:
         ({"tempo_replication_factor": None}, "tempo_replication_factor: 'None' is not a whole number"),
         ({"tempo_s3_insecure": "perhaps"}, "tempo_s3_insecure: 'perhaps' is neither true nor false"),
         ({"tempo_querier_resources": {"limits": {"memory": "1GB"}}}, "tempo_querier_resources.limits.memory: '1GB'"),
+        ({"tempo_image_tag": "3.0.3"}, "tempo_image_tag is 3.0.3: Tempo 3 has no ingesters.*Use a tag of 2.10"),
     ],
 )
 def test_bad_input_names_the_variable(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         tc.tempo_values(variables(**changes))
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [
+        ("2.10.8", (2, 10)),
+        ("v2.10.8", (2, 10)),
+        ("2.10", (2, 10)),
+        ("2.10.8-amd64", (2, 10)),
+        ("2.10.8@sha256:3e1f", (2, 10)),
+        ("3.0.0-rc.1", (3, 0)),
+        ("3", (3, 0)),
+        ("10.1", (10, 1)),
+        ("latest", None),
+        ("main-3.0", None),
+        ("3f4e5d6", None),
+        ("3-acme", None),
+        ("2026.11.28", None),
+        ("r312", None),
+        ("sha256:3.0", None),
+        ("", None),
+        (3.0, None),
+        (None, None),
+    ],
+)
+def test_tags_and_versions(tag: Any, version: tuple[int, int] | None) -> None:
+    assert tc.tagged_version(tag) == version
+    refused = version is not None and version[0] > 2
+    assert tc.newer_than_config(tag) is refused
+    if not refused:
+        assert tc.tempo_config(variables(tempo_image_tag=tag)) == tc.tempo_config(variables())
 
 
 def test_filter_turns_errors_into_ansibles() -> None:

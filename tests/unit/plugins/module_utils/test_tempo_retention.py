@@ -146,3 +146,104 @@ def test_nothing_is_said_about_variables_that_are_not_there() -> None:
     assert list(contradictions({"object_storage_expiry_days": 1})) == []
     (date,) = contradictions({"object_storage_lifecycle_rules": [{"Expiration": {"Date": "2030-01-31"}}]})
     assert date.remedy == "Give its Expiration Days."
+
+
+# Recordings in the bucket
+
+TRACES = {**DEFAULTS, "object_storage_bucket": "traces"}
+
+
+def recorded(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    made = [
+        {"name": f"r{number}", "protocol": "s3", "prefix": "recordings", "expiration_days": 7, **entry}
+        for number, entry in enumerate(entries)
+    ]
+    return {**TRACES, "collector_exporters": made, **changes}
+
+
+def expiries(given: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    return {
+        rule["ID"]: (rule["Filter"]["Prefix"], rule["Expiration"]["Days"])
+        for rule in rules(given) or []
+        if "Expiration" in rule
+    }
+
+
+@pytest.mark.parametrize("prefix", ["recordings", "/recordings/", "recordings/"])
+def test_recordings_expire_by_their_prefix(prefix: str) -> None:
+    rule = {"ID": "expire-recordings-r0", "Status": "Enabled", "Filter": {"Prefix": "recordings/"},
+            "Expiration": {"Days": 7}}  # fmt: skip
+    given = recorded({"prefix": prefix})
+    assert rules(given) == [ABORT, rule]
+    assert rules({**given, "object_storage_lifecycle_rules": None}) == [rule]
+    versioned = {**rule, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+    assert rules({**given, "object_storage_versioning": True}) == [ABORT, versioned]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"expiration_days": 0}, {"expiration_days": None}, {"bucket": "another"}, {"protocol": "kafka"}, {"prefix": ""}],
+)
+def test_what_gets_no_rule(entry: dict[str, Any]) -> None:
+    assert rules(recorded(entry)) == [ABORT]
+
+
+def test_several_recordings_beside_the_safety_net() -> None:
+    given = recorded({}, {"prefix": "all", "expiration_days": "2"}, {}, object_storage_expiry_days=30)
+    assert expiries(given) == {
+        "expire-recordings-r0": ("recordings/", 7),
+        "expire-recordings-r1": ("all/", 2),
+        "expire-objects": ("", 30),
+    }
+
+
+EMPTIED = {"tempo_extra_config": {"storage": {"trace": {"empty_tenant_deletion_enabled": True}}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (recorded({"prefix": "single-tenant"}), "delete Tempo's blocks with everything else in single-tenant/"),
+        (recorded({"prefix": "/single-tenant/x/"}), "Tempo's blocks"),
+        (recorded({"prefix": "a"}, tempo_s3_prefix="/a/b/"), "Tempo's blocks"),
+        (recorded({"prefix": "a/"}, tempo_s3_prefix="a"), "Tempo's blocks"),
+        (recorded({"prefix": "a/single-tenant/x"}, tempo_s3_prefix="a"), "Tempo's blocks"),
+        (recorded({}, tempo_extra_config={"multitenancy_enabled": True}), "Tempo's blocks"),
+        (recorded({"expiration_days": "soon"}), "[0].expiration_days: it is no whole number of days"),
+        (recorded({}, {"prefix": "recordings/all", "expiration_days": 30}), "all/ of collector_exporters[1] with it"),
+        (recorded({}, {"expiration_days": 0}), "with it. Give them prefixes beside each other"),
+        (recorded({"expiration_days": 31}, object_storage_expiry_days=30), "deletes all objects of the bucket after"),
+        (recorded({}, **EMPTIED), "would take recordings/ for an empty tenant and delete it"),
+        (recorded({"bucket": "x", "expiration_days": 0}, tempo_s3_bucket="x", **EMPTIED), "empty tenant"),
+    ],
+)  # fmt: skip
+def test_recordings_that_contradict(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        rules(given)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        recorded({"prefix": "single-tenants"}),
+        recorded({"prefix": "ab"}, tempo_s3_prefix="a"),
+        recorded({"prefix": "single-tenant"}, tempo_s3_prefix="a"),
+        recorded({"prefix": "single-tenant"}, tempo_s3_bucket="another"),
+        recorded({}, tempo_s3_prefix="a", tempo_extra_config={"multitenancy_enabled": True}),
+        recorded({}, tempo_s3_prefix="a", **EMPTIED),
+        recorded({}, tempo_s3_bucket="another", **EMPTIED),
+        recorded({"prefix": "single-tenant"}, tracing_store="otlp"),
+        recorded({"expiration_days": 1}, tracing_store="otlp", object_storage_expiry_days=1, **EMPTIED),
+        recorded({}, {"prefix": "recordings/all"}),
+        recorded({}, {"prefix": "recordings/all", "expiration_days": 1}),
+        recorded({"expiration_days": 30}, object_storage_expiry_days=30),
+    ],
+)
+def test_recordings_beside_tempo(given: dict[str, Any]) -> None:
+    assert expiries(given)
+
+
+@pytest.mark.parametrize("exporters", [None, "s3", ["s3"], [{}]])
+def test_what_is_no_list_of_exporters_is_the_collectors_to_refuse(exporters: Any) -> None:
+    assert rules({**TRACES, "collector_exporters": exporters}) == [ABORT]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.s3_policy import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_s3_policy import (
     irsa,
     permissions,
     pod_identity,
+    recordings,
     trust,
 )
 from botocore.exceptions import ClientError
@@ -60,6 +65,38 @@ def test_a_key_adds_what_uploads_and_reading_need() -> None:
     assert document["Statement"][:2] == permissions(BUCKET)["Statement"]
 
 
+def test_recordings_are_written_and_read_below_one_prefix() -> None:
+    assert by_resource(recordings(BUCKET, "/a/b/")) == {"arn:aws:s3:::orion-traces/a/b/*": {"s3:PutObject"}}
+    reading = recordings(BUCKET, "a/b", "read", "aws-cn")
+    assert by_resource(reading) == {
+        "arn:aws-cn:s3:::orion-traces/a/b/*": {"s3:GetObject"},
+        "arn:aws-cn:s3:::orion-traces": {"s3:ListBucket"},
+    }
+    assert reading["Statement"][1]["Condition"] == {"StringLike": {"s3:prefix": ["a/b/*"]}}
+    assert by_resource(recordings(BUCKET, "a", kms_key_arn=KEY))[KEY] == {"kms:GenerateDataKey"}
+    assert by_resource(recordings(BUCKET, "a", "read", kms_key_arn=KEY))[KEY] == {"kms:Decrypt"}
+    found = FilterModule().filters()["recordings_s3_policy"](BUCKET, "a", access="read")
+    assert found == recordings(BUCKET, "a", "read")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((BUCKET, "/"), "it is empty"),
+        ((BUCKET, "a*"), "mean something else"),
+        ((BUCKET, "a/${aws:username}"), "mean something else"),
+        ((BUCKET, "a", "delete"), "neither write nor read"),
+        (("*", "a"), "cannot be a bucket"),
+        ((BUCKET, "a", "write", "cn"), "Write aws, aws-cn or aws-us-gov"),
+        ((BUCKET, "a", "write", "aws", "alias/traces"), "kms_key_arn"),
+    ],
+)
+def test_recordings_that_cannot_be(arguments: tuple[str, ...], says: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="recordings_s3_policy: ") as refused:
+        FilterModule().filters()["recordings_s3_policy"](*arguments)
+    assert says in str(refused.value)
+
+
 def test_partitions() -> None:
     assert set(by_resource(permissions(BUCKET, "aws-us-gov"))) == {
         "arn:aws-us-gov:s3:::orion-traces",
@@ -85,6 +122,40 @@ def test_partitions() -> None:
 def test_permissions_refuse_what_would_allow_too_much_or_nothing(arguments: dict[str, str], says: str) -> None:
     with pytest.raises(InvalidInput, match=says.replace("*", "[*]")):
         permissions(**arguments)
+
+
+def _user(name: str, policy: dict[str, Any]) -> dict[str, str]:
+    """The keys of a new user with that policy alone."""
+    iam = boto3.client("iam", region_name="us-east-1")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"], "region": "us-east-1"}
+
+
+@mock_aws
+def test_recordings_can_be_written_and_read_with_it() -> None:
+    """By a store that enforces IAM, though not conditions."""
+    admin = boto3.client("s3", region_name="us-east-1")
+    admin.create_bucket(Bucket=BUCKET)
+    writer, reader = (Store.connect(_user(access, recordings(BUCKET, "a", access))) for access in ("write", "read"))
+    key = "a/year=2026/month=01/day=31/hour=10/minute=00/traces_123456789.json"
+
+    @set_initial_no_auth_action_count(0)
+    def enforced_() -> None:
+        writer.call(BUCKET, Call("put_object", "s3:PutObject", {"Key": key, "Body": b'{"resourceSpans":[]}'}))
+        for within in (Range(), Range(datetime(2026, 1, 31, tzinfo=UTC))):
+            (message,) = S3Recording(reader, f"s3://{BUCKET}/a", within).messages()
+            assert message.text == b'{"resourceSpans":[]}'
+        with pytest.raises(NotFound, match="holds no recording from 2027"):
+            list(S3Recording(reader, f"s3://{BUCKET}/a", Range(datetime(2027, 1, 1, tzinfo=UTC))).messages())
+        with pytest.raises(PermissionDenied, match="s3:ListBucket"):
+            list(S3Recording(writer, f"s3://{BUCKET}/a").messages())
+        for store, where in ((writer, "b/x"), (reader, "a/x")):
+            with pytest.raises(PermissionDenied, match="s3:PutObject"):
+                store.call(BUCKET, Call("put_object", "s3:PutObject", {"Key": where, "Body": b""}))
+
+    enforced_()
 
 
 @pytest.fixture

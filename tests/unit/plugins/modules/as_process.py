@@ -7,12 +7,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
-def run(module: str, **arguments: Any) -> dict[str, Any]:
+def run(module: str, environ: Mapping[str, str] = MappingProxyType({}), /, **arguments: Any) -> dict[str, Any]:
     """The result of a module of this collection, run in a process of its own with its arguments on standard input and
-    nothing of the user's environment."""
+    nothing of the user's environment but environ."""
     program = (
         "import sys, json\n"
         "from ansible.module_utils import basic\n"
@@ -31,6 +33,7 @@ def run(module: str, **arguments: Any) -> dict[str, Any]:
             "PYTHONPATH": ":".join(path for path in sys.path if path),
             "PATH": "/usr/bin:/bin",
             "HOME": "/nonexistent",
+            **environ,
         },
     )
     assert done.stdout, done.stderr

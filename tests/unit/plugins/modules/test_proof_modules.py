@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline, api_server
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"
 COLLECTIONS = next(path for path in sys.path if Path(path, "ansible_collections/orion/tracing").is_dir())
-PIPELINE = {"decision_wait": "300ms", "timeout": "20s"}
+REPLAY = {"decision_wait": "300ms", "timeout": "20s"}
 
 
 @pytest.fixture
 def fake() -> FakePipeline:
     pipeline = FakePipeline(real=True)
-    pipeline.decision_wait, pipeline.search_lag = 0.3, 0.3
+    pipeline.search_lag = 0.3
+    pipeline.configure(pipeline.tail_sampling["policies"], decision_wait=0.3)
     return pipeline
 
 
@@ -38,31 +40,33 @@ def url(fake: FakePipeline) -> Iterator[str]:
 def test_the_probe_proves_writes_and_shows(fake: FakePipeline, url: str, tmp_path: Path) -> None:
     proof, lines = tmp_path / "proof.json", tmp_path / "lines"
     result = run(
-        "trace_probe", host=url, sampling_percentage=10, latency_threshold_ms=1000, critical_route="/api/v1/orders",
-        dropped_route="/health", proof_path=str(proof), progress_file=str(lines), **PIPELINE,
+        "trace_probe", host=url, tail_sampling=fake.tail_sampling, critical_route="/api/v1/orders",
+        dropped_route="/health", proof_path=str(proof), progress_file=str(lines), timeout="20s",
     )  # fmt: skip
     assert result["passed"] is True and result["changed"] is False
     assert result["table"].count("passed") == 7
     written = json.loads(proof.read_text())
     assert written == {key: result[key] for key in written}
-    assert lines.read_text().startswith("sending 375 traces to 2 gateway pods\n")
+    assert lines.read_text().startswith("sending 329 traces to 2 gateway pods\n")
 
 
 def test_a_failed_check_fails_with_everything_returned(fake: FakePipeline, url: str, tmp_path: Path) -> None:
-    fake.dropped = set()
+    expected = fake.tail_sampling
+    fake.configure([policy for policy in expected["policies"] if policy["type"] != "drop"], decision_wait=0.3)
     proof = tmp_path / "proof.json"
     result = run(
-        "trace_probe", host=url, dropped_route="/health", sampling_percentage=10, proof_path=str(proof), **PIPELINE
+        "trace_probe", host=url, tail_sampling=expected, dropped_route="/health", proof_path=str(proof), timeout="20s"
     )
     assert result["failed"] is True and result["passed"] is False
-    assert result["msg"].startswith("1 of 5 checks failed. health checks dropped: expected 0 of 66 traces, observed ")
-    assert "Last seen: gateways accepted" in result["msg"]
+    assert result["msg"].startswith("1 of 6 checks failed. health checks dropped: expected 0 of 20 traces, observed ")
+    assert "(dropped by health-checks)" in result["msg"] and "Last seen: gateways accepted" in result["msg"]
     assert json.loads(proof.read_text())["passed"] is False
 
 
 def test_check_mode_of_the_probe_sends_nothing(fake: FakePipeline, url: str, tmp_path: Path) -> None:
     proof = tmp_path / "proof.json"
-    result = run("trace_probe", host=url, bucket="b", proof_path=str(proof), _ansible_check_mode=True)
+    options = {"tail_sampling": fake.tail_sampling, "bucket": "b", "proof_path": str(proof)}
+    result = run("trace_probe", host=url, _ansible_check_mode=True, **options)
     assert [check["name"] for check in result["checks"]][-1] == "block objects in the bucket"
     assert result["passed"] is None and result["changed"] is False
     assert fake.requests == [] and not proof.exists()
@@ -71,28 +75,38 @@ def test_check_mode_of_the_probe_sends_nothing(fake: FakePipeline, url: str, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sampling_percentage": 120}, "option sampling_percentage is 120"),
         ({"plain_traces": 50}, "option plain_traces is 50: so few traces say little about a share. Give at least 300."),
-        ({"latency_threshold_ms": -1}, "option latency_threshold_ms is negative"),
+        (
+            {"tail_sampling": {"policies": [{"name": "a", "type": "b"}]}},
+            "'a' has the type 'b', which cannot be simulated",
+        ),
+        (
+            {"gateway_processors": {"probabilistic_sampler": {"sampling_percentage": 1}}},
+            "the gateways' processor probabilistic_sampler has the mode None: what it keeps cannot be predicted. Use "
+            "one of proportional, equalizing.",
+        ),
         ({"timeout": "3 minutes"}, "option timeout is wrong"),
         ({"proof_path": "/nonexistent/proof.json"}, "there is no such folder"),
     ],
 )
 def test_wrong_options_of_the_probe(arguments: dict[str, Any], message: str) -> None:
-    result = run("trace_probe", host="http://127.0.0.1:9", **arguments)
+    result = run("trace_probe", host="http://127.0.0.1:9", **{"tail_sampling": {"policies": []}, **arguments})
     assert result["failed"] is True and message in result["msg"]
 
 
 def test_a_cluster_that_does_not_answer() -> None:
-    for module, options in (("trace_probe", {}), ("otlp_replay", {"path": str(FIXTURE)})):
+    for module, options in (
+        ("trace_probe", {"tail_sampling": {"policies": []}}),
+        ("otlp_replay", {"path": str(FIXTURE)}),
+    ):
         result = run(module, host="http://127.0.0.1:9", **options)
         assert "no answer from the API server http://127.0.0.1:9" in result["msg"]
 
 
 def test_a_replay(fake: FakePipeline, url: str) -> None:
-    result = run("otlp_replay", host=url, path=str(FIXTURE), **PIPELINE)
+    result = run("otlp_replay", host=url, path=str(FIXTURE), **REPLAY)
     assert result["passed"] is True and result["changed"] is True
-    assert result["error_traces"] == {"sent": 2, "found": 2, "complete": 2, "missing": []}
+    assert result["error_traces"] == {"sent": 2, "found": 2, "complete": 2, "unchecked": 0, "missing": []}
     assert result["traces_found"] == result["traces_kept"] >= 4
     assert result["steps"] == ["send 62 spans of 12 traces"]
 
@@ -102,8 +116,26 @@ def test_a_replay_that_is_not_found_fails(fake: FakePipeline, url: str) -> None:
     result = run("otlp_replay", host=url, path=str(FIXTURE), decision_wait="300ms", timeout="4s")
     assert result["failed"] is True and result["passed"] is False
     assert result["msg"].startswith("the replay was not found as sent: error traces not found or not complete")
-    unverified = run("otlp_replay", host=url, path=str(FIXTURE), verify=False, **PIPELINE)
+    # The spans of the other services are in the store.
+    again = run("otlp_replay", host=url, path=str(FIXTURE), decision_wait="300ms", timeout="4s")
+    assert again["failed"] is True and "Set trace_ids to new" in again["msg"]
+    unverified = run("otlp_replay", host=url, path=str(FIXTURE), verify=False, **REPLAY)
     assert unverified["passed"] is None and unverified["spans_sent"] == 62
+
+
+def test_a_replay_that_could_not_be_checked_says_so(fake: FakePipeline, url: str) -> None:
+    fake.search_answers = [Response(503, {}, b"no queriers")] * 1000
+    result = run("otlp_replay", host=url, path=str(FIXTURE), decision_wait="300ms", timeout="3s")
+    assert result["failed"] is True and result["passed"] is None and result["problems"] == []
+    assert result["msg"] == (
+        "the replay was sent, but not all of it could be checked: which traces are there, since TraceQL search did not "
+        "answer. Give it more time with the option timeout."
+    )
+
+
+def test_the_same_file_again_with_new_trace_ids(fake: FakePipeline, url: str) -> None:
+    for _turn in range(2):
+        assert run("otlp_replay", host=url, path=str(FIXTURE), trace_ids="new", **REPLAY)["passed"] is True
 
 
 def test_check_mode_of_a_replay_reads_the_file_only(fake: FakePipeline, url: str) -> None:
@@ -115,11 +147,11 @@ def test_check_mode_of_a_replay_reads_the_file_only(fake: FakePipeline, url: str
 def test_a_broken_line_sends_nothing_unless_asked(fake: FakePipeline, url: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.jsonl"
     path.write_text(FIXTURE.read_text() + '{"resourceSpans":\n')
-    result = run("otlp_replay", host=url, path=str(path), **PIPELINE)
+    result = run("otlp_replay", host=url, path=str(path), **REPLAY)
     assert "1 of 33 lines are broken, nothing was sent: line 33: not JSON" in result["msg"]
-    assert result["broken_lines"] == [{"line": 33, "reason": result["broken_lines"][0]["reason"]}]
+    assert result["broken_lines"] == [{"place": "line 33", "reason": result["broken_lines"][0]["reason"]}]
     assert fake.requests == []
-    assert run("otlp_replay", host=url, path=str(path), on_broken_line="skip", **PIPELINE)["spans_sent"] == 62
+    assert run("otlp_replay", host=url, path=str(path), on_broken_line="skip", **REPLAY)["spans_sent"] == 62
 
 
 @pytest.mark.parametrize("option", ["spans_per_second", "concurrency"])
@@ -131,7 +163,7 @@ def test_wrong_options_of_a_replay(option: str) -> None:
 def test_progress_is_shown_while_the_module_runs(fake: FakePipeline, url: str, tmp_path: Path) -> None:
     playbook = tmp_path / "play.yml"
     task = {
-        "orion.tracing.otlp_replay": {"path": str(FIXTURE), "host": url, **PIPELINE},
+        "orion.tracing.otlp_replay": {"path": str(FIXTURE), "host": url, **REPLAY},
         "name": "Replay",
         "register": "r",
     }
@@ -165,7 +197,7 @@ def test_progress_is_shown_while_the_module_runs(fake: FakePipeline, url: str, t
     lines = done.stdout.splitlines()
     shown = [number for number, line in enumerate(lines) if line.startswith("otlp_replay: ")]
     assert len(shown) >= 5
-    assert "62 spans of 12 traces in the file, 2 with an ERROR span" in lines[shown[0]]
+    assert "62 spans of 12 traces recorded, 2 with an ERROR span" in lines[shown[0]]
     # Before the task's own result, and its file is gone.
     assert max(shown) < next(number for number, line in enumerate(lines) if line.startswith("changed: [localhost]"))
     assert list(tmp_path.glob("orion-tracing-progress-*")) == []

@@ -80,7 +80,7 @@ def test_bad_input_names_the_option(recording: Path, arguments: dict[str, Any], 
 def test_broken_records(recording: Path) -> None:
     recording.write_text(recording.read_text() + "{broken\n")
     result = simulate(recording)
-    assert result["failed"] is True and "record 11 is broken" in result["msg"] and "on_broken_line" in result["msg"]
+    assert result["failed"] is True and "line 11 is broken" in result["msg"] and "on_broken_line" in result["msg"]
     assert simulate(recording, on_broken_line="skip")["broken_lines"] == 1
 
 
@@ -91,8 +91,8 @@ def test_files_that_hold_nothing_or_are_not_there(tmp_path: Path) -> None:
 
 
 def test_one_source_is_needed(recording: Path) -> None:
-    assert "path, tempo" in simulate(None)["msg"]
-    assert "mutually exclusive" in simulate(recording, tempo={})["msg"]
+    assert "path, store" in simulate(None)["msg"]
+    assert "mutually exclusive" in simulate(recording, store={})["msg"]
 
 
 @pytest.fixture
@@ -108,16 +108,13 @@ def url(pipeline: FakePipeline) -> Iterator[str]:
         yield stack.enter_context(api_server(pipeline))
 
 
-def test_from_tempo(pipeline: FakePipeline, url: str) -> None:
-    probe = run(
-        "trace_probe", host=url, decision_wait="300ms", timeout="20s", sampling_percentage=10,
-        critical_route="/api/v1/orders", dropped_route="/health",
-    )  # fmt: skip
+def test_from_the_store(pipeline: FakePipeline, url: str) -> None:
+    probe = run("trace_probe", host=url, tail_sampling=pipeline.tail_sampling, timeout="20s")
     assert probe["passed"] is True
-    mine = f'{{ span.orion.probe.run = "{probe["run"]}" }}'
-    result = simulate(None, host=url, tempo={"last": "10m", "query": mine, "limit": 500})
+    mine = {"orion.probe.run": probe["run"]}
+    result = simulate(None, host=url, store={"last": "10m", "attributes": mine, "limit": 500})
     assert result["changed"] is False
     kept = result["results"][0]
     assert kept["error_traces"]["seen"] == kept["error_traces"]["kept"] == 3
     assert kept["traces"]["seen"] > kept["traces"]["kept"] == 3
-    assert "option tempo.limit is 0" in simulate(None, host=url, tempo={"limit": 0})["msg"]
+    assert "option store.limit is 0" in simulate(None, host=url, store={"limit": 0})["msg"]

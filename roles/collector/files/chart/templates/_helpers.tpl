@@ -115,6 +115,19 @@ spec:
           valueFrom:
             fieldRef:
               fieldPath: metadata.name
+        {{- range $values.secretEnv }}
+        - name: {{ .name }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ .secret }}
+              key: {{ .key }}
+        {{- end }}
+        {{- range $values.secretFiles }}
+        {{- if eq .path "aws-ca-bundle.crt" }}
+        - name: AWS_CA_BUNDLE
+          value: /var/run/secrets/otelcol/{{ .path }}
+        {{- end }}
+        {{- end }}
         {{- with $values.goMemLimit }}
         - name: GOMEMLIMIT
           value: {{ . }}
@@ -184,6 +197,11 @@ spec:
         - name: queue
           mountPath: /var/lib/otelcol
         {{- end }}
+        {{- if $values.secretFiles }}
+        - name: secrets
+          mountPath: /var/run/secrets/otelcol
+          readOnly: true
+        {{- end }}
   volumes:
     - name: config
       configMap:
@@ -191,4 +209,18 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
+    {{- with $values.secretFiles }}
+    - name: secrets
+      projected:
+        # The group is the pod's fsGroup.
+        defaultMode: 0440
+        sources:
+          {{- range . }}
+          - secret:
+              name: {{ .secret }}
+              items:
+                - key: {{ .key }}
+                  path: {{ .path }}
+          {{- end }}
+    {{- end }}
 {{- end }}

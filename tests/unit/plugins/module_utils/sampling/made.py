@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import attributes
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import attributes, spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, from_document
+from google.protobuf import json_format
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 START = 1_700_000_000 * 10**9
 MS = 10**6
@@ -47,3 +51,15 @@ def document(*parts: tuple[dict[str, Any], list[dict[str, Any]]]) -> dict[str, A
 
 def record(*spans: dict[str, Any], service: str = "shop") -> Record:
     return from_document(document(({"service.name": service}, list(spans))))
+
+
+def protobuf(made: dict[str, Any]) -> bytes:
+    """A document in OTLP protobuf. Protobuf's own JSON form has ids in base64."""
+    made = copy.deepcopy(made)
+    for one in spans(made):
+        for holder in (one, *one.get("links", ())):
+            for key in ("traceId", "spanId", "parentSpanId"):
+                if holder.get(key):
+                    holder[key] = base64.b64encode(bytes.fromhex(holder[key])).decode()
+    message: bytes = json_format.ParseDict(made, trace_pb2.TracesData()).SerializeToString()
+    return message

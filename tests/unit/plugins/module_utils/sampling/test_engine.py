@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -305,3 +305,44 @@ def test_arrival_by_end_time_never_goes_back() -> None:
 def test_arrival_at_a_rate() -> None:
     records = [record(span(1), span(1, 2)), record(span(2)), record(span(3))]
     assert [arrival for _one, arrival in module.at_rate(records, 4)] == [0.0, 0.5, 0.75]
+
+
+# Objects of the S3 exporter
+
+
+def test_what_was_written_together_is_taken_apart() -> None:
+    """Two samplers, a trace a second at each, in objects of ten seconds: a limit by the second keeps as much as it does
+    of the traces one by one."""
+    seconds = [from_document(document(({}, [span(n + 1, start=START + n * 500 * MS)]))) for n in range(120)]
+    objects = [
+        Record(resource_spans=[one.resource_spans[0] for one in seconds[at : at + 20][sampler::2]], length=2000)
+        for at in range(0, 120, 20) for sampler in (0, 1)
+    ]  # fmt: skip
+    apart = list(module.unbatched(objects))
+    assert [one.resource_spans for one in apart] == [one.resource_spans for one in seconds]
+    assert {one.length for one in apart} == {200}
+    limit = {"name": "limit", "type": "rate_limiting", "rate_limiting": {"spans_per_second": 1}}
+    config = {"decision_wait": "2s", "policies": [limit]}
+
+    def kept(records: list[Record]) -> set[str]:
+        engine = Engine(Settings.from_config(config))
+        found = [one for record, at in module.by_end_time(records) for one in engine.feed(record, at)]
+        return {one.facts.trace_id for one in (*found, *engine.finish()) if one.kept}
+
+    assert kept(apart) == kept(seconds)
+    assert 3 * len(kept(objects)) < len(kept(apart))
+
+
+def test_only_so_much_waits_to_be_put_into_order() -> None:
+    taken = 0
+
+    def objects() -> Iterator[Record]:
+        nonlocal taken
+        for n in range(100):
+            taken += 1
+            yield from_document(document(({}, [span(n + 1, start=START + n * 1000 * MS)])))
+
+    given = 0
+    for given, _record in enumerate(module.unbatched(objects(), 10.0), 1):
+        assert taken - given <= 11
+    assert given == 100

@@ -233,20 +233,20 @@ def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
 def test_broken_lines_are_told_and_passed_over(bad: bytes, why: str, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line(RICH) + bad.rstrip() + b"\n" + line(RICH))
-    told: list[tuple[int, str]] = []
-    assert len(list(spans.read(path, lambda number, text: told.append((number, text))))) == 2
-    assert [number for number, _text in told] == [2] and why in told[0][1]
-    with pytest.raises(otlp.BrokenDocument, match="record 2"):
+    told: list[tuple[str, str]] = []
+    assert len(list(spans.read(path, lambda place, text: told.append((place, text))))) == 2
+    assert [place for place, _text in told] == ["line 2"] and why in told[0][1]
+    with pytest.raises(otlp.BrokenDocument, match="line 2"):
         list(spans.read(path))
 
 
 def test_broken_messages(tmp_path: Path) -> None:
     path = tmp_path / "a.binpb"
     good = protobuf(RICH)
-    told: list[tuple[int, str]] = []
+    told: list[tuple[str, str]] = []
     path.write_bytes(prefixed(good, b"\xff\xff\xff", good) + prefixed(good)[:-5])
-    assert len(list(spans.read(path, lambda number, text: told.append((number, text))))) == 2
-    assert [number for number, _text in told] == [2, 4] and "ends after" in told[1][1]
+    assert len(list(spans.read(path, lambda place, text: told.append((place, text))))) == 2
+    assert [place for place, _text in told] == ["message 2", "message 4"] and "ends after" in told[1][1]
     path.write_bytes(b"\xff\xfe\xfd\xfcwhatever")
     with pytest.raises(otlp.BrokenDocument, match="neither"):
         list(spans.read(path))

@@ -1,0 +1,260 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Configurations that the tempo role generates, approved by Tempo itself and kept in approved/tempo.
+
+Tempo is not always at hand (docs/testing.md), but whether a configuration is the one that Tempo has accepted can always
+be told. After a change of it, with Tempo's binary, from the checkout, in the environment of docs/testing.md:
+
+    ORION_TEMPO=PATH python tests/unit/charts/tempo_configs.py
+
+writes every configuration that Tempo accepts, with Tempo's version in its first line. Look at the difference, and
+commit it. What Tempo refuses, or warns of, is printed, and nothing of it is written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_config, tempo_values
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "roles" / "tempo"
+APPROVED = Path(__file__).parent / "approved" / "tempo"
+COMMAND = "ORION_TEMPO=PATH python tests/unit/charts/tempo_configs.py"
+ACCEPTED_BY = "# Accepted by Tempo "
+# The role's own pattern (roles/tempo/tasks/main.yml), without the image, which is not in tempo.yaml.
+ROLE_VARIABLES = re.compile(r"tempo_(?!image_)|tracing_namespace$|tracing_expected_|collector_max_total_")
+
+SMALL = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+SIZES = ("distributor", "ingester", "querier", "query_frontend", "compactor")
+GENERATOR = {
+    "tempo_metrics_generator_enabled": True,
+    "tempo_metrics_generator_remote_write_url": "http://prometheus-operated:9090/api/v1/write",
+}
+# What the charts' tests render.
+CASES: dict[str, dict[str, Any]] = {
+    "production": {},
+    "irsa": {
+        "tempo_service_account_annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/tempo"},
+        "tempo_node_selector": {"pool": "tracing"},
+        "tempo_tolerations": [{"key": "tracing", "operator": "Exists", "effect": "NoSchedule"}],
+        "tempo_priority_class_name": "high",
+        "tempo_image_pull_secrets": ["registry"],
+        "tempo_network_policy_query_from": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "tempo_network_policy_admin_from": [{"namespaceSelector": {}}],
+    },
+    "local": {
+        "tempo_s3_endpoint": "seaweedfs.local-backends.svc:8333",
+        "tempo_s3_credentials_secret": "tempo-s3",
+        "tempo_s3_ca_secret": "tempo-s3",
+        "tempo_ingester_storage_size": "1Gi",
+        "tempo_ingester_storage_class": "standard",
+        "tempo_ingester_min_ready_duration": "1s",
+        **{f"tempo_{name}_replicas": 1 for name in ("distributor", "querier", "query_frontend", "compactor")},
+        **{f"tempo_{name}_resources": SMALL for name in SIZES},
+    },
+    "generator": {**GENERATOR, "tempo_compactor_replicas": 2},
+    "monolithic": {"tempo_profile": "monolithic", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_insecure": True},
+    "monolithic-generator": {"tempo_profile": "monolithic", **GENERATOR},
+    "open": {"tempo_network_policy_otlp_from": [], "tempo_ingester_storage_class": ""},
+    "no-policies": {"tempo_network_policy_enabled": False},
+}
+LIMITS = {
+    "tempo_ingestion_rate_limit_bytes": 15_000_000,
+    "tempo_ingestion_burst_size_bytes": 20_000_000,
+    "tempo_max_traces_per_user": 100_000,
+    "tempo_max_bytes_per_trace": 50_000_000,
+    "tempo_retry_after_on_resource_exhausted": "2s",
+}
+# What goes through tempo_extra_config because it has no variable of its own, and takes other paths through Tempo's
+# parser: numbers larger than 2^32, an inlined section, a list of mappings, tenants.
+EXTRA = {
+    "multitenancy_enabled": True,
+    "server": {"log_format": "json", "grpc_server_max_recv_msg_size": 33554432},
+    "ingester": {"max_block_bytes": 5368709120, "concurrent_flushes": 8},
+    "querier": {"max_concurrent_queries": 40, "search": {"query_timeout": "1m"}},
+    "storage": {
+        "trace": {
+            "pool": {"max_workers": 200, "queue_depth": 20000},
+            "s3": {"sse": {"type": "SSE-KMS", "kms_key_id": "alias/tempo"}, "storage_class": "STANDARD_IA"},
+            "block": {
+                "version": "vParquet4",
+                "parquet_dedicated_columns": [{"name": "tenant.id", "type": "string", "scope": "span"}],
+            },
+        }
+    },
+    "cache": {"caches": [{"memcached": {"host": "memcached", "service": "client"}, "roles": ["bloom"]}]},
+    "overrides": {"defaults": {"read": {"max_bytes_per_tag_values_query": 10000000}}},
+}
+# Besides, what only changes tempo.yaml.
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    **CASES,
+    "keys": {"tempo_s3_credentials_secret": "tempo-s3", "tracing_region": "eu-central-1"},
+    "prefix": {"tempo_s3_prefix": "tempo/production"},
+    "limits": LIMITS,
+    "limits-global": {**LIMITS, "tempo_ingestion_rate_strategy": "global"},
+    "limits-derived": {"tracing_expected_traces_per_second": 20_000, "tracing_expected_kept_percentage": 50},
+    "unlimited-traces": {"tempo_max_traces_per_user": 0, "tempo_max_bytes_per_trace": 0},
+    "one-copy": {"tempo_replication_factor": 1, "tempo_ingester_replicas": 1, "tracing_namespace": "observability"},
+    "retention": {
+        "tempo_retention": "720h",
+        "tempo_search_max_duration": "336h",
+        "tempo_compaction_window": "4h",
+        "tempo_compaction_max_block_bytes": 21474836480,
+        "tempo_blocklist_poll": "1m",
+    },
+    "extra-config": {"tempo_extra_config": EXTRA},
+    "monolithic-prefix-extra-config": {
+        "tempo_profile": "monolithic",
+        "tempo_s3_prefix": "tempo",
+        "tempo_s3_credentials_secret": "tempo-s3",
+        "tempo_extra_config": {"ingester": {"flush_all_on_shutdown": True}},
+    },
+    **{f"inventory-{name}": {} for name in ("local", "staging", "production")},
+}
+
+
+def values_of(case: str) -> dict[str, Any]:
+    """The values that the role would pass to the chart."""
+    given = CONFIGURATIONS[case]
+    if case.startswith("inventory-"):
+        inventory = ROOT / "inventories" / case.removeprefix("inventory-") / "group_vars" / "all.yml"
+        shared = ("tracing_region", "tracing_retention", "object_storage_bucket")
+        variables = yaml.safe_load(inventory.read_text())
+        given = {name: value for name, value in variables.items() if ROLE_VARIABLES.match(name) or name in shared}
+    return tempo_values(_variables(given))
+
+
+def config_of(variables: dict[str, Any]) -> dict[str, Any]:
+    """tempo.yaml for the role's defaults with these variables over them."""
+    return tempo_config(_variables(variables))
+
+
+def _variables(given: dict[str, Any]) -> dict[str, Any]:
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    merged = {**defaults, "object_storage_bucket": "orion-traces", **given}
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, str) and "{{" in value:
+            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
+        return value
+
+    return {name: resolve(value) for name, value in merged.items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What Tempo says of a configuration. accepted: it can be parsed, and Tempo warns of nothing."""
+
+    accepted: bool
+    output: str
+
+
+def verify(tempo: str, text: str, *flags: str) -> Verdict:
+    """Let Tempo read a tempo.yaml and flags (-config.verify=true; without its value the flag takes the next argument).
+
+    It reads keys and types strictly. It starts nothing, so that it accepts unknown receivers and processors and an
+    endpoint that is none: test_tempo_runs.py is about those. A warning makes 2.10 exit with 1 as an error does, and
+    makes other versions exit with 0: either way the configuration is not accepted.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "tempo.yaml")
+        file.write_text(text)
+        done = subprocess.run(
+            [tempo, f"-config.file={file}", "-config.verify=true", *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    output = (done.stdout + done.stderr).strip()
+    return Verdict(done.returncode == 0 and "CONFIGURATION WARNINGS" not in output, output)
+
+
+def version(tempo: str) -> str:
+    """ "2.10.8", of a binary that says "tempo, version v2.10.8 (branch: …)" or the same without the v."""
+    done = subprocess.run([tempo, "-version"], capture_output=True, text=True, check=True, timeout=60)
+    found = re.search(r"version v?(\d+\.\d+\.\S+)", done.stdout)
+    if not found:
+        raise ValueError(f"{tempo} -version says {done.stdout.strip()!r}, which names no version")
+    return found[1].rstrip(",")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists, as the project's other YAML files do."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def text_of(config: dict[str, Any]) -> str:
+    return yaml.dump(config, Dumper=_Dumper, width=120)
+
+
+@dataclass(frozen=True)
+class Approved:
+    """versions: those of Tempo that have accepted the configuration."""
+
+    config: dict[str, Any]
+    versions: tuple[str, ...]
+
+
+def file_of(case: str) -> Path:
+    return APPROVED / f"{case}.yaml"
+
+
+def approved(case: str) -> Approved | None:
+    """The approved configuration of a case, or None where there is none."""
+    file = file_of(case)
+    if not file.exists():
+        return None
+    text = file.read_text()
+    head = text.partition("\n")[0]
+    versions = head.removeprefix(ACCEPTED_BY).rstrip(".").split(", ") if head.startswith(ACCEPTED_BY) else []
+    return Approved(yaml.safe_load(text), tuple(versions))
+
+
+def approve(tempo: str) -> Iterator[tuple[str, Verdict]]:
+    """Each case with what Tempo says of it. Files of what it accepts are written, those of no case removed."""
+    own = version(tempo)
+    APPROVED.mkdir(parents=True, exist_ok=True)
+    for stale in {*APPROVED.iterdir()} - {file_of(case) for case in CONFIGURATIONS}:
+        stale.unlink()
+    for case in CONFIGURATIONS:
+        config = values_of(case)["config"]
+        verdict = verify(tempo, text_of(config))
+        if verdict.accepted:
+            before = approved(case)
+            # What an earlier version has said of another configuration counts no more.
+            earlier = before.versions if before and before.config == config else ()
+            versions = sorted({*earlier, own}, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+            file_of(case).write_text(f"{ACCEPTED_BY}{', '.join(versions)}.\n{text_of(config)}")
+        yield case, verdict
+
+
+def main() -> int:
+    tempo = os.environ.get("ORION_TEMPO")
+    if not tempo:
+        print(f"ORION_TEMPO is not set: {COMMAND}", file=sys.stderr)
+        return 2
+    refused = 0
+    for case, verdict in approve(tempo):
+        print(f"{case}: {'accepted' if verdict.accepted else 'REFUSED'}")
+        if not verdict.accepted:
+            refused += 1
+            print(verdict.output)
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

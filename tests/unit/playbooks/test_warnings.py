@@ -1,0 +1,69 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A run warns about what the user can do something about, and about nothing else: neither ansible-core nor a filter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+COLLECTIONS = next(path for path in sys.path if Path(path, "ansible_collections/orion/tracing").is_dir())
+ROLES = {
+    "object_storage": ("tempo_lifecycle_rules", "object_storage_|tracing_retention$|tempo_(retention|s3_prefix|extra)"),
+    "tempo": ("tempo_values", "tempo_|tracing_namespace$|tracing_expected_|collector_max_total_"),
+    "collector": ("collector_values", "collector_|tracing_namespace$|tracing_region$|tracing_expected_"),
+    "grafana": ("grafana_values", "grafana_"),
+}
+
+
+def run(playbook: Path, *argv: str, home: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment |= {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
+        "ANSIBLE_HOME": str(home),
+        "ANSIBLE_DEPRECATION_WARNINGS": "true",
+        "ANSIBLE_DISPLAY_TRACEBACK": "deprecated",
+        "COLUMNS": "10000",
+    }
+    program = Path(sys.executable).with_name("ansible-playbook")
+    done = subprocess.run(
+        [program, playbook, "-i", ROOT / "inventories/production", *argv],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [("plan", ()), ("simulate", ("-e", f"simulate_path={ROOT / 'tests/unit/fixtures/probe.jsonl'}"))],
+)
+def test_playbooks_without_a_cluster(name: str, argv: tuple[str, ...], tmp_path: Path) -> None:
+    output = run(ROOT / f"playbooks/{name}.yml", *argv, home=tmp_path)
+    assert "failed=0" in output and "WARNING]" not in output
+
+
+def test_the_values_of_every_role(tmp_path: Path) -> None:
+    tasks: list[dict[str, Any]] = [
+        {"ansible.builtin.import_role": {"name": f"orion.tracing.{role}"}, "when": False} for role in ROLES
+    ]
+    for role, (filter_name, names) in ROLES.items():
+        read = f"query('ansible.builtin.varnames', '^({names})')"
+        values = f"dict({read} | zip(query('ansible.builtin.vars', *{read}))) | orion.tracing.{filter_name}"
+        tasks.append({"ansible.builtin.set_fact": {f"values_of_{role}": f"{{{{ {values} }}}}"}})
+    play = [{"hosts": "all", "gather_facts": False, "vars": {"role_path": "/nowhere"}, "tasks": tasks}]
+    (tmp_path / "values.yml").write_text(json.dumps(play))
+    output = run(tmp_path / "values.yml", home=tmp_path)
+    assert f"ok={len(ROLES)} " in output and "WARNING]" not in output

@@ -1,0 +1,109 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A cluster is replaced when it says itself that it does not work, and for no other reason.
+
+kind and docker are stand-ins that write down what they are asked.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
+
+NOWHERE = "http://127.0.0.1:9"
+PROXIES = {"http_proxy": NOWHERE, "https_proxy": NOWHERE, "DOCKER_TLS_VERIFY": "1"}
+
+
+def nodes(status: str) -> dict[str, Any]:
+    return {"items": [{"status": {"conditions": [{"type": "Ready", "status": status}]}}]}
+
+
+class Machine:
+    """A machine with a running node. inside: what kubectl gets in it, None for a refusal; whole: its last folder."""
+
+    def __init__(self, folder: Path, server: str, inside: dict[str, Any] | None, whole: bool = True) -> None:
+        self.folder = folder
+        kubeconfig = {
+            "current-context": "k",
+            "contexts": [{"name": "k", "context": {"cluster": "k", "user": "k"}}],
+            "clusters": [{"name": "k", "cluster": {"server": server}}],
+            "users": [{"name": "k", "user": {}}],
+        }
+        node = {"HostConfig": {"PortBindings": {}}, "State": {"Running": True}, "Image": "sha256:aa"}
+        (folder / "kubeconfig.kind").write_text(json.dumps(kubeconfig))
+        (folder / "node").write_text(json.dumps([node]))
+        if inside is not None:
+            (folder / "inside").write_text(json.dumps(inside))
+        self._program(
+            "kind",
+            f'case "$*" in "get clusters"*) echo c ;; "get kubeconfig"*) cat {folder}/kubeconfig.kind ;;\n'
+            '"create cluster"*) cat > /dev/null ;; esac',
+        )
+        self._program(
+            "docker",
+            f'[ ! -e {folder}/dead ] || exit 1\ncase "$*" in inspect*) cat {folder}/node ;;\n'
+            f"*kubectl*) cat {folder}/inside ;; *'test -d'*) echo {'yes' if whole else 'no'} ;; esac",
+        )
+
+    def _program(self, name: str, body: str) -> None:
+        path = self.folder / name
+        path.write_text(f'#!/bin/sh\necho "$DOCKER_TLS_VERIFY$DOCKER_HOST {name} $*" >> {self.folder}/calls\n{body}\n')
+        path.chmod(0o755)
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        environ = {"PATH": f"{self.folder}:/usr/bin:/bin", **PROXIES}
+        kubeconfig = str(self.folder / "kubeconfig")
+        return run("local_cluster", environ, name="c", kubeconfig=kubeconfig, timeout=1, **options)
+
+    @property
+    def replaced(self) -> bool:
+        return " kind delete cluster" in (self.folder / "calls").read_text()
+
+
+def test_proxies_are_no_reason(tmp_path: Path) -> None:
+    class Api(Handler):
+        def do_GET(self) -> None:
+            self.answer(200, json.dumps(nodes("True")).encode())
+
+    with serving(Api) as url:
+        machine = Machine(tmp_path, url, nodes("True"))
+        result = machine.run(docker_host="unix:///own.sock")
+    assert result["changed"] is False and not machine.replaced
+    assert {line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()} == {"unix:///own.sock"}
+
+
+@pytest.mark.parametrize("server", [NOWHERE, "https://no-such-host.invalid"])
+def test_a_cluster_out_of_reach_that_is_ready_stays(tmp_path: Path, server: str) -> None:
+    machine = Machine(tmp_path, server, nodes("True"))
+    result = machine.run()
+    assert result["failed"] is True and not machine.replaced
+    assert "cluster c is ready, but it cannot be reached from here; it stays as it is" in result["msg"]
+    assert f"no answer from the API server {server}" in result["msg"]
+    assert "(of the environment: http_proxy, https_proxy)" in result["msg"]
+
+
+@pytest.mark.parametrize("inside", [nodes("False"), {"items": []}, None])
+def test_a_cluster_that_says_itself_that_it_is_not_ready_is_replaced(tmp_path: Path, inside: Any) -> None:
+    machine = Machine(tmp_path, NOWHERE, inside)
+    result = machine.run()
+    assert machine.replaced and result["changed"] is True
+    assert "by its own account: it is replaced" in json.dumps(result["warnings"])
+
+
+def test_an_unfinished_cluster_is_replaced(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, NOWHERE, nodes("True"), whole=False)
+    assert machine.run()["changed"] is True and machine.replaced
+
+
+def test_an_engine_that_cannot_be_asked_is_no_reason(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, NOWHERE, nodes("True"))
+    (tmp_path / "docker").write_text(
+        (tmp_path / "docker").read_text().replace('case "$*"', 'case "$*" in exec*) exit 126 ;; esac\ncase "$*"')
+    )
+    result = machine.run()
+    assert result["failed"] is True and "failed with exit code 126" in result["msg"] and not machine.replaced

@@ -1,0 +1,134 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which images the local cluster runs on this machine, and where each one comes from; said before anything is built."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+from airgap import images, reader
+from airgap.images import ARCHIVE, ORIGINS, PULL, Image, Source
+from airgap.spec import Artifact
+from tools.steps import Failed
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# A mirror's prefix, as tracing_image_registry takes it
+MIRROR_VARIABLE = "ORION_IMAGE_REGISTRY"
+# The store that stands in where the image of the first one is not to be had
+STORE, OTHER_STORE = "tempo", "jaeger"
+
+
+def architecture() -> str:
+    """This machine's, in Go's words."""
+    return ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def registry_answers(host: str) -> bool:
+    """Whether a container registry can be reached; its 401 is an answer."""
+    try:
+        urllib.request.urlopen(f"https://{'registry-1.docker.io' if host == 'docker.io' else host}/v2/", timeout=5)
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except OSError:
+        return False
+    return True
+
+
+def mirror() -> str:
+    """The mirror that the roles' images are pulled from; "" for none."""
+    prefix = os.environ.get(MIRROR_VARIABLE, "").strip("/")
+    if "://" in prefix:
+        raise Failed(f"{MIRROR_VARIABLE} is {prefix!r}: write host and path without a scheme, as in an image's name.")
+    return prefix
+
+
+def allowed() -> tuple[str, ...]:
+    """The origins that ORION_IMAGES allows: auto (all of them, in their order) or one alone."""
+    choice = os.environ.get("ORION_IMAGES") or "auto"
+    if choice not in ("auto", *ORIGINS):
+        raise Failed(f"ORION_IMAGES is {choice!r}: write auto, {', '.join(ORIGINS[:-1])} or {ORIGINS[-1]}.")
+    return ORIGINS if choice == "auto" else (choice,)
+
+
+def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
+    """The source of each image by name, printed. Without everything, the second store only where the first is missing.
+
+    Errors: AirgapError for bad archives; Failed where an image has no origin.
+    """
+    table, origins = images.load(artifacts), allowed()
+    # kind pulls its own node, by a name that no variable changes
+    mirrors = {name: "" if name == "node" else mirror() for name in table}
+    wanted = {name: image.mirrored(mirrors[name]).partition("/")[0] for name, image in table.items()}
+    hosts = set(wanted.values()) if PULL in origins else set()
+    if origins != (PULL,):  # whoever asks for pull alone need not reach from here what the cluster reaches
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            hosts = {host for host, answers in zip(hosts, pool.map(registry_answers, hosts), strict=True) if answers}
+    archived = []
+    if ARCHIVE in origins and not set(wanted.values()) <= hosts:
+        archived = images.read_folder(images.folder(), architecture())
+    chosen = {name: images.choose(image, origins, hosts, archived, mirrors[name]) for name, image in table.items()}
+    found = {name: source for name, source in chosen.items() if source}
+    if STORE in found and not everything:
+        found.pop(OTHER_STORE, None)
+    for source in found.values():
+        print(line(source), flush=True)
+    for image in images.unused(archived, table.values()):
+        print(f"      {image.path} is left aside: nothing here uses {' '.join(image.refs)}")
+    missing = [table[name] for name in table if name not in found and name not in (STORE, OTHER_STORE)]
+    if STORE not in found and OTHER_STORE not in found:
+        missing += [table[STORE]]
+    if missing:
+        raise Failed(not_to_be_had(missing, origins))
+    if STORE not in found:
+        print(
+            f"      no origin has {table[STORE].ref} (searched: {', '.join(origins)}; archives in {images.folder()}):\n"
+            "      Jaeger stands in as an embedded store. TraceQL and blocks in the bucket are not proven then.\n"
+            "      docs/airgap.md says how to bring the image.",
+            flush=True,
+        )
+    return found
+
+
+def line(source: Source) -> str:
+    """'tempo 2.10.8 archive FILE': name, version, origin, and from where."""
+    where = {PULL: source.ref.removesuffix(f":{source.tag}"), ARCHIVE: source.archived and source.archived.path}
+    text = f"      {source.image.name:<11}{source.tag or 'of kind':<18}{source.origin:<9}"
+    text += str(where.get(source.origin) or "packages")
+    if source.other_version:
+        text += f"\n{'':17}it holds {source.tag}, the inventory asks for {source.image.tag}: {source.tag} is used"
+    return text
+
+
+def not_to_be_had(missing: Iterable[Image], origins: tuple[str, ...]) -> str:
+    lines = [f"These images are not to be had (searched: {', '.join(origins)}; archives in {images.folder()}):"]
+    lines += [f"  {image.ref}: {images.how_to_bring(image, architecture())[0]}" for image in missing]
+    lines += ["Save them into that folder, or unset ORION_IMAGES, so that every origin is tried."]
+    return "\n".join(lines)
+
+
+def program(source: Source) -> Path | None:
+    """The program in an image, in the cache; None, said in one line, where this machine has no container engine that
+    pulls a published image."""
+    if source.origin == ARCHIVE:
+        return images.program(source)
+    docker = shutil.which("docker")
+    if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+        print(f"      no container engine answers here that could pull {source.ref}: its program is not at hand")
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.tar"
+        for argv in (["pull", "--quiet", source.ref], ["save", "--output", str(file), source.ref]):
+            done = subprocess.run([docker, *argv], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Failed(f"'docker {' '.join(argv)}' failed: {done.stderr.strip()}")
+        [image] = reader.read(file, architecture())
+        return images.program(Source(source.image, ARCHIVE, source.ref, image))
