@@ -15,11 +15,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.mappings import over
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 DIGEST = "sha256:" + "0a" * 32
-# What a chart cannot be rendered without.
+# What a chart cannot be rendered without, and what brings in all of its images.
 LEAST: dict[str, dict[str, Any]] = {
     "collector": {},
     "tempo": {"config": {"storage": {}}},
-    "local_backends": {},
+    "local_backends": {"jaeger": {"enabled": True}},
 }
 # Container → the program, as docs/images.md has it of upstream's Dockerfiles.
 PROGRAMS = {
@@ -35,7 +35,7 @@ LABEL = re.compile(r"(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
 
 def with_images(role: str, image: dict[str, Any]) -> dict[str, Any]:
-    places = ("seaweedfs", "prometheus") if role == "local_backends" else ("",)
+    places = ("seaweedfs", "jaeger", "prometheus") if role == "local_backends" else ("",)
     return overlay(LEAST[role], {place: {"image": image} for place in places} if places[0] else {"image": image})
 
 
@@ -90,8 +90,8 @@ def test_charts_refuse_what_is_no_tag_or_digest(role, image, assert_fails):
 
 
 def test_pull_secrets_of_the_local_backends(render):
-    objects = render(ROLES / "local_backends/files/chart", {"imagePullSecrets": ["regcred"]})
-    assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * 2
+    objects = render(ROLES / "local_backends/files/chart", {**LEAST["local_backends"], "imagePullSecrets": ["regcred"]})
+    assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * 3
 
 
 @pytest.mark.parametrize("role", LEAST)
@@ -121,4 +121,4 @@ def test_the_chart_names_the_variables_of_each_image_for_messages(role, render):
     containers = [
         c for pod in pods(render(ROLES / role / "files/chart", LEAST[role])) for c in pod["spec"]["containers"]
     ]
-    assert {container["name"] for container in containers} <= set(variables)
+    assert {container["name"] for container in containers} == set(variables)
