@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Each receiver of the gateway takes a trace from a real client library of its protocol, and Tempo has it afterwards.
+"""Each receiver of the gateway takes a trace from a real client of its protocol, and the store has it afterwards.
 
 Runs against the installed platform: ORION_TEST_KUBECONFIG, and ORION_CLIENTS, the environment of
 requirements/clients.txt. gRPC cannot pass the API server's HTTP proxy, and the gateways listen on their pods' addresses
@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline, Pipeline, Selectors, Sender
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS
+from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, StoreReader
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 NAMESPACE = "tracing"
@@ -81,13 +82,20 @@ def address(kube: Kube) -> Iterator[dict[int, str]]:
     kube.request("DELETE", f"{path}/{name}")
 
 
+def store(kube: Kube) -> StoreReader:
+    """What the installed platform writes to; ORION_TEST_STORE has the value of tracing_store_reader."""
+    if os.environ.get("ORION_TEST_STORE") == "jaeger":
+        return Jaeger(kube, "local-backends")
+    return Tempo(kube, NAMESPACE)
+
+
 def attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:
     return otlp.attribute_values(pairs)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_trace_of_a_real_client_arrives(kube: Kube, address: dict[int, str], protocol: str) -> None:
-    run, tempo = otlp.new_id(16), Tempo(kube, NAMESPACE)
+    run, reader = otlp.new_id(16), store(kube)
     started = int(time.time()) - MARGIN_SECONDS
     script, python = Path(__file__).with_name("send.py"), Path(setting("ORION_CLIENTS")) / "bin/python"
     sent = subprocess.run(
@@ -104,7 +112,7 @@ def test_a_trace_of_a_real_client_arrives(kube: Kube, address: dict[int, str], p
     limit = Deadline(Clock(), PATIENCE)
     document: dict[str, Any] = {}
     while otlp.count_spans(document) < 2 and limit.wait(0.5):
-        document = tempo.document(ids["trace_id"], started, int(time.time()) + MARGIN_SECONDS)
+        document = reader.document(ids["trace_id"], started, int(time.time()) + MARGIN_SECONDS)
     spans = {otlp.hex_id(one["spanId"], 16): one for one in otlp.spans(document)}
     assert spans.keys() == {ids["root"], ids["child"]}
     root, child = spans[ids["root"]], spans[ids["child"]]
@@ -181,7 +189,7 @@ def test_metrics_count_every_request_under_the_names_that_grafana_reads(kube: Ku
 
 
 def test_exemplars_open_traces(kube: Kube, traffic: str) -> None:
-    tempo, limit = Tempo(kube, NAMESPACE), Deadline(Clock(), 2 * PATIENCE)
+    reader, limit = store(kube), Deadline(Clock(), 2 * PATIENCE)
     found: set[str] = set()
     # 60 failed requests are kept for certain; the connector keeps some exemplars of each series and interval.
     while len(found) < 2 and limit.wait(1.0):
@@ -192,5 +200,5 @@ def test_exemplars_open_traces(kube: Kube, traffic: str) -> None:
                 found |= {one["labels"]["trace_id"] for one in series["exemplars"]}
     assert len(found) >= 2
     start, end = int(time.time()) - 900, int(time.time()) + MARGIN_SECONDS
-    opened = tempo.traces(sorted(found), start, end, Deadline(Clock(), PATIENCE))
+    opened = reader.traces(sorted(found), start, end, Deadline(Clock(), PATIENCE))
     assert len(opened) >= 0.95 * len(found), (len(opened), len(found))

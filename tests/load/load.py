@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The proof under load: sends a bounded stream through the installed platform while things happen to it.
 
-usage: load.py KUBECONFIG --namespace tracing --outage SECONDS --output FILE.json
+usage: load.py KUBECONFIG --namespace tracing --store tempo --outage SECONDS --output FILE.json
 
 Every step sends known traces, asks the simulator which of them the deployed policies keep, and compares with what is in
-Tempo, trace by trace. Ends with a table; exits with 1 and the names of the bounds that did not hold. docs/load.md says
-what each step shows.
+the store, trace by trace. Ends with a table; exits with 1 and the names of the bounds that did not hold. docs/load.md
+says what each step shows.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
@@ -43,7 +44,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.quantities import du
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria, NotNow
+from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria, NotNow, StoreReader
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -64,6 +65,8 @@ READ_CHUNK = 64
 # Kept spans are searchable after some seconds; what is not there by then is counted as missing.
 READ_SECONDS = 40.0
 SLOW_MS = 1000
+# Where local_backends installs Jaeger.
+BACKENDS = "local-backends"
 
 
 def say(line: str) -> None:
@@ -96,10 +99,17 @@ class Row:
 class Run:
     """The platform, the stream and the bounds."""
 
-    def __init__(self, kube: Kube, namespace: str) -> None:
+    def __init__(self, kube: Kube, namespace: str, store: str) -> None:
         self.kube, self.namespace, self.clock = kube, namespace, Clock()
         self.pipeline = Pipeline(kube, namespace, Selectors())
-        self.reader = Tempo(kube, namespace)
+        # What is read from, and the Deployment that the outage takes away: (namespace, name, label selector).
+        self.reader: StoreReader
+        if store == "jaeger":
+            self.reader = Jaeger(kube, BACKENDS)
+            self.entrance = (BACKENDS, "jaeger", "app.kubernetes.io/name=jaeger")
+        else:
+            self.reader = Tempo(kube, namespace)
+            self.entrance = (namespace, "tempo-distributor", self.pipeline.selectors.distributor)
         self.run = otlp.new_id(16)
         self.rows: list[Row] = []
         self.figures: dict[str, Any] = {"run": self.run}
@@ -243,7 +253,7 @@ class Run:
         return before.add(self.pipeline.figures())
 
     def read(self, sent: Sent, step: str, started: int) -> tuple[set[str], set[str]]:
-        """Of the traces that are kept: those that are in Tempo with all spans, and those that lack some or all.
+        """Of the traces that are kept: those that are in the store with all spans, and those that lack some or all.
 
         Search finds the complete ones; those that it leaves in doubt are read by id.
         """
@@ -252,9 +262,9 @@ class Run:
         while True:
             end = int(time.time()) + MARGIN_SECONDS
             try:
-                found |= self.reader.search(criteria, started, end, 2 * len(sent.ends))
+                found |= self.reader.search(criteria, started, end, 2 * len(sent.ends), traffic.SERVICES[:1])
             except NotNow as error:
-                say(f"  Tempo cannot answer yet: {error}")
+                say(f"  {self.reader.name} cannot answer yet: {error}")
             complete |= {one for one, count in found.items() if count == traffic.SPANS}
             doubtful = sorted((set(sent.kept) | set(found)) - complete)
             if len(found) >= len(sent.kept) or limit.elapsed > 15:
@@ -266,20 +276,21 @@ class Run:
                             complete.add(one)
             lacking = (set(sent.kept) | set(found)) - complete
             if not lacking or limit.elapsed > READ_SECONDS or not limit.wait(2.0):
-                say(f"  Tempo has {len(found):,} traces, {len(complete):,} of them complete, {limit.elapsed:.0f} s")
+                have = f"{len(found):,} traces, {len(complete):,} of them complete, {limit.elapsed:.0f} s"
+                say(f"  {self.reader.name} has {have}")
                 self.extra, self.found = set(found) - set(sent.kept), set(found)
                 return complete, lacking
 
     # Acting
 
-    def scale(self, kind: str, name: str, replicas: int) -> None:
-        path = f"/apis/apps/v1/namespaces/{self.namespace}/{kind}/{name}/scale"
+    def scale(self, kind: str, name: str, replicas: int, namespace: str = "") -> None:
+        path = f"/apis/apps/v1/namespaces/{namespace or self.namespace}/{kind}/{name}/scale"
         self.kube.request(
             "PATCH", path, body={"spec": {"replicas": replicas}}, content_type="application/merge-patch+json"
         )
 
-    def replicas(self, kind: str, name: str) -> tuple[int, int]:
-        found = self.kube.get(f"/apis/apps/v1/namespaces/{self.namespace}/{kind}/{name}")
+    def replicas(self, kind: str, name: str, namespace: str = "") -> tuple[int, int]:
+        found = self.kube.get(f"/apis/apps/v1/namespaces/{namespace or self.namespace}/{kind}/{name}")
         return int(found["spec"]["replicas"]), int(found.get("status", {}).get("readyReplicas") or 0)
 
     def pod(self, name: str) -> tuple[str, bool]:
@@ -312,8 +323,11 @@ class Run:
         ]
         return ready == samplers and backends == [samplers] * len(backends)
 
-    def all_ready(self, kind: str, name: str) -> bool:
-        wanted, ready = self.replicas(kind, name)
+    def pods(self, namespace: str, selector: str) -> list[Any]:
+        return self.kube.list(f"/api/v1/namespaces/{namespace}/pods", selector)
+
+    def all_ready(self, kind: str, name: str, namespace: str = "") -> bool:
+        wanted, ready = self.replicas(kind, name, namespace)
         return wanted == ready
 
     def bound_around(self, change: Change, sent: Sent, lacking: set[str], moved: float) -> None:
@@ -338,7 +352,7 @@ class Run:
 
     @contextmanager
     def step(self, title: str) -> Iterator[int]:
-        """Prints a title; gives the Unix second before it, from which Tempo is searched."""
+        """Prints a title; gives the Unix second before it, from which the store is searched."""
         say(f"\n{title}")
         began = self.clock.monotonic()
         yield int(time.time()) - MARGIN_SECONDS
@@ -427,7 +441,7 @@ def steady(run: Run) -> None:
         split = since.new_traces - len(sent.ends)
         run.bound("split traces", "0", str(split), split == 0)
         run.bound(
-            "kept in Tempo, complete, as simulated",
+            f"kept in {run.reader.name}, complete, as simulated",
             f"the same {len(sent.kept):,} traces",
             f"{len(complete & kept):,} of them, {len(run.extra):,} others",
             complete == kept and not lacking and not run.extra,
@@ -561,12 +575,13 @@ def restarted(run: Run) -> None:
 
 
 def outage(run: Run, seconds: float) -> None:
-    """Tempo is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
-    with run.step(f"5. Tempo away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
-        distributors, _ready = run.replicas("deployments", "tempo-distributor")
+    """The store is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
+    with run.step(f"5. {run.reader.name} away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
+        namespace, entrance, selector = run.entrance
+        replicas, _ready = run.replicas("deployments", entrance, namespace)
         before = run.counters()
-        run.scale("deployments", "tempo-distributor", 0)
-        run.until("no distributor is left", lambda: not run.pipeline.pods(run.pipeline.selectors.distributor))
+        run.scale("deployments", entrance, 0, namespace)
+        run.until("none of it is left", lambda: not run.pods(namespace, selector))
         away = run.clock.monotonic()
         sent = run.send("outage", OUTAGE_RATE, seconds / 2)
         # Between the halves nothing is undecided, so what the restart shows is the queue on disk alone.
@@ -578,8 +593,8 @@ def outage(run: Run, seconds: float) -> None:
         run.until("the restarted sampler is ready", run.delete_pod("otel-sampler-0", before))
         more = run.send("outage2", OUTAGE_RATE, max(1.0, seconds - (run.clock.monotonic() - away)))
         was_away = run.clock.monotonic() - away
-        run.scale("deployments", "tempo-distributor", distributors)
-        run.until("the distributors are ready", lambda: run.all_ready("deployments", "tempo-distributor"))
+        run.scale("deployments", entrance, replicas, namespace)
+        run.until("it is back", lambda: run.all_ready("deployments", entrance, namespace))
         back = run.clock.monotonic()
         run.until("everything is exported", run.drained)
         caught_up = run.clock.monotonic() - back
@@ -589,7 +604,7 @@ def outage(run: Run, seconds: float) -> None:
             complete, lacking = run.read(part, name, started)
             both += len(lacking)
             run.bound(
-                f"kept traces complete in Tempo ({'before' if name == 'outage' else 'after'} the restart)",
+                f"kept traces complete in {run.reader.name} ({'before' if name == 'outage' else 'after'} the restart)",
                 f"{len(part.kept):,}",
                 f"{len(complete & set(part.kept)):,}, {len(run.extra)} others",
                 complete == set(part.kept) and not run.extra,
@@ -666,12 +681,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The proof under load.")
     parser.add_argument("kubeconfig")
     parser.add_argument("--namespace", default="tracing")
-    parser.add_argument("--outage", type=float, default=300.0, help="seconds that Tempo is away")
+    parser.add_argument("--outage", type=float, default=300.0, help="seconds that the store is away")
+    parser.add_argument("--store", choices=("tempo", "jaeger"), default="tempo", help="what traces are read from")
     parser.add_argument("--output", type=Path, help="figures as JSON")
     parser.add_argument("--steps", default="steady,latency,scaled,restarted,outage,exemplars")
     options = parser.parse_args()
     kube = Kube.connect({"kubeconfig": options.kubeconfig})
-    run = Run(kube, options.namespace)
+    run = Run(kube, options.namespace, options.store)
     steps: dict[str, Callable[[], None]] = {
         "steady": lambda: steady(run),
         "latency": lambda: latency(run),

@@ -28,6 +28,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
 )
 
 ROLES = Path(__file__).resolve().parents[4] / "roles"
+OTHER_STORE = {
+    "tracing_store": "otlp",
+    "collector_exporters": [{"name": "central", "protocol": "http", "endpoint": "https://tempo.example.com"}],
+}
 FINE = Facts(kubernetes_version="v1.34.4", namespace_phase="Active", storage_classes={"gp3": True})
 
 
@@ -163,6 +167,22 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "turns TLS off",
         ),
         ({"collector_tempo_endpoint": "tempo"}, "collector_tempo_endpoint", "host:port"),
+        (
+            {"tracing_store_reader": "jaeger"},
+            "tracing_store_reader",
+            "jaeger, but tracing_store is tempo, which does not answer Jaeger's API. Leave tracing_store_reader unset",
+        ),
+        (
+            {"tracing_store_reader": "zipkin"},
+            "tracing_store_reader",
+            "'zipkin' is no choice. Choose tempo, jaeger, none",
+        ),
+        (OTHER_STORE | {"tracing_store_reader": "jaeger"}, "tracing_store_service", "it is not known where to ask"),
+        (
+            OTHER_STORE | {"tracing_store_reader": "tempo"},
+            "tracing_store_service",
+            "or set tracing_store_reader: none.",
+        ),
     ],
 )
 def test_errors(changes: dict[str, Any], variable: str, words: str) -> None:
@@ -217,6 +237,10 @@ def test_warnings(changes: dict[str, Any], variable: str, words: str) -> None:
         {"object_storage_tls_only": False, "tempo_s3_insecure": True},
         {"tempo_s3_endpoint": "s3.dualstack.us-east-1.amazonaws.com"},
         {"tracing_expected_traces_per_second": "x", "collector_decision_wait": "10s"},
+        {"tracing_store_reader": "none"},
+        OTHER_STORE | {"tracing_store_reader": "none"},
+        OTHER_STORE | {"tracing_store_reader": "tempo", "tracing_store_service": "tempo"},
+        OTHER_STORE | {"tracing_store_reader": "jaeger", "tracing_store_service": "jaeger-query"},
     ],
 )
 def test_fine(changes: dict[str, Any]) -> None:

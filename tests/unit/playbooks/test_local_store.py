@@ -1,0 +1,76 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which store the local inventory uses, by what `make up` has found."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = (
+    "tracing_store", "tracing_store_reader", "tracing_store_namespace", "tracing_store_service", "tracing_region",
+    "collector_exporters", "object_storage_bucket", "verify_bucket", "verify_recordings_bucket",
+    "verify_recordings_prefix", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag", "grafana_tempo_url",
+)  # fmt: skip
+
+
+def seen(found: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The inventory's variables and the roles' defaults, evaluated by Ansible. found: what is in local.json."""
+    (folder / "local.json").write_text(json.dumps(found))
+    defaults: dict[str, Any] = {}
+    for role in ("collector", "tempo", "object_storage", "local_backends", "grafana", "verify"):
+        defaults |= yaml.safe_load((ROOT / "roles" / role / "defaults/main.yml").read_text())
+    inventory = folder / "inventory"
+    inventory.mkdir()
+    (inventory / "group_vars").mkdir()
+    (inventory / "hosts.yml").write_text((ROOT / "inventories/local/hosts.yml").read_text())
+    own = yaml.safe_load((ROOT / "inventories/local/group_vars/all.yml").read_text())
+    (inventory / "group_vars/all.yml").write_text(yaml.safe_dump(defaults | own))
+    shown = {name: "{{ " + name + " }}" for name in NAMES}
+    task = {"ansible.builtin.copy": {"dest": str(folder / "seen.json"), "content": "{{ shown | to_json }}"}}
+    play = [{"hosts": "all", "gather_facts": False, "vars": {"shown": shown}, "tasks": [task]}]
+    (folder / "play.yml").write_text(yaml.safe_dump(play))
+    (folder / "ansible.cfg").write_text("")
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", str(inventory),
+         "-e", f"ansible_python_interpreter={sys.executable}"],
+        env={**os.environ, "ORION_STATE": str(folder), "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+             "ANSIBLE_HOME": str(folder / "home")},
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads((folder / "seen.json").read_text()))
+
+
+@pytest.mark.parametrize("found", [{}, {"images": {"tempo": {"tag": "2.10.8"}, "jaeger": {"tag": "2.13.0-orion"}}}])
+def test_tempo_where_its_image_can_be_had(found: dict[str, Any], tmp_path: Path) -> None:
+    values = seen(found, tmp_path)
+    assert (values["tracing_store"], values["tracing_store_reader"]) == ("tempo", "tempo")
+    assert values["tracing_store_namespace"] == "tracing" and values["tracing_store_service"] == ""
+    assert values["collector_exporters"] == [] and not values["local_backends_jaeger_enabled"]
+    assert (values["verify_bucket"], values["verify_recordings_bucket"]) == ("orion-traces", "")
+    assert values["grafana_tempo_url"] == "http://tempo-query-frontend.tracing.svc:3200"
+
+
+def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
+    values = seen({"images": {"jaeger": {"tag": "2.13.0-orion"}}}, tmp_path)
+    assert (values["tracing_store"], values["tracing_store_reader"]) == ("otlp", "jaeger")
+    assert (values["tracing_store_namespace"], values["tracing_store_service"]) == ("local-backends", "jaeger")
+    assert values["local_backends_jaeger_enabled"] and values["local_backends_jaeger_image_tag"] == "2.13.0-orion"
+    assert values["verify_bucket"] == values["grafana_tempo_url"] == ""
+    assert (values["verify_recordings_bucket"], values["verify_recordings_prefix"]) == ("orion-traces", "recordings")
+    defaults = yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text())
+    made, _warnings = collector_values({**defaults, "tracing_namespace": "tracing", **values})
+    config = made["sampler"]["config"]
+    assert config["service"]["pipelines"]["traces"]["exporters"] == ["otlp_http/jaeger", "awss3/recordings"]
+    assert config["exporters"]["otlp_http/jaeger"]["endpoint"] == "http://jaeger.local-backends.svc:4318"
+    assert {"path": "aws-ca-bundle.crt", "secret": "tempo-s3", "key": "ca.crt"} in made["sampler"]["secretFiles"]
