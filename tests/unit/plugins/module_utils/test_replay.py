@@ -291,6 +291,9 @@ def test_pods_that_are_deleted_meanwhile_do_not_fail_a_replay_that_is_there(
     fake = FakePipeline(gateways=3)
 
     def event() -> None:
+        # What it decides now is in no answer of its own.
+        fake.clock.sleep(3.0)
+        fake.tick()
         fake.replace("gateway", "gw-1", "gw-9")
         fake.replace("sampler", "sampler-0", "sampler-9")
 

@@ -1,0 +1,97 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The verify role as plays run it, in check mode: it asks no cluster then, and shows what it expects."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ansible_collections
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "roles/verify"
+# As playbooks/verify.yml and playbooks/site.yml have it.
+IMPORTED = {"ansible.builtin.import_role": {"name": "orion.tracing.verify"}}
+INCLUDED = {
+    "ansible.builtin.include_role": {"name": "orion.tracing.verify", "apply": {"tags": ["verify"]}},
+    "tags": ["verify"],
+}
+
+
+@pytest.fixture
+def verify(tmp_path: Path) -> Callable[..., str]:
+    """Run the role in check mode; its output in one line."""
+    (tmp_path / "ansible.cfg").write_text("")
+
+    def run(task: dict[str, Any], **variables: Any) -> str:
+        (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+        given = {"object_storage_bucket": "orion-traces", "ansible_python_interpreter": sys.executable, **variables}
+        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", "localhost,", "-c", "local"]
+        done = subprocess.run(
+            [*argv, "--check", "-e", json.dumps(given)],
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
+                "ANSIBLE_HOME": str(tmp_path / "home"),
+                "COLUMNS": "1000",
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return " ".join((done.stdout + done.stderr).split())
+
+    return run
+
+
+@pytest.mark.parametrize("task", [IMPORTED, INCLUDED], ids=["imported", "included"])
+def test_expectations_follow_from_the_defaults_of_the_collectors(verify: Callable[..., str], task: Any) -> None:
+    shown = verify(task)
+    for line in (
+        "error traces kept and complete 3 of 3 traces",
+        "slow traces kept and complete 3 of 3 traces",
+        "critical route kept and complete 3 of 3 traces",
+        "health checks dropped 0 of 20 traces",
+        "share of other traces kept the same",
+        "block objects in the bucket a new block in orion-traces",
+    ):
+        assert line in shown
+    assert "failed=0" in shown
+
+
+def test_expectations_of_rare_paths(verify: Callable[..., str]) -> None:
+    shown = verify(IMPORTED, **yaml.safe_load((ROOT / "examples/sampling/rare-paths.yml").read_text()))
+    assert "failed=0" in shown and "error traces kept and complete 3 of 3 traces" in shown
+    assert "critical route" not in shown
+
+
+def test_policies_that_show_nothing_fail_with_what_to_do(verify: Callable[..., str]) -> None:
+    policies = [{"name": "one", "type": "string_attribute", "string_attribute": {"key": "a", "values": ["b"]}}]
+    shown = verify(IMPORTED, collector_tail_sampling_policies=policies)
+    assert "failed=1" in shown and "collector_tail_sampling_extra_policies" in shown
+
+
+def test_defaults_and_argument_specs_are_the_same() -> None:
+    specs = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    assert specs.keys() == defaults.keys()
+    given = {name: spec["default"] for name, spec in specs.items() if "default" in spec}
+    assert given == {name: defaults[name] for name in given}
+
+
+def test_no_variable_repeats_another_roles_default() -> None:
+    """What the role shares with others has their name, and what it takes from them is a reference."""
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    own = {name: value for name, value in defaults.items() if name.startswith("verify_")}
+    literal = {name for name, value in own.items() if "{{" not in str(value)}
+    assert literal == {"verify_plain_traces", "verify_timeout"}
