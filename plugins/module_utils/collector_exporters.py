@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where traces and metrics go: collector_exporters and collector_remote_write_* as exporters, extensions and the keys of
-Secrets that they need. Pure: no I/O, no Ansible.
+"""Where traces and metrics go: collector_exporters and collector_remote_write_* as exporters, extensions and the keys
+of Secrets that they need. Pure: no I/O, no Ansible.
 
 A secret is only ever named here, as {secret, key}. What upstream reads from a file comes from a mounted volume, since
 files are read again when the Secret changes; the rest comes from the environment, as ${env:…} in the configuration.
@@ -77,24 +77,10 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 HOST_PORT = re.compile(r"[^/\s@]+:[0-9]{1,5}")
 SECRET_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-SECRET_WORDS = frozenset(
-    [
-        "auth",
-        "authorization",
-        "bearer",
-        "cookie",
-        "credential",
-        "credentials",
-        "dsn",
-        "key",
-        "passwd",
-        "password",
-        "pwd",
-        "secret",
-        "signature",
-        "token",
-    ]
-)
+SECRET_WORDS = frozenset((
+    "auth", "authorization", "bearer", "cookie", "credential", "credentials", "dsn", "key", "passwd", "password", "pwd",
+    "secret", "signature", "token",
+))  # fmt: skip
 SECRET_ENDS = ("accesskey", "apikey", "licensekey", "password", "secret", "token")
 # An API key under a name that does not say so.
 SECRET_HEADERS = ("x-honeycomb-team",)
@@ -288,9 +274,9 @@ def is_secret(header: str) -> bool:
 class Exporter:
     """One destination of traces.
 
-    component: id of the exporter with the queue. settings: its configuration without queue and retry. relayed: for an
-    exporter that has no queue of its own, its id, its configuration and the port on which the collector sends to itself.
-    unit: what another destination's queue is compared by: traces and share (percent).
+    where: the variable, with the place in it. component: id of the exporter with the queue. settings: its configuration
+    without queue and retry. traces, share (percent), queue: as the entry has them. relayed: for an exporter without a
+    queue, its id, its configuration and the port on which the collector sends to itself. bucket, prefix: of an S3 one.
     """
 
     name: str
@@ -303,7 +289,6 @@ class Exporter:
     share: float = 100.0
     queue: str = "memory"
     relayed: tuple[str, Config, int] | None = None
-    # Of an s3 destination.
     bucket: str = ""
     prefix: str = ""
 
@@ -379,7 +364,7 @@ def _tempo(wiring: Wiring, v: Variables, disk: bool) -> Exporter:
     """
     endpoint = str(v.get("collector_tempo_endpoint") or "").strip()
     protocol = "http" if "://" in endpoint else "grpc"
-    entry = {"name": "tempo", "protocol": protocol, "endpoint": endpoint}
+    entry: Config = {"name": "tempo", "protocol": protocol, "endpoint": endpoint}
     if not endpoint.startswith("https://"):
         entry["tls"] = {"insecure": True}
     fields = Fields(wiring, "collector_tempo_endpoint", entry, KNOWN[protocol])

@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 
 pytestmark = pytest.mark.usefixtures("unchanged")
+VENDOR = {"name": "vendor", "protocol": "http", "endpoint": "https://otlp.example.com"}
 
 
 def refused(result, *words: str) -> None:
@@ -34,6 +35,15 @@ def refused(result, *words: str) -> None:
         ({"object_storage_bucket": "Not_A_Bucket"}, ["object_storage_bucket", "Not_A_Bucket"]),
         ({"tempo_ingester_storage_class": "gp9"}, ["tempo_ingester_storage_class", "gp9", "standard"]),
         ({"collector_num_traces": 10000000}, ["collector_sampler_resources", "collector_num_traces"]),
+        (
+            {"collector_exporters": [VENDOR | {"headers": {"api-key": "s3cr3t-in-clear-text"}}]},
+            ["collector_exporters[0].headers.api-key", "clear text", "{secret: NAME, key: KEY}"],
+        ),
+        (
+            {"collector_exporters": [VENDOR | {"headers": {"api-key": {"secret": "no-such-secret", "key": "k"}}}]},
+            ["collector_exporters[0].headers.api-key", "no Secret no-such-secret", "create secret generic"],
+        ),
+        ({"tracing_store": "otlp"}, ["collector_exporters", "tracing_store"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
