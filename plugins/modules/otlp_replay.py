@@ -56,7 +56,7 @@ options:
     description:
       - Whether to wait for the samplers' decisions, read back, and fail unless every trace with an ERROR span is in
         Tempo and complete, no kept trace lacks a span, and no span was lost.
-      - Set to V(false) where the sampling policies do not keep all errors.
+      - Set to V(false) where the sampling policies or head sampling do not keep all errors.
     type: bool
     default: true
   trace_ids:
