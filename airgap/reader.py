@@ -307,7 +307,7 @@ def copy(image: ArchivedImage, ref: str, target: Path) -> None:
 def _layer(tar: tarfile.TarFile, image: ArchivedImage, name: str) -> Iterator[IO[bytes]]:
     """An uncompressed layer."""
     # a layout packed with `tar -C FOLDER -c .` has its names below ./
-    member = next(member for member in tar.getmembers() if member.name.removeprefix("./") == name)
+    [member] = [member for member in tar.getmembers() if member.name.removeprefix("./") == name][:1]
     with _extracted(tar, member) as content:
         start = content.read(4)
         content.seek(0)

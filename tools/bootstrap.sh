@@ -1,6 +1,7 @@
 # Makes .venv from requirements/dev.txt with the first Python >= 3.12 that works. Prints nothing when it is up to date.
 set -euo pipefail
 unset CDPATH
+home=${HOME:-~} # without HOME, that of the user database
 cd "$(dirname "$0")/.."
 want=$(cat requirements/dev.txt requirements/uv.txt tools/bootstrap.sh | sha256sum | cut -c1-32)
 link=.state/collections/ansible_collections/orion/tracing
@@ -22,7 +23,7 @@ if [ -n "${ORION_PYTHON:-}" ]; then
   python=$ORION_PYTHON
 else
   for candidate in python3.14 python3.13 python3.12 python3 \
-    "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/3.{14,13,12}*/bin/python /usr/local/bin/python3 /opt/python*/bin/python3; do
+    "${PYENV_ROOT:-$home/.pyenv}"/versions/3.{14,13,12}*/bin/python /usr/local/bin/python3 /opt/python*/bin/python3; do
     if usable "$candidate"; then python=$candidate; break; fi
   done
 fi

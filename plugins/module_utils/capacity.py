@@ -19,6 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector_config imp
     DISK_PER_BYTE,
     QUEUE_SHARE_OF_VOLUME,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations
 from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     GIBIBYTE,
@@ -132,6 +133,7 @@ class Inputs:
 
     block_seconds: how long an ingester keeps a block open; local_seconds: until it deletes it from its volume.
     num_traces: the inventory's, where it is more than the load takes; 0 for that alone.
+    kept_destinations: how many take what is kept. unsampled_share: of all spans, over those that take these; 1 is one.
     """
 
     traces_per_second: float
@@ -153,6 +155,8 @@ class Inputs:
     queries_per_day: float
     metrics_generator: bool = False
     num_traces: float = 0.0
+    kept_destinations: int = 1
+    unsampled_share: float = 0.0
 
     @property
     def offered(self) -> float:
@@ -276,9 +280,12 @@ def num_traces(i: Inputs, samplers: int) -> int:
 
 
 def queue_spans(i: Inputs, samplers: int) -> int:
-    """Spans that wait in a sampler while Tempo is away: its share of what is kept × outage, one of them being away."""
+    """Spans that wait in a sampler while all destinations are away: its share of what they get × outage, one of the
+    samplers being away too.
+    """
     spare = samplers / (samplers - 1) if samplers > 1 else 1
-    return math.ceil(i.kept / samplers * spare * i.outage_minutes * 60)
+    waiting = i.kept * i.kept_destinations + i.offered * i.unsampled_share
+    return math.ceil(waiting / samplers * spare * i.outage_minutes * 60)
 
 
 def tempo(i: Inputs) -> list[Part]:
@@ -388,6 +395,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     profile = str(v.get("tempo_profile", "distributed"))
     if profile not in ("distributed", "monolithic"):
         read.wrong("tempo_profile", f"is {profile!r}: give distributed or monolithic")
+    exporters = destinations(v).exporters
     inputs = Inputs(
         traces_per_second=read.number("tracing_expected_traces_per_second", 1000, 0.001),
         spans_per_trace=read.number("tracing_expected_spans_per_trace", 20, 1),
@@ -408,6 +416,8 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         queries_per_day=read.number("plan_queries_per_day", 1000),
         metrics_generator=usable(False, boolean, v.get("tempo_metrics_generator_enabled")),
         num_traces=read.number("collector_num_traces", 0),
+        kept_destinations=max(1, sum(one.traces == "kept" for one in exporters)),
+        unsampled_share=sum(one.share for one in exporters if one.traces == "all") / 100,
     )
     notes = []
     region = str(v.get("tracing_region", "us-east-1"))
@@ -551,7 +561,7 @@ def table(made: Plan) -> str:
         ["kept", f"{i.kept:,.0f} spans/s, {i.kept_mb:,.2f} MB/s"],
         ["bucket", f"{made.stored_per_day / GIBIBYTE:,.1f} GiB a day, {made.at_rest / GIBIBYTE:,.0f} GiB at rest"],
         ["requests", f"{made.puts:,.0f} PUT and {made.gets:,.0f} GET a day"],
-        ["queue", f"{made.queue_spans:,} spans in each sampler for {i.outage_minutes:g} minutes without Tempo"],
+        ["queue", f"{made.queue_spans:,} spans in each sampler for {i.outage_minutes:g} minutes without a destination"],
         ["num_traces", f"{made.num_traces:,} in each sampler"],
     ]
     parts = [["component", "replicas", "cpu", "memory", "volume"]]

@@ -142,8 +142,9 @@ class Increase:
 
     @property
     def arrived_spans(self) -> int:
-        """Spans that the samplers took."""
-        return round(text.total(self.sampler, "otelcol_receiver_accepted_spans"))
+        """Spans that the samplers took. A receiver otlp/… is one by which a sampler sends to itself, on to X-Ray."""
+        taken = text.by_label(self.sampler, "otelcol_receiver_accepted_spans", "receiver")
+        return round(sum(count for receiver, count in taken.items() if not receiver.startswith("otlp/")))
 
     @property
     def repeated_spans(self) -> int:
@@ -192,13 +193,15 @@ class Increase:
         def count(samples: text.Samples, name: str) -> int:
             return round(text.total(samples, name))
 
+        # What X-Ray did not take is sent again from the queue in front of its exporter.
+        failed = text.by_label(self.sampler, "otelcol_exporter_send_failed_spans", "exporter")
         return {
             "gateway_send_failed_spans": count(self.gateway, "otelcol_exporter_send_failed_spans"),
             "gateway_enqueue_failed_spans": count(self.gateway, "otelcol_exporter_enqueue_failed_spans"),
             "sampler_dropped_too_early": count(
                 self.sampler, "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
             ),
-            "sampler_send_failed_spans": count(self.sampler, "otelcol_exporter_send_failed_spans"),
+            "sampler_send_failed_spans": round(sum(n for name, n in failed.items() if not name.startswith("awsxray/"))),
             "sampler_enqueue_failed_spans": count(self.sampler, "otelcol_exporter_enqueue_failed_spans"),
             "tempo_discarded_spans": count(self.tempo, "tempo_discarded_spans"),
         }

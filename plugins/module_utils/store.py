@@ -79,7 +79,6 @@ class StoreReader(Protocol):
 
     def document(self, trace_id: str, start: int, end: int) -> otlp.Document:
         """A trace as OTLP/JSON with what is there of it now, which may be nothing. NotNow if the store cannot say."""
-        ...
 
     def search(
         self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
@@ -89,7 +88,6 @@ class StoreReader(Protocol):
         among: each of these traces has a span of one of these services. It spares a store that searches one service at
         a time all others. New spans become searchable some seconds after they can be read by id.
         """
-        ...
 
     def trace(self, trace_id: str, start: int, end: int) -> Trace | None:
         """The spans of a trace that are there now, or None. NotNow if the store cannot say."""

@@ -308,7 +308,6 @@ def main() -> None:
         pipeline, reader = connect(kube, params)
 
         def recording(begin: datetime) -> S3Recording:
-            assert store is not None
             return S3Recording(store, settings.recordings, Range(begin))
 
         proof = Probe(

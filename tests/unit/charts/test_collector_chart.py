@@ -193,6 +193,27 @@ def test_the_persistent_queue_has_a_volume_of_its_own(render, pick, validate_kub
     assert "storageClassName" not in claim["spec"]
 
 
+def test_secrets_reach_the_samplers_by_reference_alone(render, pick, validate_kubernetes, assert_restricted):
+    token, key = {"secret": "vendor", "key": "token"}, {"secret": "vendor", "key": "api-key"}
+    exporter = {"name": "vendor", "protocol": "http", "endpoint": "https://otlp.example.com",
+                "headers": {"api-key": key}, "auth": {"bearer": {"token": token}}}  # fmt: skip
+    objects = render(CHART, values(collector_exporters=[exporter]))
+    validate_kubernetes(objects)
+    workload = pick(objects, "StatefulSet", "otel-sampler")
+    assert_restricted(pod(workload))
+    [variable] = [item for item in container(workload)["env"] if "secretKeyRef" in item.get("valueFrom", {})]
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "vendor", "key": "api-key"}
+    [volume] = [item for item in pod(workload)["volumes"] if item["name"] == "secrets"]
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "vendor", "items": [{"key": "token", "path": "vendor.token"}]}}
+    ]
+    [mount] = [item for item in container(workload)["volumeMounts"] if item["name"] == "secrets"]
+    config = pick(objects, "ConfigMap", "otel-sampler")["data"]["collector.yaml"]
+    assert f"{mount['mountPath']}/vendor.token" in config
+    assert f"${{env:{variable['name']}}}" in config
+    assert "vendor" not in str(pick(objects, "Deployment", "otel-collector")["spec"])
+
+
 def test_a_change_of_the_configuration_replaces_that_tier_alone(render, pick):
     def checksum(objects, kind, name):
         return pick(objects, kind, name)["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
@@ -218,6 +239,9 @@ def test_policies_can_be_left_out(render):
         (("sampler", "persistence", "size"), "10 GB", ("/sampler/persistence/size",)),
         (("sampler", "persistence", "class"), "gp3", ("/sampler/persistence", "class")),
         (("gateway", "persistence"), {"enabled": True, "size": "1Gi", "storageClass": ""}, ("/gateway/persistence",)),
+        (("sampler", "secretEnv"), [{"name": "TOKEN", "value": "x"}], ("/sampler/secretEnv/0", "value")),
+        (("sampler", "secretFiles"), [{"path": "a/b", "secret": "s", "key": "k"}], ("/sampler/secretFiles/0/path",)),
+        (("gateway", "secretEnv"), [], ("/gateway/secretEnv",)),
         (("gateway", "goGC"), "off", ("/gateway/goGC",)),
         (("ports", "opencensus"), True, ("/ports", "opencensus")),
         (("image", "pullPolicy"), "Sometimes", ("/image/pullPolicy",)),

@@ -13,6 +13,7 @@ from typing import Any
 
 import ansible_collections
 import pytest
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 SECRET = "not-to-be-shown"
 ANSIBLE = Path(sys.executable).with_name("ansible")
@@ -90,6 +91,48 @@ def test_variables_alone(preflight: Any) -> None:
     assert by_name["tracing_retention"] == "Write 168h."
     assert set(by_name) == {"tracing_retention", "tracing_kubeconfig", "tracing_helm_binary"}
     assert result["bucket_exists"] is None and result["kubernetes_version"] == "" and result["advice"] == []
+
+
+def test_a_cluster_that_the_environment_chose_is_named_first(preflight: Any, tmp_path: Path) -> None:
+    result = preflight({"variables": {"tracing_retention": "7 days"}}, {})
+    first = result["msg"].splitlines()[0]
+    assert first.endswith(
+        f"The environment chose the cluster https://127.0.0.1:1: K8S_AUTH_KUBECONFIG={tmp_path}/kubeconfig."
+    )
+
+
+def test_it_is_named_on_success_too(tmp_path: Path) -> None:
+    class Api(Handler):
+        def do_GET(self) -> None:
+            self.body()
+            known = {"gitVersion": "v1.34.0", "status": {"allowed": True}, "items": []}
+            self.answer(200, json.dumps(known).encode())
+
+        do_POST = do_GET
+
+    helm = tmp_path / "helm"
+    helm.write_text("#!/bin/sh\necho v4.0.0\n")
+    helm.chmod(0o755)
+    (tmp_path / "ansible.cfg").write_text("")
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
+        "ANSIBLE_HOME": str(tmp_path / "home"),
+        "K8S_AUTH_API_KEY": SECRET,
+    }
+    argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
+    argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
+    with serving(Api) as url:
+        for options in ({}, {"host": url}):
+            done = subprocess.run(
+                [*argv, "-a", json.dumps({"binary_path": str(helm), **options})],
+                env=environment | {"K8S_AUTH_HOST": url}, cwd=tmp_path, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            line = f"preflight: The environment chose the cluster {url}: K8S_AUTH_HOST={url} and K8S_AUTH_API_KEY.\n"
+            assert done.stdout.startswith(line) == (not options)
+            assert SECRET not in done.stdout + done.stderr
 
 
 def test_an_unknown_role(preflight: Any) -> None:

@@ -268,3 +268,17 @@ def test_a_queue_in_memory_counts_in_the_samplers():
     in_memory = {part.name: part for part in plan(inputs, prices).parts}["sampler"].memory
     on_disk = components(variables(collector_persistent_queue_enabled=True))["sampler"]["memory"]
     assert in_memory > on_disk
+
+
+def test_each_destination_adds_a_queue_of_what_it_gets():
+    load = {"tracing_expected_kept_percentage": 25, "tracing_store": "tempo"}
+    one = tracing_plan(load)["collector"]["queue_spans"]
+    kept = {"name": "vendor", "protocol": "http", "endpoint": "https://otlp.example.com"}
+    tenth = {"name": "rec", "protocol": "s3", "bucket": "recordings", "prefix": "r", "traces": "all", "share": 10}
+    assert tracing_plan({**load, "collector_exporters": [kept]})["collector"]["queue_spans"] == 2 * one
+    # a tenth of all is 40 % of the quarter that is kept
+    found = tracing_plan({**load, "collector_exporters": [tenth]})["collector"]["queue_spans"]
+    assert found == pytest.approx(1.4 * one, rel=1e-4)
+    instead = tracing_plan({"tracing_expected_kept_percentage": 25, "tracing_store": "otlp",
+                                     "collector_exporters": [kept]})  # fmt: skip
+    assert instead["collector"]["queue_spans"] == one

@@ -390,3 +390,16 @@ def test_threads_keep_order_and_errors() -> None:
     assert pipeline.in_threads(str, [3, 1, 2]) == ["3", "1", "2"]
     with pytest.raises(ValueError, match="invalid literal"):
         pipeline.in_threads(int, ["1", "x"])
+
+
+def test_what_a_sampler_sends_to_itself_for_xray_counts_once() -> None:
+    page = (
+        'otelcol_receiver_accepted_spans{receiver="otlp"} 50\n'
+        'otelcol_receiver_accepted_spans{receiver="otlp/xray"} 20\n'
+        # tried again from the queue of otlp_grpc/xray
+        'otelcol_exporter_send_failed_spans{exporter="awsxray/xray"} 7\n'
+        'otelcol_exporter_send_failed_spans{exporter="otlp_http/vendor"} 3\n'
+    )
+    increase = Increase({}, text.parse(page), {})
+    assert increase.arrived_spans == 50
+    assert increase.lost["sampler_send_failed_spans"] == 3

@@ -44,7 +44,7 @@ class Recorded:
         self.fake.tick()
         ready = {one: spans for one, (at, spans) in self.fake.stored.items() if self.fake.clock.now >= at + self.lag}
         if self.extra and ready:
-            dropped = next(one for one in self.fake.arrived if one not in self.fake.stored)
+            dropped = next((one for one in self.fake.arrived if one not in self.fake.stored), "")
             ready[dropped] = self.fake.arrived[dropped][1]
         if not ready:
             raise NotFound("path s3://traces/recordings holds nothing")

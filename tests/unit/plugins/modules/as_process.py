@@ -8,10 +8,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
-def run(module: str, environ: Mapping[str, str] = {}, /, **arguments: Any) -> dict[str, Any]:
+def run(module: str, environ: Mapping[str, str] = MappingProxyType({}), /, **arguments: Any) -> dict[str, Any]:
     """The result of a module of this collection, run in a process of its own with its arguments on standard input and
     nothing of the user's environment but environ."""
     program = (

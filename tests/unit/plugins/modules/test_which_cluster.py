@@ -30,7 +30,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "otlp_replay": {"path": str(ROOT / "tests/unit/fixtures/probe.jsonl"), "timeout": "1s", "decision_wait": "1s"},
     "preflight": {"binary_path": "/nowhere/helm"},
     "sampling_simulation": {"config": {"policies": [{"name": "all", "type": "always_sample"}]}, "store": {}},
-    "trace_probe": {"timeout": "1s", "decision_wait": "1s"},
+    "trace_probe": {
+        "timeout": "1s",
+        "tail_sampling": {"decision_wait": "1s", "policies": [{"name": "all", "type": "always_sample"}]},
+    },
 }
 
 
@@ -162,7 +165,7 @@ def test_options_win_as_a_whole(
 def test_what_the_environment_chose_is_named(
     module: str, servers: tuple[Server, Server], chart: Path, tmp_path: Path
 ) -> None:
-    decoy, _ = servers
+    decoy, _chosen = servers
     result = run(module, environment(decoy, tmp_path), **arguments(module, chart, tmp_path))
     assert set(decoy.asked) == {f"Bearer {TOKEN}"}
     assert result["failed"] is True
