@@ -53,7 +53,7 @@ def engine() -> Iterator[str]:
 
 def space(built: bool) -> Iterator[str]:
     """For the cache, where images, builds and the own engine lie."""
-    folder = next(parent for parent in (CACHE, *CACHE.parents) if parent.exists())
+    folder = next((parent for parent in (CACHE, *CACHE.parents) if parent.exists()), CACHE)
     free = shutil.disk_usage(folder).free / GIB
     remedy = "make room, or name another folder in ORION_CACHE"
     if free < CLUSTER_GIB:
@@ -75,10 +75,10 @@ def proxies(environ: Mapping[str, str], built: bool) -> Iterator[str]:
             continue
         asked.add(parts.netloc)
         try:
-            where = f"{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 80)}"
-            host, _, port = where.rpartition(":")
-            socket.create_connection((host, int(port)), PROXY_SECONDS).close()
-        except (OSError, ValueError) as error:
+            if not parts.hostname:
+                raise ValueError("it is no URL")
+            socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), PROXY_SECONDS).close()
+        except (OSError, ValueError, KeyError) as error:
             problem = f"{name} names a proxy that does not answer ({parts.hostname or 'no host'}: {error})"
             if built:
                 print(f"{problem}. All that it could be needed for is in the cache.", flush=True)

@@ -21,6 +21,6 @@ def test_plain_is_a_deep_copy_of_dicts_and_lists_alone() -> None:
     inner = Lazy(b=[1, {"c": (2, 3)}])
     copied = plain({"a": inner})
     assert copied == {"a": {"b": [1, {"c": [2, 3]}]}}
-    assert type(copied["a"]) is dict
+    assert not isinstance(copied["a"], Lazy)
     copied["a"]["b"].append(4)
     assert len(inner["b"]) == 2
