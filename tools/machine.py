@@ -75,10 +75,10 @@ def proxies(environ: Mapping[str, str], built: bool) -> Iterator[str]:
             continue
         asked.add(parts.netloc)
         try:
-            where = f"{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 80)}"
-            host, _colon, port = where.rpartition(":")
-            socket.create_connection((host, int(port)), PROXY_SECONDS).close()
-        except (OSError, ValueError) as error:
+            if not parts.hostname:
+                raise ValueError("it is no URL")
+            socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), PROXY_SECONDS).close()
+        except (OSError, ValueError, KeyError) as error:
             problem = f"{name} names a proxy that does not answer ({parts.hostname or 'no host'}: {error})"
             if built:
                 print(f"{problem}. All that it could be needed for is in the cache.", flush=True)

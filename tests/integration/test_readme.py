@@ -125,8 +125,7 @@ def installed(run: Run, checkout: Path) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     print(f"{pip.split('#')[0].strip()}: {seconds:.0f} s")
     assert seconds < PIP_SECONDS
-    for _time in range(2):  # the second time it is there already
-        done = run(galaxy)
+    for done in (run(galaxy), run(galaxy)):  # the second time it is there already
         assert done.returncode == 0 and "installed successfully" in done.stdout, done.stdout + done.stderr
     (inventory,) = blocks("yaml")
     path = checkout / inventory.splitlines()[0].removeprefix("# ")

@@ -8,11 +8,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 
-def run(module: str, environ: Mapping[str, str] = MappingProxyType({}), /, **arguments: Any) -> dict[str, Any]:
+def run(module: str, environ: Mapping[str, str] | None = None, /, **arguments: Any) -> dict[str, Any]:
     """The result of a module of this collection, run in a process of its own with its arguments on standard input and
     nothing of the user's environment but environ."""
     program = (
@@ -33,7 +32,7 @@ def run(module: str, environ: Mapping[str, str] = MappingProxyType({}), /, **arg
             "PYTHONPATH": ":".join(path for path in sys.path if path),
             "PATH": "/usr/bin:/bin",
             "HOME": "/nonexistent",
-            **environ,
+            **(environ or {}),
         },
     )
     assert done.stdout, done.stderr
