@@ -279,6 +279,5 @@ def test_each_destination_adds_a_queue_of_what_it_gets():
     # a tenth of all is 40 % of the quarter that is kept
     found = tracing_plan({**load, "collector_exporters": [tenth]})["collector"]["queue_spans"]
     assert found == pytest.approx(1.4 * one, rel=1e-4)
-    instead = tracing_plan({"tracing_expected_kept_percentage": 25, "tracing_store": "otlp",
-                                     "collector_exporters": [kept]})  # fmt: skip
+    instead = tracing_plan({**load, "tracing_store": "otlp", "collector_exporters": [kept]})
     assert instead["collector"]["queue_spans"] == one
