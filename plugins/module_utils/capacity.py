@@ -134,6 +134,7 @@ class Inputs:
     block_seconds: how long an ingester keeps a block open; local_seconds: until it deletes it from its volume.
     num_traces: the inventory's, where it is more than the load takes; 0 for that alone.
     kept_destinations: how many take what is kept. unsampled_share: of all spans, over those that take these; 1 is one.
+    own_store: whether kept traces are stored in this platform's Tempo; another store, and recordings, are not planned.
     """
 
     traces_per_second: float
@@ -157,6 +158,7 @@ class Inputs:
     num_traces: float = 0.0
     kept_destinations: int = 1
     unsampled_share: float = 0.0
+    own_store: bool = True
 
     @property
     def offered(self) -> float:
@@ -338,23 +340,25 @@ def plan(i: Inputs, prices: Prices) -> Plan:
 
     Ingestion limit of a distributor: four times its share of what is kept, 30 MB/s at least (upstream's default is 15).
     Live traces in an ingester: what is kept in a minute, twice. Largest trace: a hundred times the usual one, 5 MB at
-    least (upstream's default).
+    least (upstream's default). Without a store of one's own, figures of the bucket and of Tempo are 0.
     """
-    parts = [*collectors(i), *tempo(i)]
+    parts = [*collectors(i), *(tempo(i) if i.own_store else [])]
     by_name = {part.name: part for part in parts}
     samplers = by_name["sampler"].replicas
     queue = queue_spans(i, samplers)
     kept_traces = i.kept / i.spans_per_trace
-    stored_per_day = i.kept * i.bytes_per_span * DAY * i.stored_bytes_per_byte
+    stored_per_day = i.kept * i.bytes_per_span * DAY * i.stored_bytes_per_byte if i.own_store else 0.0
     copies = i.replication_factor if i.profile == "distributed" else 1
     # Copies of the replicas are merged by compaction, whose window is an hour.
     at_rest = stored_per_day * (i.retention / DAY + (copies - 1) / 24)
-    ingesters = by_name["ingester"].replicas if i.profile == "distributed" else 1
+    ingesters = by_name["ingester"].replicas if "ingester" in by_name else 1
     blocks = ingesters * DAY / max(i.block_seconds, 60)
     puts = WRITES_PER_BLOCK * (blocks * OBJECTS_PER_BLOCK + copies * stored_per_day / PART_BYTES)
     # Compaction reads what it writes; queriers read blocks in parts; every poll lists and reads an index.
     gets = puts + i.queries_per_day * max(10.0, at_rest / (100 * MEBIBYTE) * 0.1) + POLLS_PER_DAY * 10
-    distributors = by_name["distributor"].replicas if i.profile == "distributed" else 1
+    if not i.own_store:
+        puts = gets = 0.0
+    distributors = by_name["distributor"].replicas if "distributor" in by_name else 1
     volume = DISK_FACTOR * queue * i.bytes_per_span if i.persistent_queue else 0
     made = Plan(
         inputs=i,
@@ -362,9 +366,9 @@ def plan(i: Inputs, prices: Prices) -> Plan:
         num_traces=num_traces(i, samplers),
         queue_spans=queue,
         queue_volume=math.ceil(volume),
-        ingestion_limit=max(30 * MEGABYTE, math.ceil(4 * i.kept_mb / distributors) * MEGABYTE),
-        max_traces=max(10_000, math.ceil(2 * kept_traces * copies / ingesters * 60)),
-        max_bytes_per_trace=max(5 * MEGABYTE, math.ceil(100 * i.spans_per_trace * i.bytes_per_span)),
+        ingestion_limit=i.own_store * max(30 * MEGABYTE, math.ceil(4 * i.kept_mb / distributors) * MEGABYTE),
+        max_traces=i.own_store * max(10_000, math.ceil(2 * kept_traces * copies / ingesters * 60)),
+        max_bytes_per_trace=i.own_store * max(5 * MEGABYTE, math.ceil(100 * i.spans_per_trace * i.bytes_per_span)),
         stored_per_day=stored_per_day,
         at_rest=at_rest,
         puts=puts,
@@ -418,6 +422,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         num_traces=read.number("collector_num_traces", 0),
         kept_destinations=max(1, sum(one.traces == "kept" for one in exporters)),
         unsampled_share=sum(one.share for one in exporters if one.traces == "all") / 100,
+        own_store=v.get("tracing_store", "tempo") == "tempo",
     )
     notes = []
     region = str(v.get("tracing_region", "us-east-1"))
@@ -433,7 +438,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             prices = Prices(**{**asdict(prices), **{name: number(value) for name, value in own.items()}})
         except ValueError:
             read.wrong("plan_prices", f"is {own!r}: give numbers")
-    if profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
+    if inputs.own_store and profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
         notes.append(
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
             f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed."
@@ -460,8 +465,9 @@ def wanted(made: Plan) -> dict[str, Any]:
     values["collector_num_traces"] = made.num_traces
     if made.inputs.persistent_queue:
         values["collector_persistent_queue_volume_size"] = f"{_gibibytes(made.queue_volume)}Gi"
-    values["tempo_max_traces_per_user"] = made.max_traces
-    values["tempo_max_bytes_per_trace"] = made.max_bytes_per_trace
+    if made.inputs.own_store:
+        values["tempo_max_traces_per_user"] = made.max_traces
+        values["tempo_max_bytes_per_trace"] = made.max_bytes_per_trace
     return values
 
 
@@ -559,8 +565,7 @@ def table(made: Plan) -> str:
     rows = [
         ["offered", f"{i.offered:,.0f} spans/s, {i.offered * i.bytes_per_span / MEGABYTE:,.2f} MB/s"],
         ["kept", f"{i.kept:,.0f} spans/s, {i.kept_mb:,.2f} MB/s"],
-        ["bucket", f"{made.stored_per_day / GIBIBYTE:,.1f} GiB a day, {made.at_rest / GIBIBYTE:,.0f} GiB at rest"],
-        ["requests", f"{made.puts:,.0f} PUT and {made.gets:,.0f} GET a day"],
+        *(_storage(made) if i.own_store else [["store", "not this platform's (tracing_store: otlp): not planned"]]),
         ["queue", f"{made.queue_spans:,} spans in each sampler for {i.outage_minutes:g} minutes without a destination"],
         ["num_traces", f"{made.num_traces:,} in each sampler"],
     ]
@@ -577,6 +582,13 @@ def table(made: Plan) -> str:
     ]
     cost = [["USD per month", ""], *([name, f"{value:,.2f}"] for name, value in made.cost.items())]
     return "\n\n".join((align(rows, set()), align(parts, {1, 2, 3, 4}), align(cost, {1})))
+
+
+def _storage(made: Plan) -> list[list[str]]:
+    return [
+        ["bucket", f"{made.stored_per_day / GIBIBYTE:,.1f} GiB a day, {made.at_rest / GIBIBYTE:,.0f} GiB at rest"],
+        ["requests", f"{made.puts:,.0f} PUT and {made.gets:,.0f} GET a day"],
+    ]
 
 
 def tracing_plan(v: Mapping[str, Any]) -> dict[str, Any]:

@@ -281,3 +281,9 @@ def test_each_destination_adds_a_queue_of_what_it_gets():
     assert found == pytest.approx(1.4 * one, rel=1e-4)
     instead = tracing_plan({**load, "tracing_store": "otlp", "collector_exporters": [kept]})
     assert instead["collector"]["queue_spans"] == one
+    # another store is not planned, nor asked for
+    assert [part["name"] for part in instead["components"]] == ["gateway", "sampler"]
+    assert instead["cost"]["storage"] == instead["cost"]["requests"] == 0
+    assert {*instead["limits"].values(), *instead["storage"].values()} == {0}
+    assert "tempo" not in instead["snippet"] and "not planned" in instead["table"]
+    assert not [line for line in instead["warnings"] if "tempo" in line]
