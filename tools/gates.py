@@ -149,6 +149,9 @@ def unit_gate(tools: dict[str, str]) -> Gate:
     return pytest(
         "unit and chart tests, branch coverage of module_utils",
         "tests/unit",
+        # Most of these tests wait for programs that they start, so there may be more of them at once than cores.
+        "-n4",
+        "--dist=loadfile",
         "--cov",
         "--cov-branch",
         "--cov-report=term-missing:skip-covered",

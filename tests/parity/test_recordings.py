@@ -44,6 +44,8 @@ RECORD, SIMULATE, DEPLOY = (
 (EXPORTER,) = ENTRY["collector_exporters"]
 BUCKET, KEYS = "orion-traces", ("AKIAEXAMPLE", "not-to-be-shown")
 TRACES, LINES_PER_REQUEST = 1200, 40
+# Longer than any trace takes: the collector gets them at once, the simulator at the times of their spans.
+DECISION_WAIT = "60s"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def run(binary: str, folder: Path, config: dict[str, Any], bodies: list[bytes]) 
     config["receivers"] = {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}}
     tempo = config["exporters"]["otlp_http/tempo"]
     tempo |= {"endpoint": f"http://127.0.0.1:{sink.port}/0", "encoding": "json", "compression": "none"}
-    config["processors"]["tail_sampling"]["decision_wait"] = "60s"
+    config["processors"]["tail_sampling"]["decision_wait"] = DECISION_WAIT
     config.pop("extensions", None)
     config["service"] |= {"extensions": [], "telemetry": {"metrics": {"level": "none"}}}
     keys = {"AWS_ACCESS_KEY_ID": KEYS[0], "AWS_SECRET_ACCESS_KEY": KEYS[1]}
@@ -173,6 +175,7 @@ def simulate(folder: Path, store: str, *changes: str) -> tuple[dict[str, Any], d
     (folder / "policy.yml").write_text(json.dumps(POLICY))
     (folder / "ansible.cfg").touch()
     files = ["-e", "simulate_output=result.json", "-e", "simulate_decisions=decisions.csv"]
+    files += ["-e", f"collector_decision_wait={DECISION_WAIT}"]
     done = subprocess.run(
         [str(Path(sys.executable).with_name(SIMULATE[0])), *SIMULATE[1:], *files, *changes],
         cwd=folder,
