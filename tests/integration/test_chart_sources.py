@@ -32,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import source, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.helm.process import Interrupt
 from ansible_collections.orion.tracing.plugins.module_utils.helm.source import Source
 from chart_servers import PASSWORD, USER, Registry, Server, free_port, run, serve_registry, serve_repository
 from cryptography import x509
@@ -47,9 +48,16 @@ class Recorder:
     def __init__(self) -> None:
         self.argv: list[list[str]] = []
 
-    def __call__(self, argv: list[str], env: Mapping[str, str], stdin: str, seconds: float) -> Answer:
+    def __call__(
+        self,
+        argv: list[str],
+        env: Mapping[str, str],
+        stdin: str,
+        seconds: float,
+        interrupt: Interrupt | None = None,
+    ) -> Answer:
         self.argv.append(argv)
-        return run_process(argv, env, stdin, seconds)
+        return run_process(argv, env, stdin, seconds, interrupt)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def defaults() -> dict[str, Any]:
     for role in ("collector", "tempo", "object_storage", "preflight"):
         values |= yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     return values | {
+        "object_storage_manage": True,
         "object_storage_bucket": "orion-traces",
         "object_storage_region": "us-east-1",
         "object_storage_public_access_block": True,
