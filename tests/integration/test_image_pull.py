@@ -153,6 +153,14 @@ def pull_secret(kube: Kube, namespace: str, host: str, password: str = PASSWORD,
     kube.apply(f"/api/v1/namespaces/{namespace}/secrets/{name}", body)
 
 
+def unpulled(lab: Lab, registries: Registries) -> str:
+    """The image in the private registry, by a tag of the test's own: what a node has pulled once, pods get without
+    credentials."""
+    tag = f"{TAG}-{lab.namespace}"
+    oci.push(registries.private, REPOSITORY, tag, registries.image, LOGIN)
+    return f"{registries.private}/{REPOSITORY}:{tag}"
+
+
 def pulled(lab: Lab) -> set[str]:
     """Digests of the images that the lab's ready pods run."""
     pods = lab.kube.list(lab.path("pods"), "app=probe")
@@ -232,13 +240,13 @@ def test_a_wrong_name(lab: Lab) -> None:
 
 
 def test_no_credentials(lab: Lab, registries: Registries) -> None:
-    image = f"{registries.private}/{REPOSITORY}:{TAG}"
+    image = unpulled(lab, registries)
     words = ("401 Unauthorized", "Name a Secret with credentials in tracing_image_pull_secrets")
     refused(lab, image, *words, f"--docker-server={registries.private}")
 
 
 def test_a_pull_secret_that_does_not_exist_and_the_run_after_it(lab: Lab, registries: Registries) -> None:
-    image = f"{registries.private}/{REPOSITORY}:{TAG}"
+    image = unpulled(lab, registries)
     refused(lab, image, f"There is no Secret regcred in namespace {lab.namespace}: create it", pullSecrets=["regcred"])
     pull_secret(lab.kube, lab.namespace, registries.private)
     # The pod of the run before still says what it said then: this must not stop the one that brings the Secret.
@@ -248,7 +256,7 @@ def test_a_pull_secret_that_does_not_exist_and_the_run_after_it(lab: Lab, regist
 
 def test_a_pull_secret_with_a_wrong_password(lab: Lab, registries: Registries) -> None:
     pull_secret(lab.kube, lab.namespace, registries.private, "wrong horse")
-    image = f"{registries.private}/{REPOSITORY}:{TAG}"
+    image = unpulled(lab, registries)
     refused(
         lab, image, "401 Unauthorized", f"Secret regcred in namespace {lab.namespace} holds", pullSecrets=["regcred"]
     )
