@@ -300,6 +300,9 @@ def collector(kube: Kube, registries: Registries, tmp_path: Path, state: Path) -
         "tracing_namespace": namespace,
         "tracing_kubeconfig": str(state / "kubeconfig"),
         "tracing_helm_binary": os.environ["ORION_HELM"],
+        # Whichever store the local inventory has; the destinations of another one need a Secret.
+        "tracing_store": "tempo",
+        "collector_exporters": [],
         "tracing_image_registry": registries.private,
         "collector_image_tag": "0.158.0",
         "collector_gateway_replicas": 1,
