@@ -45,9 +45,12 @@ class ActionModule(ActionBase):
         own = {name: task_vars[name] for name in task_vars if name.startswith(("tracing_", "preflight_"))}
         values.update(self._evaluate(own, task_vars, "", findings))
         # A role's defaults may name another's: verify's are about what tempo and object_storage were told.
-        every = {name: value for role in roles and _with_defaults() for name, value in self._role(role)[0].items()}
+        defaults_of = {role: self._defaults(role) for role in (_with_defaults() if roles else [])}
+        every = {name: value for defaults in defaults_of.values() for name, value in defaults.items()}
         for role in roles:
-            defaults, spec = self._role(role)
+            if role not in defaults_of:
+                raise AnsibleActionFail(f"roles: {role} is no role of this collection.")
+            defaults, spec = defaults_of[role], self._spec(role)
             secret.update(name for name, option in spec.items() if option.get("no_log"))
             mine = {name: task_vars[name] for name in task_vars if name.startswith(f"{role}_")}
             seen = self._evaluate({**defaults, **mine}, {**every, **defaults, **task_vars}, role, findings)
@@ -69,14 +72,13 @@ class ActionModule(ActionBase):
             Display().display(f"preflight: {result['chosen_by_environment']}")
         return result
 
-    def _role(self, role: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Defaults and options of a role of this collection."""
-        folder = ROLES / role
-        if not (folder / "defaults/main.yml").is_file():
-            raise AnsibleActionFail(f"roles: {role} is no role of this collection.")
-        defaults = self._loader.load_from_file(str(folder / "defaults/main.yml"), trusted_as_template=True)
-        spec = self._loader.load_from_file(str(folder / "meta/argument_specs.yml"))
-        return defaults, spec["argument_specs"]["main"]["options"]
+    def _defaults(self, role: str) -> dict[str, Any]:
+        return self._loader.load_from_file(str(ROLES / role / "defaults/main.yml"), trusted_as_template=True)
+
+    def _spec(self, role: str) -> dict[str, Any]:
+        """The options of a role's argument spec."""
+        spec = self._loader.load_from_file(str(ROLES / role / "meta/argument_specs.yml"))
+        return spec["argument_specs"]["main"]["options"]
 
     def _evaluate(
         self, names: dict[str, Any], context: dict[str, Any], role: str, findings: list[dict[str, str]]

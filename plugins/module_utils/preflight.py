@@ -18,6 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils import images
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations, references
 from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
     DURATION_REMEDY,
     QUANTITY_REMEDY,
@@ -64,7 +65,6 @@ DURATIONS = (
 )
 ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
-READERS = ("tempo", "jaeger", "none")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
@@ -377,15 +377,15 @@ def store_reader(v: Variables) -> Iterator[Finding]:
     store, reader = text(v, "tracing_store") or "tempo", text(v, "tracing_store_reader")
     if "tracing_store_reader" not in v:
         return
-    if reader not in READERS:
-        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join(READERS)}.")
+    if reader not in (*READERS, NONE):
+        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join((*READERS, NONE))}.")
     elif store == "tempo" and reader == "jaeger":
         yield error(
             "tracing_store_reader",
             "jaeger, but tracing_store is tempo, which does not answer Jaeger's API",
             "Leave tracing_store_reader unset, or set tracing_store: otlp if kept traces go to Jaeger.",
         )
-    elif store == "otlp" and reader != "none" and not text(v, "tracing_store_service"):
+    elif store == "otlp" and reader != NONE and not text(v, "tracing_store_service"):
         yield error(
             "tracing_store_service",
             f"empty, but tracing_store is otlp and tracing_store_reader is {reader}, so it is not known where to ask",
