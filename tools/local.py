@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 from airgap import cache, spec
-from airgap.images import ARCHIVE, BUILD, PULL, carried
+from airgap.images import ARCHIVE, BUILD, PULL, Source, carried
+from airgap.spec import Artifact
 from tools import images, machine
 from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
@@ -84,10 +85,25 @@ def prepare(everything: bool = False) -> dict:
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
-        result |= {"helm4" if name == "helm" else name: str(built(name)) for name in TEST_TOOLS}
-        tempo = images.program(sources["tempo"]) if "tempo" in sources else None
-        result |= {"tempo": str(tempo)} if tempo else {}
+        result |= _test_tools(artifacts, store, sources.get("tempo"))
     return result
+
+
+def test_tools() -> dict:
+    """Find or build the programs of the tests, without the images of the cluster."""
+    artifacts = spec.load()
+    tempo = images.find_store(artifacts)
+    run(sys.executable, "-m", "airgap", "build", *TEST_TOOLS)
+    return _test_tools(artifacts, cache.Store(cache.default_root(), cache.digests(artifacts)), tempo)
+
+
+def _test_tools(artifacts: dict[str, Artifact], store: cache.Store, tempo: Source | None) -> dict:
+    """Paths of what has been built, and of Tempo where its image is at hand."""
+    found = {
+        "helm4" if name == "helm" else name: str(store.folder(name) / artifacts[name].output) for name in TEST_TOOLS
+    }
+    program = images.program(tempo) if tempo else None
+    return found | ({"tempo": str(program)} if program else {})
 
 
 def tool_environment(found: dict) -> dict[str, str]:

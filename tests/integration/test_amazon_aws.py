@@ -36,7 +36,7 @@ def peers() -> Path:
     """The folder of the programs of that environment."""
     folder = Path(os.environ.get("ORION_PEERS", "unset")).absolute() / "bin"
     if not (folder / "ansible-playbook").is_file():
-        pytest.fail("no environment with the package ansible: run `make test`, or set ORION_PEERS")
+        pytest.fail("no environment with the package ansible: run `make test GATE=integration`")
     return folder
 
 
