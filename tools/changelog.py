@@ -37,18 +37,11 @@ def generate(root: Path) -> str:
                 shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, copy / name)
-        # The date goes into changelog.yaml alone, of which this is a copy.
-        argv = ["generate"] if released else ["release", "--version", version, "--date", "1970-01-01"]
-        done = subprocess.run(
-            ["antsibull-changelog", *argv],
-            cwd=copy,
-            env=environment(ANSIBLE_COLLECTIONS_PATH=folder),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise Failed(f"antsibull-changelog failed: {done.stderr.strip() or done.stdout.strip()}")
+        _antsibull(copy, "lint")
+        if released:
+            _antsibull(copy, "generate")
+        else:  # the date goes into changelog.yaml alone, of which this is a copy
+            _antsibull(copy, "release", "--version", version, "--date", "1970-01-01")
         text = (copy / NAME).read_text().rstrip() + "\n"
     if not released:
         heading = f"## v{version}".replace(".", r"\.") + "\n"
@@ -60,6 +53,19 @@ def generate(root: Path) -> str:
     return text
 
 
+def _antsibull(collection: Path, *argv: str) -> None:
+    done = subprocess.run(
+        ["antsibull-changelog", *argv],
+        cwd=collection,
+        env=environment(ANSIBLE_COLLECTIONS_PATH=str(collection.parents[2])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Failed(f"antsibull-changelog {argv[0]} failed:\n{done.stdout}{done.stderr}".strip())
+
+
 def main(argv: list[str]) -> None:
     path, text = ROOT / NAME, generate(ROOT)
     if argv != ["--check"]:
@@ -68,7 +74,7 @@ def main(argv: list[str]) -> None:
     present = path.read_text() if path.exists() else ""
     if present != text:
         print("\n".join(difflib.unified_diff(present.splitlines(), text.splitlines(), NAME, "generated", lineterm="")))
-        raise Failed(f"{NAME} is not what changelogs/fragments say. Run 'python -m tools.changelog' and commit it.")
+        raise Failed(f"{NAME} is not what changelogs/ says: run 'python -m tools.changelog' and commit it.")
 
 
 if __name__ == "__main__":
