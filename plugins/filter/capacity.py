@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.module_utils import capacity
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 
 def tracing_plan(variables: dict[str, Any]) -> dict[str, Any]:

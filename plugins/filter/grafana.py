@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.grafana_datasources import grafana_values as build
 
 

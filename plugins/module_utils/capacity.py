@@ -20,15 +20,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector_config imp
     QUEUE_SHARE_OF_VOLUME,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     GIBIBYTE,
     MEBIBYTE,
     memory_bytes,
     quantity,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 from ansible_collections.orion.tracing.plugins.module_utils.variables import Reader, boolean, number, usable
 
 MEGABYTE = 10**6

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import images
 from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import (
     Destinations,
     Exporter,
     destinations,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import plain
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common import images
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     Ceiling,

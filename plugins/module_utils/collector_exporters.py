@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import literal
 from ansible_collections.orion.tracing.plugins.module_utils.variables import (

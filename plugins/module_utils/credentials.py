@@ -30,9 +30,9 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, TypeAlias
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry, run_steps
 
 try:
     from cryptography import x509

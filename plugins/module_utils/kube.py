@@ -20,13 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ansible_collections.orion.tracing.plugins.module_utils import kubeconfig
-from ansible_collections.orion.tracing.plugins.module_utils.connection import (
-    Connection,
-    is_loopback,
-    proxy_variable,
-    resolve,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     InvalidInput,
@@ -34,6 +28,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     PermissionDenied,
     TracingError,
     Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.connection import (
+    Connection,
+    is_loopback,
+    proxy_variable,
+    resolve,
 )
 
 FIELD_MANAGER = "orion.tracing"

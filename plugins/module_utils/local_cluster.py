@@ -13,8 +13,8 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
 
 LOADED_DIR = "/kind/loaded"  # in the node: one empty file per archive that was loaded, named by its digest
 

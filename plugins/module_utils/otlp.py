@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import IO, Any, cast
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 Document = dict[str, Any]
 Span = dict[str, Any]

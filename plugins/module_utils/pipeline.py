@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     NotFound,
     PermissionDenied,

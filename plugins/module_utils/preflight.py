@@ -14,16 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils import images
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations, references
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import NONE, READERS
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+from ansible_collections.orion.tracing.plugins.module_utils.common import images
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    PermissionDenied,
+    TracingError,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     DURATION_REMEDY,
     QUANTITY_REMEDY,
     memory_bytes,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     NotFound,
     PermissionDenied,
     ToolError,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm.process import OLDEST, VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.common.process import OLDEST, VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
     PULL_SECRETS,

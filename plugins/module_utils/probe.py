@@ -13,7 +13,8 @@ from random import Random
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import (
     Bounds,
@@ -24,7 +25,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store import Trace
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
 # The traces of these are read one by one, since they are usually kept.

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     COMPONENTS,
     THREADS,

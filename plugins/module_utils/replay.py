@@ -16,7 +16,8 @@ from hashlib import sha256
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     COMPONENTS,
     Clock,
@@ -36,7 +37,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.store import (
     StoreReader,
     Trace,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 RUN_ATTRIBUTE = "orion.replay.run"
 # A request holds lines up to one of these sizes; a single one may be larger.

@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.images import image_values, pull_secrets
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.images import image_values, pull_secrets
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     DURATION_REMEDY,
     QUANTITY_REMEDY,
     duration_seconds,

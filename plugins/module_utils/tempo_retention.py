@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import DURATION_REMEDY, duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle
 
 EXPIRY, RULES = "object_storage_expiry_days", "object_storage_lifecycle_rules"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 
 VERSION = "2012-10-17"

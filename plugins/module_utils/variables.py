@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     MEBIBYTE,
     duration_seconds,
     memory_bytes,

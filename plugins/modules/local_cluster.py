@@ -108,7 +108,8 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import (
     LOADED_DIR,
@@ -120,7 +121,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import
     ready,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Step, run_steps
 
 
 class Kind:

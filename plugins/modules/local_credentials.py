@@ -139,7 +139,7 @@ import secrets
 from datetime import UTC, datetime
 
 from ansible_collections.orion.tracing.plugins.module_utils import credentials
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 
 ARGUMENT_SPEC = {

@@ -298,12 +298,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.recording_options import (
     RECORDING_OPTIONS,

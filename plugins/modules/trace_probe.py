@@ -218,7 +218,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import probe
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
     PIPELINE_OPTIONS,
@@ -226,7 +227,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     connect,
     seconds,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store

@@ -25,7 +25,7 @@ from typing import Any
 
 import tiers
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
 
 WAIT = 20
 SERVICES, SPANS_PER_SERVICE = 4, 3

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Report
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, gather

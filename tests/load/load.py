@@ -29,6 +29,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
@@ -40,7 +41,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Selectors,
     Sender,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document

@@ -21,17 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.connection import resolve
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
     ToolError,
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
-from ansible_collections.orion.tracing.plugins.module_utils.helm.process import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.process import (
     OLDEST,
     VERSION,
     Answer,
@@ -39,7 +36,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.process import 
     Runner,
     run_process,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.connection import resolve
+from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
+from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
 # The version of helm is needed, but not a process of its own: this template makes the rendering say it.

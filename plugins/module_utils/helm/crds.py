@@ -17,13 +17,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 
 LINES, WIDTH = 8, 400

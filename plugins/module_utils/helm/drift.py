@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     NotFound,
     PermissionDenied,
     TracingError,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     HELM,
@@ -46,7 +47,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.render import M
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import Resource, Served, discover
 from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
-from ansible_collections.orion.tracing.plugins.module_utils.plan import diff_entry
 
 MISSING, CHANGED = "missing", "changed"
 HELM_MARKS = {

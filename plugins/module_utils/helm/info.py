@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import Release
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube

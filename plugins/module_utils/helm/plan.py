@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
     documents,
@@ -32,7 +33,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.crds import Crd
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

@@ -16,8 +16,12 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils import images
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common import images
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    PermissionDenied,
+    ToolError,
+    TracingError,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import WIDTH, WORKLOADS, selected
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 

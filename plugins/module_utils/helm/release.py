@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict
 
 DEPLOYED, FAILED, SUPERSEDED, UNINSTALLED, UNINSTALLING = (
     "deployed",

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
-from ansible_collections.orion.tracing.plugins.module_utils.plan import diff_entry
 
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"

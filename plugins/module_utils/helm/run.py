@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PartialFailure,
     PermissionDenied,
     ToolError,
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
@@ -37,7 +38,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Cur
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import custom_api_versions
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

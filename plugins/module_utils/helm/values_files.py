@@ -17,9 +17,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 VAULT = b"$ANSIBLE_VAULT;"
 

@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     InvalidInput,
     NotFound,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     contents,
     encryption,

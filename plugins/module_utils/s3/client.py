@@ -11,8 +11,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     InvalidInput,
@@ -22,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.

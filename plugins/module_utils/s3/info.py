@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Target
 from ansible_collections.orion.tracing.plugins.module_utils.s3.bucket import (
     ASPECTS,

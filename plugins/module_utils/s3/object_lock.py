@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 MODES = ("GOVERNANCE", "COMPLIANCE")

@@ -27,7 +27,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import LONGEST_MESSAGE, Message, framed
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call

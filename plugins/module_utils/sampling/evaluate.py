@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import ResourceSpans, Span

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex, ottl
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     NESTED,

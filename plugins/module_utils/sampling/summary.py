@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import GIBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 # Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
 BIN_FACTOR = 1.002

@@ -22,7 +22,7 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import jaeger as module
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
 from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline

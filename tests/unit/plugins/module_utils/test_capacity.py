@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.capacity import (
     tracing_plan,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
 
 ROOT = Path(__file__).resolve().parents[4]

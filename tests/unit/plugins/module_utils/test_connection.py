@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.connection import (
     VARIABLES,
     is_loopback,
     proxy_variable,
     resolve,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
 
 ENVIRON = {
     "K8S_AUTH_KUBECONFIG": "/env/config",

@@ -11,7 +11,7 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.grafana import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils import grafana_datasources as gd
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 ROLE = Path(__file__).resolve().parents[4] / "roles" / "grafana"
 ALL = {"grafana_prometheus_url": "http://prometheus:9090", "grafana_loki_url": "http://loki-gateway"}

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
 

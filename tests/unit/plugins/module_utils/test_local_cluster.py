@@ -8,7 +8,7 @@ import json
 import tarfile
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import (
     Archive,
     ClusterState,

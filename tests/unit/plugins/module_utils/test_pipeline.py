@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, pipeline
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, InvalidInput, NotFound, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    ApiError,
+    InvalidInput,
+    NotFound,
+    TimedOut,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,

@@ -16,7 +16,11 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof, write_proof

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, recordings
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Message
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import document, protobuf, span
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, replay
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, InvalidInput, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, InvalidInput, TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording

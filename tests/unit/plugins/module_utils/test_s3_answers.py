@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     encryption,
     lifecycle,

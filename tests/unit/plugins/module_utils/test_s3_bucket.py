@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.loaders
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     InvalidInput,
@@ -22,7 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, client
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported

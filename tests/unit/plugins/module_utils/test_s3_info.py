@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, info
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (

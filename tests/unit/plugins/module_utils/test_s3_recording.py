@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, replay
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe, replay
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import PIPELINE_OPTIONS, connect

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.filter.tempo import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils import tempo_config as tc
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 ROLE = Path(__file__).resolve().parents[4] / "roles" / "tempo"
 

@@ -16,7 +16,11 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.s3_policy import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording

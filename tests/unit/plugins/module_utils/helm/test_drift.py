@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, fields, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted, Report
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Item

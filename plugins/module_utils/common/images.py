@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 REGISTRY, PULL_SECRETS = "tracing_image_registry", "tracing_image_pull_secrets"
 # What container runtimes take a repository without a host for. Source: distribution/reference, normalize.go

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.images import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils import images
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common import images
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 DIGEST = "sha256:" + "0a" * 32
 FINE = {"x_image_repository": "docker.io/grafana/tempo", "x_image_tag": "2.10.8", "x_image_digest": ""}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TimedOut
 
 OLDEST = (3, 18)
 VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
+from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:

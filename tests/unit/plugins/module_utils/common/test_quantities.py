@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import quantities
+from ansible_collections.orion.tracing.plugins.module_utils.common import quantities
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError, PartialFailure, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, PartialFailure, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.unknown import unknown_variables
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PartialFailure, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PartialFailure, TracingError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay, plain
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay, plain
 
 
 def test_overlay_replaces_lists_and_keeps_its_arguments() -> None:
