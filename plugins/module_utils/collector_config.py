@@ -22,6 +22,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.common import images
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
+    Reader,
+    container_memory,
+    text,
+    usable,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     Ceiling,
@@ -29,12 +35,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies im
     literal,
     modern_policies,
     well_formed,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.variables import (
-    Reader,
-    container_memory,
-    text,
-    usable,
 )
 
 Config = dict[str, Any]

@@ -19,9 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
-from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import literal
-from ansible_collections.orion.tracing.plugins.module_utils.variables import (
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     boolean,
     duration,
     listing,
@@ -29,6 +27,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.variables import (
     text,
     usable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import literal
 
 Config = dict[str, Any]
 Variables = Mapping[str, Any]

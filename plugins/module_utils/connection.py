@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.variables import boolean
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean
 
 # Those that kubernetes.core's modules read, so that AWX credentials fit as they are.
 VARIABLES = {

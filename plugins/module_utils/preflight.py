@@ -27,6 +27,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     QUANTITY_REMEDY,
     memory_bytes,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
+    boolean,
+    container_memory,
+    duration,
+    listing,
+    number,
+    usable,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
@@ -42,14 +50,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import 
     tempo_config,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions, emptied
-from ansible_collections.orion.tracing.plugins.module_utils.variables import (
-    boolean,
-    container_memory,
-    duration,
-    listing,
-    number,
-    usable,
-)
 
 OLDEST_KUBERNETES = (1, 31)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex, ottl
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     NESTED,
@@ -27,7 +28,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies im
     default_policies,
     well_formed,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.variables import Reader, container_memory, usable
 
 ERROR, WARNING = "error", "warning"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, PartialFailure, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.unknown import unknown_variables
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.unknown import unknown_variables
 
 
 def test_error_says_what_why_and_what_to_do() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.parsing import convert_bool
-from ansible_collections.orion.tracing.plugins.module_utils.variables import (
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     BOOLEANS,
     Reader,
     boolean,
