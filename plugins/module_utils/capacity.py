@@ -29,7 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, boolean, number, usable
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
 
 MEGABYTE = 10**6
 DAY, HOURS_PER_MONTH = 86400, 730.5

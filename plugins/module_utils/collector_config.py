@@ -28,7 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     text,
     usable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     Ceiling,
     default_policies,

@@ -23,7 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     duration_seconds,
     go_mem_limit,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
 
 # The line of Tempo whose configuration this is.
 VERSION = (2, 10)
