@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 try:
     from cryptography import x509

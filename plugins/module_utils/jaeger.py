@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.store import (
     Criteria,

@@ -12,8 +12,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
-from ansible_collections.orion.tracing.plugins.module_utils.connection import VARIABLES
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import VARIABLES
 
 # Without fallbacks to the environment: those would be mixed with what is given. connection.py reads it, as a whole.
 KUBE_OPTIONS: dict[str, dict[str, Any]] = {

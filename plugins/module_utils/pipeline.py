@@ -25,7 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TimedOut,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
 
 OTLP_HTTP_PORT = 4318
 COLLECTOR_METRICS_PORT = 8888

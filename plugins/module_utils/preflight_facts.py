@@ -18,7 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import OLDEST, VERSION, Runner, run_process
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
     PULL_SECRETS,
     Access,

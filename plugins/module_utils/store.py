@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     RETRYABLE,
     Deadline,

@@ -300,7 +300,7 @@ from typing import IO, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds

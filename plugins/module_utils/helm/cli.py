@@ -37,9 +37,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.process impor
     run_process,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
-from ansible_collections.orion.tracing.plugins.module_utils.connection import resolve
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import resolve
 
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
 # The version of helm is needed, but not a process of its own: this template makes the rendering say it.

@@ -23,7 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 LINES, WIDTH = 8, 400
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")

@@ -44,9 +44,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     with_value,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import Resource, Served, discover
-from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Resource, Served, discover
+from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
 MISSING, CHANGED = "missing", "changed"
 HELM_MARKS = {

@@ -23,7 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import WIDTH, WORKLOADS, selected
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 # In Chart.yaml: container=PREFIX, separated by commas, where PREFIX_image_tag etc. are the variables of its image.
 VARIABLES = "orion.tracing/image-variables"

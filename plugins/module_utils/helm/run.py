@@ -36,8 +36,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import custom_api_versions
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import custom_api_versions
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.

@@ -24,7 +24,7 @@ from ansible_collections.orion.tracing.plugins.module_utils import jaeger as mod
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
 from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow, Trace
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import SAMPLED, PolicyList, Trace

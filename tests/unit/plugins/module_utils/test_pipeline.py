@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     NotFound,
     TimedOut,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
     Counters,

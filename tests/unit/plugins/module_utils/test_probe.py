@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     NotFound,
     PermissionDenied,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import Expectation, keeps

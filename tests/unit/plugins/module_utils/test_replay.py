@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import otlp, replay
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, InvalidInput, TimedOut
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies

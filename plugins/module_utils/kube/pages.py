@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 LIMIT = 500  # items per page, as kubectl get reads them
 

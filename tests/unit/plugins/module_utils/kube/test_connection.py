@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.connection import (
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import (
     VARIABLES,
     is_loopback,
     proxy_variable,

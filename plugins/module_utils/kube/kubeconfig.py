@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
-from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import is_loopback
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The kubelet replaces the file long before the token in it expires; the kubernetes client reads as often.

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ansible_collections.orion.tracing.plugins.module_utils import kubeconfig
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
@@ -29,7 +28,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.connection import (
+from ansible_collections.orion.tracing.plugins.module_utils.kube import kubeconfig
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import (
     Connection,
     is_loopback,
     proxy_variable,

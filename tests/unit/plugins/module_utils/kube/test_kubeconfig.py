@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import kubeconfig
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube import kubeconfig
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

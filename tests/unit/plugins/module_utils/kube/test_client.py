@@ -20,7 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     PermissionDenied,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube import APPLY_PATCH, Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import APPLY_PATCH, Kube
 
 
 class Server(ThreadingHTTPServer):
