@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.store import (
     Criteria,

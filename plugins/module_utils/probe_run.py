@@ -18,9 +18,11 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
+from ansible_collections.orion.tracing.plugins.module_utils import probe
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     COMPONENTS,
     THREADS,
@@ -32,7 +34,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Pipeline,
     Sender,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.store import (

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Recording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     COMPONENTS,
     Clock,
@@ -29,7 +30,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Sender,
     in_threads,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.store import (
     MARGIN_SECONDS,
     Criteria,

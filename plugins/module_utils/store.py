@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     RETRYABLE,
     Deadline,

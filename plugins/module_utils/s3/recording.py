@@ -26,13 +26,13 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import LONGEST_MESSAGE, Message, framed
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import LONGEST_MESSAGE, Message, framed
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store

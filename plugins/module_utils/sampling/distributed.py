@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import ResourceSpans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Engine,
     Settings,
@@ -23,7 +24,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
     by_end_time,
     owner,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import ResourceSpans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Summary
 
 # Number of the file, number in it, arrival in seconds, trace id, its spans of one resource, how many, their bytes.

@@ -21,6 +21,14 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
+    ERROR,
+    Record,
+    ResourceSpans,
+    ScopeSpans,
+    Span,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import resource_spans_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import evaluate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import (
     DROPPED,
@@ -29,14 +37,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate im
     Limits,
     PolicyList,
     Trace,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import resource_spans_size
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import (
-    ERROR,
-    Record,
-    ResourceSpans,
-    ScopeSpans,
-    Span,
 )
 
 TOO_EARLY, TOO_LARGE = "too_early", "too_large"

@@ -16,10 +16,10 @@ from fractions import Fraction
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import ResourceSpans, Span
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.tracestate import parse_trace_state
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import ResourceSpans, Span
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.tracestate import parse_trace_state
 
 # Decisions of one policy, as in pkg/samplingpolicy/samplingpolicy.go. Built-in policies no longer return the inverted
 # ones.

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import TOO_EARLY, Engine, Outcome, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import (
     DROPPED,
@@ -27,7 +28,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import below
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, from_document
 
 Votes = dict[str, tuple[str, ...]]
 

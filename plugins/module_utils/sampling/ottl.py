@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.tracestate import parse_trace_state
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_functions import (
     FUNCTIONS,
@@ -42,7 +43,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values
     kind_name,
     wrap,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.tracestate import parse_trace_state
 
 Condition = Callable[[Place], bool]
 

@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import (
-    EvaluationError,
-    Id,
-    Items,
-    Time,
-    wrap,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import (
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
     Resource,
     ResourceSpans,
     Scope,
@@ -25,6 +18,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans impor
     Span,
     attribute_map,
     listed,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import (
+    EvaluationError,
+    Id,
+    Items,
+    Time,
+    wrap,
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Outcome,
     Samplers,
@@ -17,7 +18,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
     at_rate,
     by_end_time,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
     Comparison,
     Decision,

@@ -21,10 +21,10 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import jaeger as module
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
 from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow, Trace
 

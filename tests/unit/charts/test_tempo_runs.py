@@ -26,10 +26,10 @@ from typing import Any
 
 import boto3
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.credentials import new_certificate
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo

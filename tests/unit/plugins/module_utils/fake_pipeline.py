@@ -21,15 +21,15 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import SAMPLED, PolicyList, Trace
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 EPOCH = 1_800_000_000

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp, pipeline
+from ansible_collections.orion.tracing.plugins.module_utils import pipeline
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
@@ -20,6 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TimedOut,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
     Counters,

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import otlp, probe
+from ansible_collections.orion.tracing.plugins.module_utils import probe
 from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
@@ -22,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     PermissionDenied,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import Expectation, keeps

@@ -16,15 +16,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp, replay
+from ansible_collections.orion.tracing.plugins.module_utils import replay
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
     TracingError,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
 from ansible_collections.orion.tracing.plugins.module_utils.recording_options import recording, time_range
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Message
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import recording as module
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import (
@@ -34,10 +36,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import 
     folder_time,
     location,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import spans
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import xml
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import (
     document,
     protobuf,
     span,

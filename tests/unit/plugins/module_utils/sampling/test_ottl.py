@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl, ottl_functions, spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl, ottl_functions
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import Strings, compare, go_json
 
 ATTRIBUTES = [

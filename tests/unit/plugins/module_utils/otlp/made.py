@@ -8,8 +8,8 @@ import base64
 import copy
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import attributes, spans
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, from_document
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import attributes, spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document
 from google.protobuf import json_format
 from opentelemetry.proto.trace.v1 import trace_pb2
 

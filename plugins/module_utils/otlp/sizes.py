@@ -12,7 +12,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import (
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
     Resource,
     ResourceSpans,
     Scope,

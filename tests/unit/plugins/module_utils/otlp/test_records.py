@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import sizes, spans
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import document, span
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import sizes
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, span
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 

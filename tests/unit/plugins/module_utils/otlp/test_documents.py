@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # One protobuf message is all there is in it.

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp, recordings
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Message
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import document, protobuf, span
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import recordings
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, protobuf, span
 
 TWO = document(({"service.name": "shop"}, [span(1, 1), span(1, 2, 1, error=True, values={"n": 7, "on": True})]))
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Recording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Recording
 
 
 class _Plain:
