@@ -232,7 +232,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import RECORDING_OPTIONS, recording
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import RECORDING_OPTIONS, recording
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,

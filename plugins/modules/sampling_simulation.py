@@ -307,12 +307,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents impor
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import (
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
     RECORDING_OPTIONS,
     recording,
     times_given,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate

@@ -26,7 +26,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import recording, time_range
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import recording as module
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import (
@@ -36,14 +35,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import 
     folder_time,
     location,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import recording, time_range
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import xml
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import (
     document,
     protobuf,
     span,
     trace_id,
 )
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_store import xml
 from moto import mock_aws
 
 AT = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_store import (
     NOT_THERE,
     FakeStore,
     fake_store,

@@ -23,19 +23,19 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
-from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_s3_policy import (
+from ansible_collections.orion.tracing.plugins.module_utils.s3.iam import (
     irsa,
     permissions,
     pod_identity,
     recordings,
     trust,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
-FILTERS = Path(__file__).resolve().parents[4] / "plugins/filter"
+FILTERS = Path(__file__).resolve().parents[5] / "plugins/filter"
 BUCKET = "orion-traces"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ISSUER = "oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"

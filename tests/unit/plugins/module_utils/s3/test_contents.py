@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, co
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.contents import Contents
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_store import (
     NOT_IMPLEMENTED,
     FakeStore,
     fake_store,

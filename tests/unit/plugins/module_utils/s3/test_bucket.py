@@ -26,7 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, client
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_store import (
     NOT_IMPLEMENTED,
     NOT_THERE,
     FakeStore,
