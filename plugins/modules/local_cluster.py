@@ -120,7 +120,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import
     read_archive,
     ready,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 
 class Kind:

@@ -178,7 +178,7 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.orion.tracing.plugins.module_utils import preflight, preflight_facts
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 
 

@@ -301,12 +301,12 @@ from typing import IO, Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
-from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
     RECORDING_OPTIONS,

@@ -20,6 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TimedOut,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Clock,
@@ -38,7 +39,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     connect,
     seconds,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
