@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import ResourceSpans, Span
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.tracestate import parse_trace_state
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
 
 # Decisions of one policy, as in pkg/samplingpolicy/samplingpolicy.go. Built-in policies no longer return the inverted
 # ones.

@@ -19,7 +19,8 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex, ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
     NESTED,
     RENAMED,

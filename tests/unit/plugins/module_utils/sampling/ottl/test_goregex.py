@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.goregex import GoRegexError, compile_go
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.goregex import GoRegexError, compile_go
 
-TABLE = json.loads((Path(__file__).resolve().parents[3] / "fixtures" / "go_regex.json").read_text(encoding="utf-8"))
+TABLE = json.loads((Path(__file__).resolve().parents[4] / "fixtures" / "go_regex.json").read_text(encoding="utf-8"))
 # What Go accepts and the translation refuses by name.
 UNSUPPORTED = {r"(?U)a*", r"[\D]", r"\pL", r"\p{Greek}", "[[:^alpha:]]"}
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import MAX_INT64, OttlError
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import MAX_INT64, OttlError
 
 Node = tuple[Any, ...]
 

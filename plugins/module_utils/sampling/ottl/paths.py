@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import 
     attribute_map,
     listed,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import (
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import (
     EvaluationError,
     Id,
     Items,

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.tracestate import parse_trace_state
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_functions import (
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.functions import (
     FUNCTIONS,
     KNOWN,
     Getter,
@@ -23,8 +23,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_functi
     Unsupported,
     constant,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_grammar import Node, Parser
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_paths import (
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.grammar import Node, Parser
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.paths import (
     CONTEXTS,
     ENUMS,
     HOLDERS,
@@ -32,7 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_paths 
     Get,
     Place,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import (
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import (
     CONVERSIONS,
     EvaluationError,
     OttlError,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import goregex
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_paths import Get, Place
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import (
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.paths import Get, Place
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import (
     MAX_INT64,
     MIN_INT64,
     Duration,

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl, ottl_functions
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl_values import Strings, compare, go_json
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import functions as ottl_functions
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import Strings, compare, go_json
 
 ATTRIBUTES = [
     {"key": "route", "value": {"stringValue": "/api/v1/orders"}},
