@@ -24,7 +24,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation
     walk,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.plugins.module_utils.store import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
 # The traces of these are read one by one, since they are usually kept.

@@ -36,7 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
-from ansible_collections.orion.tracing.plugins.module_utils.store import (
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     MARGIN_SECONDS,
     Criteria,
     NotNow,

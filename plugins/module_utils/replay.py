@@ -30,7 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Sender,
     in_threads,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.store import (
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     MARGIN_SECONDS,
     Criteria,
     NotNow,

@@ -317,7 +317,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling import repo
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, Criteria
 
 COMPARED: dict[str, dict[str, Any]] = {
     "config": {"type": "dict", "required": True},

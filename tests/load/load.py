@@ -29,7 +29,6 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
-from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
@@ -44,8 +43,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Sender,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria, NotNow, StoreReader
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
+    MARGIN_SECONDS,
+    Criteria,
+    NotNow,
+    StoreReader,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import traffic

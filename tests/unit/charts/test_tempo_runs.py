@@ -31,8 +31,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.credentials import n
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline
-from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from moto import mock_aws

@@ -39,8 +39,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
     connect,
     seconds,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo, traceql
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     FakeClock,

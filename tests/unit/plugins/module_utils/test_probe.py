@@ -28,8 +28,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import Expectation, keeps
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
-from ansible_collections.orion.tracing.plugins.module_utils.store import Trace
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
     EPOCH,
     FakePipeline,

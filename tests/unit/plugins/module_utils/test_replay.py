@@ -16,7 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import EPOCH, FakePipeline, reply
 
 # Recorded from the probe: 12 traces, a line per service.

@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import in_threads
-from ansible_collections.orion.tracing.plugins.module_utils.store import (
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     Criteria,
     Endpoint,
     StoreReader,

@@ -13,7 +13,12 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, Endpoint, StoreReader, read_json
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
+    Criteria,
+    Endpoint,
+    StoreReader,
+    read_json,
+)
 
 REMEDY = "Look at the logs of the query-frontend."
 
