@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils import collector_config
+from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector_config
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import (
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import (
     BYTES_PER_QUEUED_SPAN,
     DISK_PER_BYTE,
     QUEUE_SHARE_OF_VOLUME,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     GIBIBYTE,

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import destinations, references
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations, references
 from ansible_collections.orion.tracing.plugins.module_utils.common import images
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,

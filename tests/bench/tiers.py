@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,11 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
     NESTED,
     RENAMED,
     Policy,
@@ -29,6 +25,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies im
     default_policies,
     well_formed,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
 
 ERROR, WARNING = "error", "warning"
 

@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import probe
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors

@@ -21,6 +21,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
@@ -29,7 +30,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Cloc
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import SAMPLED, PolicyList, Trace
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 EPOCH = 1_800_000_000

@@ -20,7 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.capacity import (
     sampler_memory,
     tracing_plan,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
 

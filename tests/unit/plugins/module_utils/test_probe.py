@@ -15,7 +15,8 @@ import jsonschema
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import probe
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
@@ -27,7 +28,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Incr
 from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import Expectation, keeps
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (

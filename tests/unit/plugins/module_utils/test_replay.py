@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils import replay
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, InvalidInput, TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import EPOCH, FakePipeline, reply
 

@@ -13,10 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import (
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import (
     Destinations,
     Exporter,
     destinations,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
+    Ceiling,
+    default_policies,
+    literal,
+    modern_policies,
+    well_formed,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common import images
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
@@ -29,13 +36,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     usable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import (
-    Ceiling,
-    default_policies,
-    literal,
-    modern_policies,
-    well_formed,
-)
 
 Config = dict[str, Any]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import collector_exporters as ce
 from ansible_collections.orion.tracing.plugins.module_utils import preflight
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector import exporters as ce
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
-ROLE = Path(__file__).resolve().parents[4] / "roles" / "collector"
+ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 REF = {"secret": "vendor", "key": "token"}
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import literal
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     boolean,
@@ -28,7 +29,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     usable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import literal
 
 Config = dict[str, Any]
 Variables = Mapping[str, Any]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import collector_config as cc
+from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policies import modern_policies
 
-ROLE = Path(__file__).resolve().parents[4] / "roles" / "collector"
+ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 
 
 def variables(**changes: Any) -> dict[str, Any]:
