@@ -39,7 +39,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options imp
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import (
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import (
     ENDPOINT,
     NEWER,
     TEMPO_DURATIONS,
@@ -49,7 +49,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import 
     tagged_version,
     tempo_config,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions, emptied
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
 OLDEST_KUBERNETES = (1, 31)
 

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.object_storage import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_retention import contradictions, least_days, rules
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, least_days, rules
 
 DAY = 86400
 ABORT = {"ID": "abort", "Filter": {"Prefix": ""}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}

@@ -9,10 +9,10 @@ import jinja2
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.filter.tempo import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils import tempo_config as tc
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import config as tc
 
-ROLE = Path(__file__).resolve().parents[4] / "roles" / "tempo"
+ROLE = Path(__file__).resolve().parents[5] / "roles" / "tempo"
 
 
 def variables(**changes: Any) -> dict[str, Any]:
