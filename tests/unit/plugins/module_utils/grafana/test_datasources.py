@@ -10,10 +10,10 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.grafana import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils import grafana_datasources as gd
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as gd
 
-ROLE = Path(__file__).resolve().parents[4] / "roles" / "grafana"
+ROLE = Path(__file__).resolve().parents[5] / "roles" / "grafana"
 ALL = {"grafana_prometheus_url": "http://prometheus:9090", "grafana_loki_url": "http://loki-gateway"}
 
 
