@@ -27,7 +27,6 @@ from typing import Any
 
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
@@ -42,6 +41,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Selectors,
     Sender,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
     NESTED,
     RENAMED,
@@ -27,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.filter.sampling import sampling_findings
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import (
     CODES,
     Load,

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import (
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import (
     MEBIBYTE,
     REGIONS,
     plan,
@@ -20,11 +22,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.capacity import (
     sampler_memory,
     tracing_plan,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.lint import lint_variables
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 
 
 def variables(inventory: str = "", **changes: Any) -> dict[str, Any]:
