@@ -306,7 +306,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.progress impo
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
     RECORDING_OPTIONS,

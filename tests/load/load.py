@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     Clock,
     Counters,
     Deadline,
@@ -41,7 +42,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Selectors,
     Sender,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (

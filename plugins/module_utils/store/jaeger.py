@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import in_threads
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     Criteria,
     Endpoint,

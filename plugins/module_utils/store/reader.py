@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     RETRYABLE,
     Deadline,
     from_api_server,

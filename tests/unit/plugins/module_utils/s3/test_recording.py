@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import replay
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
@@ -26,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
+from ansible_collections.orion.tracing.plugins.module_utils.proof import replay
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import recording as module
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import (

@@ -12,15 +12,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import probe, replay
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import PIPELINE_OPTIONS, connect
-from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof
+from ansible_collections.orion.tracing.plugins.module_utils.proof import probe, replay
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import PIPELINE_OPTIONS, connect
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, Proof
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import FakePipeline
 
 RUN = "0123456789abcdef"
 FIXTURE = Path(__file__).resolve().parents[4] / "fixtures/replay.jsonl"

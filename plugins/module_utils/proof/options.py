@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoreReader
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo

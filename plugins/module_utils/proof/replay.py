@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
     Clock,
     Counters,

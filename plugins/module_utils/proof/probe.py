@@ -15,14 +15,14 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import (
+from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import (
     Bounds,
     Expectation,
     expect,
     keeps,
     walk,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
 

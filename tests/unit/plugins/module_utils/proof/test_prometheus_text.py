@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 
 # Lines as the collector 0.158 and Tempo 2.8 write them, and the odd ones of the format's own description.
 PAGE = r"""

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import replay
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, InvalidInput, TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof import replay
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import EPOCH, FakePipeline, reply
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
+    EPOCH,
+    FakePipeline,
+    reply,
+)
 
 # Recorded from the probe: 12 traces, a line per service.
-FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"
+FIXTURE = Path(__file__).parents[3] / "fixtures" / "probe.jsonl"
 
 
 def run(fake: FakePipeline, path: Path = FIXTURE, verify: bool = True, **options: Any) -> replay.Report:

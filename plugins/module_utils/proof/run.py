@@ -18,12 +18,12 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils import probe
-from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
     THREADS,
     Clock,

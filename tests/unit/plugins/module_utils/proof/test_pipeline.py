@@ -11,8 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import pipeline
-from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     InvalidInput,
@@ -22,7 +20,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
+from ansible_collections.orion.tracing.plugins.module_utils.proof import pipeline
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import PIPELINE_OPTIONS, connect, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     Clock,
     Counters,
     Deadline,
@@ -34,15 +35,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
     Selectors,
     Sender,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
-    PIPELINE_OPTIONS,
-    connect,
-    seconds,
-)
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
     FakeClock,
     FakePipeline,
     reply,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import Expectation, expect, keeps
+from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import Expectation, expect, keeps
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 
 Policy = dict[str, Any]

@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import probe
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
@@ -24,19 +23,20 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Increase, Pipeline, Selectors
-from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof, write_proof
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.expectation import Expectation, keeps
+from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import Expectation, keeps
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase, Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, Proof, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
     EPOCH,
     FakePipeline,
     status,
 )
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 NOW = EPOCH * 10**9
 RUN = "0123456789abcdef"
 CRITICAL, HEALTH = "/api/v1/orders", "/health"
