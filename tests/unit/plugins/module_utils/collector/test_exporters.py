@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import preflight
 from ansible_collections.orion.tracing.plugins.module_utils.collector import exporters as ce
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 REF = {"secret": "vendor", "key": "token"}

@@ -16,7 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     ToolError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     ERROR,
     WARNING,
     Access,
@@ -27,7 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
     report,
 )
 
-ROLES = Path(__file__).resolve().parents[4] / "roles"
+ROLES = Path(__file__).resolve().parents[5] / "roles"
 OTHER_STORE = {
     "tracing_store": "otlp",
     "collector_exporters": [{"name": "central", "protocol": "http", "endpoint": "https://tempo.example.com"}],

@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import OLDEST, VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.preflight import (
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
     Access,
     Facts,

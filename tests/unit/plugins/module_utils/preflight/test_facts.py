@@ -17,8 +17,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer
-from ansible_collections.orion.tracing.plugins.module_utils.preflight import Access
-from ansible_collections.orion.tracing.plugins.module_utils.preflight_facts import (
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts import (
     can,
     cluster_facts,
     gather,
