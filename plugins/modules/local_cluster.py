@@ -111,7 +111,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import (
+from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     LOADED_DIR,
     Archive,
     ClusterState,

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import credentials as c
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
@@ -24,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     PermissionDenied,
     TracingError,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.local import credentials as c
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

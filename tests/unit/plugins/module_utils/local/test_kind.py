@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import (
+from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     Archive,
     ClusterState,
     kind_config,
