@@ -19,15 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
-    Clock,
-    Deadline,
-    Pipeline,
-    Selectors,
-    Sender,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, StoreReader
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
@@ -34,14 +35,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import tr
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
-    Clock,
     Counters,
-    Deadline,
     Increase,
     Pipeline,
     Selectors,
-    Sender,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (

@@ -7,75 +7,25 @@ Everything goes through the API server's pod proxy, so the user's kubeconfig is 
 
 from __future__ import annotations
 
-import gzip
-import json
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
-    ApiError,
     NotFound,
     PermissionDenied,
     TimedOut,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import from_api_server, proxy_denied
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 
 OTLP_HTTP_PORT = 4318
 COLLECTOR_METRICS_PORT = 8888
 TEMPO_PORT = 3200
-# What OTLP calls retryable, and 404/500 by the API server itself (see Sender._retryable).
-# Source: https://opentelemetry.io/docs/specs/otlp/#failures-1
-RETRYABLE = frozenset({429, 502, 503, 504})
-THREADS = 8
-# ansible-test's pylint refuses the type parameters of Python 3.12, whatever the collection requires.
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-class Clock:
-    """Real time; tests bring their own. monotonic and sleep in seconds, time_ns since the epoch."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def time_ns(self) -> int:
-        return time.time_ns()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-@dataclass
-class Deadline:
-    """A moment on a clock. wait(interval) sleeps that long at most and says whether time is left."""
-
-    clock: Clock
-    seconds: float
-    started: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.started = self.clock.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        return self.clock.monotonic() - self.started
-
-    @property
-    def left(self) -> float:
-        return max(0.0, self.seconds - self.elapsed)
-
-    def wait(self, interval: float) -> bool:
-        if not self.left:
-            return False
-        self.clock.sleep(min(interval, self.left))
-        return True
 
 
 @dataclass(frozen=True)
@@ -424,97 +374,6 @@ class Pipeline:
         return pods
 
 
-def in_threads(function: Callable[[T], R], items: Sequence[T], threads: int = THREADS) -> list[R]:
-    """function of every item, in the order of items; the first error is raised."""
-    if len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(min(threads, len(items))) as pool:
-        return list(pool.map(function, items))
-
-
-class Sender:
-    """Sends documents to gateway pods. Counts are exact from any number of threads.
-
-    spans: accepted by a gateway. rejected: refused for good in a partial success. retries: requests sent again.
-    """
-
-    def __init__(self, pipeline: Pipeline, gateways: Sequence[str]) -> None:
-        self.pipeline, self.gateways = pipeline, list(gateways)
-        self._lock = threading.Lock()
-        self.requests = self.retries = self.spans = self.rejected = 0
-        self.by_gateway: dict[str, int] = dict.fromkeys(gateways, 0)
-        self.last_refusal = ""
-
-    def send(self, document: Mapping[str, Any], first: int, deadline: Deadline) -> None:
-        """One request to gateway number first (modulo their count); the next one is asked when it cannot take it.
-
-        A document may so be sent twice if an answer got lost: Tempo takes the same span once.
-        """
-        count = otlp.count_spans(document)
-        body = gzip.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
-        attempt = 0
-        while True:
-            gateway = self.gateways[(first + attempt) % len(self.gateways)]
-            reason, pause = self._try(gateway, body, count)
-            if not reason:
-                return
-            attempt += 1
-            with self._lock:
-                self.retries += 1
-                self.last_refusal = reason
-            if not deadline.wait(pause or min(5.0, 0.25 * 2 ** min(attempt, 5))):
-                raise TimedOut(
-                    f"the gateways did not accept spans within {deadline.seconds:.0f} s",
-                    f"the last of {attempt} attempts: {reason}",
-                    "Look at the logs and the memory of the gateway pods.",
-                )
-
-    def _try(self, gateway: str, body: bytes, count: int) -> tuple[str, float]:
-        """Empty on success, else why the request may be sent again, and the wait that the server asked for."""
-        namespace = self.pipeline.namespace
-        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-        with self._lock:
-            self.requests += 1
-        try:
-            answer = self.pipeline.kube.proxy(
-                "pods", namespace, gateway, OTLP_HTTP_PORT, "v1/traces", "POST", body=body, headers=headers
-            )
-        except Unreachable as error:
-            return str(error), 0.0
-        if answer.ok:
-            rejected = _rejected(answer)
-            with self._lock:
-                self.spans += count - rejected
-                self.rejected += rejected
-                self.by_gateway[gateway] += count - rejected
-            return "", 0.0
-        if answer.status == 403 and from_api_server(answer):
-            raise proxy_denied("create", "pods", namespace, answer)
-        refused = refusal(f"POST /v1/traces of gateway {gateway}", answer)
-        # A gateway pod may go away while we send (404 by the API server), or not listen yet (its 500 or 503).
-        if answer.status in RETRYABLE or (answer.status in (404, 500) and from_api_server(answer)):
-            return str(refused), _retry_after(answer)
-        raise ApiError(refused.what, refused.why, "Spans of this form were not accepted.", **refused.details)
-
-
-def from_api_server(answer: Response) -> bool:
-    """Whether the API server itself refused (it sends a Status document), not the server behind its proxy."""
-    try:
-        document = answer.json()
-    except ValueError:
-        return False
-    return isinstance(document, dict) and document.get("kind") == "Status"
-
-
-def proxy_denied(verb: str, resource: str, namespace: str, answer: Response) -> PermissionDenied:
-    return PermissionDenied(
-        f"no permission for {resource}/proxy in namespace {namespace}",
-        refusal("", answer).why,
-        f"Grant the verb {verb} on {resource}/proxy to the user of the kubeconfig.",
-        status=answer.status,
-    )
-
-
 def _process(pod: Mapping[str, Any]) -> Process:
     containers = pod.get("status", {}).get("containerStatuses") or ()
     return pod["metadata"].get("uid", ""), sum(one.get("restartCount", 0) for one in containers)
@@ -523,19 +382,3 @@ def _process(pod: Mapping[str, Any]) -> Process:
 def _ready(pod: Mapping[str, Any]) -> bool:
     conditions = pod.get("status", {}).get("conditions") or ()
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def _rejected(answer: Response) -> int:
-    """Spans refused in a partial success. Source: https://opentelemetry.io/docs/specs/otlp/#partial-success-1"""
-    try:
-        return int(answer.json()["partialSuccess"]["rejectedSpans"])
-    except (ValueError, KeyError, TypeError):
-        return 0
-
-
-def _retry_after(answer: Response) -> float:
-    """Seconds of a Retry-After header, at most 30; 0 without one or with a date."""
-    try:
-        return min(30.0, float(answer.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return 0.0

@@ -15,21 +15,20 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
+from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
-    Clock,
     Counters,
-    Deadline,
     Decisions,
     Increase,
     Pipeline,
-    Sender,
-    in_threads,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     MARGIN_SECONDS,
     Criteria,

@@ -11,16 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import RETRYABLE, from_api_server, proxy_denied
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
-    RETRYABLE,
-    Deadline,
-    from_api_server,
-    in_threads,
-    proxy_denied,
-)
 
 # A time range is chosen by the spans' times, and clocks differ. Tempo lets them differ by this much before it doubts a
 # span's times (ingestion_time_range_slack, 2m). The range stays narrow, since each block in it costs reads.

@@ -20,10 +20,10 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.store import jaeger as module
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow, Trace

@@ -22,11 +22,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Clock
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import SAMPLED, PolicyList, Trace
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway

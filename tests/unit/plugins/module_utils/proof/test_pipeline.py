@@ -11,30 +11,29 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     InvalidInput,
     NotFound,
     TimedOut,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.proof import pipeline
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import PIPELINE_OPTIONS, connect, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
-    Clock,
     Counters,
-    Deadline,
     Decisions,
     Figures,
     Increase,
     Pipeline,
     Process,
     Selectors,
-    Sender,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
@@ -389,9 +388,9 @@ def test_progress_never_stops_the_work(tmp_path: Path) -> None:
 
 
 def test_threads_keep_order_and_errors() -> None:
-    assert pipeline.in_threads(str, [3, 1, 2]) == ["3", "1", "2"]
+    assert in_threads(str, [3, 1, 2]) == ["3", "1", "2"]
     with pytest.raises(ValueError, match="invalid literal"):
-        pipeline.in_threads(int, ["1", "x"])
+        in_threads(int, ["1", "x"])
 
 
 def test_what_a_sampler_sends_to_itself_for_xray_counts_once() -> None:
