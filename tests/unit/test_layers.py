@@ -65,3 +65,11 @@ def test_the_rule_would_be_broken_by_a_climb(tmp_path):
     file = tmp_path / "climbs.py"
     file.write_text(f"def later():\n    from {NAME}.preflight import checks\nimport {NAME}.local.kind\n")
     assert list(imported(file)) == ["local", "preflight"]
+
+
+PRIVATE = "# Private to this collection: not an interface for users, may change in any release."
+
+
+def test_modules_say_that_they_are_private():
+    files = [*MODULE_UTILS.rglob("*.py"), *(ROOT / "plugins/plugin_utils").rglob("*.py")]
+    assert [file for file in files if (text := file.read_text()) and PRIVATE not in text.splitlines()[:3]] == []

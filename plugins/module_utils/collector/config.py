@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """From inventory variables to the collector chart's values, as data: no I/O, no Ansible.
 
 The component and option names are those of OpenTelemetry Collector contrib 0.158.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The one error hierarchy of this collection.
 
 Every error says what is wrong, why, and what to do about it; a module turns it into C(fail_json) in one place

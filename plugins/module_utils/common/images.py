@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Container images of the roles: repository, tag, digest and a mirror's prefix, checked and put together. Pure.
 
 A role's variables are PREFIX_image_repository, PREFIX_image_tag and PREFIX_image_digest; tracing_image_registry is for

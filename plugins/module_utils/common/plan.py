@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Plans: what a module is going to do, as data.
 
 A module reads, makes a plan with a pure function, and applies it. Check mode and diff come from the plan alone,

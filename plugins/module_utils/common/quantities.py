@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Lengths of time and amounts of memory as Go, Grafana and Kubernetes write them. Pure: no I/O, no Ansible.
 
 Every function takes the text (a number, as YAML reads one, is taken by its text) and raises ValueError, with the text

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Grafana's data sources for traces, metrics and logs, linked with each other, as a provisioning document.
 
 Pure: no I/O, no Ansible. The fields are those of TempoJsonData in grafana-tempo-datasource (src/types.ts) and of the

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The custom resource definitions in a chart's crds folder, and in those of its subcharts.
 
 Helm installs them with the first revision, where they are missing, and never again. Which subcharts take part is

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Drift: what differs between the objects of a release's manifest and the objects in the cluster.
 
 Only what the manifest states counts: neither what the API server defaults nor what others add beside it. Three steps,

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Fields of Kubernetes objects: their paths, how the API server normalises and merges them, who wrote them.
 
 Pure. metadata.managedFields says who wrote a field. The API server keeps one time per manager, the one of its last

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What has to be done to bring a release to what is wanted. Pure: no I/O, neither Ansible nor a client.
 
 Three steps, because rendering costs a process: check() refuses what the options forbid; decide() says from the release

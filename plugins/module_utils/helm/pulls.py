@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Images that cannot be pulled, noticed while helm waits: helm itself notices nothing until its time is up.
 
 Only what will not heal by itself counts: a name, tag or digest that the registry does not have, credentials that it

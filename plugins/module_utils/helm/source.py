@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Charts from elsewhere: downloaded with C(helm pull), checked, and kept.
 
 A chart lies in C($XDG_CACHE_HOME/orion-tracing/charts/<key>/<digest>.tgz). The key covers what decides which chart is

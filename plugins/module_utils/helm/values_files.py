@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Files of values, merged as helm does with several C(--values).
 
 Mappings are merged by key at every depth, everything else (lists too) is replaced by what comes later, and a null stays

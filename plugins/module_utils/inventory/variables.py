@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Inventory variables with their types. Pure: no I/O, no Ansible.
 
 A function takes a value and raises ValueError for one that is not of its kind, with words that go on after the name of

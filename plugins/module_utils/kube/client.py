@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The Kubernetes API: one HTTP session, raw documents, and the way into the cluster's own HTTP servers.
 
 kubeconfig.py reads plain kubeconfigs; the kubernetes client reads the others (exec plugins, OIDC, proxies). Requests

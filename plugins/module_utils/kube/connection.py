@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Which cluster: that of the options, or that of the environment, never a mixture. Pure: no I/O, no Ansible.
 
 kubeconfig, context, host and api_key choose a cluster and who asks. Where one of them is an option, no variable of the

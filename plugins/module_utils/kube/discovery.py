@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What an API server serves: the resources behind kinds, read from its discovery documents.
 
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#aggregated-discovery

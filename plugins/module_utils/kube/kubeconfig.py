@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Connections of the plain kinds, without the kubernetes client, whose import alone costs more than many requests.
 
 Plain are: a host with a token; a kubeconfig in one file, or as a dictionary, whose user has client certificates or a

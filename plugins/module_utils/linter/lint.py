@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What is wrong or doubtful about a tail_sampling configuration under a load. Pure: data in, findings out.
 
 What is said of the processor's behaviour is that of processor/tailsamplingprocessor v0.158.0 of

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Generated credentials of an S3 server that runs inside the cluster.
 
 One Secret, in the server's namespace, is the source of truth: an S3 key pair, the key that the server encrypts objects

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """A kind cluster as data: what it should look like, what there is, and the steps between.
 
 Nothing here runs a program; the module C(local_cluster) reads the state and executes the steps.

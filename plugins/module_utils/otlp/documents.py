@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """OTLP/JSON traces: build, parse, shift in time, stream from a file. Pure, apart from reading the file.
 
 OTLP protobuf is read by turning it into the same documents.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Recordings of traces, export request by export request, as a collector wrote them to a file.
 
 s3/recording.py has the recordings in a bucket. Both give the same messages, so whoever reads them need not know where

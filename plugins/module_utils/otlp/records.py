@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Recorded traces as the simulator needs them, from OTLP/JSON and OTLP protobuf.
 
 A record is what one export request held. Its spans keep their attributes and events undecoded until a policy asks for

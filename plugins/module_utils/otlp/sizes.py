@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Bytes of traces in OTLP protobuf, as the collector counts them.
 
 Source: SizeProto in pdata/internal/generated_proto_*.go of go.opentelemetry.io/collector/pdata v1.65.0. Embedded

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What a load takes: collectors, Tempo, bucket and money. Pure: no I/O, no Ansible. docs/capacity.md explains it.
 
 Sizes of Tempo's components: https://grafana.com/docs/tempo/latest/set-up-for-tracing/setup-tempo/plan/size/ (one

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Everything that can be known to fail before anything changes. Pure: variables and facts in, findings out.
 
 Facts are gathered by preflight_facts.py. A check says nothing about a variable that is not there, so that any subset of

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Which of some known traces a platform keeps: certainly, possibly, or not at all. Pure.
 
 The answer is the simulator's. It is exact for every policy that looks at the trace alone, the percentages included,

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The installed pipeline as seen from outside: its pods, the way in (gateways), and what its own metrics say.
 
 Everything goes through the API server's pod proxy, so the user's kubeconfig is all that is needed.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The probe as data: which traces are sent, what is expected of them, and what an observation proves. Pure.
 
 What is expected follows from the deployed configuration alone: the simulator says of each trace whether it is kept.

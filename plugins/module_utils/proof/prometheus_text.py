@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The Prometheus text exposition format: parse it, take differences, add up. Pure.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Replays a recording through the gateways and says what became of it.
 
 It is read twice, a message at a time: once to check it and to learn when each trace ends, once to send it. Memory

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Runs a probe: sends its traces to the gateways, waits for the samplers' decisions, reads back what is there.
 
 Nothing here waits for a fixed time: every wait is for a condition, with one deadline for the whole run.

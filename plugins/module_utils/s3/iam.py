@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The IAM documents of Tempo's role: what it may do with its bucket, and which pods may take it on; and those of who
 writes or reads recordings of traces. Pure."""
 

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Recordings of traces in a bucket, as the collector's S3 exporter writes them.
 
 An object is one export request, PREFIX/year=YYYY/month=MM/day=DD/hour=HH/minute=MM/traces_ID.binpb[.gz] or .json[.gz].

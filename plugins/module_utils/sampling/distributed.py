@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The simulation on a cluster, for recordings that one machine is too slow for. The engine is Dask.
 
 The partition is what load_balancing makes of the traffic: all spans of a trace go to one sampler, and no sampler knows

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The tail_sampling processor over time: which trace is decided when, with which spans, and what late spans meet.
 
 Rules: processor.go, internal/idbatcher/id_batcher.go and cache/lru_cache.go of processor/tailsamplingprocessor v0.158.0

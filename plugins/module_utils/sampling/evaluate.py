@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The decision of the tail_sampling processor on one trace, policy type by policy type.
 
 Names and rules are those of processor/tailsamplingprocessor v0.158.0 of opentelemetry-collector-contrib; docstrings

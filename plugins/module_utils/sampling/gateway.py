@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What the gateways do to traces before the samplers see them: head sampling, and attributes that are inserted.
 
 Rules: processor/probabilisticsamplerprocessor (sampler_mode.go, tracesprocessor.go), pkg/sampling (probability.go,

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """One or two policy sets over the records of a recording. Records in, results out; who reads them is the caller's."""
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What a policy set keeps of a recording, added up as outcomes stream by. Pure: no I/O, no Ansible.
 
 Memory grows with the number of services, operations and policies, not with that of traces (Slowest has a bound).

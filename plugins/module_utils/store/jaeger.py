@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Reads traces from Jaeger's HTTP API v3, which answers in OTLP/JSON.
 
 Source: https://www.jaegertracing.io/docs/2.13/architecture/apis/ and query_service.proto of jaeger-idl (api_v3)

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """How traces are read back from the store that the samplers write to, whichever it is.
 
 Tempo (tempo.py) and Jaeger (jaeger.py) implement StoreReader; options choose one (pipeline_options.py).

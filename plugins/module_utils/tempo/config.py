@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The role's variables as values of the tempo chart, with tempo.yaml built as data.
 
 Pure: no I/O, no Ansible. The configuration is that of Tempo 2.10, the last line with ingesters: the key names are those

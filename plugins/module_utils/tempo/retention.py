@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The lifecycle rules of Tempo's bucket, which must not take away what Tempo still reads. Pure.
 
 Tempo deletes its blocks itself, after its retention; rules of the store are a safety net behind that. This is the one

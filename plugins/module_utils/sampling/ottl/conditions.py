@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """OTTL conditions on spans and span events: checked and compiled to functions.
 
 Rules: pkg/ottl v0.158.0 of opentelemetry-collector-contrib, parser.go, functions.go and boolean_value.go. A condition

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Functions of OTTL (converters) that conditions call.
 
 Source: pkg/ottl/ottlfuncs v0.158.0 of opentelemetry-collector-contrib; each is in the file of its name.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Go's regular expressions (RE2 syntax) as Python's.
 
 Both find the leftmost match and prefer alternatives in the same order, so "does it match" is the same question. What is

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The grammar of OTTL conditions: from text to a tree.
 
 Source: pkg/ottl/grammar.go v0.158.0 of opentelemetry-collector-contrib. A node is a tuple that begins with its kind:

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Paths of OTTL: what a condition can ask of a span, an event, a scope and a resource.
 
 Source: pkg/ottl/contexts/internal/ctx{span,spanevent,scope,resource} v0.158.0 of opentelemetry-collector-contrib.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Values of OTTL: their types, comparison, arithmetic and conversion.
 
 string → str, bool → bool, int64 → int, double → float, bytes → bytes, map → dict, slice → list, nil → None, and the
