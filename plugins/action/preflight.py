@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.unknown import unknown_variables
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.unknown import unknown_variables
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 S3 = {

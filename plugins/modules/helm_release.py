@@ -476,7 +476,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted, check_options
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "release_name": {"type": "str", "required": True, "aliases": ["name"]},

@@ -315,7 +315,7 @@ api_calls:
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, gather
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "release_name": {"type": "str", "aliases": ["name"]},

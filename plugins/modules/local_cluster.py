@@ -109,9 +109,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     LOADED_DIR,
     Archive,
     ClusterState,
@@ -120,8 +121,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import
     read_archive,
     ready,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 
 class Kind:

@@ -139,9 +139,9 @@ api_calls:
 import secrets
 from datetime import UTC, datetime
 
-from ansible_collections.orion.tracing.plugins.module_utils import credentials
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.local import credentials
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "default": "tempo-s3"},

@@ -178,8 +178,9 @@ bucket_exists:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import env_fallback
-from ansible_collections.orion.tracing.plugins.module_utils import preflight, preflight_facts
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import facts as preflight_facts
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 
 

@@ -168,7 +168,7 @@ api_calls:
 
 from dataclasses import asdict
 
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import info
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options

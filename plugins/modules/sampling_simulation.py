@@ -299,25 +299,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
     RECORDING_OPTIONS,
     recording,
     times_given,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
-from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import report
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, Criteria
 
 COMPARED: dict[str, dict[str, Any]] = {
     "config": {"type": "dict", "required": True},

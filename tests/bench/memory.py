@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import tiers
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
 
 WAIT = 20
 SERVICES, SPANS_PER_SERVICE = 4, 3

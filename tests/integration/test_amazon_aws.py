@@ -20,7 +20,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_s3_policy import irsa, permissions, pod_identity
+from ansible_collections.orion.tracing.plugins.module_utils.s3.iam import irsa, permissions, pod_identity
 from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Report
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, gather
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 BY_HAND = "kubectl-edit"  # the field manager of the edits
 MERGE, STRATEGIC, JSON = (f"application/{kind}+json" for kind in ("merge-patch", "strategic-merge-patch", "json-patch"))

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The helm command: where it is, which version, its arguments, and its answers.
 
 What differs between the major versions is in FLAGS and nowhere else.
@@ -21,17 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.connection import resolve
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
     ToolError,
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
-from ansible_collections.orion.tracing.plugins.module_utils.helm.process import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.process import (
     OLDEST,
     VERSION,
     Answer,
@@ -39,7 +37,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.process import 
     Runner,
     run_process,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
+from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import resolve
 
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
 # The version of helm is needed, but not a process of its own: this template makes the rendering say it.

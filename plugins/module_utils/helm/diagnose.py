@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Why a release did not become ready: Helm itself says only that it waited in vain."""
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 LINES, WIDTH = 8, 400
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """YAML as Helm reads it, and one way to compare JSON-like values.
 
 Helm parses YAML with sigs.k8s.io/yaml: no timestamps, no sexagesimal numbers, exponents without a dot are floats, y and

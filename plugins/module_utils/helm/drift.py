@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Drift: what differs between the objects of a release's manifest and the objects in the cluster.
 
 Only what the manifest states counts: neither what the API server defaults nor what others add beside it. Three steps,
@@ -18,13 +19,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     NotFound,
     PermissionDenied,
     TracingError,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     HELM,
@@ -43,10 +45,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     with_value,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import Resource, Served, discover
-from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
-from ansible_collections.orion.tracing.plugins.module_utils.plan import diff_entry
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Resource, Served, discover
+from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
 MISSING, CHANGED = "missing", "changed"
 HELM_MARKS = {

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Fields of Kubernetes objects: their paths, how the API server normalises and merges them, who wrote them.
 
 Pure. metadata.managedFields says who wrote a field. The API server keeps one time per manager, the one of its last
@@ -18,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import quantity
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import quantity
 
 HELM = "helm"  # the field manager that Helm 4 applies with
 OWNER_ANNOTATION = "meta.helm.sh/release-name"  # set by Helm alone, so whoever owns it is Helm, whatever its file name

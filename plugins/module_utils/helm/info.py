@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What is known about releases: one list of their records, read without helm."""
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import Release
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
 ALL, PENDING = "all", "pending"
 NONE, USER, COMPUTED = "none", "user", "computed"
@@ -168,7 +169,7 @@ def _revision_entry(revision: Release) -> dict[str, Any]:
 def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], warnings: list[str]) -> None:
     """Against the revision that is deployed, which is not the newest where an upgrade failed."""
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift  # imported only where it is used
-    from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import discover
+    from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 
     deployed = []
     for entry, records in found:

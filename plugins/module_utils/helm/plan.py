@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What has to be done to bring a release to what is wanted. Pure: no I/O, neither Ansible nor a client.
 
 Three steps, because rendering costs a process: check() refuses what the options forbid; decide() says from the release
@@ -13,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
     documents,
@@ -32,7 +34,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.crds import Crd
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

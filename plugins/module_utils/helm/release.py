@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Helm's release records: the Secrets of type helm.sh/release.v1 that hold one revision each.
 
 Source: helm.sh/helm/v4 pkg/storage/driver/{secrets,util}.go (the same in v3): the Secret's key `release` is
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict
 
 DEPLOYED, FAILED, SUPERSEDED, UNINSTALLED, UNINSTALLING = (
     "deployed",

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Rendered manifests as objects, and the difference between two of them, without the values of Secrets."""
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
-from ansible_collections.orion.tracing.plugins.module_utils.plan import diff_entry
 
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"

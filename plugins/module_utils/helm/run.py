@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Read, plan, apply: one Helm release from what is there to what is wanted."""
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PartialFailure,
     PermissionDenied,
     ToolError,
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
@@ -35,9 +37,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import custom_api_versions
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import custom_api_versions
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

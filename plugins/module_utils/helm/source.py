@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Charts from elsewhere: downloaded with C(helm pull), checked, and kept.
 
 A chart lies in C($XDG_CACHE_HOME/orion-tracing/charts/<key>/<digest>.tgz). The key covers what decides which chart is
@@ -25,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,

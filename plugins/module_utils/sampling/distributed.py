@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The simulation on a cluster, for recordings that one machine is too slow for. The engine is Dask.
 
 The partition is what load_balancing makes of the traffic: all spans of a trace go to one sampler, and no sampler knows
@@ -15,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import ResourceSpans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Engine,
     Settings,
@@ -23,7 +25,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
     by_end_time,
     owner,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import ResourceSpans
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Summary
 
 # Number of the file, number in it, arrival in seconds, trace id, its spans of one resource, how many, their bytes.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The tail_sampling processor over time: which trace is decided when, with which spans, and what late spans meet.
 
 Rules: processor.go, internal/idbatcher/id_batcher.go and cache/lru_cache.go of processor/tailsamplingprocessor v0.158.0
@@ -19,8 +20,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
+    ERROR,
+    Record,
+    ResourceSpans,
+    ScopeSpans,
+    Span,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import resource_spans_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import evaluate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import (
     DROPPED,
@@ -29,14 +38,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate im
     Limits,
     PolicyList,
     Trace,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import resource_spans_size
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import (
-    ERROR,
-    Record,
-    ResourceSpans,
-    ScopeSpans,
-    Span,
 )
 
 TOO_EARLY, TOO_LARGE = "too_early", "too_large"

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The decision of the tail_sampling processor on one trace, policy type by policy type.
 
 Names and rules are those of processor/tailsamplingprocessor v0.158.0 of opentelemetry-collector-contrib; docstrings
@@ -15,11 +16,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import ottl
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import ResourceSpans, Span
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.tracestate import parse_trace_state
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import ResourceSpans, Span
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.tracestate import parse_trace_state
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
 
 # Decisions of one policy, as in pkg/samplingpolicy/samplingpolicy.go. Built-in policies no longer return the inverted
 # ones.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What a policy set keeps of a recording, added up as outcomes stream by. Pure: no I/O, no Ansible.
 
 Memory grows with the number of services, operations and policies, not with that of traces (Slowest has a bound).
@@ -14,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import GIBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
-from ansible_collections.orion.tracing.plugins.module_utils.text_table import align
 
 # Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
 BIN_FACTOR = 1.002

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
-from ansible_collections.orion.tracing.plugins.module_utils.module import KUBE_OPTIONS
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import KUBE_OPTIONS
 from ansible_collections.orion.tracing.plugins.modules import helm_release
 
 SECRET = "value-of-a-password"

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Answer, Query
 from ansible_collections.orion.tracing.plugins.modules import helm_release_info
 

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common import process
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
     TimedOut,
     ToolError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import cli, process
+from ansible_collections.orion.tracing.plugins.module_utils.helm import cli
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import (
     Answer,
     Helm,

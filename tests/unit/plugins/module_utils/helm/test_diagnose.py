@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import LINES, WIDTH, diagnose, findings
 
 WEB = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}

@@ -10,13 +10,13 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, fields, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted, Report
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Item
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
-from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import discover
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 
 NS = "ns"
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"

@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, HOOK, MANIFEST, Key, Mask
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
     NotFound,
@@ -34,7 +34,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wan
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 
 MANIFEST = """# rendered by helm v4.3.1
 ---

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import resource_spans_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import engine as module
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Outcome, Samplers, Settings
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import resource_spans_size
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, from_document
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import (
     MS,
     START,
     document,

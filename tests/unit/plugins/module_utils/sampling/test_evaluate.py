@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import evaluate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import PolicyList, TokenBucket, Trace
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import document, span, trace_id
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, span, trace_id
 
 Policy = dict[str, Any]
 

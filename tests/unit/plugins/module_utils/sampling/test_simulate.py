@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document, read
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import distributed, report, summary
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Outcome,
@@ -25,14 +26,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
     by_end_time,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, from_document, read
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
     Comparison,
     Durations,
     Load,
     Summary,
 )
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import (
     MS,
     START,
     document,

@@ -1,0 +1,181 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""Inventory variables with their types. Pure: no I/O, no Ansible.
+
+A function takes a value and raises ValueError for one that is not of its kind, with words that go on after the name of
+the variable ("is 'x': give true or false"). What then happens is the caller's affair: a Reader keeps a finding, usable
+takes something else instead.
+
+Extra variables on the command line are text, so text that reads as a number or boolean is taken as one, and space
+around it does not count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    MEBIBYTE,
+    duration_seconds,
+    memory_bytes,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+U = TypeVar("U")
+
+# Ansible's own spellings, in any case.
+BOOLEANS = dict.fromkeys(("true", "yes", "on", "1", "y", "t"), True)
+BOOLEANS |= dict.fromkeys(("false", "no", "off", "0", "n", "f"), False)
+
+_ITEMS: dict[type, str] = {object: "", str: " of texts", dict: " of mappings"}
+
+
+def text(value: Any, empty: bool = False) -> str:
+    """A scalar as text, without space around it. empty: whether "" will do."""
+    if value is not None and not isinstance(value, (dict, list)):
+        value = str(value).strip()
+        if value or empty:
+            return str(value)
+    raise ValueError(f"is {value!r}: give {'' if empty else 'non-empty '}text")
+
+
+def number(value: Any, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+    """A finite number within the bounds, both of which belong to it. A boolean is none."""
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if math.isfinite(found) and minimum <= found <= maximum:
+        return found
+    limits = f" of at least {minimum:g}" if minimum > -math.inf else ""
+    raise ValueError(
+        f"is {value!r}: give a number{limits if maximum == math.inf else f' from {minimum:g} to {maximum:g}'}"
+    )
+
+
+def integer(value: Any, minimum: float = -math.inf) -> int:
+    """A whole number of at least minimum; 2.0 and "2" are such."""
+    found = number(value, minimum)
+    if not found.is_integer():
+        raise ValueError(f"is {found}: give a whole number")
+    return int(found)
+
+
+def boolean(value: Any) -> bool:
+    """By BOOLEANS, in any case."""
+    found = BOOLEANS.get(str(value).strip().lower())
+    if found is None:
+        raise ValueError(f"is {value!r}: give true or false")
+    return found
+
+
+def listing(value: Any, kind: type = object) -> list[Any]:
+    """A new list. kind: of every item, str, dict or (any) object."""
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise ValueError(f"is {value!r}: give a list{_ITEMS[kind]}")
+    return [item if kind is object else kind(item) for item in value]
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A new dict of the mapping's items."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"is {value!r}: give a mapping")
+    return dict(value)
+
+
+def duration(value: Any, positive: bool = False) -> float:
+    """Seconds of a Go duration. positive: whether 0 is refused."""
+    try:
+        found = duration_seconds(str(value).strip())
+    except ValueError as error:
+        raise ValueError(f"is wrong: {error}") from error
+    if positive and not found:
+        raise ValueError("is 0: give a duration such as 10s")
+    return found
+
+
+def size(value: Any, minimum: int = 0) -> int:
+    """Bytes of a Kubernetes quantity. minimum: in bytes, and told in MiB."""
+    written = str(value).strip()
+    try:
+        found = memory_bytes(written)
+    except ValueError as error:
+        raise ValueError(f"is wrong: {error}") from error
+    if found < minimum:
+        raise ValueError(f"is {written}: give at least {minimum // MEBIBYTE}Mi")
+    return found
+
+
+def container_memory(resources: Any, kind: str) -> int:
+    """Bytes of a container's memory. resources: as Kubernetes has them. kind: requests or limits.
+
+    The ValueError is that of the quantity alone, '' where there is none: the caller names the place.
+    """
+    section = resources.get(kind) if isinstance(resources, Mapping) else None
+    return memory_bytes(section.get("memory", "") if isinstance(section, Mapping) else "")
+
+
+def usable(otherwise: U, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | U:
+    """What read gives for the arguments, or otherwise where it raises ValueError: that is for somebody else to say."""
+    try:
+        return read(*args, **kwargs)
+    except ValueError:
+        return otherwise
+
+
+class Reader:
+    """Reads variables by name and keeps every finding, so that one run reports all of them.
+
+    Methods are named after the functions, whose options they take. default: the value of a variable that is not there;
+    without one the variable is required. Nothing raises: for what is wrong, or missing, a finding is kept and the
+    result is the default or, without one, the smallest value of its kind, so that reading can go on.
+    """
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables, self.findings = variables, list[str]()
+
+    def wrong(self, name: str, why: str) -> None:
+        """Keep a finding. why: goes on after the variable's name."""
+        self.findings.append(f"{name} {why}")
+
+    def _read(self, name: str, default: T | None, smallest: T, read: Callable[[Any], T]) -> T:
+        instead = smallest if default is None else default
+        if name not in self._variables:
+            if default is None:
+                self.wrong(name, "is not defined")
+            return instead
+        try:
+            return read(self._variables[name])
+        except ValueError as error:
+            self.wrong(name, str(error))
+            return instead
+
+    def text(self, name: str, default: str | None = None, empty: bool = False) -> str:
+        return self._read(name, default, "", lambda value: text(value, empty))
+
+    def number(self, name: str, default: float | None = None, minimum: float = 0.0, maximum: float = math.inf) -> float:
+        return float(self._read(name, default, minimum, lambda value: number(value, minimum, maximum)))
+
+    def integer(self, name: str, default: int | None = None, minimum: int = 0) -> int:
+        return self._read(name, default, minimum, lambda value: integer(value, minimum))
+
+    def boolean(self, name: str, default: bool | None = None) -> bool:
+        return self._read(name, default, False, boolean)
+
+    def listing(self, name: str, kind: type = object, default: list[Any] | None = None) -> list[Any]:
+        return self._read(name, default, [], lambda value: listing(value, kind))
+
+    def mapping(self, name: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
+        return self._read(name, default, {}, mapping)
+
+    def duration(self, name: str, default: float | None = None, positive: bool = False) -> float:
+        """In seconds, the default too."""
+        return float(self._read(name, default, 0.0, lambda value: duration(value, positive)))
+
+    def size(self, name: str, default: int | None = None, minimum: int = 0) -> int:
+        """In bytes, the default too."""
+        return self._read(name, default, minimum, lambda value: size(value, minimum))

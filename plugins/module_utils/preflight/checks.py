@@ -1,0 +1,723 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""Everything that can be known to fail before anything changes. Pure: variables and facts in, findings out.
+
+Facts are gathered by preflight_facts.py. A check says nothing about a variable that is not there, so that any subset of
+the roles can be checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations, references
+from ansible_collections.orion.tracing.plugins.module_utils.common import images
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    PermissionDenied,
+    TracingError,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    DURATION_REMEDY,
+    QUANTITY_REMEDY,
+    memory_bytes,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
+    boolean,
+    container_memory,
+    duration,
+    listing,
+    number,
+    usable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import (
+    ENDPOINT,
+    NEWER,
+    TEMPO_DURATIONS,
+    VERSION,
+    VERSION_REMEDY,
+    newer_than_config,
+    tagged_version,
+    tempo_config,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
+
+OLDEST_KUBERNETES = (1, 31)
+
+ERROR, WARNING = "error", "warning"
+DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
+# How urllib3 introduces what the socket said.
+CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
+S3_OPTION = re.compile(r"\b(?:option )?(endpoint_url|access_key|secret_key|session_token|ca_bundle)\b")
+CPU = re.compile(r"\d+(\.\d+)?m?")
+DURATIONS = (
+    "tracing_retention",
+    *TEMPO_DURATIONS,
+    "tempo_wait_timeout",
+    "collector_decision_wait",
+    "collector_wait_timeout",
+    "object_storage_expiry_margin",
+)
+ROUTES = ("collector_critical_routes", "collector_dropped_routes")
+URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+# Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
+# Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
+PULL_SECRETS = ("tracing_image_pull_secrets", "tempo_image_pull_secrets", "collector_image_pull_secrets")
+PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
+IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")
+
+Variables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (severity error) or doubtful (warning), and what to do about it."""
+
+    severity: str
+    variable: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        end = "" if self.problem.endswith(("?", ".")) else "."
+        return f"{self.variable}: {self.problem}{end} {self.remedy}".strip()
+
+
+@dataclass(frozen=True)
+class Access:
+    """A verb on a resource ("deployments", "services/proxy") of an API group; namespace "" is the whole cluster."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out there; the defaults mean "not looked at", and no check says anything about them.
+
+    namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
+    storage_classes: name → whether it is the default; None where they may not be listed.
+    secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
+    api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
+    bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    """
+
+    api_server: str = ""
+    origin: str = ""
+    kubernetes_version: str = ""
+    cluster_error: TracingError | None = None
+    namespace_phase: str = ""
+    pod_security: str = ""
+    storage_classes: Mapping[str, bool] | None = None
+    denied: tuple[Access, ...] = ()
+    secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+    helm_version: str = ""
+    helm_error: TracingError | None = None
+    bucket_exists: bool | None = None
+    bucket_region: str = ""
+    s3_error: TracingError | None = None
+
+    @property
+    def default_storage_class(self) -> str:
+        return next((name for name, default in (self.storage_classes or {}).items() if default), "")
+
+
+NOTHING_ASKED = Facts()
+
+
+def error(variable: str, problem: str, remedy: str = "") -> Finding:
+    return Finding(ERROR, variable, problem, remedy)
+
+
+def warning(variable: str, problem: str, remedy: str = "") -> Finding:
+    return Finding(WARNING, variable, problem, remedy)
+
+
+# Values: None, False or [] where there is none, or none that can be read; the check of that variable says so.
+
+
+def flag(v: Variables, name: str) -> bool:
+    return usable(False, boolean, v.get(name))
+
+
+def figure(v: Variables, name: str) -> float | None:
+    return usable(None, number, v.get(name))
+
+
+def seconds(v: Variables, name: str) -> float | None:
+    return usable(None, duration, v.get(name))
+
+
+def items(v: Variables, name: str) -> list[Any]:
+    return usable([], listing, v.get(name))
+
+
+def named_secrets(v: Variables, variable: str) -> list[str]:
+    """Names of Secrets in a list, as far as they can be such."""
+    return [name for name in items(v, variable) if isinstance(name, str) and images.OBJECT_NAME.fullmatch(name)]
+
+
+def memory(resources: Any, kind: str) -> int | None:
+    """Bytes of a container's memory request or limit."""
+    return usable(None, container_memory, resources, kind)
+
+
+def text(v: Variables, name: str) -> str:
+    value = v.get(name)
+    return "" if value is None else str(value)
+
+
+def managed(v: Variables) -> bool:
+    """Whether the object_storage role makes the bucket."""
+    return "object_storage_bucket" in v and flag({"object_storage_manage": True, **v}, "object_storage_manage")
+
+
+# Checks of variables.
+
+
+def durations(v: Variables) -> Iterator[Finding]:
+    refused: dict[str, str] = {}
+    for name in DURATIONS:
+        value = text(v, name).strip()
+        # A default that only repeats another variable is not a second mistake.
+        if name not in v or value in refused:
+            continue
+        length = seconds(v, name)
+        if length is None:
+            refused[value] = name
+            yield error(name, f"'{value}' is not a Go duration", _write_instead(value))
+        elif length <= 0:
+            yield error(name, f"'{value}' is not longer than zero", "Write a duration such as 168h or 10s.")
+
+
+def _write_instead(value: str) -> str:
+    match = re.fullmatch(r"(\d+)\s*([a-z]+)", value.lower())
+    if match and match[2] in DAYS:
+        return f"Write {int(match[1]) * DAYS[match[2]] * 24}h."
+    return DURATION_REMEDY
+
+
+def percentage(v: Variables) -> Iterator[Finding]:
+    name = "collector_sampling_percentage"
+    value = figure(v, name)
+    if name in v and (value is None or not 0 <= value <= 100):
+        yield error(name, f"{v[name]} is not a percentage", "Give a number from 0 to 100.")
+
+
+def replicas(v: Variables) -> Iterator[Finding]:
+    monolithic = v.get("tempo_profile") == "monolithic"
+    for name in sorted(v):
+        if not re.fullmatch(r"(tempo|collector)_\w+_replicas", name) or (monolithic and name.startswith("tempo_")):
+            continue
+        count = figure(v, name)
+        if count is None or count < 1 or count != int(count):
+            yield error(name, f"{v[name]!r} is not a number of pods", "Give a whole number of at least 1.")
+
+
+def replication(v: Variables) -> Iterator[Finding]:
+    profile = text(v, "tempo_profile")
+    if profile and profile not in ("distributed", "monolithic"):
+        yield error("tempo_profile", f"'{profile}' is not a profile", "Choose distributed or monolithic.")
+    name = "tempo_replication_factor"
+    factor = figure(v, name)
+    if name not in v or profile == "monolithic":
+        return
+    if factor is None or factor < 1 or factor % 2 != 1:
+        yield error(name, f"{v[name]!r} is not a replication factor", "Give 3, or 1 where loss is acceptable.")
+        return
+    ingesters = figure(v, "tempo_ingester_replicas")
+    if ingesters is not None and factor > ingesters:
+        yield error(
+            name,
+            f"{factor:g} copies of every span need as many ingesters, but tempo_ingester_replicas is {ingesters:g}",
+            f"Set tempo_ingester_replicas to at least {factor:g}, or tempo_replication_factor to 1.",
+        )
+
+
+def tempo_version(v: Variables) -> Iterator[Finding]:
+    """A tag that names no version (latest, a commit, somebody's own) is not judged."""
+    name = "tempo_image_tag"
+    version = tagged_version(v[name]) if name in v else None
+    if version is None or version == VERSION:
+        return
+    if newer_than_config(v[name]):
+        yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
+    else:
+        problem = f"{v[name]}, but the role's configuration is that of Tempo 2.10, and was tried with no other"
+        yield warning(name, problem, VERSION_REMEDY)
+
+
+def s3_endpoint(v: Variables) -> Iterator[Finding]:
+    name = "tempo_s3_endpoint"
+    if name not in v:
+        return
+    endpoint = text(v, name)
+    scheme = re.match(r"(\w+)://", endpoint)
+    bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
+    if scheme:
+        insecure = "true" if scheme[1] == "http" else "false"
+        yield error(
+            name,
+            f"'{endpoint}' has a scheme, which Tempo does not take",
+            f"Write {bare or 'host[:port]'}, and set tempo_s3_insecure: {insecure}.",
+        )
+    elif not ENDPOINT.fullmatch(endpoint):
+        yield error(name, f"'{endpoint}' is not host[:port]", f"Write {bare or 's3.us-east-1.amazonaws.com'}.")
+    match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
+    region = text(v, "tempo_s3_region")
+    if match and region and match[1] != region:
+        yield error(
+            "tempo_s3_region", f"{region} is not the region of tempo_s3_endpoint {bare}", f"Set it to {match[1]}."
+        )
+    if is_aws(f"https://{bare}"):
+        return
+    if not text(v, "tempo_s3_credentials_secret"):
+        yield warning(
+            "tempo_s3_credentials_secret",
+            f"empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
+            "Name a Secret with the keys access_key and secret_key.",
+        )
+
+
+def buckets(v: Variables) -> Iterator[Finding]:
+    seen = set()
+    for name in ("object_storage_bucket", "tempo_s3_bucket"):
+        bucket = text(v, name)
+        # Where the store is somebody else's affair, only the name that Tempo uses matters.
+        if name not in v or bucket in seen or (name == "object_storage_bucket" and not managed(v)):
+            continue
+        seen.add(bucket)
+        if not bucket:
+            yield error(name, "no bucket is named", "Set object_storage_bucket to a name of 3 to 63 characters.")
+        elif wrong := names.problem(bucket):
+            yield error(name, f"'{bucket}' cannot be a bucket: {wrong}", "Choose another name.")
+    if managed(v) and "tempo_s3_bucket" in v and len(seen) == 2:
+        yield warning(
+            "tempo_s3_bucket",
+            f"Tempo uses {text(v, 'tempo_s3_bucket')}, but object_storage_bucket is {text(v, 'object_storage_bucket')}",
+            "Leave tempo_s3_bucket unset, or set object_storage_manage: false.",
+        )
+
+
+def transport(v: Variables) -> Iterator[Finding]:
+    if not managed(v) or not flag(v, "object_storage_tls_only"):
+        return
+    url = text(v, "object_storage_endpoint_url")
+    if url.startswith("http://"):
+        yield error(
+            "object_storage_tls_only",
+            f"true, but object_storage_endpoint_url {url} is plain HTTP, which the bucket's policy would refuse",
+            "Use an https:// endpoint, or set object_storage_tls_only: false.",
+        )
+    if flag(v, "tempo_s3_insecure"):
+        yield error(
+            "tempo_s3_insecure",
+            "true, but with object_storage_tls_only the bucket's policy refuses plain HTTP",
+            "Set tempo_s3_insecure: false, or object_storage_tls_only: false.",
+        )
+
+
+def regions(v: Variables) -> Iterator[Finding]:
+    if not managed(v) or text(v, "object_storage_endpoint_url"):
+        return
+    made, used = text(v, "object_storage_region"), text(v, "tempo_s3_region")
+    if made and used and made != used:
+        yield error(
+            "tempo_s3_region", f"{used}, but the bucket is made in object_storage_region {made}", "Set both to one."
+        )
+
+
+def urls(v: Variables) -> Iterator[Finding]:
+    for name in URLS:
+        value = text(v, name)
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
+
+
+def routes(v: Variables) -> Iterator[Finding]:
+    for name in ROUTES:
+        for route in items(v, name):
+            if not str(route).startswith("/"):
+                yield error(name, f"'{route}' is not a route", f"Begin it with a slash: /{route}.")
+    both = [r for r in items(v, ROUTES[0]) if r in items(v, ROUTES[1])]
+    if both:
+        yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
+
+
+def container_images(v: Variables) -> Iterator[Finding]:
+    found: list[images.Problem] = []
+    for prefix in sorted({match[1] for name in v if (match := IMAGE.fullmatch(name))} or {""}):
+        found += images.problems(v, prefix)
+    for role in ("tempo", "collector"):
+        found += images.pull_secret_problems(v, role)
+    for one in dict.fromkeys(found):
+        yield error(one.variable, one.problem, one.remedy)
+
+
+def exporters(v: Variables) -> Iterator[Finding]:
+    """What is wrong with the destinations of traces and metrics, with the place inside the variable."""
+    made = destinations(v)
+    for one in made.wiring.problems:
+        if _base(one.variable) in v:
+            yield error(one.variable, one.problem, one.remedy)
+
+
+def store_reader(v: Variables) -> Iterator[Finding]:
+    """Whether traces can be read back where they go."""
+    store, reader = text(v, "tracing_store") or "tempo", text(v, "tracing_store_reader")
+    if "tracing_store_reader" not in v:
+        return
+    if reader not in (*READERS, NONE):
+        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join((*READERS, NONE))}.")
+    elif store == "tempo" and reader == "jaeger":
+        yield error(
+            "tracing_store_reader",
+            "jaeger, but tracing_store is tempo, which does not answer Jaeger's API",
+            "Leave tracing_store_reader unset, or set tracing_store: otlp if kept traces go to Jaeger.",
+        )
+    elif store == "otlp" and reader != NONE and not text(v, "tracing_store_service"):
+        yield error(
+            "tracing_store_service",
+            f"empty, but tracing_store is otlp and tracing_store_reader is {reader}, so it is not known where to ask",
+            "Name the Service of its query API (tracing_store_namespace, tracing_store_port), or set "
+            "tracing_store_reader: none.",
+        )
+
+
+def red_metrics(v: Variables) -> Iterator[Finding]:
+    """Two sources of the same series make every rate wrong."""
+    if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
+        yield error(
+            "tempo_metrics_generator_enabled",
+            "true, but collector_remote_write_url makes the collectors compute the same RED metrics",
+            "Set tempo_metrics_generator_enabled: false (the collectors count unsampled traces), or empty the URL.",
+        )
+
+
+def resources(v: Variables) -> Iterator[Finding]:
+    for name in sorted(v):
+        if name.endswith("_storage_size") and name.startswith("tempo_"):
+            yield from _quantity(name, "", v[name])
+        if not re.fullmatch(r"(tempo|collector)_\w*resources", name) or not isinstance(v[name], Mapping):
+            continue
+        for kind in ("requests", "limits"):
+            section = v[name].get(kind)
+            for what, value in section.items() if isinstance(section, Mapping) else []:
+                if what != "cpu":
+                    yield from _quantity(name, f"{kind}.{what} ", value)
+                elif not CPU.fullmatch(str(value)):
+                    yield error(name, f"{kind}.cpu '{value}' is not a quantity", "Write it as 500m or 2.")
+        request, limit = memory(v[name], "requests"), memory(v[name], "limits")
+        if request is not None and limit is not None and request > limit:
+            yield error(name, "requests.memory is larger than limits.memory", "Raise the limit or lower the request.")
+
+
+def _quantity(name: str, where: str, value: Any) -> Iterator[Finding]:
+    try:
+        if memory_bytes(value) <= 0:
+            yield error(name, f"{where}'{value}' is not larger than zero", QUANTITY_REMEDY)
+    except ValueError:
+        yield error(name, f"{where}'{value}' is not a quantity", QUANTITY_REMEDY)
+
+
+def sampling(v: Variables) -> Iterator[Finding]:
+    """What the linter says (sampling.lint): policies, and whether the samplers can hold the expected load."""
+    if "collector_num_traces" not in v:
+        return
+    traces = figure(v, "collector_num_traces")
+    if traces is None or traces < 1:
+        yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
+        return
+    for found in lint_variables(v):
+        yield Finding(found.severity, found.path, f"{found.problem} ({found.code})", found.remedy)
+
+
+def expiry(v: Variables) -> Iterator[Finding]:
+    """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
+    for one in contradictions(v) if managed(v) else emptied(v):
+        yield error(one.variable, one.problem, one.remedy)
+    if not managed(v):
+        return
+    tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
+    if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
+        yield warning(
+            "object_storage_versioning",
+            "true, but nothing removes old versions, so the bucket keeps all that Tempo deletes",
+            "Add a rule with NoncurrentVersionExpiration to object_storage_lifecycle_rules.",
+        )
+
+
+# Checks of facts.
+
+
+def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.cluster_error:
+        problem, remedy = _halves(facts.cluster_error)
+        yield error("tracing_kubeconfig", problem, remedy)
+    version = re.match(r"v?(\d+)\.(\d+)", facts.kubernetes_version)
+    if version and (int(version[1]), int(version[2])) < OLDEST_KUBERNETES:
+        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+        yield error(
+            "tracing_kubeconfig",
+            f"the cluster runs Kubernetes {facts.kubernetes_version}, but {oldest} is the oldest supported version",
+            "Upgrade the cluster, or name another one.",
+        )
+    if facts.namespace_phase == "Terminating":
+        yield error(
+            "tracing_namespace",
+            f"namespace {text(v, 'tracing_namespace')} is being deleted",
+            "Wait until it is gone (kubectl get namespace), or name another one.",
+        )
+
+
+def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if not facts.denied:
+        return
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for access in facts.denied:
+        resource = f"{access.resource}.{access.group}" if access.group else access.resource
+        where = f"in namespace {access.namespace}" if access.namespace else "in the whole cluster"
+        verbs.setdefault((where, resource), []).append(access.verb)
+    # Resources with the same verbs are told together: this is read by people.
+    together: dict[tuple[str, str], list[str]] = {}
+    for (where, resource), missing in verbs.items():
+        together.setdefault((where, ", ".join(missing)), []).append(resource)
+    sentences = [f"{some} {', '.join(resources)} {where}" for (where, some), resources in together.items()]
+    yield error(
+        "tracing_kubeconfig",
+        f"these credentials may not {'; nor '.join(sentences)}",
+        "Use other credentials, or have these granted what is missing.",
+    )
+
+
+def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from _storage_class("tempo_ingester_storage_class", v, facts)
+    if flag(v, "collector_persistent_queue_enabled"):
+        yield from _storage_class("collector_persistent_queue_storage_class", v, facts)
+
+
+def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
+    if name not in v or not facts.kubernetes_version:
+        return
+    wanted, classes = text(v, name), facts.storage_classes
+    if classes is None:
+        yield warning(name, "StorageClasses may not be listed with these credentials, so it was not checked")
+    elif wanted and wanted not in classes:
+        there = ", ".join(sorted(classes)) or "none"
+        yield error(name, f"the cluster has no StorageClass {wanted}", f"Name one that it has: {there}.")
+    elif not wanted and not facts.default_storage_class:
+        there = ", ".join(sorted(classes)) or "none"
+        yield error(name, "empty, but the cluster has no default StorageClass", f"Name one that it has: {there}.")
+
+
+def secret_references(v: Variables) -> dict[str, list[tuple[str, str]]]:
+    """The Secrets in tracing_namespace that variables name: name → (variable, key) of each key that is needed."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, keys in SECRET_KEYS.items():
+        if secret := text(v, name):
+            found.setdefault(secret, []).extend((name, key) for key in keys)
+    for one in references(v):
+        found.setdefault(one.secret, []).append((one.variable, one.key))
+    return found
+
+
+def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
+    namespace = text(v, "tracing_namespace")
+    for secret, wanted in secret_references(v).items():
+        first = wanted[0][0]
+        if secret in facts.unreadable:
+            yield warning(first, f"Secret {secret} may not be read with these credentials, so it was not checked")
+        elif secret in facts.secrets:
+            there = facts.secrets[secret]
+            if there is None:
+                literals = " ".join(f"--from-file={key}=…" for key in dict.fromkeys(key for _name, key in wanted))
+                yield error(
+                    first,
+                    f"there is no Secret {secret} in namespace {namespace}",
+                    f"Create it: kubectl -n {namespace} create secret generic {secret} {literals}",
+                )
+                continue
+            missing: dict[str, list[str]] = {}
+            for name, key in wanted:
+                if key not in there:
+                    missing.setdefault(name, []).append(key)
+            for name, keys in missing.items():
+                yield error(
+                    name,
+                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(keys)}",
+                    f"Add what is missing; it has {', '.join(sorted(there)) or 'no keys'}.",
+                )
+
+
+def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
+    namespace = text(v, "tracing_namespace")
+    for variable in PULL_SECRETS:
+        for secret in named_secrets(v, variable):
+            create = f"kubectl -n {namespace} create secret docker-registry {secret} --docker-server=…"
+            there = facts.secrets.get(secret)
+            if secret in facts.unreadable:
+                yield warning(
+                    variable, f"Secret {secret} may not be read with these credentials, so it was not checked"
+                )
+            elif secret not in facts.secrets:
+                continue
+            elif there is None and not facts.namespace_phase:
+                yield warning(
+                    variable,
+                    f"neither namespace {namespace} nor Secret {secret} in it is there to be seen: images will be "
+                    "pulled without these credentials",
+                    f"Create both before the run: kubectl create namespace {namespace}; {create}",
+                )
+            elif there is None:
+                yield error(variable, f"there is no Secret {secret} in namespace {namespace}", f"Create it: {create}")
+            elif not PULL_SECRET_KEYS & set(there):
+                yield error(
+                    variable,
+                    f"Secret {secret} in namespace {namespace} is not for a registry: it lacks .dockerconfigjson",
+                    f"Create one of that kind: {create}",
+                )
+
+
+def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.helm_error:
+        problem, remedy = _halves(facts.helm_error)
+        yield error("tracing_helm_binary", problem, remedy)
+
+
+def store(v: Variables, facts: Facts) -> Iterator[Finding]:
+    bucket = text(v, "object_storage_bucket")
+    if facts.s3_error:
+        # The client speaks of its options; each has a variable of the same name.
+        problem, remedy = (S3_OPTION.sub(r"object_storage_\1", half) for half in _halves(facts.s3_error))
+        status, code = (facts.s3_error.details.get(key) for key in ("status", "code"))
+        variable = "object_storage_bucket"
+        if isinstance(facts.s3_error, Unreachable):
+            variable = "object_storage_endpoint_url"
+        elif isinstance(facts.s3_error, PermissionDenied) and not status:
+            variable = "object_storage_access_key"
+        elif isinstance(facts.s3_error, PermissionDenied):
+            lacking = "credentials are wrong" if code in CREDENTIALS_REFUSED else "permission is missing"
+            problem = f"{bucket} cannot be used ({status}), {lacking}: {problem}"
+        # Where somebody else makes the bucket, this machine may well be without a way to it.
+        yield Finding(ERROR if managed(v) else WARNING, variable, problem, remedy)
+    elif facts.bucket_exists is False and not managed(v):
+        yield error(
+            "object_storage_bucket",
+            f"there is no bucket {bucket}, and object_storage_manage is false",
+            "Create it, or set object_storage_manage: true.",
+        )
+    if facts.bucket_exists and facts.bucket_region and is_aws(text(v, "object_storage_endpoint_url")):
+        for name in ("object_storage_region", "tempo_s3_region"):
+            used = text(v, name)
+            if used and used != facts.bucket_region:
+                yield error(name, f"{used}, but bucket {bucket} is in {facts.bucket_region}", "Set it to that.")
+
+
+def _halves(problem: TracingError) -> tuple[str, str]:
+    what = f"{problem.what}: {problem.why}" if problem.why else problem.what
+    return CONNECTION.sub("", what), problem.remedy
+
+
+def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:
+    """What the roles themselves refuse when they turn their variables into chart values."""
+    if "tempo" in roles:
+        try:
+            tempo_config(v)
+        except TracingError as problem:
+            yield error(_named(problem.what, "tempo"), *_halves(problem))
+        except KeyError:
+            pass  # a variable that is not there: the argument spec has said so
+    if "collector" in roles:
+        try:
+            collector_values(v)
+        except TracingError as problem:
+            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+\S* )", problem.why):
+                yield error(_named(sentence, "collector"), sentence.partition(" ")[2], problem.remedy)
+
+
+def _base(variable: str) -> str:
+    """The variable's own name, without the place inside it."""
+    return re.split(r"[.\[]", variable, maxsplit=1)[0]
+
+
+def _named(sentence: str, role: str) -> str:
+    name = re.search(rf"\b(?:{role}|tracing)_\w+", sentence)
+    return name[0] if name else f"{role}_*"
+
+
+VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
+    durations,
+    percentage,
+    replicas,
+    replication,
+    tempo_version,
+    s3_endpoint,
+    buckets,
+    transport,
+    regions,
+    urls,
+    routes,
+    container_images,
+    exporters,
+    store_reader,
+    red_metrics,
+    resources,
+    sampling,
+    expiry,
+)
+FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
+    cluster,
+    permissions,
+    storage_class,
+    secrets,
+    pull_secrets,
+    helm,
+    store,
+)
+
+
+def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable[Finding] = ()) -> list[Finding]:
+    """All findings, errors first, otherwise in the order of the checks.
+
+    roles: those whose own conversion of variables is tried too. given: findings from before, by argument specs. Of what
+    several say about one variable, or about its value under another name, the most specific is kept.
+    """
+    findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
+    for finding in (*given, *built(v, roles)):
+        # Without the place inside it: a policy's finding is about the list's variable.
+        refused = {_base(f.variable) for f in findings if f.severity == ERROR}
+        if finding.variable not in refused and v.get(finding.variable, refused) not in [v.get(n) for n in refused]:
+            findings.append(finding)
+    findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != ERROR)
+
+
+def chosen(facts: Facts) -> str:
+    """The sentence that says so where the environment chose the cluster; "" where it did not."""
+    return f"The environment chose the cluster {facts.api_server}: {facts.origin}." if facts.origin else ""
+
+
+def report(findings: Iterable[Finding], facts: Facts = NOTHING_ASKED) -> str:
+    """The errors as text for people, one numbered line each; "" for none. The first line says what they are about."""
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    if not errors:
+        return ""
+    things = "1 thing" if len(errors) == 1 else f"{len(errors)} things"
+    lines = [f"{number}. {finding}" for number, finding in enumerate(errors, 1)]
+    first = f"Preflight found {things} that would fail. Nothing was changed. {chosen(facts)}".rstrip()
+    return "\n".join([first, *lines])
