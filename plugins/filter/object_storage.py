@@ -12,7 +12,7 @@ from ansible_collections.orion.tracing.plugins.module_utils import tempo_retenti
 from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
 
 
-def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]]:
+def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]] | None:
     """See tempo_lifecycle_rules.yml."""
     try:
         return tempo_retention.rules(variables)
