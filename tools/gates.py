@@ -109,10 +109,11 @@ def build_collection() -> None:
 def _build_collection() -> None:
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
-    for argv in (
+    commands: list[list[str | Path]] = [
         ["build", "--output-path", BUILD, ROOT],
         ["install", "--offline", "--force", "-p", BUILD, tarball()],
-    ):
+    ]
+    for argv in commands:
         galaxy = [ROOT / ".venv/bin/ansible-galaxy", "collection", *argv]
         subprocess.run(galaxy, env=environment(), check=True, capture_output=True)
 
@@ -178,8 +179,12 @@ GATES = (
     Gate("format", "its formatting", ("ruff", "format", "--check", "."), EVERYWHERE),
     Gate(
         "mypy",
-        "its types: module_utils, modules and plugins",
-        ("mypy", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "ansible_collections.orion.tracing.plugins"),
+        "types of the collection's plugins, of tools and of airgap",
+        (
+            "mypy",
+            f"--config-file={ROOT / 'pyproject.toml'}",
+            *("-p", "ansible_collections.orion.tracing.plugins", "-p", "tools", "-p", "airgap"),
+        ),
         EVERYWHERE,
         cwd=STATE / "collections",
     ),

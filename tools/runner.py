@@ -163,7 +163,7 @@ class Run:
         for file in (log, gates.junit(gate.name)):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.unlink(missing_ok=True)
-        code, cpu, left = 1, 0.0, []
+        code, cpu, left = 1, 0.0, list[str]()
         try:
             if gate.before:
                 gate.before()

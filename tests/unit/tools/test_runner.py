@@ -236,7 +236,10 @@ def test_an_interruption_ends_everything_and_removes_the_cluster(prepared: Prepa
         prepared.run(here, inside)
     thread.join()
     assert prepared.log.read_text().splitlines()[-1] == "remove-cluster /the/helm"
-    assert f"tail -f {prepared.log}" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert (
+        f"tail -f {prepared.log}"
+        not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    )
 
 
 def test_gates_are_chosen_by_name() -> None:
