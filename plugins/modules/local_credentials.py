@@ -152,7 +152,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def main():
+def main() -> None:
     module = TracingModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     with module.guard():
         if credentials.IMPORT_ERROR:

@@ -505,7 +505,7 @@ def main() -> None:
         params["report"]: lambda: report.page(result.results, result.comparison, source),
         params["output"]: lambda: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
     }
-    streams = {path: io.StringIO(make()) for path, make in files.items() if path}
+    streams: dict[str, IO[str]] = {path: io.StringIO(make()) for path, make in files.items() if path}
     if params["decisions"]:
         streams[params["decisions"]] = decisions
     steps = [Step(f"write {path}", "write", (path, text)) for path, text in streams.items() if differs(path, text)]

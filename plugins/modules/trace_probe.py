@@ -215,7 +215,7 @@ import secrets
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
@@ -301,14 +301,14 @@ def main() -> None:
     if module.check_mode:
         module.exit(Plan(result={"passed": None, "checks": checks, "table": probe.table(checks), "run": run}))
     with module.client() as kube, contextlib.ExitStack() as stack:
-        store = None
+        store: Store | None = None
         if settings.bucket or settings.recordings:
             store = Store.connect({name: params[name] for name in S3_NAMES})
             stack.callback(store.close)
         pipeline, reader = connect(kube, params)
 
         def recording(begin: datetime) -> S3Recording:
-            return S3Recording(store, settings.recordings, Range(begin))
+            return S3Recording(cast(Store, store), settings.recordings, Range(begin))
 
         proof = Probe(
             pipeline,
