@@ -7,6 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: local_cluster
 short_description: Make or remove a kind cluster of one node
+version_added: 0.1.0
 description:
   - Makes a kind cluster, loads image archives into it and writes its kubeconfig to a file of its own. The user's
     default kubeconfig is never touched.

@@ -8,6 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: local_credentials
 short_description: Generate the credentials of an S3 server that runs inside the cluster
+version_added: 0.1.0
 description:
   - Ensures a Secret with an S3 key pair, an encryption key and a TLS certificate with its own authority, for a server
     that runs inside the cluster, such as SeaweedFS.

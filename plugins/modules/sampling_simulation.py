@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: sampling_simulation
 short_description: Find out what a tail sampling policy would keep, before it goes live
+version_added: 0.1.0
 description:
   - Runs recorded traces through the decisions of the collector's C(tail_sampling) processor (contrib 0.158) and reports
     what is kept and lost, by policy, service and operation, with errors, slow traces, the edges of the service graph

@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trace_probe
 short_description: Prove a tracing pipeline by sending traces and reading them back
+version_added: 0.1.0
 description:
   - Sends traces that span three services (HTTP, PostgreSQL, Kafka) into the gateways, the spans of one trace in
     separate requests to different gateway pods, and reads back from the store (Tempo or Jaeger) what was kept.
