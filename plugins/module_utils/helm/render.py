@@ -17,17 +17,16 @@ from typing import Any, NamedTuple
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
+from ansible_collections.orion.tracing.plugins.module_utils.common.secrets import SECRET_NAME, SHORTEST_SECRET
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"
-SECRET_NAME = re.compile(r"pass(word|phrase|wd)?|secret|token|credential|private|api_?key|access_?key", re.IGNORECASE)
 # What only names a Secret, or a key in one: secretName, existingSecret, imagePullSecrets, secretKeyRef, secretRef.
 REFERENCE = re.compile(
     r"secret_?(key)?_?ref$|secrets?_?names?$|(existing|external|use).*secret|pull_?secrets?$|secret.*_?key_?name$",
     re.IGNORECASE,
 )
-SHORTEST_SECRET = 6  # shorter strings occur by chance; masking them would garble names and numbers
 
 
 class Key(NamedTuple):
