@@ -495,8 +495,8 @@ from typing import Any
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.orion.tracing.plugins.module_utils.helm import reference, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, environment, seconds_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted, check_options
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 

@@ -31,9 +31,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import (
     of_release,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.crds import Crds
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Objects
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

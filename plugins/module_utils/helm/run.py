@@ -35,8 +35,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import plan as 
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, RaceLost, ServerLost, seconds_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import custom_api_versions
 
@@ -172,10 +173,13 @@ def _await_server(kube: Kube, error: TracingError) -> None:
 def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, Plan]:
     """The plan, and what is wanted with the chart at hand. What the options forbid is said before helm is started."""
     if wanted.state == "absent":
-        return wanted, plans.plan_absent(read(kube, wanted), wanted, mask)
+        current = read(kube, wanted)
+        _learn(mask, current.history)
+        return wanted, plans.plan_absent(current, wanted, mask)
     remote = reference.is_remote(wanted.source)
     chart = None if remote or wanted.rollback_to else charts.load(wanted.chart_ref)
     current = read(kube, wanted)
+    _learn(mask, current.history)
     plans.check(current, wanted)
     if remote and not plans.is_pinned(current, wanted):
         wanted = replace(wanted, chart_ref=str(source.cached(wanted.source) or source.pull(wanted.source, helm)))
@@ -189,6 +193,13 @@ def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, P
         helm.check(wanted)
     report = _drift(kube, wanted, current, mask)
     return wanted, plans.make_plan(current, wanted, chart, decision, rendered, mask, report)
+
+
+def _learn(mask: Mask, history: release.History) -> None:
+    """Secrets of the revisions that diffs show: those that are no longer wanted are still secrets."""
+    for revision in (history.latest, history.fallback, history.target):
+        if revision is not None:
+            mask.learn(revision.config)
 
 
 def _read_crds(kube: Kube, wanted: Wanted, current: Current, chart: Chart | None) -> crds.Crds:

@@ -35,8 +35,9 @@ CHOOSING = ("kubeconfig", "context", "host", "api_key")
 
 @dataclass(frozen=True)
 class Connection:
-    """options: all of VARIABLES, None for what is not given; kubeconfig is a path, or a dictionary. variables: name → value of the variables of the
-    environment that have a part in it, fit to be shown: a secret is "", as is a variable whose value says nothing."""
+    """options: all of VARIABLES, None for what is not given; kubeconfig is a path or a dictionary. variables: name →
+    value of the environment variables that were used, fit to be shown: "" for a secret, and for one that proxies use.
+    """
 
     options: Mapping[str, Any]
     variables: Mapping[str, str]
