@@ -371,11 +371,15 @@ def _changed(stored: Release, wanted: Wanted, chart: Chart | None) -> set[str]:
 
 def _settings_changed(stored: Release, wanted: Wanted) -> set[str]:
     changed = set()
-    if documents.canonical(stored.config) != documents.canonical(wanted.values):
+    if not same_values(stored.config, wanted.values):
         changed.add("values")
     if wanted.labels is not None and stored.labels != wanted.labels:
         changed.add("labels")
     return changed
+
+
+def same_values(one: Any, other: Any) -> bool:
+    return documents.canonical(documents.as_float64(one)) == documents.canonical(documents.as_float64(other))
 
 
 def _serves(latest: Release, target: Release) -> bool:

@@ -24,7 +24,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
-    documents,
     pulls,
     reference,
     release,
@@ -132,13 +131,13 @@ def _is_ours(history: release.History, plan: Plan, wanted: Wanted) -> bool:
         return latest is not None
     if wanted.rollback_to or latest.revision < planned:  # in the rollback before the upgrade
         return latest.description.startswith("Rollback to") and latest.revision <= planned
-    return latest.revision == planned and documents.canonical(latest.config) == documents.canonical(wanted.values)
+    return latest.revision == planned and plans.same_values(latest.config, wanted.values)
 
 
 def _refused_too_early(kube: Kube, error: TracingError) -> bool:
     """Whether helm met an API server that had not read its roles yet, and so refused what it allows now."""
     found = FORBIDDEN.search(str(error))
-    if not found or not isinstance(error, ToolError | PartialFailure):
+    if not found or not isinstance(error, ToolError | PermissionDenied | PartialFailure):
         return False
     verb, resource, group, namespace = found.groups("")
     resource, _slash, subresource = resource.partition("/")
