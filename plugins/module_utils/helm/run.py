@@ -282,7 +282,8 @@ def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, star
     """The error with what pods and events say, and which revision serves now: four requests at most."""
     # The clocks of this machine and of the cluster may differ a little.
     since = (started - timedelta(seconds=30)).isoformat()
-    lines = diagnose(kube, wanted.namespace, step.data.objects, since)
+    # helm test brings the logs of its pods itself.
+    lines = diagnose(kube, wanted.namespace, step.data.objects, since, read_logs=step.action != plans.TEST)
     details: dict[str, Any] = {**error.details, "not_ready": lines}
     if step.action != plans.TEST:
         try:
