@@ -473,8 +473,8 @@ from typing import Any
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.orion.tracing.plugins.module_utils.helm import reference, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, environment, seconds_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted, check_options
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
@@ -534,27 +534,12 @@ INSTALLED = (
     "description",
     "post_renderer",
 )
-HIDDEN = "not shown: may hold secrets"
 
 
 class HelmModule(TracingModule):
-    """Keeps the values out of the log of invocations and out of results, where Ansible would repeat them."""
+    """Keeps the values out of results and of the log of invocations."""
 
-    values: dict[str, Any]
-
-    def _log_invocation(self) -> None:
-        self.values = self.params["values"] or {}
-        self._hide()
-        super()._log_invocation()
-
-    def _return_formatted(self, kwargs: dict[str, Any]) -> None:
-        self._hide()
-        super()._return_formatted(kwargs)
-
-    def _hide(self) -> None:
-        for name in ("values", "release_values"):
-            if name in self.params:
-                self.params[name] = HIDDEN
+    HIDDEN_OPTIONS = ("values", "release_values")
 
 
 def main() -> None:
@@ -567,7 +552,7 @@ def main() -> None:
     )
     params = module.params
     with module.guard():
-        wanted = wanted_of(params, module.values)
+        wanted = wanted_of(params, params["values"] or {})
     with module.client() as kube, environment(params, os.environ) as env:
         plan = ensure(kube, Helm(params["binary_path"], env), wanted, module.check_mode, Mask())
     module.exit(plan)
