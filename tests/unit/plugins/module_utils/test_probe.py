@@ -31,6 +31,8 @@ from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipe
     status,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 NOW = EPOCH * 10**9
 RUN = "0123456789abcdef"

@@ -21,6 +21,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording, Message
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline
 
+pytestmark = pytest.mark.slow
+
 RUN = "0123456789abcdef"
 FIXTURE = Path(__file__).resolve().parents[3] / "fixtures/replay.jsonl"
 
