@@ -343,3 +343,17 @@ def refusal(binary: str, folder: Path, policies: list[dict[str, Any]]) -> str | 
             return None
     except DidNotStart as error:
         return str(error)
+
+
+def validate(binary: str, folder: Path, settings: Mapping[str, Any]) -> str:
+    """What `otelcol validate` says of a processor with these settings: one line for each value that it cannot decode,
+    '' if there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "collector.yaml"
+    config.write_text(yaml.safe_dump(configuration([Processor(settings)], free_ports(2), 1), allow_unicode=True))
+    done = subprocess.run(
+        [binary, "validate", f"--config={config}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=LIMIT, check=False,
+    )  # fmt: skip
+    assert bool(done.returncode) == bool(done.stderr), (done.returncode, done.stderr[-3000:])
+    return done.stderr
