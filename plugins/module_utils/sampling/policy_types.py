@@ -26,18 +26,19 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import
 # The version of contrib that this table describes.
 VERSION = "0.158"
 
-# Kinds of fields, and what to write. The collector does not turn text into a number or boolean, nor a number into text.
+# Kinds of fields: what a value has to be, and how to write it. The collector does not turn text into a number or
+# boolean, nor a number into text.
 KINDS = {
-    "int64": "a whole number, without quotes",
-    "int32": "a whole number, without quotes",
-    "float64": "a number, without quotes",
-    "bool": "true or false, without quotes",
-    "string": "a string, in quotes where YAML would read a number",
-    "strings": "a list of strings, in quotes where YAML would read a number",
-    "error_mode": "ignore, silent or propagate",
-    "policies": "a list of policies",
-    "policy": "one policy, as a mapping",
-    "shares": "a list of {policy: name, percent: whole number}",
+    "int64": ("a number", "a whole number, without quotes"),
+    "int32": ("a number", "a whole number, without quotes"),
+    "float64": ("a number", "a number, without quotes"),
+    "bool": ("a boolean", "true or false, without quotes"),
+    "string": ("a string", "a string, in quotes where YAML would read a number"),
+    "strings": ("a list of strings", "a list of strings, in quotes where YAML would read numbers"),
+    "error_mode": ("an error mode", "ignore, silent or propagate"),
+    "policies": ("a list of policies", "a list, even of a single policy"),
+    "policy": ("a policy", "one policy, without a list around it"),
+    "shares": ("a share", "a list of {policy: name, percent: whole number}"),
 }
 STATUS_CODES = {"UNSET": 0, "OK": 1, "ERROR": 2}
 ERROR_MODES = ("ignore", "silent", "propagate")
@@ -243,7 +244,7 @@ class _Reader:
         self.problems.append(Problem(path, code, what, remedy, stage))
 
     def _unfit(self, path: str, value: Any, kind: str) -> None:
-        self.problem(path, "invalid-setting", f"{value!r} is not {KINDS[kind]}", f"Write {KINDS[kind]}.")
+        self.problem(path, "invalid-setting", f"{value!r} is not {KINDS[kind][0]}", f"Write {KINDS[kind][1]}.")
 
     def value(self, path: str, value: Any, kind: str) -> Any:
         """A value as the collector reads it, or the zero value if it refuses it."""
