@@ -30,7 +30,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import (
-    OLDEST,
     VERSION,
     Answer,
     Interrupt,
@@ -41,6 +40,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import resolve
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
 # The version of helm is needed, but not a process of its own: this template makes the rendering say it.
@@ -340,7 +340,7 @@ class Helm:
         if version is None:
             raise self._not_helm()
         self.version = version[0]
-        if (int(version[1]), int(version[2])) < OLDEST:
+        if (int(version[1]), int(version[2])) < MIN_HELM:
             raise ToolError(f"{self.binary} is helm {self.version}", f"helm {_oldest()} or newer is needed", REMEDY)
 
     def _not_helm(self) -> ToolError:
@@ -422,7 +422,7 @@ def _guard(wanted: Wanted) -> float:
 
 
 def _oldest() -> str:
-    return ".".join(map(str, OLDEST))
+    return dotted(MIN_HELM)
 
 
 @contextmanager
