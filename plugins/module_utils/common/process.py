@@ -49,7 +49,13 @@ def run_process(
     """
     # AnsibleModule.run_command knows no time limit.
     process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        argv, env=dict(env), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        argv,
+        env=dict(env),
+        encoding="utf-8",  # whatever the locale
+        errors="replace",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         out, err = _communicate(process, stdin, seconds, interrupt)

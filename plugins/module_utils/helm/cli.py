@@ -25,6 +25,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
+    PermissionDenied,
     ToolError,
     TracingError,
     Unreachable,
@@ -37,6 +38,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.process impor
     run_process,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import resolve
@@ -101,6 +103,18 @@ REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
         re.compile(r"conflicts? with \"|Apply failed with \d+ conflict"),
         "somebody else changed fields of its objects",
         "Set force_conflicts, or drift to repair, to take them over.",
+    ),
+    (
+        Conflict,
+        re.compile(r"exists and cannot be imported into the current release|invalid ownership metadata"),
+        "objects of it exist already and do not belong to it",
+        "Set take_ownership to true to take them over (check mode shows whose they are), or remove or rename them.",
+    ),
+    (
+        PermissionDenied,
+        re.compile(r"(?s)failed to install CRD .*is forbidden"),
+        "its custom resource definitions may not be installed by this user",
+        "Set skip_crds to true if they are installed already, or have somebody who may do so install them.",
     ),
     (
         ServerLost,
@@ -413,7 +427,7 @@ def _history(wanted: Wanted) -> list[str]:
 
 
 def _stdin(wanted: Wanted) -> str:
-    return json.dumps(wanted.values)
+    return documents.to_helm(wanted.values)
 
 
 def _guard(wanted: Wanted) -> float:
