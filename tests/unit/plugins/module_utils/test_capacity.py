@@ -131,6 +131,7 @@ LOADS = (1, 50, 1000, 5000, 40_000, 250_000)
 MORE_LOADS = [round(1.1**step, 1) for step in range(1, 130)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["distributed", "monolithic"])
 def test_more_load_never_takes_less(profile):
     """Of replicas, cores, volumes and bucket. Limits are of one replica, and a third sampler makes the reserve for one

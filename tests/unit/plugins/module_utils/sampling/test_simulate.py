@@ -483,6 +483,7 @@ def split(folder: Path) -> list[str]:
     return paths
 
 
+@pytest.mark.slow
 def test_on_a_cluster_it_is_exactly_what_it_is_on_one_machine(tmp_path):
     """Limits, evictions and late spans included; two worker processes of Dask."""
     from distributed import Client, LocalCluster
