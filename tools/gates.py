@@ -118,10 +118,14 @@ def _build_collection() -> None:
 
 
 def copy_for_ansible_test() -> None:
-    """The files of the built collection in a git work tree, and an empty download cache for ansible-test."""
+    """The built collection and the repository's other Python code in a git work tree, and an empty download cache for
+    ansible-test."""
     build_collection()
     shutil.rmtree(SANITY, ignore_errors=True)
     shutil.copytree(INSTALLED, SANITY)
+    # Not in the tarball, and to be checked all the same; tests/config.yml also has ansible-test's own settings.
+    for folder in ("airgap", "extensions", "tests", "tools"):
+        shutil.copytree(ROOT / folder, SANITY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for argv in (["init", "-q"], ["add", "-A", "-f"]):
         subprocess.run(["git", *argv], cwd=SANITY, env=environment(), check=True, capture_output=True)
     # The sanity tests' own virtual environments take pip from Python instead of downloading a bootstrap script: the
@@ -197,7 +201,7 @@ GATES = (
     Gate("ansible-lint", "roles and playbooks, profile `production`", ("ansible-lint", "--offline", "-q")),
     Gate(
         "sanity",
-        "`ansible-test sanity` on the built collection",
+        "`ansible-test sanity` on the built collection and the tests",
         ("ansible-test", "sanity", "--local", "--requirements", "--color", "no"),
         cwd=SANITY,
         before=copy_for_ansible_test,
@@ -208,7 +212,9 @@ GATES = (
         "documentation of modules, plugins and roles (antsibull-docs)",
         ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "."),
     ),
-    Gate("changelog", "changelog fragments", ("antsibull-changelog", "lint")),
+    Gate("changelog", "fragments, and CHANGELOG.md made from them", ("python", "-m", "tools.changelog", "--check")),
+    Gate("docs-site", "the documentation site; no warning, no broken link", ("python", "-m", "tools.docs_site")),
+    Gate("workflows", "GitHub Actions workflows (actionlint)", ("python", "-m", "tools.workflows")),
     Gate(
         "importer",
         "what Galaxy checks when the tarball is uploaded (galaxy-importer)",

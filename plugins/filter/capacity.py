@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils import capacity
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.planner import capacity
 
 
 def tracing_plan(variables: dict[str, Any]) -> dict[str, Any]:

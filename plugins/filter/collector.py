@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils import collector_config
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector_config
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 
 def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
     except InvalidInput as error:
         raise AnsibleFilterError(str(error)) from error
     for warning in warnings:
-        Display().warning(warning)
+        Display().warning(str(warning))
     return values
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.grafana_datasources import grafana_values as build
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import grafana_values as build
 
 
 def grafana_values(variables: dict[str, Any]) -> dict[str, Any]:

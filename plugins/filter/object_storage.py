@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils import tempo_retention
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import retention as tempo_retention
 
 
 def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils import tempo_s3_policy as policy
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import iam as policy
 
 
 def tempo_s3_policy(bucket: str, partition: str = "aws", kms_key_arn: str = "") -> dict[str, Any]:

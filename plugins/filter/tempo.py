@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils.errors import TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_values as build
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values as build
 
 
 def tempo_values(variables: dict[str, Any], release_name: str = "tempo") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: local_cluster
 short_description: Make or remove a kind cluster of one node
+version_added: 0.1.0
 description:
   - Makes a kind cluster, loads image archives into it and writes its kubeconfig to a file of its own. The user's
     default kubeconfig is never touched.
@@ -110,9 +111,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     LOADED_DIR,
     Archive,
     ClusterState,
@@ -121,8 +123,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.local_cluster import
     read_archive,
     ready,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 
 class Kind:
@@ -153,7 +154,7 @@ class Kind:
             raise ToolError(
                 f"kind_binary: {self.params['kind_binary']} cannot be run",
                 str(error.strerror),
-                "Install kind 0.31 or newer, or build it with 'python -m airgap build kind'.",
+                "Install kind 0.31 or newer, or build it in the repository with 'python -m airgap build kind'.",
             ) from error
 
     def read(self) -> ClusterState:

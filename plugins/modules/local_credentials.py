@@ -8,6 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: local_credentials
 short_description: Generate the credentials of an S3 server that runs inside the cluster
+version_added: 0.1.0
 description:
   - Ensures a Secret with an S3 key pair, an encryption key and a TLS certificate with its own authority, for a server
     that runs inside the cluster, such as SeaweedFS.
@@ -138,9 +139,9 @@ api_calls:
 import secrets
 from datetime import UTC, datetime
 
-from ansible_collections.orion.tracing.plugins.module_utils import credentials
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.local import credentials
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "default": "tempo-s3"},

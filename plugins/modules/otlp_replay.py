@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: otlp_replay
 short_description: Send recorded OTLP traces through the pipeline and report what became of them
+version_added: 0.1.0
 description:
   - Reads a recording from a file or a bucket. Each line, message or object is one C(ExportTraceServiceRequest); it may
     hold several traces, or a part of one.
@@ -222,17 +223,13 @@ notes:
 import secrets
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import replay
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
-    PIPELINE_OPTIONS,
-    connect,
-    seconds,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
-from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import RECORDING_OPTIONS, recording
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.proof import replay
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import PIPELINE_OPTIONS, connect, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import RECORDING_OPTIONS, recording
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: s3_bucket_info
 short_description: Show the configuration of S3 buckets
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:
@@ -168,7 +168,7 @@ api_calls:
 
 from dataclasses import asdict
 
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import info
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options

@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: sampling_simulation
 short_description: Find out what a tail sampling policy would keep, before it goes live
+version_added: 0.1.0
 description:
   - Runs recorded traces through the decisions of the collector's C(tail_sampling) processor (contrib 0.158) and reports
     what is kept and lost, by policy, service and operation, with errors, slow traces, the edges of the service graph
@@ -219,12 +220,28 @@ results:
       type: str
     traces:
       description:
-        - Traces. C(spans), C(bytes) (OTLP protobuf), C(error_traces), C(slow_traces) and C(late_spans) are alike.
+        - Traces. C(spans), C(bytes) (OTLP protobuf), C(error_traces), C(slow_traces), C(late_spans), C(late_traces),
+          C(late_error_traces) and C(long_traces) have the same keys.
+        - Errors and durations are those of whole traces, spans that arrived after the decision included.
       type: dict
       sample: {"seen": 4000, "kept": 1020, "lost": 2980, "percentage": 25.5}
     slow_traces:
       description:
         - Traces above the 99th percentile of duration, which is C(above_ms) milliseconds, 0.2 % too high at most.
+      type: dict
+    late_spans:
+      description:
+        - Spans that arrived after the decision on their trace, which they follow. C(p99_after_ms) and C(max_after_ms)
+          are the milliseconds from the arrival of the trace's first span within which 99 % and all of them arrived.
+      type: dict
+    late_traces:
+      description: Traces with late spans.
+      type: dict
+    late_error_traces:
+      description: Traces whose first span with status ERROR arrived after the decision.
+      type: dict
+    long_traces:
+      description: Traces that take longer than C(decision_wait), which is C(above_ms) milliseconds.
       type: dict
     edges:
       description: Pairs of calling and called service, and C(names_of_lost), those that no kept trace has.
@@ -298,25 +315,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import READERS, reader_of, seconds
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.recording_options import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
+from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
     RECORDING_OPTIONS,
     recording,
     times_given,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import Recording
-from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import report
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, Criteria
 
 COMPARED: dict[str, dict[str, Any]] = {
     "config": {"type": "dict", "required": True},

@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trace_probe
 short_description: Prove a tracing pipeline by sending traces and reading them back
+version_added: 0.1.0
 description:
   - Sends traces that span three services (HTTP, PostgreSQL, Kafka) into the gateways, the spans of one trace in
     separate requests to different gateway pods, and reads back from the store (Tempo or Jaeger) what was kept.
@@ -217,18 +218,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from ansible_collections.orion.tracing.plugins.module_utils import probe
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline_options import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import (
     PIPELINE_OPTIONS,
     READERS,
     connect,
     seconds,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan
-from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, write_proof
-from ansible_collections.orion.tracing.plugins.module_utils.progress import progress
+from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording

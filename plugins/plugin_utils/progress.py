@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Shows what a long module is doing while it runs.
 
 A module cannot print: its output is its result. So it appends lines to a file that the action plugin watches. That

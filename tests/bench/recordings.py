@@ -120,10 +120,10 @@ def exporter(url: str, prefix: str, form: dict[str, str]) -> dict[str, Any]:
 
 def simulate(source: str, url: str) -> dict[str, float]:
     """In this process: a file, or a prefix of the bucket."""
-    from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
+    from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+    from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
     from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
     from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
-    from ansible_collections.orion.tracing.plugins.module_utils.sampling import spans
     from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
         Engine,
         Settings,
@@ -170,11 +170,11 @@ def main() -> None:
         print(json.dumps(simulate(options.recording, options.child)))
         return
 
-    from ansible_collections.orion.tracing.plugins.module_utils import otlp
-    from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
+    from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+    from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
     from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
     from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
-    from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import protobuf
+    from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import protobuf
     from sampling import recording as default_recording
 
     binary = os.environ.get("ORION_OTELCOL", "")

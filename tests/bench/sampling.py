@@ -48,7 +48,7 @@ class Figures:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
+    from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 
     return (message.text for message in FileRecording(path).messages())
 

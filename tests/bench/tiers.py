@@ -37,8 +37,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/collector"

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline, Pipeline, Selectors, Sender
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, StoreReader
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
+from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, StoreReader
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 
 NAMESPACE = "tracing"
 # Protocol → port of the gateway.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = str(Path(release.__file__).parents[6])  # the folder that holds ansible_collections

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import boto3
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 # The cluster writes these on its own, all the time.
 RESTLESS = {"events", "leases", "endpoints", "endpointslices", "nodes", "csinodes", "componentstatuses"}

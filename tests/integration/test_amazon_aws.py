@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_s3_policy import irsa, permissions, pod_identity
+from ansible_collections.orion.tracing.plugins.module_utils.s3.iam import irsa, permissions, pod_identity
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 pytestmark = pytest.mark.usefixtures("unchanged")
 # Whichever store the local inventory has: nothing is installed here.

@@ -22,17 +22,17 @@ from pathlib import Path
 
 import openpgp
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
     ToolError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.process import Interrupt
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import source, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, run_process
-from ansible_collections.orion.tracing.plugins.module_utils.helm.process import Interrupt
 from ansible_collections.orion.tracing.plugins.module_utils.helm.source import Source
 from chart_servers import PASSWORD, USER, Registry, Server, free_port, run, serve_registry, serve_repository
 from cryptography import x509

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.modules import helm_release, helm_release_info
 from chart_servers import PASSWORD, run, serve_registry, serve_repository
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from helm_lab import CHART, MAJORS, NAME, SERVER, SERVER_CHART, Lab, laboratory
 
 SECRET = "hunter2-hunter2"

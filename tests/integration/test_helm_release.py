@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from helm_lab import MAJORS, NAME, Lab, Outcome, laboratory, write_chart
 
 LABEL = "pod-security.kubernetes.io/enforce"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = str(Path(release.__file__).parents[6])  # the folder that holds ansible_collections

@@ -24,7 +24,7 @@ from typing import Any
 
 import oci
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from chart_servers import PASSWORD, USER, serve_registry
 from helm_lab import COLLECTIONS, MAJORS, ROOT, Lab, Node, Outcome, laboratory, remove_namespace, wait_until
 

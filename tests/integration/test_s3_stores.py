@@ -22,7 +22,7 @@ import boto3
 import botocore.httpsession
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.s3.bucket import ASPECTS
 from ansible_collections.orion.tracing.plugins.modules import s3_bucket
 from botocore.exceptions import ClientError

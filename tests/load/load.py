@@ -26,26 +26,30 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.capacity import COLLECTOR_BASE, sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import (
-    Clock,
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import IDLE_MEMORY, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     Counters,
-    Deadline,
     Increase,
     Pipeline,
     Selectors,
-    Sender,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Engine, Settings
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.sizes import traces_size
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import from_document
-from ansible_collections.orion.tracing.plugins.module_utils.store import MARGIN_SECONDS, Criteria, NotNow, StoreReader
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
+    MARGIN_SECONDS,
+    Criteria,
+    NotNow,
+    StoreReader,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import traffic
@@ -668,7 +672,7 @@ def memory(run: Run) -> None:
             planned = sampler_memory(held, size).expected
             what = f" for {held:,.0f} spans of {size:.0f} bytes"
             run.bound_memory(f"memory of {pod} as planned", planned, what, highest)
-            run.bound_memory("what the spans alone take of it", planned - COLLECTOR_BASE, "", highest - idle[pod])
+            run.bound_memory("what the spans alone take of it", planned - IDLE_MEMORY, "", highest - idle[pod])
             run.figures["memory"][pod] = {
                 "spans": round(held),
                 "idle": round(idle[pod]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 
 SERVICES = ("load-frontend", "load-orders", "load-payment", "load-stock")
 SPANS_PER_SERVICE = 3

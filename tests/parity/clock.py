@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from real import Collector, Processor, Spans
 from traffic import EPOCH, MS, request
 

@@ -8,11 +8,7 @@ import base64
 import re
 from collections.abc import Iterable
 
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import (
-    Record,
-    decode_plainly,
-    parse_protobuf,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, decode_plainly, parse_protobuf
 from google.protobuf.json_format import Parse
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, parse_json
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import read as read_file
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Engine,
     Outcome,
     Settings,
     by_end_time,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record, parse_json
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import read as read_file
 
 Kept = dict[str, int]  # trace id -> spans
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from clock import Lattice, Run, Sent, run, settings, sized
 from lists import ERRORS, Policy, and_, composite, drop, not_, policy
 from real import Processor

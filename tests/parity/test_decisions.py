@@ -16,7 +16,7 @@ from typing import Any
 import lists
 import pytest
 import traffic
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from readers import read_plainly, read_protobuf
 from real import DidNotStart, Spans, keep, refusal
 from simulated import decide, read

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from lists import policy
 from real import Collector, Processor, Spans

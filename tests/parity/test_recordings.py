@@ -25,8 +25,8 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import FileRecording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws

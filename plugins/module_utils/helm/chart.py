@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Charts, from disk and from a release record, in one comparable form.
 
 Sources: helm.sh/helm/v4 pkg/chart/v2/loader/{load,directory,archive}.go, pkg/ignore/rules.go and
@@ -17,11 +18,11 @@ import re
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 
 BOM = b"\xef\xbb\xbf"
@@ -41,7 +42,8 @@ FIELDS = frozenset(
 class Chart:
     """metadata: Chart.yaml; files: everything else that Helm stores, by path; values: parsed values.yaml.
 
-    raw: all files of the chart by path, as they lie on disk (empty for a chart of a release record).
+    raw: all files of the chart by path, as they lie on disk (empty for a chart of a release record). path: of the
+    directory or package it was read from, "" for none.
     """
 
     metadata: dict[str, Any]
@@ -49,6 +51,7 @@ class Chart:
     values: dict[str, Any]
     lock: dict[str, Any]
     raw: dict[str, bytes]
+    path: str = ""
 
     @property
     def crds(self) -> dict[str, bytes]:
@@ -76,7 +79,7 @@ def load(reference: str) -> Chart:
             "Give the path of a chart directory or of a .tgz file, an oci:// reference, or set chart_repo_url.",
         )
     try:
-        return of_files(_directory(path) if path.is_dir() else _archive(path))
+        return replace(of_files(_directory(path) if path.is_dir() else _archive(path)), path=str(path))
     except (ValueError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise InvalidInput(f"the chart {reference} cannot be read", str(error), "Check it with helm lint.") from error
 
@@ -110,6 +113,19 @@ def of_release(document: dict[str, Any]) -> Chart:
     )
 
 
+def record_of(chart: Chart, values: dict[str, Any], manifest: str) -> dict[str, Any]:
+    """The record that Helm would store, near enough to weigh it, for charts rendered without a dry run."""
+    return {
+        "config": values,
+        "manifest": manifest,
+        "chart": {
+            "metadata": chart.metadata,
+            "values": chart.values,
+            "files": [{"name": name, "data": base64.b64encode(data).decode()} for name, data in chart.files.items()],
+        },
+    }
+
+
 def content_digest(chart: Chart) -> str:
     """SHA-224 in hexadecimal over all files of the chart as they lie on disk, subcharts included, whatever their order
     or packaging. It fits a label's value (63 characters) beside a revision, which a SHA-256 would not."""
@@ -130,7 +146,9 @@ def differences(stored: Chart, wanted: Chart) -> set[str]:
         names.add(METADATA)
     if stored.lock.get("digest") != wanted.lock.get("digest"):
         names.add(LOCK)
-    if documents.canonical(stored.values) != documents.canonical(wanted.values):
+    if documents.canonical(documents.as_float64(stored.values)) != documents.canonical(
+        documents.as_float64(wanted.values)
+    ):
         names.add(VALUES)
     if wanted.has_subcharts or stored.metadata.get("dependencies"):
         names.add(SUBCHARTS)

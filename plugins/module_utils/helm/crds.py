@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The custom resource definitions in a chart's crds folder, and in those of its subcharts.
 
 Helm installs them with the first revision, where they are missing, and never again. Which subcharts take part is
@@ -17,13 +18,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Mask, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference

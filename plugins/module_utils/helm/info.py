@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What is known about releases: one list of their records, read without helm."""
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import Release
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube_pages import pages
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
 ALL, PENDING = "all", "pending"
 NONE, USER, COMPUTED = "none", "user", "computed"
@@ -34,10 +36,11 @@ class Query:
     notes: bool = False
     objects: bool = False
     drift: bool = False
+    drift_added: bool = False
 
 
 @dataclass(frozen=True)
-class Record:
+class RevisionRecord:
     """A revision. document: Helm's own JSON, for what Release leaves out."""
 
     release: Release
@@ -45,26 +48,26 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Gathered:
     releases: list[dict[str, Any]]
     warnings: list[str]
 
 
-def gather(kube: Kube, query: Query) -> Answer:
+def gather(kube: Kube, query: Query) -> Gathered:
     """The releases that fit, by namespace and name; nothing is written.
 
     Requests: one list of Secrets (one per 50 records), and those of drift.survey for each release where drift is asked
     for, discovery once. PermissionDenied where Secrets may not be listed. A damaged record becomes a warning.
     """
     warnings: list[str] = []
-    found: list[tuple[dict[str, Any], list[Record]]] = []
+    found: list[tuple[dict[str, Any], list[RevisionRecord]]] = []
     for secrets in _by_release(_read(kube, query)).values():
         records = _decode(secrets, query, warnings)
         if records and _fits(records[-1].release, query.states):
             found.append((_entry(records, query), records))
     if query.drift:
-        _add_drift(kube, found, warnings)
-    return Answer([entry for entry, _records in found], warnings)
+        _add_drift(kube, found, query.drift_added, warnings)
+    return Gathered([entry for entry, _records in found], warnings)
 
 
 def computed(defaults: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,12 +115,12 @@ def _by_release(secrets: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list
     return {place: sorted(found[place], key=release.revision_of) for place in sorted(found)}
 
 
-def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) -> list[Record]:
+def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) -> list[RevisionRecord]:
     """The revisions that are needed, oldest first. Decoding takes longest, so only those."""
     if not query.history:
         deployed = [s for s in secrets[:-1] if query.drift and release.labels_of(s).get("status") == release.DEPLOYED]
         secrets = [*deployed[-1:], secrets[-1]]
-    found: list[Record] = []
+    found: list[RevisionRecord] = []
     for secret in reversed(secrets):
         try:
             document = release.decode((secret.get("data") or {}).get("release", ""))
@@ -130,7 +133,7 @@ def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) ->
             if not found:
                 return []  # the revision before it is not what the release is
             continue
-        found.append(Record(release.of_document(document, release.labels_of(secret)), document))
+        found.append(RevisionRecord(release.of_document(document, release.labels_of(secret)), document))
     return found[::-1]
 
 
@@ -140,7 +143,7 @@ def _fits(newest: Release, states: tuple[str, ...]) -> bool:
     return ALL in states or newest.status in states or (PENDING in states and newest.pending)
 
 
-def _entry(records: list[Record], query: Query) -> dict[str, Any]:
+def _entry(records: list[RevisionRecord], query: Query) -> dict[str, Any]:
     newest, document = records[-1].release, records[-1].document
     entry: dict[str, Any] = {**newest.summary(), "labels": newest.labels}
     if query.values == USER:
@@ -165,10 +168,12 @@ def _revision_entry(revision: Release) -> dict[str, Any]:
     return {name: summary[name] for name in names}
 
 
-def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], warnings: list[str]) -> None:
+def _add_drift(
+    kube: Kube, found: list[tuple[dict[str, Any], list[RevisionRecord]]], added: bool, warnings: list[str]
+) -> None:
     """Against the revision that is deployed, which is not the newest where an upgrade failed."""
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift  # imported only where it is used
-    from ansible_collections.orion.tracing.plugins.module_utils.kube_discovery import discover
+    from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 
     deployed = []
     for entry, records in found:
@@ -177,11 +182,12 @@ def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], war
             deployed.append((entry, revision, render.parse_release(revision.manifest, revision.hooks)))
     served = discover(kube, drift.api_versions(*(objects for _found, _deployed_one, objects in deployed)))
     for entry, revision, objects in deployed:
-        mask = render.Mask()
+        mask = Mask()
         mask.learn(revision.config)
-        report = drift.survey(kube, revision.namespace, objects, mask, served)
+        report = drift.survey(kube, revision.namespace, objects, mask, served, added)
         entry["drift"] = [item.summary() for item in report.drifted]
-        warnings.extend(f"release {revision.namespace}/{revision.name}: {item}" for item in report.unreadable)
+        found_wrong = [*map(str, report.unreadable), *report.deleting]
+        warnings.extend(f"release {revision.namespace}/{revision.name}: {text}" for text in found_wrong)
 
 
 def _deployed(revision: Release) -> bool:

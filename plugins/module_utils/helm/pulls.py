@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Images that cannot be pulled, noticed while helm waits: helm itself notices nothing until its time is up.
 
 Only what will not heal by itself counts: a name, tag or digest that the registry does not have, credentials that it
@@ -16,10 +17,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils import images
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    PermissionDenied,
+    ToolError,
+    TracingError,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import WIDTH, WORKLOADS, selected
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 # In Chart.yaml: container=PREFIX, separated by commas, where PREFIX_image_tag etc. are the variables of its image.
 VARIABLES = "orion.tracing/image-variables"

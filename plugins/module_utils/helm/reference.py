@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Which chart is meant: the options that name it, and whether they leave that open. Only local files are read.
 
 A reference is one of: a path (directory or .tgz); with chart_repo_url, the name of a chart in that repository;
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 
 OCI = "oci://"
 PACKAGE = (".tgz", ".tar.gz")

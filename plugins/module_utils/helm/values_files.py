@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Files of values, merged as helm does with several C(--values).
 
 Mappings are merged by key at every depth, everything else (lists too) is replaced by what comes later, and a null stays
@@ -17,9 +18,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 VAULT = b"$ANSIBLE_VAULT;"
 

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """One bucket: what is there, what has to change, and the change."""
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     InvalidInput,
     NotFound,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step, diff_entry, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     contents,
     encryption,

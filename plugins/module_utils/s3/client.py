@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """A connection to an S3 store: AWS or anything that speaks its protocol. Errors come out in this collection's words."""
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.connection import is_loopback
-from ansible_collections.orion.tracing.plugins.module_utils.errors import (
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
     InvalidInput,
@@ -22,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.errors import (
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.

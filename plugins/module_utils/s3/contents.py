@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What is in a bucket, and how it is all deleted."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, Unsupported
 

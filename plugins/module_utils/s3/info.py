@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """What buckets there are, and each one's configuration in the words of s3_bucket's options. Reads only."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import NotFound, PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Target
 from ansible_collections.orion.tracing.plugins.module_utils.s3.bucket import (
     ASPECTS,

@@ -1,12 +1,13 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Object lock of a bucket: on from its creation, with or without a retention that new objects get. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict, InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 MODES = ("GOVERNANCE", "COMPLIANCE")

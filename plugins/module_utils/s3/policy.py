@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """The bucket policy: own statements, and the ready ones that refuse plain HTTP and outdated TLS. Pure."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 # The ready statements, by the option that each belongs to.

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """Recordings of traces in a bucket, as the collector's S3 exporter writes them.
 
 An object is one export request, PREFIX/year=YYYY/month=MM/day=DD/hour=HH/minute=MM/traces_ID.binpb[.gz] or .json[.gz].
@@ -26,9 +27,13 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput, NotFound, PermissionDenied
-from ansible_collections.orion.tracing.plugins.module_utils.recordings import LONGEST_MESSAGE, Message, framed
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import LONGEST_MESSAGE, Message, framed
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store

@@ -1,5 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
 """One or two policy sets over the records of a recording. Records in, results out; who reads them is the caller's."""
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Outcome,
     Samplers,
@@ -17,7 +19,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
     at_rate,
     by_end_time,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.spans import Record
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
     Comparison,
     Decision,
@@ -92,8 +93,9 @@ def simulate(
     for each trace. InvalidInput for a configuration that the simulator or the collector refuses, before any record is
     read.
     """
-    groups = [Samplers(Settings.from_config(one.config), one.samplers) for one in candidates]
-    summaries = [Summary.of(one.name, one.config) for one in candidates]
+    settings = [Settings.from_config(one.config) for one in candidates]
+    groups = [Samplers(own, one.samplers) for own, one in zip(settings, candidates, strict=True)]
+    summaries = [Summary.of(one.name, own) for own, one in zip(settings, candidates, strict=True)]
     comparison = Comparison() if len(candidates) > 1 else None
     lines = _Decisions(decisions, [one.name for one in candidates]) if decisions else None
 

@@ -24,9 +24,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import QUEUE_DIRECTORY, collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import SECRET_DIRECTORY
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import QUEUE_DIRECTORY, collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import SECRET_DIRECTORY
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 
 DEFAULTS = Path(__file__).resolve().parents[3] / "roles/collector/defaults/main.yml"
 LIMIT = 60.0

@@ -25,7 +25,7 @@ from typing import Any
 
 import jinja2
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.tempo_config import tempo_config, tempo_values
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_config, tempo_values
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "tempo"

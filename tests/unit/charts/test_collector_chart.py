@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "collector"
 CHART = ROLE / "files" / "chart"

@@ -25,7 +25,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector_exporters import references
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
     DEFAULTS,

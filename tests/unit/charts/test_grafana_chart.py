@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.grafana_datasources import grafana_values
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import grafana_values
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "grafana"
 CHART = ROLE / "files" / "chart"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.helm.pulls import variables_of
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 DIGEST = "sha256:" + "0a" * 32

@@ -20,13 +20,13 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import jaeger as module
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ApiError
-from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline
-from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria, NotNow, Trace
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.store import jaeger as module
+from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow, Trace
 
 CHART = Path(__file__).resolve().parents[3] / "roles/local_backends/files/chart"
 LIMIT = 60.0

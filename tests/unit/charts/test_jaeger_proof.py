@@ -19,15 +19,15 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils import probe
-from ansible_collections.orion.tracing.plugins.module_utils.collector_config import collector_values
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.jaeger import Jaeger
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Pipeline, Selectors
-from ansible_collections.orion.tracing.plugins.module_utils.probe_run import Probe, Proof
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, Proof
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
+from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 
 ROOT = Path(__file__).resolve().parents[3]

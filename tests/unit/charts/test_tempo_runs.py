@@ -26,13 +26,13 @@ from typing import Any
 
 import boto3
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.credentials import new_certificate
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.mappings import overlay
-from ansible_collections.orion.tracing.plugins.module_utils.pipeline import Clock, Deadline
-from ansible_collections.orion.tracing.plugins.module_utils.store import Criteria
-from ansible_collections.orion.tracing.plugins.module_utils.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.local.credentials import new_certificate
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from moto import mock_aws

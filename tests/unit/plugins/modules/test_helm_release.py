@@ -14,10 +14,10 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.orion.tracing.plugins.module_utils.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
-from ansible_collections.orion.tracing.plugins.module_utils.module import KUBE_OPTIONS
-from ansible_collections.orion.tracing.plugins.module_utils.plan import Plan, Step
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import KUBE_OPTIONS
 from ansible_collections.orion.tracing.plugins.modules import helm_release
 
 SECRET = "value-of-a-password"
@@ -66,7 +66,7 @@ def test_options_reach_the_plan(run) -> None:
     done = run(OPTIONS)
     assert done.code == 0
     wanted = done.wanted
-    assert (wanted.name, wanted.namespace, wanted.state, wanted.chart_ref) == ("r", "ns", "present", "/charts/c")
+    assert (wanted.name, wanted.namespace, wanted.state, wanted.source.chart_ref) == ("r", "ns", "present", "/charts/c")
     assert wanted.values == {"password": SECRET, "replicas": 2}
     assert wanted.rollback_on_failure
     assert (wanted.wait, wanted.timeout, wanted.history_max) == (True, "5m", None)
@@ -184,7 +184,7 @@ def test_rollback_to_needs_no_chart(run) -> None:
 
 def test_a_chart_is_needed_unless_the_release_goes(run) -> None:
     assert "chart_ref" in run({"name": "r", "namespace": "ns"}).result["msg"]
-    assert run({"name": "r", "namespace": "ns", "state": "absent"}).wanted.chart_ref == ""
+    assert run({"name": "r", "namespace": "ns", "state": "absent"}).wanted.source.chart_ref == ""
 
 
 def test_the_binary_falls_back_to_the_environment(run, monkeypatch: pytest.MonkeyPatch) -> None:

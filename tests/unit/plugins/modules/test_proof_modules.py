@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Response
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline, api_server
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
+    FakePipeline,
+    api_server,
+)
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "probe.jsonl"

@@ -17,8 +17,11 @@ from typing import Any
 import boto3
 import pytest
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline, api_server
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import document, protobuf, span
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, protobuf, span
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
+    FakePipeline,
+    api_server,
+)
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -19,7 +19,7 @@ import boto3
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.orion.tracing.plugins.module_utils.credentials import new_certificate
+from ansible_collections.orion.tracing.plugins.module_utils.local.credentials import new_certificate
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import contents, info, object_ownership, policy
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import READ_SECONDS, Store
 from ansible_collections.orion.tracing.plugins.modules import s3_bucket, s3_bucket_info

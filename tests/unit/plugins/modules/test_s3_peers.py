@@ -17,10 +17,10 @@ from unittest.mock import patch
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.orion.tracing.plugins.module_utils.module import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket
 from ansible_collections.orion.tracing.plugins.modules import s3_bucket
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_store import (
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_store import (
     NOT_IMPLEMENTED,
     NOT_THERE,
     Answer,

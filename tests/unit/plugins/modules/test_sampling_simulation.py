@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.fake_pipeline import FakePipeline, api_server
-from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.sampling.made import document, span
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, span
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
+    FakePipeline,
+    api_server,
+)
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 ERRORS = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}

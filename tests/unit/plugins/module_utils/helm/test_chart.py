@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, differences, ignore_rules

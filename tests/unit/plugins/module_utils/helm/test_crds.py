@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import crds
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 
 
 def crd(name: str, **fields: Any) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm import info, release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, computed, gather
-from ansible_collections.orion.tracing.plugins.module_utils.kube import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 
 MANIFEST = """---
 apiVersion: v1
@@ -283,5 +283,5 @@ def test_kinds_that_may_not_be_read_are_warnings() -> None:
 
 def test_no_release_no_drift() -> None:
     kube = Cluster()
-    assert gather(kube, Query(drift=True)) == info.Answer([], [])
+    assert gather(kube, Query(drift=True)) == info.Gathered([], [])
     assert kube.calls == 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import PermissionDenied, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import pulls
 
 WEB = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}

@@ -6,7 +6,7 @@ import base64
 import json
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.errors import Conflict
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 
 

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils import otlp
-from ansible_collections.orion.tracing.plugins.module_utils.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import NEVER, Gateway, head_threshold
 
 # What ProbabilityToThresholdWithPrecision of contrib 0.158 gives for float64(float32(percentage)) / 100.

@@ -1,0 +1,151 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""A kind cluster as data: what it should look like, what there is, and the steps between.
+
+Nothing here runs a program; the module C(local_cluster) reads the state and executes the steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
+
+LOADED_DIR = "/kind/loaded"  # in the node: one empty file per archive that was loaded, named by its digest
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An image archive in docker's format: path, and the config digests of its images in the archive's order.
+
+    entrypoint: of the first image.
+    """
+
+    path: str
+    refs: tuple[str, ...]
+    digests: tuple[str, ...]
+    entrypoint: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Of content and names: pods do not find an image that was loaded under another name."""
+        return hashlib.sha256(" ".join(self.refs + self.digests).encode()).hexdigest()[:24]
+
+    @property
+    def boots(self) -> bool:
+        """Whether a node of the first image runs an init system, as kind's own images do and airgap's does not."""
+        return "/sbin/init" in self.entrypoint
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """What is there: the cluster by kind's account, its node container, and what was loaded into it.
+
+    node_image: digest of the image that the node runs ("" without a node). ports: node port → host port on loopback.
+    """
+
+    exists: bool = False
+    running: bool = False
+    node_image: str = ""
+    loaded: frozenset[str] = frozenset()
+    ports: dict[int, int] = field(default_factory=dict)
+
+
+def read_archive(path: str) -> Archive:
+    """Read the names and digests of an archive made by C(docker save) or by airgap.
+
+    Errors: InvalidInput when the file is missing or is no such archive.
+    Source: https://github.com/moby/moby/blob/master/image/spec/v1.2.md (manifest.json).
+    """
+    try:
+        with tarfile.open(path) as tar:
+            manifest = _document(tar, "manifest.json")
+            config = _document(tar, manifest[0]["Config"])["config"] if manifest else {}
+        refs = tuple(tag for image in manifest for tag in image["RepoTags"])
+        entrypoint = tuple(config.get("Entrypoint") or ())
+        digests = tuple(image["Config"].removesuffix(".json").rpartition("/")[2] for image in manifest)
+    except (OSError, EOFError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"archives: {path} is no image archive in docker's format",
+            str(error),
+            "Save it again with 'docker save', or build it again with 'python -m airgap build'.",
+        ) from error
+    if not digests:
+        raise InvalidInput(f"archives: {path} holds no image")
+    return Archive(path, refs, digests, entrypoint)
+
+
+def _document(tar: tarfile.TarFile, name: str) -> Any:
+    member = tar.extractfile(name)
+    if member is None:
+        raise KeyError(f"{name} is no file")
+    return json.load(member)
+
+
+def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dict[str, Any]:
+    """kind's own configuration for a cluster of one node.
+
+    node_image: reference, or "" for kind's default. plain_node: the node has no init system (the image that airgap
+    builds) and starts kube-proxy itself, with those subnets; false for an image of kind's own.
+    ports: node port → port on the host's loopback address.
+    Source: https://kind.sigs.k8s.io/docs/user/configuration/
+    """
+    node: dict[str, Any] = {
+        "role": "control-plane",
+        "extraPortMappings": [
+            {"containerPort": inner, "hostPort": outer, "listenAddress": "127.0.0.1", "protocol": "TCP"}
+            for inner, outer in sorted(ports.items())
+        ],
+    }
+    if node_image:
+        node["image"] = node_image
+    config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
+    if plain_node:
+        config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
+    return config
+
+
+def ready(nodes: list[dict[str, Any]]) -> bool:
+    """Whether there are nodes, as the API has them, and all of them say that they are ready."""
+    conditions = [c for node in nodes for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
+    return bool(conditions) and all(c["status"] == "True" for c in conditions)
+
+
+def make_plan(
+    state: ClusterState, wanted: bool, node: Archive | None, engine_has_node: bool, archives: list[Archive]
+) -> Plan:
+    """Steps from what is there to what is wanted.
+
+    A stopped node is started; a node of another image is replaced, which loses what is in the cluster. Archives that
+    the node has not seen are loaded.
+    """
+    plan = Plan(result={"ports": {str(k): v for k, v in state.ports.items()}})
+    if not wanted:
+        if state.exists:
+            plan.steps.append(Step("delete cluster", "delete"))
+        return plan
+    replace = state.exists and node is not None and state.node_image != node.digests[0]
+    if replace:
+        plan.warnings.append("The node image has changed: the cluster is made anew and loses its content.")
+        plan.steps.append(Step("delete cluster of another node image", "delete"))
+    if not state.exists or replace:
+        if node and not engine_has_node:
+            plan.steps.append(Step("load node image into the engine", "load_node", node))
+        plan.steps.append(Step("create cluster", "create"))
+        loaded: frozenset[str] = frozenset()
+    else:
+        loaded = state.loaded
+        if not state.running:
+            plan.steps.append(Step("start node", "start"))
+    plan.steps += [Step(f"load {', '.join(a.refs)}", "load", a) for a in archives if a.key not in loaded]
+    before = f"cluster: {state.exists}\nrunning: {state.running}\n"
+    if plan.steps:
+        after = "cluster: True\nrunning: True\n" + "".join(f"{step.name}\n" for step in plan.steps)
+        plan.diff.append(diff_entry("kind", before, after))
+    return plan

@@ -1,0 +1,589 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""Everything that can be known to fail before anything changes. Pure: variables and facts in, findings out.
+
+Facts are gathered by preflight_facts.py. A check says nothing about a variable that is not there, so that any subset of
+the roles can be checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    PermissionDenied,
+    TracingError,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
+    ERROR,
+    Finding,
+    Place,
+    error,
+    errors,
+    numbered,
+    warning,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
+    Reader,
+    boolean,
+    integer,
+    listing,
+    number,
+    usable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import (
+    JAEGER,
+    MIN_KUBERNETES,
+    dotted,
+    minor,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
+
+# How urllib3 introduces what the socket said.
+CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
+S3_OPTION = re.compile(r"\b(?:option )?(endpoint_url|access_key|secret_key|session_token|ca_bundle)\b")
+# Durations that no builder reads.
+DURATIONS = (
+    "tracing_retention",
+    "tempo_wait_timeout",
+    "collector_wait_timeout",
+    "object_storage_expiry_margin",
+)
+ROUTES = ("collector_critical_routes", "collector_dropped_routes")
+URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+# Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
+# Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
+IMAGE_ROLES = ("tempo", "collector", "local_backends")
+PULL_SECRETS = (images.PULL_SECRETS, "tempo_image_pull_secrets", "collector_image_pull_secrets")
+PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
+IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")
+
+Variables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Access:
+    """A verb on a resource ("deployments", "services/proxy") of an API group; namespace "" is the whole cluster."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found out there; the defaults mean "not looked at", and no check says anything about them.
+
+    namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
+    storage_classes: name → whether it is the default; None where they may not be listed.
+    secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
+    api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
+    bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    """
+
+    api_server: str = ""
+    origin: str = ""
+    kubernetes_version: str = ""
+    cluster_error: TracingError | None = None
+    namespace_phase: str = ""
+    pod_security: str = ""
+    storage_classes: Mapping[str, bool] | None = None
+    denied: tuple[Access, ...] = ()
+    secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+    helm_version: str = ""
+    helm_error: TracingError | None = None
+    bucket_exists: bool | None = None
+    bucket_region: str = ""
+    s3_error: TracingError | None = None
+
+    @property
+    def default_storage_class(self) -> str:
+        return next((name for name, default in (self.storage_classes or {}).items() if default), "")
+
+
+NOTHING_ASKED = Facts()
+
+
+# Values: None, False or [] where there is none, or none that can be read; the check of that variable says so.
+
+
+def flag(v: Variables, name: str) -> bool:
+    return usable(False, boolean, v.get(name))
+
+
+def figure(v: Variables, name: str) -> float | None:
+    return usable(None, number, v.get(name))
+
+
+def items(v: Variables, name: str) -> list[Any]:
+    return usable([], listing, v.get(name))
+
+
+def named_secrets(v: Variables, variable: str) -> list[str]:
+    """Names of Secrets in a list, as far as they can be such."""
+    return [name for name in items(v, variable) if isinstance(name, str) and images.OBJECT_NAME.fullmatch(name)]
+
+
+def text(v: Variables, name: str) -> str:
+    value = v.get(name)
+    return "" if value is None else str(value)
+
+
+def managed(v: Variables) -> bool:
+    """Whether the object_storage role makes the bucket."""
+    return "object_storage_bucket" in v and flag({"object_storage_manage": True, **v}, "object_storage_manage")
+
+
+# Checks of variables.
+
+
+def durations(v: Variables) -> Iterator[Finding]:
+    read = Reader(v)
+    for name in DURATIONS:
+        if name in v:
+            read.duration(name, positive=True)
+    yield from read.findings
+
+
+def s3_endpoint(v: Variables) -> Iterator[Finding]:
+    """What contradicts the endpoint; its form is the tempo role's to check."""
+    endpoint = text(v, "tempo_s3_endpoint")
+    bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
+    if not bare:
+        return
+    match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
+    region = text(v, "tempo_s3_region")
+    if match and region and match[1] != region:
+        yield error(
+            "tempo_s3_region", f"is {region}, not the region of tempo_s3_endpoint {bare}", f"Set it to {match[1]}."
+        )
+    if not is_aws(f"https://{bare}") and not text(v, "tempo_s3_credentials_secret"):
+        yield warning(
+            "tempo_s3_credentials_secret",
+            f"is empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
+            "Name a Secret with the keys access_key and secret_key.",
+        )
+
+
+def buckets(v: Variables) -> Iterator[Finding]:
+    seen = set()
+    for name in ("object_storage_bucket", "tempo_s3_bucket"):
+        bucket = text(v, name)
+        # Where the store is somebody else's affair, only the name that Tempo uses matters.
+        if name not in v or bucket in seen or (name == "object_storage_bucket" and not managed(v)):
+            continue
+        seen.add(bucket)
+        if not bucket:
+            yield error(name, "no bucket is named", "Set object_storage_bucket to a name of 3 to 63 characters.")
+        elif wrong := names.problem(bucket):
+            yield error(name, f"'{bucket}' cannot be a bucket: {wrong}", "Choose another name.")
+    if managed(v) and "tempo_s3_bucket" in v and len(seen) == 2:
+        yield warning(
+            "tempo_s3_bucket",
+            f"Tempo uses {text(v, 'tempo_s3_bucket')}, but object_storage_bucket is {text(v, 'object_storage_bucket')}",
+            "Leave tempo_s3_bucket unset, or set object_storage_manage: false.",
+        )
+
+
+def transport(v: Variables) -> Iterator[Finding]:
+    if not managed(v) or not flag(v, "object_storage_tls_only"):
+        return
+    url = text(v, "object_storage_endpoint_url")
+    if url.startswith("http://"):
+        yield error(
+            "object_storage_tls_only",
+            f"true, but object_storage_endpoint_url {url} is plain HTTP, which the bucket's policy would refuse",
+            "Use an https:// endpoint, or set object_storage_tls_only: false.",
+        )
+    if flag(v, "tempo_s3_insecure"):
+        yield error(
+            "tempo_s3_insecure",
+            "true, but with object_storage_tls_only the bucket's policy refuses plain HTTP",
+            "Set tempo_s3_insecure: false, or object_storage_tls_only: false.",
+        )
+
+
+def regions(v: Variables) -> Iterator[Finding]:
+    if not managed(v) or text(v, "object_storage_endpoint_url"):
+        return
+    made, used = text(v, "object_storage_region"), text(v, "tempo_s3_region")
+    if made and used and made != used:
+        yield error(
+            "tempo_s3_region", f"{used}, but the bucket is made in object_storage_region {made}", "Set both to one."
+        )
+
+
+def urls(v: Variables) -> Iterator[Finding]:
+    for name in URLS:
+        value = text(v, name)
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
+
+
+def routes(v: Variables) -> Iterator[Finding]:
+    both = [r for r in items(v, ROUTES[0]) if r in items(v, ROUTES[1])]
+    if both:
+        yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
+
+
+def container_images(v: Variables) -> Iterator[Finding]:
+    """Images of every role whose variables are there, and the versions that configurations are for."""
+    for prefix in sorted({match[1] for name in v if (match := IMAGE.fullmatch(name))} or {""}):
+        yield from images.problems(v, prefix)
+    for role in IMAGE_ROLES:
+        yield from images.pull_secret_problems(v, role)
+    name = "local_backends_jaeger_image_tag"
+    version = images.tagged_version(v.get(name))
+    if version and version[0] < minor(JAEGER)[0]:
+        yield error(
+            name,
+            f"is {v[name]}, but the role's configuration is that of Jaeger {dotted(minor(JAEGER))}",
+            f"Use a tag of Jaeger 2, such as {JAEGER}.",
+            "Jaeger 1 has neither a configuration file nor OpenTelemetry Collector components",
+        )
+
+
+def tenants(v: Variables) -> Iterator[Finding]:
+    """Tempo with multitenancy refuses spans and queries without a tenant."""
+    if not tempo.multitenancy(v):
+        return
+    place = Place("tempo_extra_config").key("multitenancy_enabled")
+    if "collector_tempo_endpoint" in v and (text(v, "tracing_store") or "tempo") == "tempo":
+        yield error(
+            place,
+            "is true, but the samplers send Tempo no tenant",
+            "Leave it out, or set tracing_store: otlp and name Tempo in collector_exporters with its tenant.",
+            "Tempo refuses spans without the header X-Scope-OrgID",
+        )
+    else:
+        yield warning(
+            place,
+            "is true",
+            "Give every client of Tempo the header X-Scope-OrgID, Grafana's data source too.",
+            "Tempo refuses spans and queries without a tenant",
+        )
+
+
+def store_reader(v: Variables) -> Iterator[Finding]:
+    """Whether traces can be read back where they go."""
+    store, reader = text(v, "tracing_store") or "tempo", text(v, "tracing_store_reader")
+    if "tracing_store_reader" not in v:
+        return
+    if reader not in (*READERS, NONE):
+        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join((*READERS, NONE))}.")
+    elif store == "tempo" and reader == "jaeger":
+        yield error(
+            "tracing_store_reader",
+            "jaeger, but tracing_store is tempo, which does not answer Jaeger's API",
+            "Leave tracing_store_reader unset, or set tracing_store: otlp if kept traces go to Jaeger.",
+        )
+    elif store == "otlp" and reader != NONE and not text(v, "tracing_store_service"):
+        yield error(
+            "tracing_store_service",
+            f"empty, but tracing_store is otlp and tracing_store_reader is {reader}, so it is not known where to ask",
+            "Name the Service of its query API (tracing_store_namespace, tracing_store_port), or set "
+            "tracing_store_reader: none.",
+        )
+
+
+def red_metrics(v: Variables) -> Iterator[Finding]:
+    """Two sources of the same series make every rate wrong."""
+    if flag(v, "tempo_metrics_generator_enabled") and text(v, "collector_remote_write_url"):
+        yield error(
+            "tempo_metrics_generator_enabled",
+            "true, but collector_remote_write_url makes the collectors compute the same RED metrics",
+            "Set tempo_metrics_generator_enabled: false (the collectors count unsampled traces), or empty the URL.",
+        )
+
+
+def collectors(v: Variables) -> Iterator[Finding]:
+    """What the collector role refuses, and what the linter finds: policies, and whether the samplers can hold the load.
+
+    Of a rule that both have, the linter's finding is kept, which has the more exact place. The role shows its own
+    warnings when it runs.
+    """
+    linted = list(_linted(v))
+    for finding in errors(collector.findings(v)):
+        if not any(_same_rule(finding, other) for other in linted):
+            yield finding
+    yield from linted
+
+
+def _same_rule(finding: Finding, other: Finding) -> bool:
+    same = finding.code and (finding.code, finding.variable) == (other.code, other.variable)
+    return bool(same) and other.path.startswith(finding.path)
+
+
+def _linted(v: Variables) -> Iterator[Finding]:
+    if usable(0, integer, v.get("collector_num_traces")) < 1:
+        return
+    for found in lint_variables(v):
+        variable = _base(found.path)
+        path = found.path.removeprefix(variable)
+        yield Finding(variable, found.problem, "", found.remedy, found.severity, path, found.code)
+
+
+def expiry(v: Variables) -> Iterator[Finding]:
+    """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
+    yield from contradictions(v) if managed(v) else emptied(v)
+    if not managed(v):
+        return
+    tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
+    if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
+        yield warning(
+            "object_storage_versioning",
+            "true, but nothing removes old versions, so the bucket keeps all that Tempo deletes",
+            "Add a rule with NoncurrentVersionExpiration to object_storage_lifecycle_rules.",
+        )
+
+
+# Checks of facts.
+
+
+def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.cluster_error:
+        problem, remedy = _halves(facts.cluster_error)
+        yield error("tracing_kubeconfig", problem, remedy)
+    version = re.match(r"v?(\d+)\.(\d+)", facts.kubernetes_version)
+    if version and (int(version[1]), int(version[2])) < MIN_KUBERNETES:
+        oldest = dotted(MIN_KUBERNETES)
+        yield error(
+            "tracing_kubeconfig",
+            f"the cluster runs Kubernetes {facts.kubernetes_version}, but {oldest} is the oldest supported version",
+            "Upgrade the cluster, or name another one.",
+        )
+    if facts.namespace_phase == "Terminating":
+        yield error(
+            "tracing_namespace",
+            f"namespace {text(v, 'tracing_namespace')} is being deleted",
+            "Wait until it is gone (kubectl get namespace), or name another one.",
+        )
+
+
+def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if not facts.denied:
+        return
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for access in facts.denied:
+        resource = f"{access.resource}.{access.group}" if access.group else access.resource
+        where = f"in namespace {access.namespace}" if access.namespace else "in the whole cluster"
+        verbs.setdefault((where, resource), []).append(access.verb)
+    # Resources with the same verbs are told together: this is read by people.
+    together: dict[tuple[str, str], list[str]] = {}
+    for (where, resource), missing in verbs.items():
+        together.setdefault((where, ", ".join(missing)), []).append(resource)
+    sentences = [f"{some} {', '.join(resources)} {where}" for (where, some), resources in together.items()]
+    yield error(
+        "tracing_kubeconfig",
+        f"these credentials may not {'; nor '.join(sentences)}",
+        "Use other credentials, or have these granted what is missing.",
+    )
+
+
+def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from _storage_class("tempo_ingester_storage_class", v, facts)
+    if flag(v, "collector_persistent_queue_enabled"):
+        yield from _storage_class("collector_persistent_queue_storage_class", v, facts)
+
+
+def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
+    if name not in v or not facts.kubernetes_version:
+        return
+    wanted, classes = text(v, name), facts.storage_classes
+    if classes is None:
+        yield warning(name, "StorageClasses may not be listed with these credentials, so it was not checked")
+    elif wanted and wanted not in classes:
+        there = ", ".join(sorted(classes)) or "none"
+        yield error(name, f"the cluster has no StorageClass {wanted}", f"Name one that it has: {there}.")
+    elif not wanted and not facts.default_storage_class:
+        there = ", ".join(sorted(classes)) or "none"
+        yield error(name, "empty, but the cluster has no default StorageClass", f"Name one that it has: {there}.")
+
+
+def secret_references(v: Variables) -> dict[str, list[tuple[Place, str]]]:
+    """The Secrets in tracing_namespace that variables name: name → (place, key) of each key that is needed."""
+    found: dict[str, list[tuple[Place, str]]] = {}
+    for name, keys in SECRET_KEYS.items():
+        if secret := text(v, name):
+            found.setdefault(secret, []).extend((Place(name), key) for key in keys)
+    for one in references(v):
+        found.setdefault(one.secret, []).append((one.place, one.key))
+    return found
+
+
+def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
+    namespace = text(v, "tracing_namespace")
+    for secret, wanted in secret_references(v).items():
+        first = wanted[0][0]
+        if secret in facts.unreadable:
+            yield warning(first, f"Secret {secret} may not be read with these credentials, so it was not checked")
+        elif secret in facts.secrets:
+            there = facts.secrets[secret]
+            if there is None:
+                literals = " ".join(f"--from-file={key}=…" for key in dict.fromkeys(key for _name, key in wanted))
+                yield error(
+                    first,
+                    f"there is no Secret {secret} in namespace {namespace}",
+                    f"Create it: kubectl -n {namespace} create secret generic {secret} {literals}",
+                )
+                continue
+            missing: dict[Place, list[str]] = {}
+            for name, key in wanted:
+                if key not in there:
+                    missing.setdefault(name, []).append(key)
+            for name, keys in missing.items():
+                yield error(
+                    name,
+                    f"Secret {secret} in namespace {namespace} lacks {' and '.join(keys)}",
+                    f"Add what is missing; it has {', '.join(sorted(there)) or 'no keys'}.",
+                )
+
+
+def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
+    namespace = text(v, "tracing_namespace")
+    for variable in PULL_SECRETS:
+        for secret in named_secrets(v, variable):
+            create = f"kubectl -n {namespace} create secret docker-registry {secret} --docker-server=…"
+            there = facts.secrets.get(secret)
+            if secret in facts.unreadable:
+                yield warning(
+                    variable, f"Secret {secret} may not be read with these credentials, so it was not checked"
+                )
+            elif secret not in facts.secrets:
+                continue
+            elif there is None and not facts.namespace_phase:
+                yield warning(
+                    variable,
+                    f"neither namespace {namespace} nor Secret {secret} in it is there to be seen: images will be "
+                    "pulled without these credentials",
+                    f"Create both before the run: kubectl create namespace {namespace}; {create}",
+                )
+            elif there is None:
+                yield error(variable, f"there is no Secret {secret} in namespace {namespace}", f"Create it: {create}")
+            elif not PULL_SECRET_KEYS & set(there):
+                yield error(
+                    variable,
+                    f"Secret {secret} in namespace {namespace} is not for a registry: it lacks .dockerconfigjson",
+                    f"Create one of that kind: {create}",
+                )
+
+
+def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.helm_error:
+        problem, remedy = _halves(facts.helm_error)
+        yield error("tracing_helm_binary", problem, remedy)
+
+
+def store(v: Variables, facts: Facts) -> Iterator[Finding]:
+    bucket = text(v, "object_storage_bucket")
+    if facts.s3_error:
+        # The client speaks of its options; each has a variable of the same name.
+        problem, remedy = (S3_OPTION.sub(r"object_storage_\1", half) for half in _halves(facts.s3_error))
+        status, code = (facts.s3_error.details.get(key) for key in ("status", "code"))
+        variable = "object_storage_bucket"
+        if isinstance(facts.s3_error, Unreachable):
+            variable = "object_storage_endpoint_url"
+        elif isinstance(facts.s3_error, PermissionDenied) and not status:
+            variable = "object_storage_access_key"
+        elif isinstance(facts.s3_error, PermissionDenied):
+            lacking = "credentials are wrong" if code in CREDENTIALS_REFUSED else "permission is missing"
+            problem = f"{bucket} cannot be used ({status}), {lacking}: {problem}"
+        # Where somebody else makes the bucket, this machine may well be without a way to it.
+        yield (error if managed(v) else warning)(variable, problem, remedy)
+    elif facts.bucket_exists is False and not managed(v):
+        yield error(
+            "object_storage_bucket",
+            f"there is no bucket {bucket}, and object_storage_manage is false",
+            "Create it, or set object_storage_manage: true.",
+        )
+    if facts.bucket_exists and facts.bucket_region and is_aws(text(v, "object_storage_endpoint_url")):
+        for name in ("object_storage_region", "tempo_s3_region"):
+            used = text(v, name)
+            if used and used != facts.bucket_region:
+                yield error(name, f"{used}, but bucket {bucket} is in {facts.bucket_region}", "Set it to that.")
+
+
+def _halves(problem: TracingError) -> tuple[str, str]:
+    what = f"{problem.what}: {problem.why}" if problem.why else problem.what
+    return CONNECTION.sub("", what), problem.remedy
+
+
+def _base(variable: str) -> str:
+    """The variable's own name, without the place inside it."""
+    return re.split(r"[.\[]", variable, maxsplit=1)[0]
+
+
+VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
+    durations,
+    s3_endpoint,
+    buckets,
+    transport,
+    regions,
+    urls,
+    routes,
+    container_images,
+    store_reader,
+    red_metrics,
+    tenants,
+    expiry,
+    # What the roles themselves refuse when they turn their variables into configuration.
+    tempo.findings,
+    collectors,
+    grafana.findings,
+)
+FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
+    cluster,
+    permissions,
+    storage_class,
+    secrets,
+    pull_secrets,
+    helm,
+    store,
+)
+
+
+def check(v: Variables, facts: Facts, given: Iterable[Finding] = ()) -> list[Finding]:
+    """All findings, errors first, otherwise in the order of the checks.
+
+    given: findings of argument specs. They are left out where a check has found the error in the same variable, with
+    its place.
+    """
+    found = [finding for one in VARIABLE_CHECKS for finding in one(v)]
+    wrong = {finding.variable for finding in errors(found)}
+    found += [finding for finding in given if finding.variable not in wrong]
+    found += [finding for other in FACT_CHECKS for finding in other(v, facts)]
+    return sorted(dict.fromkeys(found), key=lambda finding: finding.severity != ERROR)
+
+
+def chosen(facts: Facts) -> str:
+    """The sentence that says so where the environment chose the cluster; "" where it did not."""
+    return f"The environment chose the cluster {facts.api_server}: {facts.origin}." if facts.origin else ""
+
+
+def report(findings: Iterable[Finding], facts: Facts = NOTHING_ASKED) -> str:
+    """The errors as text for people, one numbered line each; "" for none. The first line says what they are about."""
+    found = errors(findings)
+    if not found:
+        return ""
+    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
+    first = f"Preflight found {things} that would fail. Nothing was changed. {chosen(facts)}".rstrip()
+    return f"{first}\n{numbered(found)}"

@@ -1,0 +1,246 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""The role's variables as values of the tempo chart, with tempo.yaml built as data.
+
+Pure: no I/O, no Ansible. The configuration is that of Tempo 2.10, the last line with ingesters: the key names are those
+of modules/*/config.go, tempodb/config.go and tempodb/backend/s3/config.go of grafana/tempo v2.10.8.
+tests/unit/charts/approved/tempo has examples that Tempo has accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import go_mem_limit
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import image_values, pull_secrets
+from ansible_collections.orion.tracing.plugins.module_utils.platform import tempo as numbers
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import (
+    COMPONENTS,
+    GRPC_CLIENT_BYTES,
+    GRPC_SERVER_BYTES,
+    grpc_message_bytes,
+    read,
+)
+
+# Where the chart mounts the key ca.crt of s3.caSecret.
+S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
+
+
+def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+    """tempo.yaml for every component of the profile.
+
+    variables: all tempo_* variables and tracing_namespace, as roles/tempo/meta/argument_specs.yml describes them, and
+    of the load (tracing_expected_*, collector_max_total_*) what the inventory sets.
+    It holds no credentials: they reach Tempo's S3 client by environment.
+    Raises InvalidVariables with every error: what Tempo would only report in a crashing pod, or not at all.
+    """
+    return _config(_checked(variables), release_name)
+
+
+def _checked(variables: Mapping[str, Any]) -> dict[str, Any]:
+    v, found = read(variables)
+    refuse("the tempo role's variables", found)
+    return v
+
+
+def _config(v: Mapping[str, Any], release_name: str) -> dict[str, Any]:
+    distributed = v["tempo_profile"] == "distributed"
+    memberlist = {"kvstore": {"store": "memberlist"}}
+    rate = v["tempo_ingestion_rate_limit_bytes"] or ingestion_limit(v)
+    config: dict[str, Any] = {
+        # Grafana streams search results by gRPC through the port of the HTTP API.
+        "stream_over_http_enabled": True,
+        "server": {"http_listen_port": 3200, "grpc_listen_port": 9095, "log_level": v["tempo_log_level"]},
+        "distributor": {
+            "receivers": {
+                "otlp": {
+                    "protocols": {
+                        # 4 MiB, the receiver's default, refuses what a sampler exports in one batch of large traces.
+                        "grpc": {"endpoint": "0.0.0.0:4317", "max_recv_msg_size_mib": 16},
+                        "http": {"endpoint": "0.0.0.0:4318"},
+                    }
+                }
+            },
+            # Without it a collector takes RATE_LIMITED for a permanent error and drops the spans.
+            "retry_after_on_resource_exhausted": v["tempo_retry_after_on_resource_exhausted"],
+        },
+        "ingester": {
+            "lifecycler": {
+                "ring": {"replication_factor": v["tempo_replication_factor"] if distributed else 1},
+                "min_ready_duration": v["tempo_ingester_min_ready_duration"],
+            },
+            "trace_idle_period": v["tempo_ingester_trace_idle_period"],
+            "max_block_duration": v["tempo_ingester_max_block_duration"],
+            "complete_block_timeout": v["tempo_ingester_complete_block_timeout"],
+        },
+        "query_frontend": {
+            "search": {
+                "concurrent_jobs": v["tempo_search_concurrent_jobs"],
+                "target_bytes_per_job": v["tempo_search_target_bytes_per_job"],
+                "max_duration": v["tempo_search_max_duration"],
+            }
+        },
+        "compactor": {
+            "compaction": {
+                "block_retention": v["tempo_retention"],
+                "compacted_block_retention": v["tempo_compaction_compacted_block_retention"],
+                "compaction_window": v["tempo_compaction_window"],
+                "max_block_bytes": v["tempo_compaction_max_block_bytes"],
+            }
+        },
+        "storage": {
+            "trace": {
+                "backend": "s3",
+                "blocklist_poll": v["tempo_blocklist_poll"],
+                "wal": {"path": "/var/tempo/wal"},
+                "s3": _s3(v),
+            }
+        },
+        "overrides": {
+            "defaults": {
+                "ingestion": {
+                    "rate_strategy": v["tempo_ingestion_rate_strategy"],
+                    "rate_limit_bytes": rate,
+                    # One request may not be larger than the burst.
+                    "burst_size_bytes": v["tempo_ingestion_burst_size_bytes"] or max(rate, numbers.MIN_INGESTION_LIMIT),
+                    "max_traces_per_user": v["tempo_max_traces_per_user"],
+                },
+                "global": {"max_bytes_per_trace": v["tempo_max_bytes_per_trace"]},
+            }
+        },
+        "usage_report": {"reporting_enabled": False},
+    }
+    if distributed:
+        namespace = v["tracing_namespace"]
+        config["memberlist"] = {
+            "join_members": [f"dns+{release_name}-gossip-ring.{namespace}.svc:7946"],
+            "abort_if_cluster_join_fails": False,
+            # Pods that start together may each see only themselves in DNS; joining again heals such a split.
+            "rejoin_interval": "15s",
+            # Keeps rings apart when a pod of another release gets the address of a former member.
+            "cluster_label": f"{release_name}.{namespace}",
+        }
+        config["distributor"]["ring"] = memberlist
+        config["ingester"]["lifecycler"]["ring"]["kvstore"] = memberlist["kvstore"]
+        # On the volume: an ingester that comes back takes its old place in the ring at once.
+        config["ingester"]["lifecycler"]["tokens_file_path"] = "/var/tempo/tokens.json"
+        config["querier"] = {
+            "frontend_worker": {
+                "frontend_address": f"{release_name}-query-frontend-discovery.{namespace}.svc:9095",
+                # The default of 10s is what a new query-frontend would wait for its first querier.
+                "dns_lookup_duration": "2s",
+            }
+        }
+        config["compactor"]["ring"] = {
+            **memberlist,
+            # Several compactors wait until all of them know each other (upstream's minute); one has nobody to wait for.
+            "wait_stability_min_duration": "1m" if v["tempo_compactor_replicas"] > 1 else "0s",
+        }
+    _message_sizes(config, grpc_message_bytes(v["tempo_max_bytes_per_trace"]))
+    if v["tempo_metrics_generator_enabled"]:
+        generator = _metrics_generator(v)
+        if distributed:
+            generator["ring"] = memberlist
+        config["metrics_generator"] = generator
+        config["overrides"]["defaults"]["metrics_generator"] = {"processors": ["service-graphs", "span-metrics"]}
+    return overlay(config, v["tempo_extra_config"])
+
+
+def _message_sizes(config: dict[str, Any], size: int) -> None:
+    """Larger gRPC messages, where the largest trace would not fit into those that Tempo allows by default."""
+    if size <= GRPC_SERVER_BYTES:
+        return
+    config["server"] |= {"grpc_server_max_recv_msg_size": size, "grpc_server_max_send_msg_size": size}
+    client = {"max_send_msg_size": size}
+    if size > GRPC_CLIENT_BYTES:
+        client["max_recv_msg_size"] = size
+        config["ingester_client"] = {"grpc_client_config": dict(client)}
+    worker = config.setdefault("querier", {}).setdefault("frontend_worker", {})
+    worker["grpc_client_config"] = client
+
+
+def ingestion_limit(v: Mapping[str, Any]) -> int:
+    """Bytes per second that Tempo accepts where no limit is set, from the load. With the strategy local each
+    distributor counts for itself, and gets its share.
+    """
+    alone = v["tempo_profile"] != "distributed" or v["tempo_ingestion_rate_strategy"] != "local"
+    return numbers.ingestion_limit(v["kept_bytes_per_second"], 1 if alone else v["tempo_distributor_replicas"])
+
+
+def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+    """Values of roles/tempo/files/chart for the role's variables; same arguments and errors as tempo_config."""
+    v = _checked(variables)
+    config = _config(v, release_name)
+    persistence = {"size": v["tempo_ingester_storage_size"], "storageClass": v["tempo_ingester_storage_class"]}
+    components: dict[str, dict[str, Any]]
+    if v["tempo_profile"] == "monolithic":
+        components = {"all": {**_component(v, "all", "tempo_monolithic", 1), "persistence": persistence}}
+    else:
+        components = {
+            name: _component(v, name, prefix, v.get(f"{prefix}_replicas", 1))
+            for name, prefix in COMPONENTS.items()
+            if name != "metrics-generator" or v["tempo_metrics_generator_enabled"]
+        }
+        components["ingester"]["persistence"] = persistence
+    return {
+        "profile": v["tempo_profile"],
+        "image": image_values(v, "tempo"),
+        "imagePullSecrets": [{"name": name} for name in pull_secrets(v, "tempo")],
+        "config": config,
+        "s3": {"credentialsSecret": v["tempo_s3_credentials_secret"], "caSecret": v["tempo_s3_ca_secret"]},
+        "serviceAccount": {"annotations": v["tempo_service_account_annotations"]},
+        "components": components,
+        "nodeSelector": v["tempo_node_selector"],
+        "tolerations": v["tempo_tolerations"],
+        "priorityClassName": v["tempo_priority_class_name"],
+        "networkPolicy": {
+            "enabled": v["tempo_network_policy_enabled"],
+            "otlpFrom": v["tempo_network_policy_otlp_from"],
+            "queryFrom": v["tempo_network_policy_query_from"],
+            "adminFrom": v["tempo_network_policy_admin_from"],
+        },
+    }
+
+
+def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
+    s3 = {"bucket": v["tempo_s3_bucket"], "endpoint": v["tempo_s3_endpoint"], "region": v["tempo_s3_region"]}
+    if v["tempo_s3_prefix"]:
+        s3["prefix"] = v["tempo_s3_prefix"]
+    if v["tempo_s3_insecure"]:
+        s3["insecure"] = True
+    if v["tempo_s3_ca_secret"]:
+        s3["tls_ca_path"] = S3_CA_PATH
+    return s3
+
+
+def _metrics_generator(v: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "processor": {
+            "service_graphs": {"dimensions": v["tempo_metrics_generator_service_graph_dimensions"]},
+            "span_metrics": {"dimensions": v["tempo_metrics_generator_span_metrics_dimensions"]},
+        },
+        "storage": {
+            "path": "/var/tempo/generator/wal",
+            "remote_write": [{"url": v["tempo_metrics_generator_remote_write_url"], "send_exemplars": True}],
+        },
+    }
+
+
+def _go_mem_limit(resources: Mapping[str, Any]) -> str:
+    """GOMEMLIMIT for a container with these resources, or "" where memory has no limit."""
+    limit = (resources.get("limits") or {}).get("memory")
+    return "" if limit is None else go_mem_limit(limit, numbers.GOMEMLIMIT)
+
+
+def _component(v: Mapping[str, Any], name: str, prefix: str, replicas: int) -> dict[str, Any]:
+    resources = v[f"{prefix}_resources"]
+    return {
+        "replicas": replicas,
+        "resources": resources,
+        "goMemLimit": _go_mem_limit(resources),
+        "terminationGracePeriodSeconds": numbers.grace_seconds(name),
+    }

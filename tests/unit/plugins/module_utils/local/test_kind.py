@@ -1,0 +1,108 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+
+import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
+    Archive,
+    ClusterState,
+    kind_config,
+    make_plan,
+    read_archive,
+)
+
+NODE = Archive("/node.tar", ("kindest/node:v1",), ("aa" * 32,))
+TEMPO = Archive("/tempo.tar", ("grafana/tempo:1",), ("bb" * 32,))
+
+
+def archive(path, manifest, **documents) -> str:
+    with tarfile.open(path, "w") as tar:
+        for name, document in {"manifest.json": manifest, **documents}.items():
+            data = json.dumps(document).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return str(path)
+
+
+@pytest.mark.parametrize("config", ["ab12.json", "blobs/sha256/ab12"])
+def test_archive_of_either_layout(tmp_path, config) -> None:
+    manifest = [{"Config": config, "RepoTags": ["x:1"], "Layers": []}]
+    path = archive(tmp_path / "a.tar", manifest, **{config: {"config": {"Entrypoint": ["/x"]}}})
+    assert read_archive(path) == Archive(path, ("x:1",), ("ab12",), ("/x",))
+
+
+def test_a_node_of_kinds_own_boots_and_airgaps_does_not() -> None:
+    entrypoint = "/usr/local/bin/entrypoint"
+    assert Archive("", (), ("aa",), (entrypoint, "/sbin/init")).boots
+    assert not Archive("", (), ("aa",), (entrypoint,)).boots
+
+
+def test_the_same_image_under_another_name_is_loaded_again() -> None:
+    assert Archive("", ("x:1",), ("aa",)).key != Archive("", ("x:2",), ("aa",)).key
+
+
+def test_archive_errors_name_the_option(tmp_path) -> None:
+    with pytest.raises(InvalidInput, match="archives: .*missing.tar is no image archive"):
+        read_archive(str(tmp_path / "missing.tar"))
+    no_config = archive(tmp_path / "no-config.tar", [{"Config": "c.json", "RepoTags": ["x:1"], "Layers": []}])
+    with pytest.raises(InvalidInput, match="archives: .*no-config.tar is no image archive in docker's format"):
+        read_archive(no_config)
+    with pytest.raises(InvalidInput, match="archives: .*holds no image"):
+        read_archive(archive(tmp_path / "empty.tar", []))
+
+
+def test_kind_config_of_a_plain_node() -> None:
+    config = kind_config("kindest/node:v1", True, {30333: 40001})
+    assert config["nodes"][0]["image"] == "kindest/node:v1"
+    assert config["nodes"][0]["extraPortMappings"][0]["listenAddress"] == "127.0.0.1"
+    assert config["networking"]["kubeProxyMode"] == "none"
+
+
+def test_kind_config_leaves_upstreams_node_alone() -> None:
+    config = kind_config("", False, {})
+    assert "image" not in config["nodes"][0]
+    assert "networking" not in config
+
+
+def names(state, wanted=True, node=NODE, engine=True, archives=(TEMPO,)):
+    return [step.name for step in make_plan(state, wanted, node, engine, list(archives)).steps]
+
+
+def test_nothing_there() -> None:
+    assert names(ClusterState()) == ["create cluster", "load grafana/tempo:1"]
+    assert names(ClusterState(), engine=False)[0] == "load node image into the engine"
+    assert names(ClusterState(), node=None, archives=()) == ["create cluster"]
+
+
+def test_nothing_to_do() -> None:
+    state = ClusterState(True, True, "aa" * 32, frozenset([TEMPO.key]), {30333: 40001})
+    plan = make_plan(state, True, NODE, True, [TEMPO])
+    assert not plan.changed and not plan.diff
+    assert plan.result == {"ports": {"30333": 40001}}
+
+
+def test_only_what_was_not_loaded_is_loaded() -> None:
+    assert names(ClusterState(True, True, "aa" * 32)) == ["load grafana/tempo:1"]
+
+
+def test_stopped_node_is_started() -> None:
+    assert names(ClusterState(True, False, "aa" * 32), archives=()) == ["start node"]
+
+
+def test_node_of_another_image_is_replaced_with_a_warning() -> None:
+    state = ClusterState(True, True, "cc" * 32, frozenset([TEMPO.key]))
+    plan = make_plan(state, True, NODE, True, [TEMPO])
+    assert [s.action for s in plan.steps] == ["delete", "create", "load"]
+    assert "loses its content" in plan.warnings[0]
+
+
+def test_removal() -> None:
+    assert names(ClusterState(), wanted=False) == []
+    assert names(ClusterState(True, True), wanted=False) == ["delete cluster"]

@@ -1,0 +1,256 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How preflight's facts are gathered: from a scripted API server, real processes, and a store that says 403."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts import (
+    can,
+    cluster_facts,
+    gather,
+    helm_facts,
+    required,
+    store_facts,
+)
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+
+V = {"tracing_namespace": "tracing", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_ca_secret": "tempo-s3"}
+
+
+KNOWN = {"api_server": "https://k8s.test", "origin": ""}
+
+
+class Cluster:
+    """Stands for Kube: documents by path, an exception in place of one is raised; allowed decides access reviews."""
+
+    host, origin = KNOWN["api_server"], KNOWN["origin"]
+
+    def __init__(self, documents: dict[str, Any], allowed: Callable[[dict[str, Any]], bool]) -> None:
+        self.documents, self.allowed = documents, allowed
+        self.reviews: list[dict[str, Any]] = []
+        self.closed = False
+
+    def request(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        if path.endswith("/selfsubjectaccessreviews"):
+            self.reviews.append(body["spec"]["resourceAttributes"])
+            return {"status": {"allowed": self.allowed(self.reviews[-1])}}
+        return self.get(path)
+
+    def get(self, path: str) -> Any:
+        document = self.documents.get(path)
+        if isinstance(document, Exception):
+            raise document
+        return document
+
+    def list(self, path: str) -> Any:
+        return self.get(path)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+NAMESPACE = {
+    "metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    "status": {"phase": "Active"},
+}
+CLASSES = [
+    {"metadata": {"name": "slow"}},
+    {"metadata": {"name": "gp3", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}},
+]
+SECRET = {"data": {"secret_key": "c2VjcmV0", "access_key": "a2V5"}}
+DOCUMENTS: dict[str, Any] = {
+    "/version": {"gitVersion": "v1.34.4"},
+    "/api/v1/namespaces/tracing": NAMESPACE,
+    "/apis/storage.k8s.io/v1/storageclasses": CLASSES,
+    "/api/v1/namespaces/tracing/secrets/tempo-s3": SECRET,
+}
+
+
+def facts_of(cluster: Cluster, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+    return cluster_facts({"variables": V if variables is None else variables}, lambda _: cluster)  # type: ignore[arg-type, return-value]
+
+
+def test_administrators_are_asked_about_once() -> None:
+    cluster = Cluster(DOCUMENTS, lambda _: True)
+    assert facts_of(cluster) == {
+        **KNOWN,
+        "kubernetes_version": "v1.34.4",
+        "namespace_phase": "Active",
+        "pod_security": "restricted",
+        "storage_classes": {"slow": False, "gp3": True},
+        "denied": (),
+        "secrets": {"tempo-s3": ["access_key", "secret_key"]},
+        "unreadable": (),
+    }
+    assert len(cluster.reviews) == 1 and cluster.closed
+
+
+def test_nothing_is_there_and_nothing_is_set() -> None:
+    empty = Cluster(
+        {"/version": {"gitVersion": "v1.34.4"}, "/apis/storage.k8s.io/v1/storageclasses": []}, lambda _: True
+    )
+    facts = facts_of(empty)
+    assert (facts["namespace_phase"], facts["storage_classes"], facts["secrets"]) == ("", {}, {"tempo-s3": None})
+    assert facts_of(Cluster(DOCUMENTS, lambda _: False), {})["denied"] == ()
+
+
+def test_credentials_without_any_right() -> None:
+    forbidden = PermissionDenied("no")
+    cluster = Cluster({**dict.fromkeys(DOCUMENTS, forbidden), "/version": {"gitVersion": "v1.34.4"}}, lambda _: False)
+    facts = facts_of(cluster)
+    assert facts["denied"] == tuple(required(V, namespace_exists=True))
+    assert Access("create", "apps", "deployments", "tracing") in facts["denied"]
+    assert (facts["storage_classes"], facts["secrets"], facts["unreadable"]) == (None, {}, ("tempo-s3",))
+
+
+def test_every_permission_is_asked_as_the_api_knows_it() -> None:
+    cluster = Cluster(
+        {k: v for k, v in DOCUMENTS.items() if not k.endswith("/tracing")},
+        lambda asked: asked["verb"] != "*" and asked["resource"] != "namespaces",
+    )
+    denied = facts_of(cluster)["denied"]
+    assert Access("create", "", "namespaces") in denied and {a.resource for a in denied} == {"namespaces"}
+    proxy = {"verb": "get", "group": "", "resource": "services", "subresource": "proxy", "namespace": "tracing"}
+    assert proxy in cluster.reviews
+
+
+def test_what_is_required() -> None:
+    there, missing = required(V, True), required(V, False)
+    assert set(missing) - set(there) == {Access("create", "", "namespaces")}
+    assert len(set(there)) == len(there)
+    grafana = {**V, "grafana_namespace": "monitoring", "grafana_provisioning_kind": "ConfigMap"}
+    more = set(required(grafana, True)) - set(there)
+    assert {(a.resource, a.namespace) for a in more} == {("secrets", "monitoring"), ("configmaps", "monitoring")}
+    assert required({**V, "grafana_namespace": "tracing"}, True) == there
+
+
+def test_an_unreachable_cluster() -> None:
+    silent = Unreachable("no answer")
+    cluster = Cluster({"/version": silent}, lambda _: True)
+    assert facts_of(cluster) == {**KNOWN, "cluster_error": silent} and cluster.closed
+
+    def refuse(params: dict[str, Any]) -> Any:
+        raise InvalidInput("kubeconfig x cannot be used")
+
+    assert str(cluster_facts({"variables": V}, refuse)["cluster_error"]) == "kubeconfig x cannot be used."
+
+
+@pytest.mark.parametrize("answer", [PermissionDenied("x"), NotFound("x")])
+def test_no_answer_about_a_permission_is_no(answer: Exception) -> None:
+    class Mute:
+        def request(self, *_: Any, **__: Any) -> Any:
+            raise answer
+
+    assert can(Mute(), Access("get", "", "pods")) is False  # type: ignore[arg-type]
+
+
+# --- helm
+
+
+def program(folder: Path, text: str, mode: int = 0o755) -> str:
+    file = folder / "helm"
+    file.write_text(text)
+    file.chmod(mode)
+    return str(file)
+
+
+@pytest.mark.parametrize("version", ["v3.18.0+gabc", "v3.21.4", "v4.3.1", "v4.0"])
+def test_good_helm(tmp_path: Path, version: str) -> None:
+    assert helm_facts(program(tmp_path, f"#!/bin/sh\necho {version}\n")) == {"helm_version": version}
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("#!/bin/sh\necho v3.17.4+gabc\n", "is helm v3.17.4+gabc: helm 3.18 or newer is needed"),
+        ("#!/bin/sh\necho v2.16.0\n", "is helm v2.16.0"),
+        ("#!/bin/sh\necho hello\n", "does not answer as helm does: hello"),
+        ("#!/bin/sh\necho v3.18.0; exit 3\n", "does not answer as helm does"),
+        ("#!/bin/sh\nexit 3\n", "it ended with 3"),
+        ("#!/nowhere/interpreter\n", "cannot be started"),
+    ],
+)
+def test_wrong_helm(tmp_path: Path, script: str, words: str) -> None:
+    error = str(helm_facts(program(tmp_path, script))["helm_error"])
+    assert words in error and "tracing_helm_binary" in error
+
+
+def test_missing_helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "there is no helm on PATH" in str(helm_facts("helm")["helm_error"])
+    assert "/nowhere/helm is not an executable file" in str(helm_facts("/nowhere/helm")["helm_error"])
+    program(tmp_path, "#!/bin/sh\n", mode=0o644)
+    assert "helm is missing" in str(helm_facts("helm")["helm_error"])
+
+
+def test_one_process_and_an_end(tmp_path: Path) -> None:
+    calls = []
+
+    def slow(argv: list[str], env: Any, stdin: str, seconds: float) -> Answer:
+        calls.append((argv[1:], seconds))
+        raise TimedOut("helm did not end")
+
+    assert "did not end" in str(helm_facts(program(tmp_path, "#!/bin/sh\n"), slow)["helm_error"])
+    assert calls == [(["version", "--short"], 20.0)]
+
+
+# --- the store
+
+
+class Store(Handler):
+    status = 200
+
+    def do_HEAD(self) -> None:
+        self.send_response(self.status)
+        self.send_header("x-amz-bucket-region", "eu-west-1")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.answer(self.status, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+
+
+def store_answer(status: int, name: str = "traces") -> dict[str, Any]:
+    with serving(type("Answering", (Store,), {"status": status})) as url:
+        keys = {"endpoint_url": url, "access_key": "a", "secret_key": "b", "region": "us-east-1"}
+        return store_facts({"variables": {"object_storage_bucket": name}, "s3": keys})
+
+
+def test_bucket() -> None:
+    assert store_answer(200) == {"bucket_exists": True, "bucket_region": "eu-west-1"}
+    assert store_answer(404) == {"bucket_exists": False, "bucket_region": ""}
+    denied = store_answer(403)["s3_error"]
+    assert isinstance(denied, PermissionDenied) and denied.details["status"] == 403
+    assert "s3:ListBucket on bucket traces was refused" in str(denied)
+
+
+def test_no_bucket_to_ask_for() -> None:
+    assert store_answer(403, "Not_A_Bucket") == {}
+    assert store_facts({"variables": {}}) == {}
+
+
+def test_unreachable_store() -> None:
+    keys = {"endpoint_url": "http://127.0.0.1:1", "access_key": "a", "secret_key": "b", "region": "us-east-1"}
+    answer = store_facts({"variables": {"object_storage_bucket": "traces"}, "s3": keys})
+    assert isinstance(answer["s3_error"], Unreachable) and "http://127.0.0.1:1" in str(answer["s3_error"])
+
+
+def test_gather_puts_it_all_together(tmp_path: Path) -> None:
+    cluster = Cluster(DOCUMENTS, lambda _: True)
+    binary = program(tmp_path, "#!/bin/sh\necho v4.3.1\n")
+    facts = gather({"variables": V, "binary_path": binary}, lambda _: cluster)  # type: ignore[arg-type, return-value]
+    assert (facts.kubernetes_version, facts.helm_version, facts.default_storage_class) == ("v1.34.4", "v4.3.1", "gp3")
+    assert facts.bucket_exists is None and facts.s3_error is None
