@@ -45,7 +45,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     number,
     usable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_KUBERNETES, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -409,10 +409,7 @@ def sampling(v: Variables) -> Iterator[Finding]:
     if traces is None or traces < 1:
         yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
         return
-    for found in lint_variables(v):
-        variable = _base(found.path)
-        path = found.path.removeprefix(variable)
-        yield Finding(variable, found.problem, "", found.remedy, found.severity, path, found.code)
+    yield from lint_variables(v)
 
 
 def expiry(v: Variables) -> Iterator[Finding]:
