@@ -128,12 +128,12 @@ def _routes(read: Reader, built: bool) -> Iterator[Finding]:
                     f"enabled_regex_matching: true in {EXTRA}.",
                     "routes are compared exactly with http.route, url.path and http.target",
                 )
-    for index, route in enumerate(routes[DROPPED]):
-        if route in routes[CRITICAL]:
+    for index, route in enumerate(routes[CRITICAL]):
+        if route in routes[DROPPED]:
             yield finding(
                 "contradiction",
-                Place(DROPPED).item(index),
-                f"'{route}' is in {CRITICAL} too",
+                Place(CRITICAL).item(index),
+                f"'{route}' is in {DROPPED} too",
                 "Remove it from one of the two.",
                 "traces that begin with it and hold no error are dropped, and a drop policy beats all others",
             )

@@ -538,7 +538,7 @@ def test_findings_name_the_variable(changes, path, code):
         ({"collector_dropped_routes": ["^/health$"]}, "collector_dropped_routes[0]", "route-pattern"),
         (
             {"collector_critical_routes": ["/a", "/b"], "collector_dropped_routes": ["/b"]},
-            "collector_dropped_routes[0]",
+            "collector_critical_routes[1]",
             "contradiction",
         ),
         (
