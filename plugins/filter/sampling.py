@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 
 
 def sampling_findings(variables: dict[str, Any], two_tiers: bool = True) -> list[dict[str, str]]:

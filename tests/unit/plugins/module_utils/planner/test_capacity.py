@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import (
     MEBIBYTE,
     REGIONS,
