@@ -67,8 +67,7 @@ else:
 _TEXTS: tuple[type, ...] = (bytes, msgspec.Raw) if HAS_MSGSPEC else (bytes,)
 
 _NO_SPAN_ID = "0" * otlp.SPAN_ID_DIGITS
-_TRACE_ID_LENGTHS, _SPAN_ID_LENGTHS = {otlp.TRACE_ID_DIGITS}, {otlp.SPAN_ID_DIGITS}
-_NO_TRACE_ID = "0" * otlp.TRACE_ID_DIGITS
+_SPAN_ID_LENGTHS = {otlp.SPAN_ID_DIGITS}
 
 
 class Status(Struct):
@@ -303,22 +302,18 @@ def _checked(record: Record) -> Record:
     for part in record.resource_spans:
         for scope in part.scope_spans:
             spans = scope.spans
-            if not spans:
-                continue
-            traces = {span.trace_id for span in spans}
             ids = [span.span_id for span in spans]
-            parents = [parent for span in spans if (parent := span.parent_span_id)]
             # Together, since this runs for every span; one by one only to name what is wrong.
-            text = "".join([*traces, *ids, *parents])
-            if (
-                not _are_hexadecimal(text)
-                or set(map(len, traces)) != _TRACE_ID_LENGTHS
-                or {*map(len, ids), *map(len, parents)} != _SPAN_ID_LENGTHS
-                or _NO_TRACE_ID in traces
-                or _NO_SPAN_ID in ids
-            ):
+            text = "".join(ids)
+            if not _are_hexadecimal(text) or {*map(len, ids)} - _SPAN_ID_LENGTHS or _NO_SPAN_ID in ids:
                 for span in spans:
-                    _check_ids(span)
+                    _check_id("span", span.span_id, otlp.SPAN_ID_DIGITS)
+            previous = ""
+            for span in spans:
+                if span.trace_id != previous:
+                    previous = span.trace_id
+                    _check_id("trace", previous, otlp.TRACE_ID_DIGITS)
+                    text += previous
             if text != text.lower():
                 for span in spans:
                     span.trace_id, span.span_id = span.trace_id.lower(), span.span_id.lower()
@@ -334,16 +329,9 @@ def _are_hexadecimal(text: str) -> bool:
         return False
 
 
-def _check_ids(span: Span) -> None:
-    for name, value, digits in (
-        ("trace id", span.trace_id, otlp.TRACE_ID_DIGITS),
-        ("span id", span.span_id, otlp.SPAN_ID_DIGITS),
-    ):
-        if len(value) != digits or not _are_hexadecimal(value) or not value.strip("0"):
-            raise BrokenDocument(f"the {name} {value!r} is not {digits} hexadecimal digits, or all zeros")
-    parent = span.parent_span_id
-    if parent and (len(parent) != otlp.SPAN_ID_DIGITS or not _are_hexadecimal(parent)):
-        raise BrokenDocument(f"the parent span id {parent!r} is not {otlp.SPAN_ID_DIGITS} hexadecimal digits")
+def _check_id(name: str, value: str, digits: int) -> None:
+    if len(value) != digits or not _are_hexadecimal(value) or not value.strip("0"):
+        raise BrokenDocument(f"the {name} id {value!r} is not {digits} hexadecimal digits, or all zeros")
 
 
 def from_document(
