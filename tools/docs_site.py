@@ -88,7 +88,7 @@ def build() -> Path:
         "orion.tracing",
         PATH=f"{venv / 'bin'}:{environment()['PATH']}",
     )
-    options = ["--fail-on-warning", "--keep-going", "--quiet", "--jobs=auto", "-c", SETTINGS]
+    options: list[str | Path] = ["--fail-on-warning", "--keep-going", "--quiet", "--jobs=auto", "-c", SETTINGS]
     run(venv / "bin/sphinx-build", *options, "-d", WORK / "doctrees", source, html)
     return html
 

@@ -149,7 +149,7 @@ def _pod_problems(pod: Mapping[str, Any], logs: Logs) -> list[str]:
     if status.get("phase") == "Succeeded" or _is_ready(pod):
         return []
     problems = []
-    scheduled = next((c for c in status.get("conditions") or [] if c["type"] == "PodScheduled"), {})
+    scheduled: Mapping[str, Any] = next((c for c in status.get("conditions") or [] if c["type"] == "PodScheduled"), {})
     if scheduled.get("status") == "False":
         problems.append(f"{scheduled.get('reason')}: {scheduled.get('message')}"[:WIDTH])
     for container in _containers(pod):
