@@ -285,7 +285,7 @@ def test_a_document_has_everything_that_is_in_the_text() -> None:
     assert spans.json_document(text) == json.loads(text)
 
 
-@pytest.mark.parametrize("ids", [{"traceId": b""}, {"spanId": bytes(8)}, {"spanId": b"12"})
+@pytest.mark.parametrize("ids", [{"traceId": b""}, {"spanId": bytes(8)}, {"spanId": b"12"}])
 def test_records_and_documents_from_protobuf_refuse_the_same(ids: dict[str, bytes]) -> None:
     message = ExportTraceServiceRequest.FromString(protobuf(document(({}, [span(1)]))))
     one = message.resource_spans[0].scope_spans[0].spans[0]
