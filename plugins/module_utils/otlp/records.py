@@ -308,7 +308,7 @@ def _checked(record: Record) -> Record:
             if not _are_hexadecimal(text) or {*map(len, ids)} - _SPAN_ID_LENGTHS or _NO_SPAN_ID in ids:
                 for span in spans:
                     _check_id("span", span.span_id, otlp.SPAN_ID_DIGITS)
-            previous = ""
+            previous: str | None = None
             for span in spans:
                 if span.trace_id != previous:
                     previous = span.trace_id
