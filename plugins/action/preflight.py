@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
             findings += _check_spec(spec, seen)
             for sentence in unknown_variables(mine, spec, f"{role}_"):
                 name, problem = sentence.split(" ", 1)
-                findings.append({"variable": name, "problem": problem, "remedy": ""})
+                findings.append({"variable": name, "what": problem, "remedy": ""})
             values = {**seen, **values}
         if "object_storage" in roles:
             arguments.setdefault(
@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
                 values[name] = templar.template(context[name])
             except AnsibleError as error:
                 problem = " ".join(str(error).split())
-                findings.append({"variable": name, "problem": f"cannot be evaluated: {problem}", "remedy": ""})
+                findings.append({"variable": name, "what": f"cannot be evaluated: {problem}", "remedy": ""})
         return values
 
 
@@ -109,5 +109,5 @@ def _check_spec(spec: dict[str, Any], values: dict[str, Any]) -> list[dict[str, 
     findings = []
     for message in result.error_messages:
         name = next((n for n in sorted(open_, key=len, reverse=True) if re.search(rf"\b{n}\b", message)), "")
-        findings.append({"variable": name or "variables", "problem": message.rstrip("."), "remedy": ""})
+        findings.append({"variable": name or "variables", "what": message.rstrip("."), "remedy": ""})
     return findings

@@ -76,12 +76,11 @@ def test_roles_are_checked_with_their_defaults(preflight: Any) -> None:
         "tracing_helm_binary",
         "object_storage_endpoint_url",
     }
-    by_name = {f["variable"]: f["problem"] for f in result["findings"]}
+    by_name = {f["variable"]: f["what"] for f in result["findings"]}
     assert "cannot be evaluated: 'nowhere_defined' is undefined" in by_name["tempo_s3_prefix"]
     assert "tempo_retnetion: is no variable of this role; did you mean tempo_retention?\n" in result["msg"]
-    assert (
-        "warn" in by_name["tempo_log_level"] and "tempo_ingester_replicas is 2" in by_name["tempo_replication_factor"]
-    )
+    assert by_name["tempo_log_level"] == "is 'loud', not one of the choices"
+    assert "tempo_ingester_replicas is only 2" in by_name["tempo_replication_factor"]
     assert result["msg"].count("\n") == len(result["findings"])
 
 
