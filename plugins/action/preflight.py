@@ -38,6 +38,7 @@ class ActionModule(ActionBase):
         # Secrets only as options that are not logged.
         variables = {n: v for n, v in found.values.items() if v is not None and n not in found.secret}
         arguments["variables"] = {**variables, **(arguments.get("variables") or {})}
+        arguments["repeats"] = {**found.repeats, **(arguments.get("repeats") or {})}
         arguments["findings"] = [finding.result() for finding in findings] + list(arguments.get("findings") or [])
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("chosen_by_environment") and not result.get("failed"):

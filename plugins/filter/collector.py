@@ -17,7 +17,7 @@ def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
     with role_variables("collector_values", variables):
         values, warnings = collector_config.collector_values(variables)
     for warning in warnings:
-        Display().warning(warning)
+        Display().warning(str(warning))
     return values
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common import images
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 

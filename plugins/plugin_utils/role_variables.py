@@ -10,6 +10,7 @@ variables of the role tracing belong to every role. Values of the play win over 
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,17 +42,22 @@ _KINDS = {
     "str": ("a string", "Give a string."),
 }
 
+# A template that is another variable and nothing else.
+REPEATED = re.compile(r"\{\{ (?:lookup\('orion\.tracing\.role_variables', '\w+'\)\.)?([a-z]\w*) \}\}")
+
 Options = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Values:
     """values: of every variable, None for one without a value; what is wrong stays as it was written, and has a finding.
-    secret: names of variables that must not be logged."""
+    secret: names of variables that must not be logged. repeats: the variable that another's template only repeats, as
+    tempo_retention has that of tracing_retention by default."""
 
     values: dict[str, Any]
     findings: list[Finding]
     secret: frozenset[str]
+    repeats: dict[str, str]
 
 
 class RoleVariables:
@@ -134,7 +140,10 @@ class RoleVariables:
                 continue
             values[name], found = typed(name, option, value)
             findings += found
-        return Values(values, findings, frozenset(name for name, option in options.items() if option.get("no_log")))
+        secret = frozenset(name for name, option in options.items() if option.get("no_log"))
+        written = {name: context.get(name) for name in options}
+        repeats = {n: match[1] for n, w in written.items() if isinstance(w, str) and (match := REPEATED.fullmatch(w))}
+        return Values(values, findings, secret, repeats)
 
 
 @cache
@@ -226,4 +235,5 @@ def merged(every: Iterable[Values]) -> Values:
         {name: value for one in found for name, value in one.values.items()},
         list(dict.fromkeys(finding for one in found for finding in one.findings)),
         frozenset().union(*(one.secret for one in found)),
+        {name: other for one in found for name, other in one.repeats.items()},
     )

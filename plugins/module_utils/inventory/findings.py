@@ -67,20 +67,20 @@ class Finding:
         return render(self)
 
 
-def error(place: Place | str, what: str, remedy: str = "", why: str = "") -> Finding:
+def error(place: Place | str, what: str, remedy: str = "", why: str = "", code: str = "") -> Finding:
     """place: a Place, or a variable's name."""
-    return _finding(ERROR, place, what, remedy, why)
+    return _finding(ERROR, place, what, remedy, why, code)
 
 
-def warning(place: Place | str, what: str, remedy: str = "", why: str = "") -> Finding:
+def warning(place: Place | str, what: str, remedy: str = "", why: str = "", code: str = "") -> Finding:
     """place: as for error."""
-    return _finding(WARNING, place, what, remedy, why)
+    return _finding(WARNING, place, what, remedy, why, code)
 
 
-def _finding(severity: str, place: Place | str, what: str, remedy: str, why: str) -> Finding:
+def _finding(severity: str, place: Place | str, what: str, remedy: str, why: str, code: str) -> Finding:
     if isinstance(place, str):
         place = Place(place)
-    return Finding(place.variable, what, why, remedy, severity, place.path)
+    return Finding(place.variable, what, why, remedy, severity, place.path, code)
 
 
 def errors(findings: Iterable[Finding]) -> list[Finding]:

@@ -21,7 +21,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.config imp
     QUEUE_SHARE_OF_VOLUME,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     GIBIBYTE,
     MEBIBYTE,
@@ -29,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     quantity,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, boolean, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
 
@@ -393,13 +393,13 @@ DISK_FACTOR = 1.2 * DISK_PER_BYTE / QUEUE_SHARE_OF_VOLUME
 
 
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
-    """Inputs and prices of inventory variables, and what to say about them. InvalidInput names every wrong variable."""
+    """Inputs and prices of inventory variables, and what to say about them. InvalidVariables has every error."""
     read = Reader(v)
     retention_name = "tempo_retention" if v.get("tempo_retention") else "tracing_retention"
     block_seconds = read.duration("tempo_ingester_max_block_duration", 30 * 60)
     profile = str(v.get("tempo_profile", "distributed"))
     if profile not in ("distributed", "monolithic"):
-        read.wrong("tempo_profile", f"is {profile!r}: give distributed or monolithic")
+        read.wrong("tempo_profile", f"is {profile!r}, not a profile", "Choose distributed or monolithic.")
     exporters = destinations(v).exporters
     inputs = Inputs(
         traces_per_second=read.number("tracing_expected_traces_per_second", 1000, 0.001),
@@ -433,12 +433,12 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     own = v.get("plan_prices") or {}
     unknown = sorted(set(own) - set(asdict(prices))) if isinstance(own, Mapping) else [str(own)]
     if unknown:
-        read.wrong("plan_prices", f"has {', '.join(unknown)}: give some of {', '.join(asdict(prices))}")
+        read.wrong("plan_prices", f"has unknown prices {', '.join(unknown)}", f"Known are {', '.join(asdict(prices))}.")
     else:
         try:
             prices = Prices(**{**asdict(prices), **{name: number(value) for name, value in own.items()}})
         except ValueError:
-            read.wrong("plan_prices", f"is {own!r}: give numbers")
+            read.wrong("plan_prices", f"is {own!r}, not numbers by name", "Give numbers.")
     if inputs.own_store and profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
         notes.append(
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
@@ -449,8 +449,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than collector_sampling_percentage "
             f"{inputs.baseline_percentage:g}: all policies together keep at least the baseline. Simulate to find out."
         )
-    if read.findings:
-        raise InvalidInput("the load cannot be planned", "; ".join(read.findings))
+    refuse("the variables of the plan", read.findings)
     return inputs, prices, notes
 
 
@@ -593,7 +592,7 @@ def _storage(made: Plan) -> list[list[str]]:
 
 
 def tracing_plan(v: Mapping[str, Any]) -> dict[str, Any]:
-    """From inventory variables: result(), with table, snippet and warnings. Raises InvalidInput."""
+    """From inventory variables: result(), with table, snippet and warnings. Raises InvalidVariables."""
     inputs, prices, notes = read_inputs(v)
     made = plan(replace(inputs, num_traces=0.0), prices)
     found: dict[str, Any] = json.loads(json.dumps(result(made)))

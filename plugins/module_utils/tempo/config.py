@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.common.images import image_values, pull_secrets
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     DURATION_REMEDY,
@@ -24,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     duration_seconds,
     go_mem_limit,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import image_values, pull_secrets
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
 
 # The line of Tempo whose configuration this is.
