@@ -183,7 +183,7 @@ def _as_written(option: Mapping[str, Any], found: Any, written: Any) -> Any:
 def _problems(name: str, option: Mapping[str, Any], value: Any, messages: list[str]) -> Iterator[Finding]:
     what, remedy = _KINDS.get(option.get("type", "str"), ("a valid value", ""))
     written = "" if option.get("no_log") else f" {value!r}, which is"
-    if isinstance(value, (dict, list)) and option.get("type") in ("dict", "list"):
+    if isinstance(value, {"dict": dict, "list": list}.get(option.get("type", "str"), ())):
         # Inside it, which Ansible's messages name.
         for message in dict.fromkeys(messages):
             yield error(name, message.rstrip("."))
@@ -210,7 +210,9 @@ def _changed_by_conversion(place: Place, option: Mapping[str, Any], value: Any) 
                 "YAML does not keep what was written",
             )
         elif isinstance(value, (dict, list)):
-            yield error(place, f"is a {'mapping' if isinstance(value, dict) else 'list'}, not a string", "Give a string.")
+            yield error(
+                place, f"is a {'mapping' if isinstance(value, dict) else 'list'}, not a string", "Give a string."
+            )
     elif kind in ("int", "float") and isinstance(value, bool):
         yield error(place, f"is {value}, not a number", "Give a number.")
     elif kind == "list" and isinstance(value, list):
