@@ -8,13 +8,13 @@ author: orion.tracing contributors (@orion-tracing)
 version_added: 0.1.0
 short_description: Variables of this collection's roles, typed and checked
 description:
-  - Returns the variables of a role as one dictionary, whether the role runs in this play or not. Values are those of the
-    play or else the role's defaults, evaluated in the play's context and converted to the types of the role's argument
-    spec. A variable without a value is null.
+  - Returns the variables of a role as one dictionary, whether the role runs in this play or not. Values are those of
+    the play or else the role's defaults, evaluated in the play's context and converted to the types of the role's
+    argument spec. A variable without a value is null. Nothing is added to a value that is a dictionary.
   - The variables of the role P(orion.tracing.tracing#role), which all roles share, are part of every role's.
-  - Fails with one message that lists all errors. It names variables that cannot be evaluated, do not have the type that
-    the argument spec gives, or are not one of its choices; and variables that begin with the name of the role, of one of
-    its entry points or with C(tracing_), but that this collection does not have.
+  - Fails with one message that lists all errors. It names variables that cannot be evaluated, do not have the type
+    that the argument spec gives, or are not one of its choices; and variables that begin with the name of the role, of
+    one of its entry points or with C(tracing_), but that this collection does not have.
   - Feed the result to the filters of this collection that take variables. They have no defaults of their own.
   - The result contains secrets if the role has any, such as C(object_storage_secret_key). Set C(no_log) on tasks that
     show it.

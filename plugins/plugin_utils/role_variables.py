@@ -4,8 +4,8 @@
 """Variables of this collection's roles in the context of a play: evaluated, typed and checked.
 
 A role's defaults are not visible outside of it, and its argument spec is checked only when it runs, without converting
-anything. Here both are read from the role's files, so that every consumer sees the same values, whichever role runs. The
-variables of the role tracing belong to every role. Values of the play win over defaults.
+anything. Here both are read from the role's files, so that every consumer sees the same values, whichever role runs.
+The variables of the role tracing belong to every role. Values of the play win over defaults.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ Options = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Values:
-    """values: of every variable, None for one without a value; what is wrong stays as it was written, and has a finding.
-    secret: names of variables that must not be logged. repeats: the variable that another's template only repeats, as
-    tempo_retention has that of tracing_retention by default."""
+    """values: of every variable, None for one without a value; what is wrong stays as it was written.
+    findings: what is wrong. secret: names of variables that must not be logged. repeats: the variable that another's
+    template only repeats, as tempo_retention repeats tracing_retention by default."""
 
     values: dict[str, Any]
     findings: list[Finding]

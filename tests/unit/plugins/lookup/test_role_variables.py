@@ -148,8 +148,10 @@ def test_every_error_is_listed(lookup: Lookup) -> None:
         "must be one of: grpc, http, xray, s3, kafka, got: smoke found in collector_exporters",
         "collector_tolerations: is None, which is not a list. Write it as [a, b].",
         "tracing_store: is 'nowhere', which is not one of its choices. Choose from tempo, otlp.",
-        "collector_sampling_percent: is not a variable of this collection; did you mean collector_sampling_percentage?",
-        "collector_sampling_percentag: is not a variable of this collection; did you mean collector_sampling_percentage?",
+        *(
+            f"{name}: is not a variable of this collection; did you mean collector_sampling_percentage?"
+            for name in ("collector_sampling_percent", "collector_sampling_percentag")
+        ),
         "tracing_prov: is not a variable of this collection; did you mean tracing_prove?",
     ):
         assert part in text, text
