@@ -12,7 +12,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo import retenti
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
-def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]]:
+def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]] | None:
     """See tempo_lifecycle_rules.yml."""
     with role_variables("tempo_lifecycle_rules", variables):
         return tempo_retention.rules(variables)

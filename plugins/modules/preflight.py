@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: preflight
 short_description: Find everything that can be known to fail, before anything changes
+version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:

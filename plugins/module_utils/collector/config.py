@@ -27,7 +27,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
     well_formed,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE, QUANTITY_REMEDY
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    MEBIBYTE,
+    QUANTITY_REMEDY,
+    go_mem_limit,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     Finding,
@@ -41,7 +45,21 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     text,
     usable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    BYTES_PER_QUEUED_SPAN,
+    DISK_PER_BYTE,
+    GATEWAY_GOGC,
+    GATEWAY_GRACE_SECONDS,
+    GOMEMLIMIT,
+    MEMORY_HARD_LIMIT,
+    MEMORY_REFUSED,
+    QUEUE_SHARE_OF_VOLUME,
+    SAMPLER_REQUEST_SECONDS,
+    decision_cache_size,
+    sampler_grace_period,
+    sampler_retry_seconds,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans, queued_spans
 
 Config = dict[str, Any]
 
@@ -52,33 +70,12 @@ POD_NAME = "${env:MY_POD_NAME}"
 OWN_HOST = ("host.id", "host.image.id", "host.name", "host.type", "cloud.availability_zone")
 CLOUD_DETECTORS = ("ec2", "eks")
 
-# Shares of the memory limit, in percent. Above REFUSED the memory limiter refuses spans, whether garbage or not, and
-# above LIMIT it also collects at every check. So Go's own collector gets a limit below both, and only what is in use
-# counts; the rest of the limit is for what comes in between two checks, and for what is not heap.
-# https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
-GOMEMLIMIT, REFUSED, LIMIT = 65, 70, 80
-# A gateway's garbage is most of its heap, and collecting it was a fifth of its work at Go's default of 100 %. Samplers
-# hold on to what they get, so there the default stays.
-GATEWAY_GOGC = 400
-
-# Seconds that a gateway tries a sampler again before it routes its spans anew, at least and at most. gRPC waits one
-# second, give or take a fifth, before it connects a second time.
-SHORTEST_BRIDGE, LONGEST_BRIDGE = 2.0, 15.0
-
-# Queues are counted in spans. 8 KiB of memory limit for each: at 5 KiB, a large span, a full queue takes 60 % of the
-# limit and the memory limiter still has room to work.
-BYTES_PER_QUEUED_SPAN = 8 * 1024
-
-# Where the chart mounts the samplers' volume, and how much of it the queue may take: the rest is for the copy that
-# compaction makes, of what is left once most of the queue is sent, and for the file system itself.
+# Where the chart mounts the samplers' volume.
 QUEUE_DIRECTORY = "/var/lib/otelcol/file_storage"
-QUEUE_SHARE_OF_VOLUME = 0.9
 # file_storage starts compaction at 100 MiB, and refuses to start where it may not grow so far.
 SMALLEST_VOLUME = 256 * MEBIBYTE
 # Of each queue's file, at least.
 SMALLEST_FILE = 32 * MEBIBYTE
-# A request on disk is protobuf; pages of bbolt, half full on average, come on top.
-DISK_PER_BYTE = 1.5
 
 # What the semantic conventions advise for http.server.request.duration.
 LATENCY_BUCKETS = (
@@ -148,7 +145,7 @@ class _Variables(Reader):
         values = {
             "replicas": self.integer(f"collector_{tier}_replicas", minimum=1),
             "resources": resources,
-            "goMemLimit": f"{size * GOMEMLIMIT // 100 // MEBIBYTE}MiB",
+            "goMemLimit": go_mem_limit(size, GOMEMLIMIT),
         }
         return values, size // BYTES_PER_QUEUED_SPAN
 
@@ -171,14 +168,11 @@ class _Load:
     spans_per_trace: float
     bytes_per_span: float
     ceiling: Ceiling
-    kept: float  # spans per second and sampler
-    outage: float  # seconds of what a sampler gets that wait in it while a destination is away
+    kept: float  # spans per second, over the platform
+    outage_minutes: float
 
     @classmethod
     def of(cls, read: _Variables, samplers: int) -> _Load:
-        """kept = kept_spans ÷ samplers. outage is longer than collector_outage_minutes as if one of the samplers were
-        away too and the others had its traces.
-        """
         traces = read.number("tracing_expected_traces_per_second", minimum=0.001)
         spans = read.number("tracing_expected_spans_per_trace", minimum=1)
         size = read.number("tracing_expected_bytes_per_span", minimum=1)
@@ -190,14 +184,12 @@ class _Load:
         )
         percentage = read.number("tracing_expected_kept_percentage", maximum=100)
         kept = kept_spans(traces, spans, size, percentage, ceiling.spans, ceiling.size)
-        spare = samplers / (samplers - 1) if samplers > 1 else 1
-        minutes = read.number("collector_outage_minutes")
-        return cls(samplers, traces, spans, size, ceiling, kept / samplers, spare * minutes * 60)
+        return cls(samplers, traces, spans, size, ceiling, kept, read.number("collector_outage_minutes"))
 
     def waiting(self, one: Exporter) -> int:
         """Spans that a sampler keeps while that destination is away."""
-        unsampled = self.traces * self.spans_per_trace / self.samplers * one.share / 100
-        return math.ceil(round((self.kept if one.traces == "kept" else unsampled) * self.outage, 3))
+        unsampled = self.traces * self.spans_per_trace * one.share / 100
+        return queued_spans(self.kept if one.traces == "kept" else unsampled, self.samplers, self.outage_minutes)
 
 
 def _policies(read: _Variables, load: _Load) -> list[Config]:
@@ -312,8 +304,8 @@ _EXTENSIONS: Config = {
 }
 _MEMORY_LIMITER: Config = {
     "check_interval": "1s",
-    "limit_percentage": LIMIT,
-    "spike_limit_percentage": LIMIT - REFUSED,
+    "limit_percentage": MEMORY_HARD_LIMIT,
+    "spike_limit_percentage": MEMORY_HARD_LIMIT - MEMORY_REFUSED,
 }
 
 
@@ -404,16 +396,16 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
                 key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
             }
 
-    bridge = min(max(decision_wait / 2, SHORTEST_BRIDGE), LONGEST_BRIDGE)
+    retry_milliseconds = round(1000 * sampler_retry_seconds(decision_wait))
     exporter = {
         "routing_key": "traceID",
         "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
-        # Two layers. The inner one tries a sampler again for a while, with that sampler's spans alone, and has no
-        # queue of its own, which would be lost with the sampler. The outer one keeps the request and routes it anew,
-        # over the samplers that are there by then. It sends the whole request again, so spans may reach a sampler
-        # twice: hence the inner one bridges a restart in place. But what waits longer than the decision does comes too
-        # late for it, so it gives way after half of that. And one consumer for each request that may wait meanwhile,
-        # or those of the other samplers would wait behind it.
+        # Two layers. The inner one retries one sampler for a while, with that sampler's spans only, and has no queue of
+        # its own, which would be lost with the sampler. The outer one keeps the request and routes it again, over the
+        # samplers that exist by then. It sends the whole request again, so spans may reach a sampler twice: hence the
+        # inner one outlasts the restart of a sampler, but no more than half of the decision wait, since later spans
+        # come too late for the decision. There is a consumer for each request that may wait meanwhile; otherwise
+        # requests for other samplers would wait behind it.
         "timeout": "20s",
         "sending_queue": {
             "enabled": True,
@@ -427,9 +419,9 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
             "otlp": {
                 "tls": {"insecure": True},
                 "compression": "none",
-                "timeout": "5s",
+                "timeout": f"{SAMPLER_REQUEST_SECONDS:g}s",
                 "sending_queue": {"enabled": False},
-                "retry_on_failure": _retry("200ms", "500ms", f"{round(1000 * bridge)}ms"),
+                "retry_on_failure": _retry("200ms", "500ms", f"{retry_milliseconds}ms"),
             }
         },
     }
@@ -653,6 +645,7 @@ def _unsampled(one: Exporter) -> tuple[Config, Config]:
 def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _Queues) -> Config:
     policies = _policies(read, load)
     num_traces = read.integer("collector_num_traces", minimum=1)
+    cache = decision_cache_size(num_traces)
     exporters, receivers, relays = _exporters(made, queues)
     kept = [one.component for one in made.exporters if one.traces == "kept"] + (["debug"] if made.debug else [])
     unsampled = [one for one in made.exporters if one.traces == "all"]
@@ -663,8 +656,7 @@ def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _
             "decision_wait": read.written("collector_decision_wait"),
             "num_traces": num_traces,
             "expected_new_traces_per_sec": math.ceil(load.traces / load.samplers),
-            # Late spans follow the decision of their trace: an order of magnitude above num_traces, says upstream.
-            "decision_cache": {"sampled_cache_size": 10 * num_traces, "non_sampled_cache_size": 10 * num_traces},
+            "decision_cache": {"sampled_cache_size": cache, "non_sampled_cache_size": cache},
             "policies": policies,
         },
     }
@@ -749,9 +741,8 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
     sampler["persistence"] = queues.volume
     sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
     gateway["goGC"] = GATEWAY_GOGC
-    gateway["terminationGracePeriodSeconds"] = 60
-    # On shutdown pending traces are decided at once; then the queue is sent.
-    sampler["terminationGracePeriodSeconds"] = math.ceil(decision_wait) + 30
+    gateway["terminationGracePeriodSeconds"] = GATEWAY_GRACE_SECONDS
+    sampler["terminationGracePeriodSeconds"] = sampler_grace_period(decision_wait)
     values = {
         "image": read.image(),
         "gateway": gateway,

@@ -46,6 +46,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     usable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_KUBERNETES, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
@@ -60,8 +61,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import 
     tempo_config,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
-
-OLDEST_KUBERNETES = (1, 31)
 
 # How urllib3 introduces what the socket said.
 CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
@@ -228,7 +227,7 @@ def tempo_version(v: Variables) -> Iterator[Finding]:
     if newer_than_config(v[name]):
         yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
     else:
-        problem = f"{v[name]}, but the role's configuration is that of Tempo 2.10, and was tried with no other"
+        problem = f"{v[name]}, but the role's configuration is that of Tempo {dotted(VERSION)}, the only one tested"
         yield warning(name, problem, VERSION_REMEDY)
 
 
@@ -439,8 +438,8 @@ def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
         problem, remedy = _halves(facts.cluster_error)
         yield error("tracing_kubeconfig", problem, remedy)
     version = re.match(r"v?(\d+)\.(\d+)", facts.kubernetes_version)
-    if version and (int(version[1]), int(version[2])) < OLDEST_KUBERNETES:
-        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+    if version and (int(version[1]), int(version[2])) < MIN_KUBERNETES:
+        oldest = dotted(MIN_KUBERNETES)
         yield error(
             "tracing_kubeconfig",
             f"the cluster runs Kubernetes {facts.kubernetes_version}, but {oldest} is the oldest supported version",

@@ -345,7 +345,7 @@ def test_a_value_may_say_that_it_is_a_secret():
         (grpc(tls={"cert": REF}), ".tls.key", "Give both"),
         (grpc(tls={"ca": "-----BEGIN"}), ".tls.ca", "is not a reference to a Secret"),
         (grpc(tls={"cacert": REF}), ".tls.cacert", "Did you mean"),
-        (grpc(auth={"sigv4": {"region": "a", "service": "b"}}), ".auth", "is sigv4, which protocol grpc does not support"),
+        (grpc(auth={"sigv4": {"region": "a", "service": "b"}}), ".auth", "protocol grpc does not support"),
         (grpc(auth={"bearer": {"token": REF}}, tls={"insecure": True}), ".auth", "plain text with gRPC"),
         (http(auth={"bearer": {"token": "s3cr3t"}}), ".auth.bearer.token", "secrets are never read from variables"),
         (http(auth={"bearer": {}}), ".auth.bearer.token", "is missing"),

@@ -20,9 +20,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity imp
     REGIONS,
     plan,
     read_inputs,
-    sampler_memory,
     tracing_plan,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -286,3 +287,12 @@ def test_each_destination_adds_a_queue_of_what_it_gets():
     assert {*instead["limits"].values(), *instead["storage"].values()} == {0}
     assert "tempo" not in instead["snippet"] and "not planned" in instead["table"]
     assert not [line for line in instead["warnings"] if "tempo" in line]
+
+
+@pytest.mark.parametrize("strategy", ["local", "global"])
+def test_the_ingestion_limit_is_the_one_that_the_tempo_role_derives(strategy):
+    v = load(40, tempo_ingestion_rate_strategy=strategy, tempo_ingestion_rate_limit_bytes=0)
+    planned = tracing_plan(v)
+    [distributor] = [one for one in planned["components"] if one["name"] == "distributor"]
+    derived = ingestion_limit({**v, "tempo_distributor_replicas": distributor["replicas"]})
+    assert planned["limits"]["ingestion_rate_limit_bytes"] == derived
