@@ -17,8 +17,10 @@ OF_OTHER_ROLES = {"object_storage_manage": True, "tempo_s3_bucket": "{{ object_s
 
 
 def role_defaults(*terms: str, **variables: Any) -> dict[str, Any]:
-    """The variables of roles, and single ones, typed. variables: those that are set, with the templates in them; one
-    with a value of the wrong type keeps it."""
+    """The variables of roles, of entry points (preflight.plan) and single ones, typed.
+
+    variables: those that are set, with the templates in them; one with a value of the wrong type keeps it.
+    """
     found: dict[str, Any] = json.loads(_read(terms, json.dumps(variables)))
     return found
 
@@ -28,7 +30,7 @@ def _read(terms: tuple[str, ...], variables: str) -> str:
     loader, given = DataLoader(), {**OF_OTHER_ROLES, **json.loads(variables)}
     given = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in given.items()}
     read = RoleVariables(Templar(loader=loader, variables=given), loader, given)
-    found = merged(read.read(term) if term in roles() else read.one(term) for term in terms)
+    found = merged(read.read(*term.split(".")) if term.split(".")[0] in roles() else read.one(term) for term in terms)
     wrong = [finding for finding in found.findings if finding.variable not in given]
     assert not wrong, wrong
     return json.dumps(found.values)

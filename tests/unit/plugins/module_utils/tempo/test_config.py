@@ -160,7 +160,7 @@ def test_strings_of_the_command_line_are_converted() -> None:
         ({"tempo_s3_insecure": True, "tempo_s3_ca_secret": "x"}, "tempo_s3_ca_secret is set"),
         ({"tracing_retention": "7 days"}, "tempo_retention: '7 days' is not a Go duration"),
         ({"tracing_retention": "0s"}, "tempo_retention: the duration must be longer than zero"),
-        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: 'None' is not a Go duration"),
+        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: '' is not a Go duration"),
         ({"tempo_retention": "1m"}, "tempo_retention .1m. is shorter than tempo_blocklist_poll"),
         ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout .1m. is shorter"),
         ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention .1m. is"),
