@@ -23,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity imp
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import read
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -291,5 +292,5 @@ def test_the_ingestion_limit_is_the_one_that_the_tempo_role_derives(strategy):
     v = load(40, tempo_ingestion_rate_strategy=strategy, tempo_ingestion_rate_limit_bytes=0)
     planned = tracing_plan(v)
     [distributor] = [one for one in planned["components"] if one["name"] == "distributor"]
-    derived = ingestion_limit({**v, "tempo_distributor_replicas": distributor["replicas"]})
+    derived = ingestion_limit(read({**v, "tempo_distributor_replicas": distributor["replicas"]})[0])
     assert planned["limits"]["ingestion_rate_limit_bytes"] == derived
