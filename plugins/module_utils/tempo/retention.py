@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import BOOLEANS_TRUE as TRUE
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, refuse
@@ -34,7 +35,6 @@ DAY = 86400
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 # The folder of all traces while multitenancy is off: Tempo's util.FakeTenantID.
 TENANT = "single-tenant"
-TRUE = ("true", "yes", "on", "1", "y", "t")
 
 Variables = Mapping[str, Any]
 
@@ -237,7 +237,9 @@ def _meets_tempo(condition: dict[str, Any], v: Variables) -> bool:
 
 
 def _retention(v: Variables) -> str:
-    return "tempo_retention" if "tempo_retention" in v else "tracing_retention"
+    # By default they are the same: then the platform's is the one to change.
+    name = "tracing_retention"
+    return "tempo_retention" if v.get("tempo_retention", v.get(name)) != v.get(name) else name
 
 
 def _seconds(v: Variables, name: str) -> float | None:
