@@ -39,7 +39,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import (
     ENDPOINT,
     NEWER,
