@@ -161,8 +161,8 @@ options:
       - What to do if the store does not support a document, or a part of one, that an option asks for.
       - V(fail) fails, before anything changes if the store refuses to read the document.
       - V(warn) sets everything else, warns, and lists in RV(unsupported) what was left out. If a store refuses a part
-        of a document, such as C(Transitions) in O(lifecycle_rules), only this part is left out. Filters of lifecycle rules
-        and statements of policies are never dropped alone, since the rest would then apply to more objects.
+        of a document, such as C(Transitions) in O(lifecycle_rules), only this part is left out. Filters of lifecycle
+        rules and statements of policies are never dropped alone, since the rest would then apply to more objects.
       - A store other than AWS is read again afterwards; whatever it accepted and did not keep counts as unsupported.
     type: str
     choices: [fail, warn]
