@@ -3,7 +3,7 @@
 """What a test may do without: components that come only as their publishers' images, so not on every machine.
 
 A test marked needs_tempo is skipped where ORION_TEMPO, the path of Tempo's binary, is not set, and its result carries
-the property `not_at_hand`. tools/gates.py counts such tests as not run, and every other skipped test as failed.
+the property `not_at_hand`. tools/runner.py counts such tests as not run, and every other skipped test as failed.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""python -m tools up | down | test | lint | bench"""
+"""python -m tools up | down | bench | gates | check | test | test-all [--gate NAME]... [-- ARGUMENT...]"""
 
 from __future__ import annotations
 
+import argparse
+import signal
 import sys
+from types import FrameType
 
 from airgap.errors import AirgapError
-from tools import gates, local, peers
+from tools import gates, local, peers, runner
 from tools.steps import Failed, fail, run
 
 
@@ -17,11 +20,29 @@ def bench() -> None:
     run("python", "tests/bench/sampling.py", **local.tool_environment(local.prepare(everything=True)))
 
 
-COMMANDS = {"up": local.up, "down": local.down, "test": gates.test, "lint": gates.lint, "bench": bench}
+def interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+COMMANDS = {"up": local.up, "down": local.down, "bench": bench, "gates": lambda: print(runner.listing())}
+
+
+def main(argv: list[str]) -> None:
+    arguments = argv[argv.index("--") + 1 :] if "--" in argv else []
+    parser = argparse.ArgumentParser(prog="python -m tools")
+    parser.add_argument("command", choices=[*COMMANDS, *gates.EVERYWHERE])
+    parser.add_argument("--gate", action="append", default=[], help="with test: this gate alone; more than once")
+    given = parser.parse_args(argv[: argv.index("--")] if "--" in argv else argv)
+    if given.command in COMMANDS:
+        COMMANDS[given.command]()
+    else:
+        runner.main(given.command, given.gate, arguments)
+
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        COMMANDS[sys.argv[1]]()
+        main(sys.argv[1:])
     except (Failed, AirgapError) as error:
         fail(error)
     except KeyboardInterrupt:

@@ -12,11 +12,12 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airgap import images, reader
 from airgap.images import ARCHIVE, ORIGINS, PULL, Image, Source
+from airgap.reader import ArchivedImage
 from airgap.spec import Artifact
 from tools.steps import Failed
 
@@ -65,17 +66,7 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
     Errors: AirgapError for bad archives; Failed where an image has no origin.
     """
     table, origins = images.load(artifacts), allowed()
-    # kind pulls its own node, by a name that no variable changes
-    mirrors = {name: "" if name == "node" else mirror() for name in table}
-    wanted = {name: image.mirrored(mirrors[name]).partition("/")[0] for name, image in table.items()}
-    hosts = set(wanted.values()) if PULL in origins else set()
-    if origins != (PULL,):  # whoever asks for pull alone need not reach from here what the cluster reaches
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            hosts = {host for host, answers in zip(hosts, pool.map(registry_answers, hosts), strict=True) if answers}
-    archived = []
-    if ARCHIVE in origins and not set(wanted.values()) <= hosts:
-        archived = images.read_folder(images.folder(), architecture())
-    chosen = {name: images.choose(image, origins, hosts, archived, mirrors[name]) for name, image in table.items()}
+    chosen, archived = _choose(table, origins)
     found = {name: source for name, source in chosen.items() if source}
     if STORE in found and not everything:
         found.pop(OTHER_STORE, None)
@@ -96,6 +87,30 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
             flush=True,
         )
     return found
+
+
+def find_store(artifacts: dict[str, Artifact]) -> Source | None:
+    """The source of the first store's image alone, if it has one."""
+    chosen, _archived = _choose({STORE: images.load(artifacts)[STORE]}, allowed())
+    return chosen[STORE]
+
+
+def _choose(
+    table: Mapping[str, Image], origins: tuple[str, ...]
+) -> tuple[dict[str, Source | None], list[ArchivedImage]]:
+    """The source of each image, None where no origin has it, and the archived images that were read for it."""
+    # kind pulls its own node, by a name that no variable changes
+    mirrors = {name: "" if name == "node" else mirror() for name in table}
+    wanted = {name: image.mirrored(mirrors[name]).partition("/")[0] for name, image in table.items()}
+    hosts = set(wanted.values()) if PULL in origins else set()
+    if origins != (PULL,):  # whoever asks for pull alone need not reach from here what the cluster reaches
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            hosts = {host for host, answers in zip(hosts, pool.map(registry_answers, hosts), strict=True) if answers}
+    archived = []
+    if ARCHIVE in origins and not set(wanted.values()) <= hosts:
+        archived = images.read_folder(images.folder(), architecture())
+    chosen = {name: images.choose(image, origins, hosts, archived, mirrors[name]) for name, image in table.items()}
+    return chosen, archived
 
 
 def line(source: Source) -> str:

@@ -16,9 +16,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from airgap import cache, spec
-from airgap.images import ARCHIVE, BUILD, PULL, carried
+from airgap.images import ARCHIVE, BUILD, PULL, Source, carried
+from airgap.spec import Artifact
 from tools import images, machine
 from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
@@ -49,7 +51,7 @@ def on_path(tool: str) -> str | None:
     return None
 
 
-def prepare(everything: bool = False) -> dict:
+def prepare(everything: bool = False) -> dict[str, Any]:
     """Find or build tools and images, and write them down. everything: also what only the tests need.
 
     Archives are read, checked and copied first: a bad one ends this before anything is built.
@@ -70,7 +72,7 @@ def prepare(everything: bool = False) -> dict:
         return store.folder(name) / artifacts[name].output
 
     loaded |= {name: built(source.image.build) for name, source in sources.items() if source.origin == BUILD}
-    result: dict = {tool: path or str(built(tool)) for tool, path in found.items()}
+    result: dict[str, Any] = {tool: path or str(built(tool)) for tool, path in found.items()}
     if "node" in loaded:
         result |= {"node_image": sources["node"].ref, "node_archive": str(loaded["node"])}
     result["archives"] = [str(path) for name, path in loaded.items() if name != "node"]
@@ -84,13 +86,28 @@ def prepare(everything: bool = False) -> dict:
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
-        result |= {"helm4" if name == "helm" else name: str(built(name)) for name in TEST_TOOLS}
-        tempo = images.program(sources["tempo"]) if "tempo" in sources else None
-        result |= {"tempo": str(tempo)} if tempo else {}
+        result |= _test_tools(artifacts, store, sources.get("tempo"))
     return result
 
 
-def tool_environment(found: dict) -> dict[str, str]:
+def test_tools() -> dict[str, Any]:
+    """Find or build the programs of the tests, without the images of the cluster."""
+    artifacts = spec.load()
+    tempo = images.find_store(artifacts)
+    run(sys.executable, "-m", "airgap", "build", *TEST_TOOLS)
+    return _test_tools(artifacts, cache.Store(cache.default_root(), cache.digests(artifacts)), tempo)
+
+
+def _test_tools(artifacts: dict[str, Artifact], store: cache.Store, tempo: Source | None) -> dict[str, Any]:
+    """Paths of what has been built, and of Tempo where its image is at hand."""
+    found = {
+        "helm4" if name == "helm" else name: str(store.folder(name) / artifacts[name].output) for name in TEST_TOOLS
+    }
+    program = images.program(tempo) if tempo else None
+    return found | ({"tempo": str(program)} if program else {})
+
+
+def tool_environment(found: dict[str, Any]) -> dict[str, str]:
     """What the tests take their real programs from. ORION_TEMPO is set only where Tempo's image is at hand."""
     variables = {
         "ORION_HELM": "helm4",

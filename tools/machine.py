@@ -45,7 +45,7 @@ def is_built(found: Path) -> bool:
 
 def engine() -> Iterator[str]:
     script = ROOT / "roles/local_cluster/files/engine.sh"
-    argv = ["bash", script, "check", CACHE / "engine"]
+    argv: list[str | Path] = ["bash", script, "check", CACHE / "engine"]
     done = subprocess.run(argv, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         yield done.stderr.strip().removeprefix("engine: ")

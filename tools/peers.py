@@ -12,6 +12,8 @@ from tools.steps import ROOT, STATE, run
 VENV = STATE / "bench/venv"
 # An OpenTelemetry SDK with exporters for every protocol of the gateway.
 CLIENTS = STATE / "clients"
+# Sphinx and antsibull-docs.
+DOCS = STATE / "docs/venv"
 
 
 def _prepare(venv: Path, requirements: Path, what: str) -> Path:
@@ -37,3 +39,8 @@ def prepare() -> Path:
 def prepare_clients() -> Path:
     """The client libraries."""
     return _prepare(CLIENTS, ROOT / "requirements/clients.txt", "the client libraries")
+
+
+def prepare_docs() -> Path:
+    """What the documentation site is built with."""
+    return _prepare(DOCS, ROOT / "requirements/docs.txt", "the documentation site")

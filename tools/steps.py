@@ -57,15 +57,15 @@ def environment(**extra: str) -> dict[str, str]:
     }
 
 
-def run(*argv: str | Path, cwd: Path = ROOT, **extra: str) -> None:
+def run(*argv: str | Path, **extra: str) -> None:
     """Run a program with its output on ours; a failure ends the step."""
-    code = subprocess.run([str(a) for a in argv], cwd=cwd, env=environment(**extra), check=False).returncode
+    code = subprocess.run([str(a) for a in argv], cwd=ROOT, env=environment(**extra), check=False).returncode
     if code:
         raise Failed(f"'{' '.join(map(str, argv[:4]))}' failed with exit code {code}; its last lines above say why.")
 
 
-def playbook(name: str, *argv: str, **extra: str) -> None:
-    run("ansible-playbook", f"playbooks/{name}.yml", "-i", INVENTORY, *argv, **extra)
+def playbook(name: str, *argv: str) -> None:
+    run("ansible-playbook", f"playbooks/{name}.yml", "-i", INVENTORY, *argv)
 
 
 def fail(error: Exception) -> None:

@@ -20,7 +20,7 @@ def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
     except InvalidInput as error:
         raise AnsibleFilterError(str(error)) from error
     for warning in warnings:
-        Display().warning(warning)
+        Display().warning(str(warning))
     return values
 
 

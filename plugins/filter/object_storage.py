@@ -12,7 +12,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import retention as tempo_retention
 
 
-def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]]:
+def tempo_lifecycle_rules(variables: dict[str, Any]) -> list[dict[str, Any]] | None:
     """See tempo_lifecycle_rules.yml."""
     try:
         return tempo_retention.rules(variables)

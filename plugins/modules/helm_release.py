@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: helm_release
 short_description: Install, upgrade and uninstall Helm releases, showing every object that changes
+version_added: 0.1.0
 description:
   - Brings a Helm release to the chart and values given, with the helm command (Helm 3.18 or newer, or Helm 4).
   - What is installed is read from the release record in the cluster. Where chart content and values are the same,
@@ -54,53 +55,43 @@ options:
   chart_repo_url:
     description: URL of the chart repository that holds O(chart_ref).
     type: str
-    version_added: 0.2.0
   chart_version:
     description:
       - The version of a chart from elsewhere, all of it (SemVer). Ranges are refused, as they mean another chart
         tomorrow.
       - Required with O(chart_repo_url), and for an C(oci://) reference without a tag or digest.
     type: str
-    version_added: 0.2.0
   chart_digest:
     description:
       - C(sha256:) and the SHA-256 of the packaged chart in hexadecimal. Another file is refused.
       - For OCI, that is the digest of the chart's layer.
     type: str
-    version_added: 0.2.0
   repo_username:
     description: User of the chart repository or registry. Needs O(repo_password).
     type: str
-    version_added: 0.2.0
   repo_password:
     description: Password of O(repo_username). It goes to helm through standard input or a file of mode 0600.
     type: str
-    version_added: 0.2.0
   repo_ca_file:
     description: File with the certificate authority of the chart repository or registry.
     type: path
-    version_added: 0.2.0
   insecure_skip_tls_verify:
     description: Whether to skip the check of the certificate of the chart repository or registry.
     type: bool
     default: false
-    version_added: 0.2.0
   plain_http:
     description: Whether to speak HTTP with the registry.
     type: bool
     default: false
-    version_added: 0.2.0
   verify:
     description:
       - Whether the packaged chart has to be signed (provenance file). Checked when it is downloaded, or, for a file on
         this machine, before it is installed.
     type: bool
     default: false
-    version_added: 0.2.0
   keyring:
     description: File with the public keys for O(verify). That of GnuPG before version 2.1 by default.
     type: path
-    version_added: 0.2.0
   values:
     description:
       - The values, over the defaults of the chart. Values of an earlier revision are not kept.
@@ -114,7 +105,6 @@ options:
         are replaced, null removes a default of the chart, later files win, and O(values) wins over all of them.
     type: list
     elements: path
-    version_added: 0.2.0
   create_namespace:
     description: Whether to create the namespace where it does not exist.
     type: bool
@@ -136,7 +126,6 @@ options:
     description: Whether O(wait) includes the end of all jobs.
     type: bool
     default: false
-    version_added: 0.2.0
   timeout:
     description: How long helm waits for any single operation, as a Go duration.
     type: str
@@ -174,7 +163,6 @@ options:
     description: Whether to leave out the custom resource definitions in the chart's C(crds) folder.
     type: bool
     default: false
-    version_added: 0.2.0
   upgrade_crds:
     description:
       - Whether to bring the custom resource definitions in the C(crds) folders of the chart and of its enabled
@@ -183,46 +171,38 @@ options:
       - Costs one request when nothing differs. Needs the rights to list and patch CustomResourceDefinitions.
     type: bool
     default: false
-    version_added: 0.2.0
   take_ownership:
     description: Whether to take over objects that exist already and belong to no release, or to another one.
     type: bool
     default: false
-    version_added: 0.2.0
   force_conflicts:
     description:
       - Whether to take over fields that others changed, with server-side apply. Needs Helm 4.
     type: bool
     default: false
-    version_added: 0.2.0
   labels:
     description:
       - Labels of the release record, exactly these. Others are removed; without this option, they are left alone.
       - A difference makes a new revision, as it does with helm.
     type: dict
-    version_added: 0.2.0
   description:
     description: Description of the revision that is made. Another text alone makes none.
     type: str
-    version_added: 0.2.0
   post_renderer:
     description:
       - A program that changes the rendered objects. With Helm 3, an executable; with Helm 4, the name of a plugin.
       - Only running it tells what it does, so that every run with this option costs one rendering.
     type: str
-    version_added: 0.2.0
   post_renderer_args:
     description: Arguments for O(post_renderer). They are on a command line.
     type: list
     elements: str
-    version_added: 0.2.0
   rollback_to:
     description:
       - Revision whose chart, values and objects are brought back. Nothing changes where the newest revision is deployed
         and has them already.
       - Excludes O(chart_ref) and everything else that says what to install.
     type: int
-    version_added: 0.2.0
   test:
     description:
       - Whether to run the chart's tests (C(helm test)) after the release was installed, upgraded or rolled back. The
@@ -230,7 +210,6 @@ options:
       - Tests are not run when nothing changes, unless they failed the last time.
     type: bool
     default: false
-    version_added: 0.2.0
   drift:
     description:
       - What to do about objects that somebody changed or deleted, other than through helm. Only fields of the release's
@@ -241,7 +220,6 @@ options:
     type: str
     choices: [ignore, report, repair]
     default: ignore
-    version_added: 0.2.0
   binary_path:
     description:
       - The helm binary, a path or a name on E(PATH).
@@ -495,8 +473,8 @@ from typing import Any
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.orion.tracing.plugins.module_utils.helm import reference, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, environment, seconds_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted, check_options
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
@@ -556,27 +534,12 @@ INSTALLED = (
     "description",
     "post_renderer",
 )
-HIDDEN = "not shown: may hold secrets"
 
 
 class HelmModule(TracingModule):
-    """Keeps the values out of the log of invocations and out of results, where Ansible would repeat them."""
+    """Keeps the values out of results and of the log of invocations."""
 
-    values: dict[str, Any]
-
-    def _log_invocation(self) -> None:
-        self.values = self.params["values"] or {}
-        self._hide()
-        super()._log_invocation()
-
-    def _return_formatted(self, kwargs: dict[str, Any]) -> None:
-        self._hide()
-        super()._return_formatted(kwargs)
-
-    def _hide(self) -> None:
-        for name in ("values", "release_values"):
-            if name in self.params:
-                self.params[name] = HIDDEN
+    HIDDEN_OPTIONS = ("values", "release_values")
 
 
 def main() -> None:
@@ -589,7 +552,7 @@ def main() -> None:
     )
     params = module.params
     with module.guard():
-        wanted = wanted_of(params, module.values)
+        wanted = wanted_of(params, params["values"] or {})
     with module.client() as kube, environment(params, os.environ) as env:
         plan = ensure(kube, Helm(params["binary_path"], env), wanted, module.check_mode, Mask())
     module.exit(plan)

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: helm_release_info
 short_description: Read Helm releases with their history, values and drift, without helm
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Reads the records of one Helm release, of all in a namespace, or of all in the cluster, from the Secrets that Helm 3
     and Helm 4 keep. The helm command is not needed.

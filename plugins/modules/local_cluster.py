@@ -7,6 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: local_cluster
 short_description: Make or remove a kind cluster of one node
+version_added: 0.1.0
 description:
   - Makes a kind cluster, loads image archives into it and writes its kubeconfig to a file of its own. The user's
     default kubeconfig is never touched.
@@ -106,10 +107,12 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     LOADED_DIR,
@@ -144,13 +147,13 @@ class Kind:
             raise ToolError(f"'{' '.join(argv[:3])}' failed with exit code {code}", (err or out).strip()[-1500:])
         return out if not code else ""
 
-    def kind(self, *argv: str, **kwargs) -> str:
+    def kind(self, *argv: str, **kwargs: Any) -> str:
         try:
             return self.run(self.params["kind_binary"], *argv, **kwargs)
         except OSError as error:
             raise ToolError(
                 f"kind_binary: {self.params['kind_binary']} cannot be run",
-                error.strerror,
+                str(error.strerror),
                 "Install kind 0.31 or newer, or build it with 'python -m airgap build kind'.",
             ) from error
 
@@ -250,7 +253,7 @@ class Kind:
 
 
 @contextlib.contextmanager
-def private_file():
+def private_file() -> Iterator[str]:
     """kind insists on writing a kubeconfig somewhere; ours is written when the cluster is ready."""
     with tempfile.TemporaryDirectory() as folder:
         yield os.path.join(folder, "kubeconfig")
@@ -291,7 +294,7 @@ def main() -> None:
         node = read_archive(params["node_archive"]) if params["node_archive"] and wanted else None
         archives = [read_archive(path) for path in params["archives"]] if wanted else []
         state = kind.read()
-        plan = make_plan(state, wanted, node, bool(node) and kind.engine_has(node), archives)
+        plan = make_plan(state, wanted, node, node is not None and kind.engine_has(node), archives)
         if wanted and state.exists and state.running and not module.check_mode and not kind.usable():
             module.warn("The node runs but is incomplete or not ready, by its own account: it is replaced.")
             plan = replacement(kind, node, archives)
@@ -302,14 +305,14 @@ def main() -> None:
         module.exit(plan)
 
 
-def replacement(kind, node, archives):
+def replacement(kind: Kind, node: Archive | None, archives: list[Archive]) -> Plan:
     """The plan that makes the cluster anew."""
-    plan = make_plan(ClusterState(), True, node, bool(node) and kind.engine_has(node), archives)
+    plan = make_plan(ClusterState(), True, node, node is not None and kind.engine_has(node), archives)
     plan.steps.insert(0, Step("delete cluster that does not become ready", "delete"))
     return plan
 
 
-def apply(kind, plan, node, archives, seconds) -> None:
+def apply(kind: Kind, plan: Plan, node: Archive | None, archives: list[Archive], seconds: dict[str, float]) -> None:
     def execute(step: Step) -> None:
         start = time.monotonic()
         if step.action == "delete":

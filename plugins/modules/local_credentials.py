@@ -8,6 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: local_credentials
 short_description: Generate the credentials of an S3 server that runs inside the cluster
+version_added: 0.1.0
 description:
   - Ensures a Secret with an S3 key pair, an encryption key and a TLS certificate with its own authority, for a server
     that runs inside the cluster, such as SeaweedFS.
@@ -152,7 +153,7 @@ ARGUMENT_SPEC = {
 }
 
 
-def main():
+def main() -> None:
     module = TracingModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     with module.guard():
         if credentials.IMPORT_ERROR:

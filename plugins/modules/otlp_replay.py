@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: otlp_replay
 short_description: Send recorded OTLP traces through the pipeline and report what became of them
+version_added: 0.1.0
 description:
   - Reads a recording from a file or a bucket. Each line, message or object is one C(ExportTraceServiceRequest); it may
     hold several traces, or a part of one.

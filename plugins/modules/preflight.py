@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: preflight
 short_description: Find everything that can be known to fail, before anything changes
+version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:
@@ -177,6 +178,7 @@ bucket_exists:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import env_fallback
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import ERROR, WARNING, error
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import facts as preflight_facts
@@ -205,10 +207,10 @@ def main() -> None:
     )
     params = module.params
     facts = preflight_facts.gather(params)
-    given = [preflight.error(**finding) for finding in params["findings"]]
+    given = [error(**finding) for finding in params["findings"]]
     findings = preflight.check(params["variables"], facts, params["roles"], given)
-    errors = [finding for finding in findings if finding.severity == preflight.ERROR]
-    advice = [finding for finding in findings if finding.severity == preflight.WARNING]
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    advice = [finding for finding in findings if finding.severity == WARNING]
     for finding in advice:
         module.warn(str(finding))
     result = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: s3_bucket
 short_description: Create, configure and delete an S3 bucket
+version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:
@@ -55,7 +56,6 @@ options:
     type: bool
     default: false
     aliases: [force]
-    version_added: 0.2.0
   versioning:
     description:
       - V(true) turns versioning on.
@@ -95,21 +95,18 @@ options:
       - V(none) deletes the ownership controls.
     type: str
     choices: [BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter, none]
-    version_added: 0.2.0
   object_lock_enabled:
     description:
       - Whether the bucket has object lock, which also turns versioning on.
       - It can only be set when the bucket is created. If an existing bucket differs, the module fails before it changes
         anything.
     type: bool
-    version_added: 0.2.0
   object_lock_default_retention:
     description:
       - For how long new objects cannot be deleted. An empty dictionary removes the default; objects that exist keep
         their retention.
       - Needs a bucket with object lock.
     type: dict
-    version_added: 0.2.0
     suboptions:
       mode:
         description: V(GOVERNANCE) can be bypassed with a permission, V(COMPLIANCE) by nobody.
@@ -149,7 +146,6 @@ options:
       - Refused together with an C(http://) O(endpoint_url).
     type: str
     choices: [none, "1.2", "1.3"]
-    version_added: 0.2.0
   policy:
     description:
       - All statements of the bucket policy, but for C(DenyInsecureTransport) and C(DenyOutdatedTls), which belong to
@@ -172,7 +168,6 @@ options:
       - File to which lines about the progress of O(force_empty) are appended.
       - Set by the action plugin, which shows them while the module runs on the controller.
     type: path
-    version_added: 0.2.0
 notes:
   - Users, keys and quotas of a store other than AWS belong to each vendor's administration API, not to the S3 API, so
     this module does not manage them (community.aws#1587). The keys must exist.
@@ -291,7 +286,6 @@ emptied:
   description: What was deleted from the bucket; in check mode, what the first page of each list shows.
   returned: with O(state=absent) and O(force_empty)
   type: dict
-  version_added: 0.2.0
   contains:
     versions:
       description: Versions of objects, or objects where there was never versioning.
@@ -314,7 +308,6 @@ errors:
   returned: on failure because of them
   type: list
   elements: dict
-  version_added: 0.2.0
   sample:
     - key: single-tenant/2026/block/data.parquet
       version_id: 67152f0ef0857812685f52e9a29e9555
@@ -324,7 +317,6 @@ error_count:
   description: How many there were.
   returned: on failure because of them
   type: int
-  version_added: 0.2.0
   sample: 1
 unsupported:
   description: What options ask for and the store does not support.

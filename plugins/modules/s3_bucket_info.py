@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: s3_bucket_info
 short_description: Show the configuration of S3 buckets
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:

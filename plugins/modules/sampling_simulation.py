@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: sampling_simulation
 short_description: Find out what a tail sampling policy would keep, before it goes live
+version_added: 0.1.0
 description:
   - Runs recorded traces through the decisions of the collector's C(tail_sampling) processor (contrib 0.158) and reports
     what is kept and lost, by policy, service and operation, with errors, slow traces, the edges of the service graph
@@ -505,7 +506,7 @@ def main() -> None:
         params["report"]: lambda: report.page(result.results, result.comparison, source),
         params["output"]: lambda: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
     }
-    streams = {path: io.StringIO(make()) for path, make in files.items() if path}
+    streams: dict[str, IO[str]] = {path: io.StringIO(make()) for path, make in files.items() if path}
     if params["decisions"]:
         streams[params["decisions"]] = decisions
     steps = [Step(f"write {path}", "write", (path, text)) for path, text in streams.items() if differs(path, text)]

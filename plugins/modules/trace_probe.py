@@ -6,6 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trace_probe
 short_description: Prove a tracing pipeline by sending traces and reading them back
+version_added: 0.1.0
 description:
   - Sends traces that span three services (HTTP, PostgreSQL, Kafka) into the gateways, the spans of one trace in
     separate requests to different gateway pods, and reads back from the store (Tempo or Jaeger) what was kept.
@@ -215,7 +216,7 @@ import secrets
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
@@ -301,14 +302,14 @@ def main() -> None:
     if module.check_mode:
         module.exit(Plan(result={"passed": None, "checks": checks, "table": probe.table(checks), "run": run}))
     with module.client() as kube, contextlib.ExitStack() as stack:
-        store = None
+        store: Store | None = None
         if settings.bucket or settings.recordings:
             store = Store.connect({name: params[name] for name in S3_NAMES})
             stack.callback(store.close)
         pipeline, reader = connect(kube, params)
 
         def recording(begin: datetime) -> S3Recording:
-            return S3Recording(store, settings.recordings, Range(begin))
+            return S3Recording(cast(Store, store), settings.recordings, Range(begin))
 
         proof = Probe(
             pipeline,

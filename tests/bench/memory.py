@@ -5,7 +5,8 @@
 One sampler runs as a process, with the configuration that the role ships and a limit so high that it plays no part. A
 constant stream keeps so many spans undecided that they, and not the collector itself, are most of what it takes. The
 figure is the highest resident memory from the first decision on, over one and a half times the decision wait.
-capacity.sampler_memory is for the mean of such shapes: bytes in a few long values take less than in many attributes.
+platform.collector.sampler_memory is for the mean of such shapes: bytes in a few long values take less than in many
+attributes.
 usage: ORION_OTELCOL=... python tests/bench/memory.py [SHAPE ...]
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 
 import tiers
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import IDLE_MEMORY, sampler_memory
 
 WAIT = 20
 SERVICES, SPANS_PER_SERVICE = 4, 3
@@ -162,7 +163,7 @@ def measure(otelcol: str, shape: Shape) -> dict[str, Any]:
         "highest_mib": round(highest / MEBIBYTE),
         "planned_mib": round(planned / MEBIBYTE),
         "ratio": round(highest / planned, 2),
-        "ratio_of_the_spans": round((highest - idle) / (planned - COLLECTOR_BASE), 2),
+        "ratio_of_the_spans": round((highest - idle) / (planned - IDLE_MEMORY), 2),
         "bytes_of_memory_per_span": round((highest - idle) / held),
     }
 

@@ -6,7 +6,8 @@ A recording is simulated with the settings that the collector role ships, as it 
 other trace ids and later times, so that memory that grows with the file would show. Each run is a process of its own on
 one processor. Where ORION_OTELCOL is set, the real collector decides on the same recording, sent over HTTP on loopback.
 Figures, no test; what is kept must be the same, though.
-usage: python tests/bench/sampling.py [RECORDING.jsonl[.gz]] [--rounds 3]
+usage: python tests/bench/sampling.py [RECORDING.jsonl[.gz]]... [--rounds 3]
+Without a recording, it takes that of the repository, and that beside the checkout where there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/parity"))
+sys.path[:0] = [str(ROOT / "tests/parity"), str(ROOT)]
+
+from tools import recordings
+
 WORK = ROOT / ".state/bench"
 TIMES = 10
 YEAR = 365 * 86_400 * 10**9
@@ -41,11 +45,6 @@ class Figures:
     kept: int
     seconds: float
     mib: float  # peak of resident memory
-
-
-def recording() -> Path:
-    path = ROOT.parent / "shared/data/nezha/traces.jsonl.gz"
-    return path if path.is_file() else ROOT / "tests/unit/fixtures/probe.jsonl"
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -132,19 +131,30 @@ def _ticks(pid: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recording", type=Path, nargs="?", default=recording())
+    parser.add_argument("recording", type=Path, nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    paths = arguments.recording or list(recordings.at_hand().values())
     if arguments.child:
-        print(json.dumps(vars(simulate(arguments.recording))))
+        print(json.dumps(vars(simulate(paths[0]))))
         return
+    before = os.getloadavg()[0]
+    report: dict[str, Any] = {path.name: compare(path, arguments.rounds) for path in paths}
+    report["load_average"] = [before, os.getloadavg()[0]]
+    WORK.mkdir(parents=True, exist_ok=True)
+    (WORK / "sampling.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(f"{os.cpu_count()} processors, load average {before:.1f} before")
+
+
+def compare(path: Path, rounds: int) -> dict[str, Any]:
+    """Prints the table of a recording."""
     processor = max(os.sched_getaffinity(0))
-    report: dict[str, Any] = {"recording": arguments.recording.name, "load_average": [os.getloadavg()[0]]}
-    table = ["| | spans | spans/s | spans per processor second | peak MiB |", "|---|---|---|---|---|"]
+    report: dict[str, Any] = {}
+    table = [f"| {path.name} | spans | spans/s | spans per processor second | peak MiB |", "|---|---|---|---|---|"]
     once = None
-    for name, path in (("simulator", arguments.recording), (f"simulator, x {TIMES}", multiply(arguments.recording))):
-        runs = [measured(path, processor) for _round in range(arguments.rounds)]
+    for name, file in (("simulator", path), (f"simulator, x {TIMES}", multiply(path))):
+        runs = [measured(file, processor) for _round in range(rounds)]
         seconds = statistics.median(run.seconds for run in runs)
         once = once or runs[0]
         rate = f"{runs[0].spans / seconds:,.0f}"
@@ -152,7 +162,7 @@ def main() -> None:
         report[name] = [vars(run) for run in runs]
     binary = os.environ.get("ORION_OTELCOL", "")
     if binary:
-        found, used = collect(binary, arguments.recording)
+        found, used = collect(binary, path)
         table.append(
             f"| collector | {found.spans:,} | {found.spans / found.seconds:,.0f} | {found.spans / used:,.0f} | "
             f"{found.mib:,.0f} |"
@@ -162,11 +172,8 @@ def main() -> None:
             sys.exit(
                 f"The simulator kept {once.kept} of {once.spans} spans, the collector {found.kept} of {found.spans}."
             )
-    report["load_average"].append(os.getloadavg()[0])
-    WORK.mkdir(parents=True, exist_ok=True)
-    (WORK / "sampling.json").write_text(json.dumps(report, indent=2) + "\n")
     print("\n".join(table))
-    print(f"{os.cpu_count()} processors, load average {report['load_average'][0]:.1f} before")
+    return report
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def state() -> Path:
     """State folder of the test cluster."""
     state = Path(os.environ.get("ORION_TEST_STATE", "unset"))
     if not (state / "kubeconfig").is_file():
-        pytest.fail("no test cluster: run `make test`, or `molecule create -s default` and set ORION_TEST_STATE")
+        pytest.fail("no test cluster: run `make test GATE=integration`")
     return state
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import boto3
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.s3.iam import irsa, permissions, pod_identity
-from moto.server import ThreadedMotoServer
+from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/from-amazon-aws-s3.md").read_text()
@@ -36,7 +35,7 @@ def peers() -> Path:
     """The folder of the programs of that environment."""
     folder = Path(os.environ.get("ORION_PEERS", "unset")).absolute() / "bin"
     if not (folder / "ansible-playbook").is_file():
-        pytest.fail("no environment with the package ansible: run `make test`, or set ORION_PEERS")
+        pytest.fail("no environment with the package ansible: run `make test GATE=integration`")
     return folder
 
 
@@ -77,15 +76,8 @@ class Aws:
 
 @pytest.fixture
 def aws(peers: Path, tmp_path: Path) -> Iterator[Aws]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    # What it keeps belongs to the process, not to the server.
-    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
-    try:
-        yield Aws(f"http://{host}:{port}", peers, tmp_path)
-    finally:
-        server.stop()
+    with simulated_aws() as url:
+        yield Aws(url, peers, tmp_path)
 
 
 ROLE = {"roles": [{"role": "orion.tracing.object_storage"}]}

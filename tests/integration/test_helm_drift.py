@@ -22,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Report
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, gather
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 BY_HAND = "kubectl-edit"  # the field manager of the edits
@@ -379,7 +380,7 @@ def survey(kube: Kube, state: Path, namespace: str) -> Callable[..., tuple[Repor
         document = release.of_document(release.decode(secrets[0]["data"]["release"]))
         objects = render.parse_release(document.manifest, document.hooks)
         watched = connection or spy({"kubeconfig": str(state / "kubeconfig")})
-        return drift.survey(watched, namespace, objects, render.Mask()), watched
+        return drift.survey(watched, namespace, objects, Mask()), watched
 
     return run
 
@@ -522,7 +523,7 @@ def test_edited(install, survey, edit, kube: Kube, namespace: str) -> None:
             assert bool(entry["time"]) == (entry["path"] not in removed), entry
 
     shown = json.dumps([item.summary() for item in report.drifted]) + json.dumps(
-        drift.diff_entries(report.drifted, render.Mask())
+        drift.diff_entries(report.drifted, Mask())
     )
     for secret in ("first-password", "edited-password"):
         assert secret not in shown

@@ -32,7 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.client import K
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import COLLECTOR_BASE, sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import IDLE_MEMORY, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     Counters,
@@ -672,7 +672,7 @@ def memory(run: Run) -> None:
             planned = sampler_memory(held, size).expected
             what = f" for {held:,.0f} spans of {size:.0f} bytes"
             run.bound_memory(f"memory of {pod} as planned", planned, what, highest)
-            run.bound_memory("what the spans alone take of it", planned - COLLECTOR_BASE, "", highest - idle[pod])
+            run.bound_memory("what the spans alone take of it", planned - IDLE_MEMORY, "", highest - idle[pod])
             run.figures["memory"][pod] = {
                 "spans": round(held),
                 "idle": round(idle[pod]),

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+
+from tools import recordings
 
 
 @pytest.fixture(scope="session")
 def otelcol() -> str:
     path = os.environ.get("ORION_OTELCOL", "")
     if not os.access(path, os.X_OK):
-        pytest.fail("the collector's binary is needed: set ORION_OTELCOL (`python -m airgap path otelcol` prints it)")
+        pytest.fail("the collector's binary is needed: run `make test GATE=parity`")
     return path
 
 
-@pytest.fixture(scope="session")
-def nezha() -> Path:
-    """Recorded traces of two systems where they lie beside the checkout, else the fixture of the unit tests."""
-    root = Path(__file__).resolve().parents[2]
-    path = root.parent / "shared/data/nezha/traces.jsonl.gz"
-    return path if path.is_file() else root / "tests/unit/fixtures/probe.jsonl"
+@pytest.fixture(scope="session", params=recordings.at_hand().values(), ids=recordings.at_hand())
+def recorded_file(request: pytest.FixtureRequest) -> Path:
+    """The recording of the repository, and that beside the checkout where there is one (tools/recordings.py)."""
+    path: Path = request.param
+    return path

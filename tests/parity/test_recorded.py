@@ -1,9 +1,13 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Recorded traces, or the probe's where there are none: both keep the same, with the lists that people use."""
+"""Recorded traces: collector and simulator keep the same, with the lists that people use.
+
+Each test runs on the recording of the repository, and again on the one beside the checkout where there is one.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,8 @@ from lists import ERRORS, SLOW, and_, composite, drop, not_, ottl, policy
 from real import Spans, keep
 from shipped import tail_sampling
 from simulated import decide_file
+
+from tools import recordings
 
 LINES_PER_REQUEST = 40
 
@@ -72,10 +78,33 @@ def settings(name: str) -> dict[str, Any]:
     return {**found, "sample_on_first_match": True} if name == "first match" else found
 
 
+@dataclass(frozen=True)
+class Figures:
+    """Of a recording: what the seed's policies keep, and what the example promises to keep.
+
+    slow: above the 99th percentile of duration (nearest rank), which is percentile ns. share: the most that the example
+    keeps of the spans.
+    """
+
+    seed_traces: int
+    seed_spans: int
+    percentile: int
+    slow: int
+    errors: int
+    edges: int
+    share: float
+
+
+FIGURES = {
+    recordings.OURS: Figures(151, 634, 4_478_005_000, 6, 31, 6, 0.13),
+    recordings.NEZHA: Figures(1020, 58_143, 3_794_093_046, 40, 503, 68, 0.13),
+}
+
+
 @pytest.fixture(scope="module")
-def collector(otelcol: str, nezha: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Spans]:
+def collector(otelcol: str, recorded_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Spans]:
     start, end = b'{"resourceSpans":[', b"]}"
-    lines = [message.text.strip() for message in FileRecording(nezha).messages()]
+    lines = [message.text.strip() for message in FileRecording(recorded_file).messages()]
     assert all(line.startswith(start) and line.endswith(end) for line in lines)
     parts = [line[len(start) : -len(end)] for line in lines]
     bodies = [
@@ -91,40 +120,32 @@ def simulated(path: Path, name: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_traces_are_kept(collector: dict[str, Spans], nezha: Path, name: str) -> None:
+def test_same_traces_are_kept(collector: dict[str, Spans], recorded_file: Path, name: str) -> None:
     kept = {trace_id: len(ids) for trace_id, ids in collector[name].items()}
-    found = simulated(nezha, name)
+    found = simulated(recorded_file, name)
     differing = kept.items() ^ found.items()
     assert not differing, f"{len(differing)} differ, such as {sorted(differing)[:5]} (trace id, spans kept)"
 
 
-def test_the_seed_keeps_what_was_measured(collector: dict[str, Spans], nezha: Path) -> None:
-    """1,020 of the 4,000 traces and 58,143 of the 233,698 spans of the recorded file (24.9 %)."""
-    kept = collector["the seed"]
-    if nezha.suffix == ".gz":
-        assert (len(kept), sum(map(len, kept.values()))) == (1020, 58_143)
-    else:
-        assert kept
-    assert {trace_id: len(ids) for trace_id, ids in kept.items()} == simulated(nezha, "the seed")
+def test_the_seed_keeps_what_was_measured(collector: dict[str, Spans], recorded_file: Path) -> None:
+    kept, figures = collector["the seed"], FIGURES[recorded_file]
+    assert (len(kept), sum(map(len, kept.values()))) == (figures.seed_traces, figures.seed_spans)
 
 
-def test_the_example_keeps_what_it_says(collector: dict[str, Spans], nezha: Path) -> None:
-    """In the collector: every trace with an error or above the 99th percentile (nearest rank, 3794.09 ms), and every
-    edge of the service graph, within 13 % of the spans of the recorded file.
-    """
-    kept = collector["the example"]
-    if nezha.suffix != ".gz":
-        assert kept
-        return
-    # A line of the recorded file is one trace.
-    traces = [facts(_id(record), record.resource_spans, 0) for record in read(nezha)]
-    slow = [one for one in traces if one.end - one.start > 3_794_093_046]
+def test_the_example_keeps_what_it_promises(collector: dict[str, Spans], recorded_file: Path) -> None:
+    """In the collector: every trace with an error or above the 99th percentile, and every edge of the service graph,
+    within a share of the spans."""
+    kept, figures = collector["the example"], FIGURES[recorded_file]
+    # A line of either file is one trace.
+    traces = [facts(_id(record), record.resource_spans, 0) for record in read(recorded_file)]
+    slow = [one for one in traces if one.end - one.start > figures.percentile]
     errors = [one for one in traces if one.error]
-    assert (len(slow), len(errors)) == (40, 503)
+    assert (len(slow), len(errors)) == (figures.slow, figures.errors)
     assert all(one.trace_id in kept for one in (*slow, *errors))
     edges = {edge for one in traces for edge in one.edges}
-    assert len(edges) == 68 and edges == {edge for one in traces if one.trace_id in kept for edge in one.edges}
-    assert sum(map(len, kept.values())) <= 0.13 * sum(one.spans for one in traces)
+    kept_edges = {edge for one in traces if one.trace_id in kept for edge in one.edges}
+    assert len(edges) == figures.edges and edges == kept_edges
+    assert sum(map(len, kept.values())) <= figures.share * sum(one.spans for one in traces)
 
 
 def _id(record: Record) -> str:

@@ -17,7 +17,6 @@ import re
 import shlex
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
-from moto.server import ThreadedMotoServer
+from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from real import LIMIT, Running, Sink, free_ports
 from shipped import chart_values
 
@@ -49,19 +48,12 @@ DECISION_WAIT = "60s"
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        # All servers of a process have one memory.
-        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
+def store(recorded_file: Path) -> Iterator[str]:
+    """A new one for each recording."""
+    with simulated_aws() as url:
         keys = {"aws_access_key_id": KEYS[0], "aws_secret_access_key": KEYS[1]}
         boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys).create_bucket(Bucket=BUCKET)
         yield url
-    finally:
-        server.stop()
 
 
 def variables(store: str, **changes: Any) -> dict[str, Any]:
@@ -107,10 +99,10 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(otelcol: str, nezha: Path, store: str, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(otelcol: str, recorded_file: Path, store: str, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """The first command, as far as it is about the sampler."""
     assert RECORD == ["ansible-playbook", "orion.tracing.site", "-i", "inventories/production"]
-    documents = [m.document() for m, _n in zip(FileRecording(nezha).messages(), range(TRACES), strict=False)]
+    documents = [m.document() for m, _n in zip(FileRecording(recorded_file).messages(), range(TRACES), strict=False)]
     bodies = [
         json.dumps(otlp.merge(documents[at : at + LINES_PER_REQUEST])).encode()
         for at in range(0, len(documents), LINES_PER_REQUEST)

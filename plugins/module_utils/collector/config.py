@@ -26,17 +26,40 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
     modern_policies,
     well_formed,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.common import images
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    MEBIBYTE,
+    QUANTITY_REMEDY,
+    go_mem_limit,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
+    Finding,
+    Place,
+    errors,
+    refuse,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     Reader,
     container_memory,
     text,
     usable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    BYTES_PER_QUEUED_SPAN,
+    DISK_PER_BYTE,
+    GATEWAY_GOGC,
+    GATEWAY_GRACE_SECONDS,
+    GOMEMLIMIT,
+    MEMORY_HARD_LIMIT,
+    MEMORY_REFUSED,
+    QUEUE_SHARE_OF_VOLUME,
+    SAMPLER_REQUEST_SECONDS,
+    decision_cache_size,
+    sampler_grace_period,
+    sampler_retry_seconds,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans, queued_spans
 
 Config = dict[str, Any]
 
@@ -47,33 +70,12 @@ POD_NAME = "${env:MY_POD_NAME}"
 OWN_HOST = ("host.id", "host.image.id", "host.name", "host.type", "cloud.availability_zone")
 CLOUD_DETECTORS = ("ec2", "eks")
 
-# Shares of the memory limit, in percent. Above REFUSED the memory limiter refuses spans, whether garbage or not, and
-# above LIMIT it also collects at every check. So Go's own collector gets a limit below both, and only what is in use
-# counts; the rest of the limit is for what comes in between two checks, and for what is not heap.
-# https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
-GOMEMLIMIT, REFUSED, LIMIT = 65, 70, 80
-# A gateway's garbage is most of its heap, and collecting it was a fifth of its work at Go's default of 100 %. Samplers
-# hold on to what they get, so there the default stays.
-GATEWAY_GOGC = 400
-
-# Seconds that a gateway tries a sampler again before it routes its spans anew, at least and at most. gRPC waits one
-# second, give or take a fifth, before it connects a second time.
-SHORTEST_BRIDGE, LONGEST_BRIDGE = 2.0, 15.0
-
-# Queues are counted in spans. 8 KiB of memory limit for each: at 5 KiB, a large span, a full queue takes 60 % of the
-# limit and the memory limiter still has room to work.
-BYTES_PER_QUEUED_SPAN = 8 * 1024
-
-# Where the chart mounts the samplers' volume, and how much of it the queue may take: the rest is for the copy that
-# compaction makes, of what is left once most of the queue is sent, and for the file system itself.
+# Where the chart mounts the samplers' volume.
 QUEUE_DIRECTORY = "/var/lib/otelcol/file_storage"
-QUEUE_SHARE_OF_VOLUME = 0.9
 # file_storage starts compaction at 100 MiB, and refuses to start where it may not grow so far.
 SMALLEST_VOLUME = 256 * MEBIBYTE
 # Of each queue's file, at least.
 SMALLEST_FILE = 32 * MEBIBYTE
-# A request on disk is protobuf; pages of bbolt, half full on average, come on top.
-DISK_PER_BYTE = 1.5
 
 # What the semantic conventions advise for http.server.request.duration.
 LATENCY_BUCKETS = (
@@ -93,6 +95,9 @@ class _Variables(Reader):
     def strings(self, name: str) -> dict[str, str]:
         return {str(key): _scalar(value) for key, value in self.mapping(name).items()}
 
+    def is_mapping(self, name: str) -> bool:
+        return isinstance(self._variables.get(name), Mapping)
+
     def shares(self, name: str) -> dict[str, int]:
         """Percentages by name; text that reads as a whole number is one."""
         return {
@@ -102,9 +107,9 @@ class _Variables(Reader):
 
     def routes(self, name: str) -> list[str]:
         routes = self.listing(name, str)
-        for route in routes:
+        for index, route in enumerate(routes):
             if not route.startswith("/"):
-                self.wrong(name, f"has '{route}': a path or route begins with /")
+                self.wrong(Place(name).item(index), f"is '{route}', not a route", f"Begin it with a slash: /{route}.")
         return routes
 
     def image(self) -> Config:
@@ -114,8 +119,8 @@ class _Variables(Reader):
             if name not in variables:
                 self.wrong(name, "is not defined")
         found = [*images.problems(variables, "collector"), *images.pull_secret_problems(variables, "collector")]
-        self.findings += map(str, found)
-        if self.findings:
+        self.findings += found
+        if found or not {"collector_image_repository", "collector_image_tag"} <= variables.keys():
             return {}
         return {
             **images.image_values(variables, "collector"),
@@ -129,13 +134,18 @@ class _Variables(Reader):
         resources = self.mapping(name)
         try:
             size = container_memory(resources, "limits")
-        except ValueError as error:
-            self.wrong(name, f"needs limits.memory, from which GOMEMLIMIT and the queues are derived: {error}")
+        except ValueError as problem:
+            if self.is_mapping(name):
+                limits = resources.get("limits")
+                there = isinstance(limits, Mapping) and limits.get("memory") is not None
+                why = "GOMEMLIMIT and the sizes of the queues are derived from it"
+                place = Place(name).key("limits").key("memory")
+                self.wrong(place, str(problem) if there else "is missing", QUANTITY_REMEDY, why)
             size = MEBIBYTE
         values = {
             "replicas": self.integer(f"collector_{tier}_replicas", minimum=1),
             "resources": resources,
-            "goMemLimit": f"{size * GOMEMLIMIT // 100 // MEBIBYTE}MiB",
+            "goMemLimit": go_mem_limit(size, GOMEMLIMIT),
         }
         return values, size // BYTES_PER_QUEUED_SPAN
 
@@ -158,14 +168,11 @@ class _Load:
     spans_per_trace: float
     bytes_per_span: float
     ceiling: Ceiling
-    kept: float  # spans per second and sampler
-    outage: float  # seconds of what a sampler gets that wait in it while a destination is away
+    kept: float  # spans per second, over the platform
+    outage_minutes: float
 
     @classmethod
     def of(cls, read: _Variables, samplers: int) -> _Load:
-        """kept = kept_spans ÷ samplers. outage is longer than collector_outage_minutes as if one of the samplers were
-        away too and the others had its traces.
-        """
         traces = read.number("tracing_expected_traces_per_second", minimum=0.001)
         spans = read.number("tracing_expected_spans_per_trace", minimum=1)
         size = read.number("tracing_expected_bytes_per_span", minimum=1)
@@ -177,60 +184,82 @@ class _Load:
         )
         percentage = read.number("tracing_expected_kept_percentage", maximum=100)
         kept = kept_spans(traces, spans, size, percentage, ceiling.spans, ceiling.size)
-        spare = samplers / (samplers - 1) if samplers > 1 else 1
-        minutes = read.number("collector_outage_minutes")
-        return cls(samplers, traces, spans, size, ceiling, kept / samplers, spare * minutes * 60)
+        return cls(samplers, traces, spans, size, ceiling, kept, read.number("collector_outage_minutes"))
 
     def waiting(self, one: Exporter) -> int:
         """Spans that a sampler keeps while that destination is away."""
-        unsampled = self.traces * self.spans_per_trace / self.samplers * one.share / 100
-        return math.ceil(round((self.kept if one.traces == "kept" else unsampled) * self.outage, 3))
+        unsampled = self.traces * self.spans_per_trace * one.share / 100
+        return queued_spans(self.kept if one.traces == "kept" else unsampled, self.samplers, self.outage_minutes)
 
 
-def _policies(read: _Variables, load: _Load) -> tuple[list[Config], list[str]]:
-    instead = read.listing("collector_tail_sampling_policies", dict)
-    own = [*instead, *read.listing("collector_tail_sampling_extra_policies", dict)]
-    for policy in own:
-        if not well_formed(policy):
+def _policies(read: _Variables, load: _Load) -> list[Config]:
+    instead = read.listing("collector_tail_sampling_policies")
+    extra = read.listing("collector_tail_sampling_extra_policies")
+    written = [(Place("collector_tail_sampling_policies").item(i), policy) for i, policy in enumerate(instead)]
+    written += [(Place("collector_tail_sampling_extra_policies").item(i), policy) for i, policy in enumerate(extra)]
+    own: list[Config] = []
+    places: list[Place] = []
+    for place, policy in written:
+        if well_formed(policy):
+            own.append(policy)
+            places.append(place)
+        else:
             read.wrong(
-                "collector_tail_sampling_policies",
-                f"has {policy!r}: a policy, and each inside it, needs a name, a type and settings of the type's name",
+                place,
+                f"is {policy!r}, not a policy",
+                "Give it a name, a type and settings under the type's name, and so each policy inside it.",
             )
-            return [], []
     built = default_policies(
         _plain(read.number("collector_sampling_percentage", maximum=100)),
         read.integer("collector_latency_threshold_ms"),
         read.routes("collector_critical_routes"),
         read.routes("collector_dropped_routes"),
     )
-    own, warnings = modern_policies(own)
+    own, outdated = modern_policies(own, places)
+    read.findings += outdated
     policies = own if instead else built + own
     names = [policy["name"] for policy in policies]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        read.wrong("collector_tail_sampling_policies", f"has the name '{name}' twice: the collector refuses to start")
+        repeated = [place for place, policy in zip(places, own, strict=False) if policy["name"] == name]
+        read.wrong(
+            repeated[-1] if repeated else "collector_tail_sampling_policies",
+            f"the name '{name}' is used more than once",
+            "Give each policy a name of its own.",
+            "the collector refuses to start",
+        )
     ceiling = load.ceiling
-    if ceiling.spans or ceiling.size:
-        if problems := ceiling.problems(policies):
-            for problem in problems:
-                read.wrong("collector_rate_allocation", problem)
-            return policies, warnings
-        for name, percent in ceiling.percentages(policies).items():
-            spans = ceiling.spans_per_sampler * percent // 100
-            if ceiling.spans and spans < load.spans_per_trace:
-                warnings.append(
-                    f"collector_max_total_spans_per_second leaves the policy '{name}' {spans} spans per second on each "
-                    f"of {load.samplers} samplers, less than one trace of {load.spans_per_trace:g} spans: it would "
-                    "keep next to nothing. Raise the ceiling or the policy's share in collector_rate_allocation."
-                )
-            size = 2 * (ceiling.size // ceiling.samplers * percent // 100)
-            if ceiling.size and size < load.spans_per_trace * load.bytes_per_span:
-                warnings.append(
-                    f"collector_max_total_bytes_per_second leaves the policy '{name}' a bucket of {size} bytes on each "
-                    f"of {load.samplers} samplers, less than one trace of {load.spans_per_trace:g} spans of "
-                    f"{load.bytes_per_span:g} bytes: it would keep next to nothing. Raise the ceiling or the policy's "
-                    "share in collector_rate_allocation."
-                )
-    return ceiling.apply(policies), warnings
+    if (ceiling.spans or ceiling.size) and read.is_mapping("collector_rate_allocation"):
+        found = ceiling.findings(policies, all_read=len(own) >= len(written))
+        read.findings += found
+        # What was not read, or has no share, cannot be divided either.
+        if found or len(own) < len(written):
+            return policies
+        _small_shares(read, load, policies)
+        return ceiling.apply(policies)
+    return policies
+
+
+def _small_shares(read: _Variables, load: _Load, policies: list[Config]) -> None:
+    """Warnings for policies whose share of a ceiling is smaller than one trace."""
+    ceiling = load.ceiling
+    what = "its share on each of {samplers} samplers is {share}, less than one trace of {trace}"
+    remedy = "Raise the ceiling, or the policy's share in collector_rate_allocation."
+    why = "the policy would keep next to nothing"
+    for name, percent in ceiling.percentages(policies).items():
+        spans = ceiling.spans_per_sampler * percent // 100
+        if ceiling.spans and spans < load.spans_per_trace:
+            text = what.format(
+                samplers=load.samplers, share=f"{spans} spans per second", trace=f"{load.spans_per_trace:g} spans"
+            )
+            read.doubtful("collector_max_total_spans_per_second", f"policy '{name}': {text}", remedy, why)
+        size = 2 * (ceiling.size // ceiling.samplers * percent // 100)
+        if ceiling.size and size < load.spans_per_trace * load.bytes_per_span:
+            text = what.format(
+                samplers=load.samplers,
+                share=f"a bucket of {size} bytes",
+                trace=f"{load.spans_per_trace:g} spans of {load.bytes_per_span:g} bytes",
+            )
+            read.doubtful("collector_max_total_bytes_per_second", f"policy '{name}': {text}", remedy, why)
 
 
 def _retry(initial: str, maximum: str, elapsed: str) -> Config:
@@ -275,8 +304,8 @@ _EXTENSIONS: Config = {
 }
 _MEMORY_LIMITER: Config = {
     "check_interval": "1s",
-    "limit_percentage": LIMIT,
-    "spike_limit_percentage": LIMIT - REFUSED,
+    "limit_percentage": MEMORY_HARD_LIMIT,
+    "spike_limit_percentage": MEMORY_HARD_LIMIT - MEMORY_REFUSED,
 }
 
 
@@ -303,7 +332,7 @@ def _receivers(read: _Variables) -> Config:
     return receivers
 
 
-def _head_sampling(read: _Variables) -> tuple[Config, list[str]]:
+def _head_sampling(read: _Variables) -> Config:
     """proportional: by the 56 random bits of the trace id, alike on every gateway, and written to tracestate as ot=th.
 
     span_metrics multiplies what it counts by that threshold, so rates stay unbiased; service_graph of 0.158 does not.
@@ -313,22 +342,24 @@ def _head_sampling(read: _Variables) -> tuple[Config, list[str]]:
     """
     percentage = _plain(read.number("collector_head_sampling_percentage", maximum=100))
     if percentage >= 100:
-        return {}, []
-    warning = (
-        f"collector_head_sampling_percentage is {percentage:g}: {100 - percentage:g} % of the traces, those with "
-        "errors and slow ones among them, are gone before the samplers could keep them, and service graph rates count "
-        "only the rest. Lower collector_sampling_percentage instead, or set it to 100."
+        return {}
+    read.doubtful(
+        "collector_head_sampling_percentage",
+        f"is {percentage:g}",
+        "Lower collector_sampling_percentage instead, or set it to 100.",
+        f"{100 - percentage:g} % of the traces, those with errors and slow ones among them, are discarded before the "
+        "samplers see them, and service graph rates count only the rest",
+        "head-sampling",
     )
-    return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}, [warning]
+    return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}
 
 
-def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> tuple[Config, list[str]]:
+def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> Config:
     receivers = _receivers(read)
-    head_sampling, warnings = _head_sampling(read)
     processors: Config = {
         "memory_limiter": dict(_MEMORY_LIMITER),
         # Before the others, which then have less to do.
-        **head_sampling,
+        **_head_sampling(read),
         "k8s_attributes": {
             "extract": {
                 "metadata": [
@@ -365,16 +396,16 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
                 key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
             }
 
-    bridge = min(max(decision_wait / 2, SHORTEST_BRIDGE), LONGEST_BRIDGE)
+    retry_milliseconds = round(1000 * sampler_retry_seconds(decision_wait))
     exporter = {
         "routing_key": "traceID",
         "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
-        # Two layers. The inner one tries a sampler again for a while, with that sampler's spans alone, and has no
-        # queue of its own, which would be lost with the sampler. The outer one keeps the request and routes it anew,
-        # over the samplers that are there by then. It sends the whole request again, so spans may reach a sampler
-        # twice: hence the inner one bridges a restart in place. But what waits longer than the decision does comes too
-        # late for it, so it gives way after half of that. And one consumer for each request that may wait meanwhile,
-        # or those of the other samplers would wait behind it.
+        # Two layers. The inner one retries one sampler for a while, with that sampler's spans only, and has no queue of
+        # its own, which would be lost with the sampler. The outer one keeps the request and routes it again, over the
+        # samplers that exist by then. It sends the whole request again, so spans may reach a sampler twice: hence the
+        # inner one outlasts the restart of a sampler, but no more than half of the decision wait, since later spans
+        # come too late for the decision. There is a consumer for each request that may wait meanwhile; otherwise
+        # requests for other samplers would wait behind it.
         "timeout": "20s",
         "sending_queue": {
             "enabled": True,
@@ -388,9 +419,9 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
             "otlp": {
                 "tls": {"insecure": True},
                 "compression": "none",
-                "timeout": "5s",
+                "timeout": f"{SAMPLER_REQUEST_SECONDS:g}s",
                 "sending_queue": {"enabled": False},
-                "retry_on_failure": _retry("200ms", "500ms", f"{round(1000 * bridge)}ms"),
+                "retry_on_failure": _retry("200ms", "500ms", f"{retry_milliseconds}ms"),
             }
         },
     }
@@ -401,7 +432,7 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
         "exporters": {"load_balancing": exporter},
         "extensions": dict(_EXTENSIONS),
         "service": _service(list(_EXTENSIONS), {"traces": pipeline}),
-    }, warnings
+    }
 
 
 def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Config]:
@@ -481,7 +512,6 @@ class _Queues:
     sizes: dict[str, int]
     storages: dict[str, Config]
     volume: Config
-    warnings: list[str]
 
     @classmethod
     def of(cls, read: _Variables, load: _Load, in_memory: int, exporters: list[Exporter]) -> _Queues:
@@ -498,33 +528,39 @@ class _Queues:
         needs = {one.name: load.waiting(one) for one in exporters}
         memory = {one.name: needs[one.name] for one in exporters if one.queue == "memory"}
         disk = {one.name: needs[one.name] for one in exporters if one.queue == "disk"}
-        warnings = []
         needed = sum(memory.values())
         if needed > in_memory:
             minutes = in_memory / needed * read.number("collector_outage_minutes")
-            warnings.append(
-                f"{_wanted(memory, load)}, but memory allows {in_memory}: when a destination is away for longer than "
-                f"{minutes:.1f} minutes at the expected rate, spans are lost. Set collector_persistent_queue_enabled, "
-                "raise collector_sampler_resources or lower collector_outage_minutes."
+            read.doubtful(
+                "collector_outage_minutes",
+                f"{_wanted(memory, load)}, but memory allows {in_memory}",
+                "Set collector_persistent_queue_enabled, raise collector_sampler_resources, or lower it.",
+                f"when a destination is unavailable for longer than {minutes:.1f} minutes at the expected rate, spans "
+                "are lost",
             )
         sizes = {name: max(share, 1000) for name, share in _divide(in_memory, memory).items()}
         # Small platforms get what a burst of theirs may need.
         sizes |= {name: max(spans, 10000) for name, spans in disk.items()}
-        if disk and size < len(disk) * SMALLEST_VOLUME:
+        if disk and SMALLEST_VOLUME <= size < len(disk) * SMALLEST_VOLUME:
             least = len(disk) * SMALLEST_VOLUME // MEBIBYTE
-            read.wrong("collector_persistent_queue_volume_size", f"is {written}: {len(disk)} queues need {least}Mi")
+            read.wrong(
+                "collector_persistent_queue_volume_size",
+                f"is {written}, but {len(disk)} queues need {least}Mi",
+                f"Give {least}Mi or more.",
+            )
         maximum = int(size * QUEUE_SHARE_OF_VOLUME)
         bytes_needed = sum(disk.values()) * load.bytes_per_span * DISK_PER_BYTE
         if bytes_needed > maximum:
             enough = math.ceil(bytes_needed / QUEUE_SHARE_OF_VOLUME / MEBIBYTE)
-            warnings.append(
-                f"{_wanted(disk, load)}, {math.ceil(bytes_needed / MEBIBYTE)} MiB on disk, but "
-                f"collector_persistent_queue_volume_size {written} leaves {maximum // MEBIBYTE} MiB for it. Raise it "
-                f"to {enough}Mi or lower collector_outage_minutes."
+            read.doubtful(
+                "collector_persistent_queue_volume_size",
+                f"{_wanted(disk, load)}, {math.ceil(bytes_needed / MEBIBYTE)} MiB on disk, but {written} leaves "
+                f"{maximum // MEBIBYTE} MiB for it",
+                f"Raise it to {enough}Mi, or lower collector_outage_minutes.",
             )
         rest = _divide(maximum - len(disk) * SMALLEST_FILE, {name: sizes[name] for name in disk})
         storages = {name: _file_storage(SMALLEST_FILE + share) for name, share in rest.items()}
-        return cls(sizes, storages, volume, warnings)
+        return cls(sizes, storages, volume)
 
 
 def _divide(whole: int, needs: Mapping[str, int]) -> dict[str, int]:
@@ -606,9 +642,10 @@ def _unsampled(one: Exporter) -> tuple[Config, Config]:
     return processors, pipeline
 
 
-def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _Queues) -> tuple[Config, list[str]]:
-    policies, warnings = _policies(read, load)
+def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _Queues) -> Config:
+    policies = _policies(read, load)
     num_traces = read.integer("collector_num_traces", minimum=1)
+    cache = decision_cache_size(num_traces)
     exporters, receivers, relays = _exporters(made, queues)
     kept = [one.component for one in made.exporters if one.traces == "kept"] + (["debug"] if made.debug else [])
     unsampled = [one for one in made.exporters if one.traces == "all"]
@@ -619,8 +656,7 @@ def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _
             "decision_wait": read.written("collector_decision_wait"),
             "num_traces": num_traces,
             "expected_new_traces_per_sec": math.ceil(load.traces / load.samplers),
-            # Late spans follow the decision of their trace: an order of magnitude above num_traces, says upstream.
-            "decision_cache": {"sampled_cache_size": 10 * num_traces, "non_sampled_cache_size": 10 * num_traces},
+            "decision_cache": {"sampled_cache_size": cache, "non_sampled_cache_size": cache},
             "policies": policies,
         },
     }
@@ -629,7 +665,7 @@ def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _
     dimensions = read.listing("collector_span_metrics_dimensions", str)
     url = read.text("collector_remote_write_url", empty=True)
     if url and not re.match(r"https?://", url):
-        read.wrong("collector_remote_write_url", f"is '{url}': give a URL that begins with http:// or https://")
+        read.wrong("collector_remote_write_url", f"is '{url}', not a URL", "Begin it with http:// or https://.")
     if url or unsampled:
         # Before tail_sampling, for what is to see every span.
         connectors = {"forward": {}}
@@ -667,15 +703,32 @@ def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _
         "extensions": extensions,
         "service": _service(list(extensions), {**pipelines, **relays}),
     }
-    return ({**config, "connectors": connectors} if connectors else config), warnings
+    return {**config, "connectors": connectors} if connectors else config
 
 
-def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Values of the collector chart, and warnings: outdated spellings, and what the load does not fit into.
+def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+    """Values of the collector chart, and warnings: outdated spellings, and limits that the load exceeds.
 
     variables: all collector_* and tracing_* variables, as the role's defaults name them.
-    Raises InvalidInput that lists everything that is wrong, each with the variable's name.
+    Raises InvalidVariables with every error.
     """
+    values, found = _build(variables)
+    warnings = refuse("the collector's variables", found)
+    # No part is shared with this module's constants, so a caller may change the result.
+    return plain(values), warnings
+
+
+def findings(variables: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong, or, if nothing is, doubtful about the collector's variables. A variable that is not there has no
+    finding.
+    """
+    found = list(dict.fromkeys(_build(variables)[1]))
+    # Warnings compare several variables, and one that is wrong or missing would make them meaningless.
+    return [finding for finding in errors(found) or found if finding.variable in variables]
+
+
+def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
+    """The chart's values, not to be used if there are errors among the findings."""
     read = _Variables(variables)
     gateway, gateway_queue = read.tier("gateway")
     sampler, sampler_queue = read.tier("sampler")
@@ -683,14 +736,13 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
     made = destinations(variables)
     queues = _Queues.of(read, load, sampler_queue, made.exporters)
     decision_wait = read.duration("collector_decision_wait", positive=True)
-    gateway["config"], gateway_warnings = _gateway_config(read, gateway_queue, decision_wait)
-    sampler["config"], sampler_warnings = _sampler_config(read, load, made, queues)
+    gateway["config"] = _gateway_config(read, gateway_queue, decision_wait)
+    sampler["config"] = _sampler_config(read, load, made, queues)
     sampler["persistence"] = queues.volume
     sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
     gateway["goGC"] = GATEWAY_GOGC
-    gateway["terminationGracePeriodSeconds"] = 60
-    # On shutdown pending traces are decided at once; then the queue is sent.
-    sampler["terminationGracePeriodSeconds"] = math.ceil(decision_wait) + 30
+    gateway["terminationGracePeriodSeconds"] = GATEWAY_GRACE_SECONDS
+    sampler["terminationGracePeriodSeconds"] = sampler_grace_period(decision_wait)
     values = {
         "image": read.image(),
         "gateway": gateway,
@@ -710,8 +762,4 @@ def collector_values(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list
         "tolerations": read.listing("collector_tolerations", dict),
         "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
-    findings = [*read.findings, *map(str, made.wiring.problems)]
-    if findings:
-        raise InvalidInput("the collector's variables are wrong", "; ".join(dict.fromkeys(findings)))
-    # Nothing in it is this module's own: whoever changes a configuration changes that one alone.
-    return plain(values), [*gateway_warnings, *sampler_warnings, *queues.warnings, *made.warnings]
+    return values, [*read.findings, *made.wiring.findings]

@@ -4,8 +4,9 @@
 """Where traces and metrics go: collector_exporters and collector_remote_write_* as exporters, extensions and the keys
 of Secrets that they need. Pure: no I/O, no Ansible.
 
-A secret is only ever named here, as {secret, key}. What upstream reads from a file comes from a mounted volume, since
-files are read again when the Secret changes; the rest comes from the environment, as ${env:…} in the configuration.
+A secret is only referenced here, as {secret, key}. Settings that upstream reads from a file come from a mounted volume,
+since files are read again when the Secret changes; the rest comes from the environment, as ${env:…} in the
+configuration.
 
 The component and option names are those of OpenTelemetry Collector contrib 0.158.
 """
@@ -21,7 +22,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import literal
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
+    WrongValue,
     boolean,
     duration,
     listing,
@@ -98,22 +101,10 @@ XRAY_PORT = 14317
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A variable, with the place inside it, what is wrong there, and what to do."""
-
-    variable: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.problem}. {self.remedy}".rstrip()
-
-
-@dataclass(frozen=True)
 class Reference:
-    """A key of a Secret in the namespace of the platform, and the place of the variable that names it."""
+    """A key of a Secret in the namespace of the platform, and the place that names it."""
 
-    variable: str
+    place: Place
     secret: str
     key: str
 
@@ -125,16 +116,16 @@ class Wiring:
     env: {name, secret, key}; files: {path, secret, key}, the path below SECRET_DIRECTORY.
     """
 
-    problems: list[Problem] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     extensions: Config = field(default_factory=dict)
     env: list[dict[str, str]] = field(default_factory=list)
     files: list[dict[str, str]] = field(default_factory=list)
-    # The Secret with AWS credentials, "" for the service account's, and who asked for it.
-    aws: list[tuple[str, str]] = field(default_factory=list)
+    # The Secret with AWS credentials, "" for the service account's, and the place that names it.
+    aws: list[tuple[Place, str]] = field(default_factory=list)
 
-    def wrong(self, variable: str, problem: str, remedy: str) -> None:
-        self.problems.append(Problem(variable, problem, remedy))
+    def wrong(self, place: Place | str, what: str, remedy: str, why: str = "") -> None:
+        self.findings.append(error(place, what, remedy, why))
 
     def from_env(self, name: str, reference: Reference) -> str:
         """The reference's value in the configuration."""
@@ -148,14 +139,17 @@ class Wiring:
 
 
 class Fields:
-    """The keys of one mapping inside a variable. What is wrong is kept, with the key's place, and reading goes on."""
+    """The keys of one mapping inside a variable. Findings are kept, with the place of the key, and reading goes on.
 
-    def __init__(self, wiring: Wiring, where: str, value: Any, known: Iterable[str]) -> None:
+    renamed: variables that take the place of keys.
+    """
+
+    def __init__(self, wiring: Wiring, where: Place, value: Any, known: Iterable[str]) -> None:
         self.wiring, self.where, self.known = wiring, where, tuple(known)
         self.renamed: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         if not isinstance(value, Mapping):
-            wiring.wrong(where, "is no mapping", f"Give a mapping with some of {', '.join(self.known)}.")
+            wiring.wrong(where, "is not a mapping", f"Give a mapping with some of {', '.join(self.known)}.")
             return
         self.values = {str(key): item for key, item in value.items() if item is not None}
         for key in self.values:
@@ -167,13 +161,13 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return key in self.values and key in self.known
 
-    def place(self, key: str) -> str:
-        return self.renamed.get(key, f"{self.where}.{key}")
+    def place(self, key: str) -> Place:
+        return Place(self.renamed[key]) if key in self.renamed else self.where.key(key)
 
-    def wrong(self, key: str, problem: str, remedy: str) -> None:
-        self.wiring.wrong(self.place(key), problem, remedy)
+    def wrong(self, key: str, what: str, remedy: str, why: str = "") -> None:
+        self.wiring.wrong(self.place(key), what, remedy, why)
 
-    def text(self, key: str, default: str | None = None, remedy: str = "Give non-empty text.") -> str:
+    def text(self, key: str, default: str | None = None, remedy: str = "Give a non-empty string.") -> str:
         """default: None where the key is required."""
         if key not in self:
             if default is None:
@@ -182,7 +176,7 @@ class Fields:
         try:
             return text(self.values[key])
         except ValueError:
-            self.wrong(key, "is no text, or empty", remedy)
+            self.wrong(key, "is not a string, or empty", remedy)
             return default or ""
 
     def choice(self, key: str, choices: Iterable[str], default: str) -> str:
@@ -191,7 +185,7 @@ class Fields:
             return found
         near = difflib.get_close_matches(found, list(choices), 1)
         hint = f"Did you mean {near[0]}?" if near else f"Choose {', '.join(choices)}."
-        self.wrong(key, f"is '{found}', which is no choice", hint)
+        self.wrong(key, f"is '{found}', not one of the choices", hint)
         return default
 
     def flag(self, key: str) -> bool:
@@ -204,16 +198,16 @@ class Fields:
     def number(self, key: str, default: float, minimum: float, maximum: float) -> float:
         try:
             return number(self.values.get(key, default), minimum, maximum)
-        except ValueError as error:
-            self.wrong(key, *_halves(error))
+        except WrongValue as problem:
+            self.wrong(key, problem.what, problem.remedy)
             return default
 
     def duration(self, key: str, default: str) -> str:
         value = self.values.get(key, default)
         try:
             duration(value, positive=True)
-        except ValueError as error:
-            self.wrong(key, *_halves(error))
+        except WrongValue as problem:
+            self.wrong(key, problem.what, problem.remedy)
             return default
         return str(value).strip()
 
@@ -221,7 +215,7 @@ class Fields:
         try:
             return [str(item) for item in listing(self.values.get(key, list(default)), str)]
         except ValueError:
-            self.wrong(key, "is no list of texts", "Write it as [a, b].")
+            self.wrong(key, "is not a list of strings", "Write it as [a, b].")
             return list(default)
 
     def mapping(self, key: str, known: Iterable[str]) -> Fields:
@@ -236,22 +230,16 @@ class Fields:
         """Text that may stand in the configuration, or a key of a Secret."""
         if isinstance(self.values.get(key), Mapping):
             return self.reference(key)
-        return self.text(key, remedy="Give text, or {secret: NAME, key: KEY}.")
+        return self.text(key, remedy="Give a string, or {secret: NAME, key: KEY}.")
 
 
-def _halves(error: ValueError) -> tuple[str, str]:
-    """A ValueError of variables.py as a problem and its remedy."""
-    problem, _colon, remedy = str(error).partition(": ")
-    return problem, f"{remedy[:1].upper()}{remedy[1:]}." if remedy else ""
-
-
-def _reference(wiring: Wiring, where: str, value: Any) -> Reference:
+def _reference(wiring: Wiring, where: Place, value: Any) -> Reference:
     remedy = "Write {secret: NAME, key: KEY}; the Secret is in the namespace tracing_namespace."
     if value is None:
         wiring.wrong(where, "is missing", remedy)
     elif not isinstance(value, Mapping):
         # Never the value: it may be the secret itself.
-        wiring.wrong(where, "is not a reference to a Secret, and secrets are not taken from variables", remedy)
+        wiring.wrong(where, "is not a reference to a Secret, and secrets are never read from variables", remedy)
     else:
         fields = Fields(wiring, where, value, ("secret", "key"))
         secret, key = fields.text("secret", remedy=remedy), fields.text("key", remedy=remedy)
@@ -275,13 +263,13 @@ def is_secret(header: str) -> bool:
 class Exporter:
     """One destination of traces.
 
-    where: the variable, with the place in it. component: id of the exporter with the queue. settings: its configuration
+    where: the variable, or the entry in it. component: id of the exporter with the queue. settings: its configuration
     without queue and retry. traces, share (percent), queue: as the entry has them. relayed: for an exporter without a
     queue, its id, its configuration and the port on which the collector sends to itself. bucket, prefix: of an S3 one.
     """
 
     name: str
-    where: str
+    where: Place
     protocol: str
     component: str
     settings: Config
@@ -315,40 +303,43 @@ class Destinations:
     debug: bool
     remote_write: Config
     wiring: Wiring
-    warnings: list[str]
 
 
 def destinations(v: Variables) -> Destinations:
     """From collector_exporters, collector_tempo_endpoint, collector_remote_write_* and the shorthands.
 
-    Nothing raises: what is wrong is in wiring.problems, and what is read then is not for use.
+    Nothing raises: what is wrong is in wiring.findings, and if there is an error the rest must not be used.
     """
     wiring = Wiring()
     store = str(v.get("tracing_store", "tempo"))
     if store not in STORES:
-        wiring.wrong("tracing_store", f"is '{store}', which is no choice", f"Choose {' or '.join(STORES)}.")
+        wiring.wrong("tracing_store", f"is '{store}', not one of the choices", f"Choose {' or '.join(STORES)}.")
     disk = usable(False, boolean, v.get("collector_persistent_queue_enabled"))
-    given = v.get(EXPORTERS, [])
+    given, unread = v.get(EXPORTERS, []), 0
     if not isinstance(given, list):
-        wiring.wrong(EXPORTERS, "is no list", "Give a list of mappings, each with name, protocol and endpoint.")
-        given = []
+        wiring.wrong(EXPORTERS, "is not a list", "Give a list of mappings, each with name, protocol and endpoint.")
+        given, unread = [], 1
     made: list[Exporter] = []
     if store == "tempo":
         made.append(_tempo(wiring, v, disk))
     for number_, entry in enumerate(given):
-        made += _exporter(wiring, f"{EXPORTERS}[{number_}]", entry, v, disk, len(made))
+        found = _exporter(wiring, Place(EXPORTERS).item(number_), entry, v, disk, len(made))
+        unread += not found
+        made += found
     if usable(False, boolean, v.get("collector_xray_enabled")):
         short = {"name": "xray", "protocol": "xray"}
-        made += _exporter(wiring, "collector_xray_enabled", short, v, disk, len(made))
+        made += _exporter(wiring, Place("collector_xray_enabled"), short, v, disk, len(made))
     _names(wiring, made)
-    if store == "otlp" and not wiring.problems and all(one.traces != "kept" for one in made):
+    # An entry that could not be read may have been meant as one.
+    if store == "otlp" and unread == 0 and all(one.traces != "kept" for one in made):
         problem = "has no destination of kept traces, but tracing_store is otlp, so there is no Tempo either"
         wiring.wrong(EXPORTERS, problem, "Add an entry, or set tracing_store: tempo.")
-    warnings = _prefixes(wiring, made, v) if store == "tempo" else []
+    if store == "tempo":
+        _prefixes(wiring, made, v)
     remote_write = _remote_write(wiring, v)
     _aws(wiring)
     debug = usable(False, boolean, v.get("collector_debug_enabled"))
-    return Destinations(made, debug, remote_write, wiring, warnings)
+    return Destinations(made, debug, remote_write, wiring)
 
 
 def references(v: Variables) -> list[Reference]:
@@ -368,20 +359,20 @@ def _tempo(wiring: Wiring, v: Variables, disk: bool) -> Exporter:
     entry: Config = {"name": "tempo", "protocol": protocol, "endpoint": endpoint}
     if not endpoint.startswith("https://"):
         entry["tls"] = {"insecure": True}
-    fields = Fields(wiring, "collector_tempo_endpoint", entry, KNOWN[protocol])
+    fields = Fields(wiring, Place("collector_tempo_endpoint"), entry, KNOWN[protocol])
     fields.renamed = {"endpoint": "collector_tempo_endpoint"}
     return _otlp(fields, "tempo", protocol, disk)
 
 
-def _exporter(wiring: Wiring, where: str, entry: Any, v: Variables, disk: bool, position: int) -> list[Exporter]:
+def _exporter(wiring: Wiring, where: Place, entry: Any, v: Variables, disk: bool, position: int) -> list[Exporter]:
     """The entry's exporter, alone in a list; an empty list where not even its kind is known."""
     if not isinstance(entry, Mapping):
-        wiring.wrong(where, "is no mapping", "Give a mapping with name, protocol and endpoint.")
+        wiring.wrong(where, "is not a mapping", "Give a mapping with name, protocol and endpoint.")
         return []
     protocol = entry.get("protocol")
     if protocol not in KNOWN:
-        problem = "is missing" if protocol is None else f"is '{protocol}', which is no choice"
-        wiring.wrong(f"{where}.protocol", problem, f"Choose {', '.join(KNOWN)}.")
+        problem = "is missing" if protocol is None else f"is '{protocol}', not one of the choices"
+        wiring.wrong(where.key("protocol"), problem, f"Choose {', '.join(KNOWN)}.")
         return []
     fields = Fields(wiring, where, entry, KNOWN[protocol])
     name = fields.text("name", remedy="Give a name such as vendor; it becomes part of the exporter's id.")
@@ -401,7 +392,7 @@ def _common(fields: Fields, made: Exporter, disk: bool) -> Exporter:
     made.traces = fields.choice("traces", ("kept", "all"), "kept")
     made.share = fields.number("share", 100, 0.01, 100)
     if made.share < 100 and made.traces == "kept":
-        fields.wrong("share", "is a share of all traces, but traces is kept", "Set traces: all, or leave share out.")
+        fields.wrong("share", "applies to all traces, but traces is kept", "Set traces: all, or leave share out.")
     made.queue = fields.choice("queue", ("memory", "disk"), "disk" if disk else "memory")
     if made.queue == "disk" and not disk:
         fields.wrong(
@@ -419,7 +410,7 @@ def _otlp(fields: Fields, name: str, protocol: str, disk: bool) -> Exporter:
         if "traces_endpoint" in fields and "endpoint" not in fields:
             target = "traces_endpoint"
         elif "traces_endpoint" in fields:
-            fields.wrong("traces_endpoint", "stands beside endpoint, which it would replace", "Leave one of them out.")
+            fields.wrong("traces_endpoint", "is set beside endpoint, which it would replace", "Leave one of them out.")
         settings[target] = literal(_url(fields, target))
     else:
         settings[target] = literal(_host_port(fields, target))
@@ -483,7 +474,7 @@ def _s3(fields: Fields, name: str, v: Variables, disk: bool) -> Exporter:
         uploader["s3_force_path_style"] = True
     tls = _plain_or_not(fields, str(uploader.get("endpoint", "https://")), "ca")
     if tls.flag("insecure_skip_verify"):
-        tls.wrong("insecure_skip_verify", "cannot be had from the S3 exporter", "Leave it out.")
+        tls.wrong("insecure_skip_verify", "is not supported by the S3 exporter", "Leave it out.")
     _aws_ca(tls)
     days = fields.number("expiration_days", 0, 0, 36500)
     if not days.is_integer():
@@ -537,7 +528,7 @@ def _remote_write(wiring: Wiring, v: Variables) -> Config:
     keys = ("headers", "auth", "tls", "tenant")
     variables = {key: f"collector_remote_write_{key}" for key in keys}
     given = {key: v[name] for key, name in variables.items() if v.get(name)}
-    fields = Fields(wiring, "collector_remote_write", given, keys)
+    fields = Fields(wiring, Place("collector_remote_write"), given, keys)
     fields.renamed = variables
     if given and not url:
         for key in given:
@@ -546,7 +537,7 @@ def _remote_write(wiring: Wiring, v: Variables) -> Config:
     plain = url.startswith("http://")
     if plain and "tls" in given:
         fields.wrong("tls", "is set, but collector_remote_write_url begins with http://", "Write https://.")
-    # The URL alone has always been enough for plain text here, so it need not be said a second time.
+    # The URL alone has always been enough for plain text here, so it need not be confirmed a second time.
     return client(fields, ("REMOTE_WRITE", "remote_write"), "remote_write", plain, said=False)
 
 
@@ -554,7 +545,7 @@ def client(fields: Fields, owner: tuple[str, str], protocol: str, plain: bool | 
     """headers, tenant, auth, tls and compression of an exporter of confighttp or configgrpc.
 
     owner: what the names of environment variables begin with, and those of files and extensions. plain: whether the URL
-    is http://, None where there is no URL. said: whether plain text has to be asked for.
+    is http://, None where there is no URL. said: whether plain text must be requested explicitly.
     """
     env, name = owner
     wiring = fields.wiring
@@ -589,29 +580,29 @@ def _headers(fields: Fields, env: str) -> Config:
         return {}
     given = fields.values["headers"]
     if not isinstance(given, Mapping):
-        fields.wrong("headers", "is no mapping", "Write {name: value} or {name: {secret: NAME, key: KEY}}.")
+        fields.wrong("headers", "is not a mapping", "Write {name: value} or {name: {secret: NAME, key: KEY}}.")
         return {}
     headers: Config = {}
     for number_, (header, value) in enumerate(given.items(), 1):
-        where = f"{fields.place('headers')}.{header}"
+        where = fields.place("headers").key(header)
         if not HEADER.fullmatch(str(header)):
             fields.wiring.wrong(where, "is not a header's name", "Use letters, digits and - alone.")
         elif str(header).lower() in (name.lower() for name in headers):
-            fields.wiring.wrong(where, "is given twice", "Leave one of them out; case does not count.")
+            fields.wiring.wrong(where, "is given twice", "Leave one of them out; case is ignored.")
         elif isinstance(value, Mapping):
             reference = _reference(fields.wiring, where, value)
             headers[str(header)] = fields.wiring.from_env(f"{env}_HEADER_{number_}", reference)
         elif is_secret(str(header)) or re.match(r"(?i)(basic|bearer) \S", str(value)):
             fields.wiring.wrong(
                 where,
-                "is given in clear text, but it is a secret by its name",
+                "is given in plain text, but its name is that of a secret",
                 "Put it into a Secret in the namespace tracing_namespace and write {secret: NAME, key: KEY}.",
             )
         else:
             try:
                 headers[str(header)] = literal(text(value))
             except ValueError:
-                fields.wiring.wrong(where, "is no text, or empty", "Give text, or {secret: NAME, key: KEY}.")
+                fields.wiring.wrong(where, "is not a string, or empty", "Give a string, or {secret: NAME, key: KEY}.")
     return headers
 
 
@@ -626,15 +617,15 @@ def _tls(fields: Fields, name: str, plain: bool | None, said: bool = True) -> Co
     insecure = tls.flag("insecure")
     secured = [key for key in TLS_KEYS if key in tls and key != "insecure"]
     if plain and said and not insecure:
-        problem = "is not said, but the endpoint begins with http://, so everything would travel in plain text"
-        tls.wrong("insecure", problem, "Write https://, or tls: {insecure: true} if plain text is meant.")
+        problem = "is not set, but the endpoint begins with http://, so traces would be sent in plain text"
+        tls.wrong("insecure", problem, "Write https://, or tls: {insecure: true} if plain text is intended.")
     elif plain is False and insecure:
         tls.wrong("insecure", "is true, but the endpoint begins with https://", "Write http://, or leave it out.")
     if insecure and secured:
         tls.wrong("insecure", f"is true, which turns {' and '.join(secured)} off", "Leave insecure out, or the others.")
     if ("cert" in tls) != ("key" in tls):
         there, lacking = ("cert", "key") if "cert" in tls else ("key", "cert")
-        tls.wrong(lacking, f"is missing, but {there} is there", "Give both of the client's certificate, or none.")
+        tls.wrong(lacking, f"is missing, but {there} is there", "Give both cert and key, or neither.")
     if insecure:
         return {} if plain else {"insecure": True}
     found: Config = {}
@@ -672,8 +663,8 @@ def _plain_or_not(fields: Fields, url: str, *more: str) -> Fields:
     plain = url.startswith("http://")
     if plain != tls.flag("insecure"):
         if plain:
-            problem = "is not said, but the endpoint begins with http://, so everything would travel in plain text"
-            tls.wrong("insecure", problem, "Write https://, or tls: {insecure: true} if plain text is meant.")
+            problem = "is not set, but the endpoint begins with http://, so traces would be sent in plain text"
+            tls.wrong("insecure", problem, "Write https://, or tls: {insecure: true} if plain text is intended.")
         else:
             tls.wrong("insecure", "is true, but the endpoint is not http://", "Leave it out, or write http://.")
     return tls
@@ -683,13 +674,13 @@ def _authenticator(fields: Fields, protocol: str) -> str:
     """The one key of auth, "" where there is not exactly one that the protocol knows."""
     auth = fields.values["auth"]
     if not isinstance(auth, Mapping):
-        fields.wrong("auth", "is no mapping", f"Give one of {', '.join(AUTHENTICATORS[protocol])} with its settings.")
+        fields.wrong("auth", "is not a mapping", f"Give one of {', '.join(AUTHENTICATORS[protocol])} and its settings.")
         return ""
     every = {kind for kinds in AUTHENTICATORS.values() for kind in kinds}
     for kind in auth:
         if kind in every and kind not in AUTHENTICATORS[protocol]:
             can = ", ".join(AUTHENTICATORS[protocol])
-            fields.wrong("auth", f"is {kind}, which protocol {protocol} cannot", f"With it there is {can}.")
+            fields.wrong("auth", f"is {kind}, which protocol {protocol} does not support", f"It supports {can}.")
             return ""
     chosen = [str(kind) for kind in auth if kind in AUTHENTICATORS[protocol]]
     if len(chosen) != 1:
@@ -730,7 +721,7 @@ def _oauth2(auth: Fields, name: str, _protocol: str) -> tuple[str, Config]:
     settings: Config = {
         "token_url": literal(_url(oauth, "token_url", otlp=False)),
         "client_secret_file": oauth.wiring.from_file(f"{name}.client-secret", oauth.reference("client_secret")),
-        # Of a request for a token, while which the spans wait in their queue.
+        # Of a request for a token, during which the spans wait in their queue.
         "timeout": "10s",
     }
     if isinstance(identity, str):
@@ -741,7 +732,7 @@ def _oauth2(auth: Fields, name: str, _protocol: str) -> tuple[str, Config]:
         settings["scopes"] = [literal(scope) for scope in scopes]
     params = oauth.values.get("endpoint_params", {})
     if not isinstance(params, Mapping):
-        oauth.wrong("endpoint_params", "is no mapping", "Write {audience: https://api.example.com}.")
+        oauth.wrong("endpoint_params", "is not a mapping", "Write {audience: https://api.example.com}.")
     elif params:
         settings["endpoint_params"] = {
             str(key): [literal(str(one)) for one in (value if isinstance(value, list) else [value])]
@@ -799,46 +790,47 @@ def _aws(wiring: Wiring) -> None:
 
 
 def _names(wiring: Wiring, made: list[Exporter]) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, Place] = {}
     for one in made:
         if one.name and one.name in seen:
             wiring.wrong(
-                f"{one.where}.name" if one.where.startswith(EXPORTERS) else one.where,
+                one.where.key("name") if one.where.variable == EXPORTERS else one.where,
                 f"'{one.name}' is the name of {seen[one.name]} too",
                 "Give each destination a name of its own.",
             )
         seen.setdefault(one.name, one.where)
 
 
-def _prefixes(wiring: Wiring, made: list[Exporter], v: Variables) -> list[str]:
-    """Recordings and Tempo's blocks must not be in one folder: each has an expiry of its own, and Tempo takes a folder
-    in its own for a tenant. Returns warnings.
+def _prefixes(wiring: Wiring, made: list[Exporter], v: Variables) -> None:
+    """Recordings and Tempo's blocks must not share a folder: each has an expiry of its own, and Tempo takes a folder
+    inside its own for a tenant.
     """
     bucket = str(v.get("tempo_s3_bucket") or v.get("object_storage_bucket") or "")
     tempo = str(v.get("tempo_s3_prefix") or "").strip("/")
-    warnings = []
     for one in made:
         if one.protocol != "s3" or not one.prefix or one.bucket != bucket:
             continue
         if tempo and (f"{one.prefix}/".startswith(f"{tempo}/") or f"{tempo}/".startswith(f"{one.prefix}/")):
             wiring.wrong(
-                f"{one.where}.prefix",
+                one.where.key("prefix"),
                 f"'{one.prefix}' and tempo_s3_prefix '{tempo}' of the bucket {bucket} are one inside the other",
                 "Give the recordings a prefix beside Tempo's, or a bucket of their own.",
             )
         elif not tempo and one.prefix.partition("/")[0] == "single-tenant":
             wiring.wrong(
-                f"{one.where}.prefix",
+                one.where.key("prefix"),
                 f"'{one.prefix}' is inside single-tenant, where Tempo keeps its blocks in the bucket {bucket}",
                 "Give the recordings another prefix, or a bucket of their own.",
             )
         elif not tempo and "tempo_s3_prefix" in v:
-            warnings.append(
-                f"{one.where}.prefix: tempo_s3_prefix is empty, so Tempo takes every folder of the bucket {bucket} for "
-                f"a tenant and lists '{one.prefix}' at each poll. Name another bucket for the recordings, or, before "
-                "Tempo has written anything, set tempo_s3_prefix."
+            wiring.findings.append(
+                warning(
+                    one.where.key("prefix"),
+                    f"'{one.prefix}' is in Tempo's bucket {bucket}, and tempo_s3_prefix is empty",
+                    "Name another bucket for the recordings, or set tempo_s3_prefix before Tempo writes anything.",
+                    "Tempo then takes every folder of the bucket for a tenant and lists the recordings at each poll",
+                )
             )
-    return warnings
 
 
 def _split(url: str) -> SplitResult | None:
@@ -856,7 +848,7 @@ def _url(fields: Fields, key: str, otlp: bool = True) -> str:
         return ""
     parts = _split(url)
     if "://" not in url:
-        scheme = "http" if otlp and fields.where == "collector_tempo_endpoint" else "https"
+        scheme = "http" if otlp and fields.where.variable == "collector_tempo_endpoint" else "https"
         fields.wrong(key, f"'{url}' has no scheme", f"Write {scheme}://{url}.")
     elif parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         fields.wrong(key, f"'{url.partition('?')[0]}' is not a URL", "Begin it with https:// or http://, then a host.")

@@ -9,9 +9,11 @@ Syntax: https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/v
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
 
 Policy = dict[str, Any]
 
@@ -105,31 +107,45 @@ class Ceiling:
     shares: Mapping[str, int]
     samplers: int
 
-    def problems(self, policies: list[Policy]) -> list[str]:
-        """What is wrong with the shares for these policies; empty where nothing is."""
+    def findings(self, policies: list[Policy], all_read: bool = True) -> list[Finding]:
+        """What is wrong with the shares for these policies. all_read: whether these are all that the user wrote."""
+        variable = Place("collector_rate_allocation")
         kept = [policy for policy in policies if policy["type"] != "drop"]
         names = {policy["name"] for policy in kept}
         found = [
-            f"has the share {share!r} for '{name}': give a whole percentage of at least 1"
+            error(variable.key(name), f"is {share!r}, not a percentage", "Give a whole number of at least 1.")
             for name, share in self.shares.items()
-            if isinstance(share, bool) or not isinstance(share, int) or share < 1
+            if not _is_share(share)
         ]
-        if found:
-            return found
-        if (total := sum(self.shares.values())) > 100:
-            found.append(f"adds up to {total} %: give at most 100")
+        if (total := sum(share for share in self.shares.values() if _is_share(share))) > 100:
+            found.append(error(variable, f"adds up to {total} %", "Give at most 100."))
+        if all_read:
+            found += [
+                error(variable.key(name), "is not a policy", "Remove it, or correct the name.")
+                for name in sorted(self.shares)
+                if name not in names and name not in BUILT
+            ]
         found += [
-            f"has '{name}', which is no policy" for name in self.shares if name not in names and name not in BUILT
+            error(
+                variable,
+                f"has no share for the policy '{name}'",
+                f"Add {name}: <percentage>.",
+                "the collector would give it 0 spans per second, so it would keep nothing",
+            )
+            for name in sorted(names)
+            if name not in self.shares
         ]
-        # Without a share upstream allots 0 spans per second, so the policy would keep nothing.
-        found += [f"has no share for the policy '{name}'" for name in names if name not in self.shares]
         found += [
-            f"cannot divide the policy '{policy['name']}': a composite policy cannot hold another; leave the ceilings "
-            "at 0 or replace it by its sub-policies"
+            error(
+                variable,
+                f"cannot divide the policy '{policy['name']}'",
+                "Set the ceilings to 0, or replace the policy by its sub-policies.",
+                "a composite policy cannot hold another",
+            )
             for policy in kept
             if policy["type"] == "composite"
         ]
-        return sorted(found)
+        return found
 
     def percentages(self, policies: list[Policy]) -> dict[str, int]:
         """Shares of the policies that keep something; what absent ones would have had goes to the others."""
@@ -139,7 +155,7 @@ class Ceiling:
         return {name: self.shares[name] * total // present for name in names}
 
     def apply(self, policies: list[Policy]) -> list[Policy]:
-        """The policies under the ceilings, or as they are where there is none. problems() must be empty.
+        """The policies under the ceilings, or as they are where there is none. findings() must be empty.
 
         Spans: one composite policy, whose sub-policies are asked in order; the first that matches keeps the trace, or
         loses it when its share of the second is used up. So baseline, which matches anything, comes last. Drop policies
@@ -184,6 +200,10 @@ class Ceiling:
         limiter = {"name": "bytes", "type": "bytes_limiting", "bytes_limiting": {"bytes_per_second": rate}}
         conditions = below(policy) if policy["type"] == "and" else [policy]
         return _all_of(policy["name"], [*conditions, limiter])
+
+
+def _is_share(share: Any) -> bool:
+    return isinstance(share, int) and not isinstance(share, bool) and share >= 1
 
 
 def _all_of(name: str, policies: list[Policy]) -> Policy:
@@ -239,8 +259,10 @@ def well_formed(policy: Any) -> bool:
     return all(well_formed(item) for item in below(policy))
 
 
-def modern_policies(policies: list[Policy]) -> tuple[list[Policy], list[str]]:
-    """Well-formed policies in today's spelling, and warnings that say what to write.
+def modern_policies(policies: list[Policy], places: Sequence[Place] = ()) -> tuple[list[Policy], list[Finding]]:
+    """Well-formed policies in today's spelling, and warnings about the outdated ones.
+
+    places: of the policies, by default positions under "policies".
 
     - Attributes renamed by the stable semantic conventions are matched under both names.
     - A top-level invert_match was a veto, and sampled the rest only if no other policy decided against. Since
@@ -249,44 +271,55 @@ def modern_policies(policies: list[Policy]) -> tuple[list[Policy], list[str]]:
 
     Source: tail_sampling's README and the changes contrib #39833, #44132 and #48976.
     """
-    warnings: list[str] = []
+    found: list[Finding] = []
 
-    def rename(policy: Policy) -> Policy:
+    def rename(policy: Policy, place: Place) -> Policy:
         conditions = _matches_renamed(policy)
         if not conditions:
             return policy
         key = policy[policy["type"]]["key"]
-        warnings.append(
-            f"tail sampling policy '{policy['name']}' looks at {key}, which current SDKs do not set; it is matched as "
-            f"{', '.join(RENAMED[key])}. Write the policy with {RENAMED[key][0]}."
+        found.append(
+            warning(
+                place,
+                f"policy '{policy['name']}' matches {key}, which current SDKs do not set; it is matched as "
+                f"{', '.join(RENAMED[key])}",
+                f"Write the policy with {RENAMED[key][0]}.",
+                code="outdated-key",
+            )
         )
         return _ottl_policy(policy["name"], conditions)
 
-    def nested(policy: Policy) -> Policy:
+    def nested(policy: Policy, place: Place) -> Policy:
         kind = policy["type"]
         settings = dict(policy.get(kind) or {})
         if below(policy):
-            items = [nested(item) for item in below(policy)]
+            items = [nested(item, place) for item in below(policy)]
             settings[NESTED[kind]] = items if isinstance(settings[NESTED[kind]], list) else items[0]
             return {**policy, kind: settings}
         if settings.get("invert_match"):  # a matcher that cannot be an ottl_condition, which has no inversion
             return policy
-        return rename(policy)
+        return rename(policy, place)
 
     result, vetoes = [], 0
-    for policy in policies:
+    for index, policy in enumerate(policies):
+        place = places[index] if index < len(places) else Place("policies").item(index)
         kind = policy["type"]
         if (policy.get(kind) or {}).get("invert_match"):
             vetoes += 1
             settings = {key: value for key, value in policy[kind].items() if key != "invert_match"}
-            warnings.append(
-                f"tail sampling policy '{policy['name']}' uses invert_match, which no longer keeps other policies from "
-                f"sampling a trace; it is written as a policy of type drop. Write it so."
+            found.append(
+                warning(
+                    place,
+                    f"policy '{policy['name']}' uses invert_match, which no longer keeps other policies from sampling "
+                    "a trace; it is converted to a policy of type drop",
+                    "Write a policy of type drop.",
+                    code="invert-match",
+                )
             )
-            match = rename({**policy, kind: settings})
+            match = rename({**policy, kind: settings}, place)
             result.append({"name": policy["name"], "type": "drop", "drop": {"drop_sub_policy": [match]}})
         else:
-            result.append(nested(policy))
+            result.append(nested(policy, place))
     if vetoes and vetoes == len(policies):
         result.append({"name": "not-excluded", "type": "always_sample"})
-    return result, warnings
+    return result, found

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Running a program within a time limit, and which helm is new enough."""
+"""Running a program within a time limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Protocol
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TimedOut
 
-OLDEST = (3, 18)
 VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?\S*")
 GRACE_SECONDS = 10.0
 LOOK_SECONDS = 2.0  # between two looks at what a program does
@@ -50,7 +49,13 @@ def run_process(
     """
     # AnsibleModule.run_command knows no time limit.
     process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        argv, env=dict(env), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        argv,
+        env=dict(env),
+        encoding="utf-8",  # whatever the locale
+        errors="replace",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         out, err = _communicate(process, stdin, seconds, interrupt)

@@ -16,12 +16,6 @@ from typing import Any
 
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
-# The share of the memory limit that Go's garbage collector aims to stay below; the rest is for stacks, the kernel and
-# allocations between two collections. https://go.dev/doc/gc-guide#Memory_limit recommends 5 to 10 % at least, the
-# collector's documentation 20 %:
-# https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
-GOMEMLIMIT_SHARE = 0.8
-
 # What to write instead of something that is no duration or no quantity.
 DURATION_REMEDY = "Write numbers with the units h, m, s or ms, such as 168h, 1h30m or 10s."
 QUANTITY_REMEDY = "Write a quantity such as 512Mi or 2Gi."
@@ -94,6 +88,6 @@ def memory_bytes(value: Any) -> int:
     return int(number)
 
 
-def go_mem_limit(memory_limit: Any) -> str:
-    """GOMEMLIMIT for a container's memory limit: 80 % of it, in whole MiB, as <n>MiB."""
-    return f"{int(memory_bytes(memory_limit) * GOMEMLIMIT_SHARE) // MEBIBYTE}MiB"
+def go_mem_limit(memory_limit: Any, percent: int) -> str:
+    """GOMEMLIMIT for a container's memory limit: so many percent of it, in whole MiB, as <n>MiB."""
+    return f"{memory_bytes(memory_limit) * percent // 100 // MEBIBYTE}MiB"

@@ -131,7 +131,9 @@ def differences(stored: Chart, wanted: Chart) -> set[str]:
         names.add(METADATA)
     if stored.lock.get("digest") != wanted.lock.get("digest"):
         names.add(LOCK)
-    if documents.canonical(stored.values) != documents.canonical(wanted.values):
+    if documents.canonical(documents.as_float64(stored.values)) != documents.canonical(
+        documents.as_float64(wanted.values)
+    ):
         names.add(VALUES)
     if wanted.has_subcharts or stored.metadata.get("dependencies"):
         names.add(SUBCHARTS)

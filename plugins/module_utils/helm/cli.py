@@ -25,12 +25,12 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
+    PermissionDenied,
     ToolError,
     TracingError,
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import (
-    OLDEST,
     VERSION,
     Answer,
     Interrupt,
@@ -38,9 +38,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.process impor
     run_process,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import resolve
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 
 REMEDY = "Install it, or set binary_path (environment: HELM_BINARY, variable: tracing_helm_binary)."
 # The version of helm is needed, but not a process of its own: this template makes the rendering say it.
@@ -101,6 +103,18 @@ REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
         re.compile(r"conflicts? with \"|Apply failed with \d+ conflict"),
         "somebody else changed fields of its objects",
         "Set force_conflicts, or drift to repair, to take them over.",
+    ),
+    (
+        Conflict,
+        re.compile(r"exists and cannot be imported into the current release|invalid ownership metadata"),
+        "objects of it exist already and do not belong to it",
+        "Set take_ownership to true to take them over (check mode shows whose they are), or remove or rename them.",
+    ),
+    (
+        PermissionDenied,
+        re.compile(r"(?s)failed to install CRD .*is forbidden"),
+        "its custom resource definitions may not be installed by this user",
+        "Set skip_crds to true if they are installed already, or have somebody who may do so install them.",
     ),
     (
         ServerLost,
@@ -340,7 +354,7 @@ class Helm:
         if version is None:
             raise self._not_helm()
         self.version = version[0]
-        if (int(version[1]), int(version[2])) < OLDEST:
+        if (int(version[1]), int(version[2])) < MIN_HELM:
             raise ToolError(f"{self.binary} is helm {self.version}", f"helm {_oldest()} or newer is needed", REMEDY)
 
     def _not_helm(self) -> ToolError:
@@ -413,7 +427,7 @@ def _history(wanted: Wanted) -> list[str]:
 
 
 def _stdin(wanted: Wanted) -> str:
-    return json.dumps(wanted.values)
+    return documents.to_helm(wanted.values)
 
 
 def _guard(wanted: Wanted) -> float:
@@ -422,7 +436,7 @@ def _guard(wanted: Wanted) -> float:
 
 
 def _oldest() -> str:
-    return ".".join(map(str, OLDEST))
+    return dotted(MIN_HELM)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.mappings impo
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import CRD, Key, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 if TYPE_CHECKING:

@@ -14,6 +14,9 @@ import re
 from functools import cache
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+
+EXACT = 2**53  # up to which every integer is a 64-bit float
 REPLACED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 INT = re.compile(r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$")
 FLOAT = re.compile(
@@ -110,6 +113,52 @@ def dump(value: Any) -> str:
 def canonical(value: Any) -> str:
     """One text per value: keys sorted, 1.0 is 1 (JSON numbers have passed through Go's float64), true is not 1."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), default=str)
+
+
+def to_helm(values: Any) -> str:
+    """Values as JSON that helm's YAML parser reads: it refuses the surrogate pairs by which JSON may escape characters
+    beyond U+FFFF, and control characters that are not escaped. InvalidInput for text that is not Unicode."""
+    text = json.dumps(values, ensure_ascii=False)
+    return re.sub(r"[^\x00-\x7e\U00010000-\U0010ffff]", lambda found: _escaped(found[0]), text)
+
+
+def _escaped(char: str) -> str:
+    if "\ud800" <= char <= "\udfff":
+        raise InvalidInput("values hold text that is not Unicode", "a half of a surrogate pair", "Correct the text.")
+    return f"\\u{ord(char):04x}"
+
+
+def as_float64(value: Any) -> Any:
+    """Values as Helm keeps them: it reads every number as a 64-bit float, which rounds integers beyond 2^53.
+
+    Source: sigs.k8s.io/yaml, by which helm.sh/helm/v4 pkg/cli/values/options.go reads values (the same in v3)."""
+    if isinstance(value, dict):
+        return {key: as_float64(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_float64(item) for item in value]
+    return _rounded(value) if _is_large(value) else value
+
+
+def rounded_numbers(values: Any, path: str = "") -> list[tuple[str, int, int]]:
+    """The integers that Helm rounds: path (a.b[0]), the number, and what the chart gets."""
+    if isinstance(values, dict):
+        parts = [(f"{path}.{key}" if path else str(key), item) for key, item in values.items()]
+    elif isinstance(values, list | tuple):
+        parts = [(f"{path}[{number}]", item) for number, item in enumerate(values)]
+    else:
+        return [(path, values, _rounded(values))] if _is_large(values) and _rounded(values) != values else []
+    return [found for name, item in parts for found in rounded_numbers(item, name)]
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > EXACT
+
+
+def _rounded(value: int) -> int:
+    try:
+        return int(float(value))
+    except OverflowError:
+        return value  # Helm refuses it
 
 
 def _plain(value: Any) -> Any:

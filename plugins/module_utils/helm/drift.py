@@ -27,7 +27,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
-from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     HELM,
     OWNER_ANNOTATION,
@@ -40,11 +39,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     owners_of,
     owning,
     plain_secret,
-    show,
     subset_differences,
     with_value,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
+    show as show_path,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects, show
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Resource, Served, discover
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
@@ -196,8 +198,7 @@ def diff_entries(drifted: Iterable[Drifted], mask: Mask) -> list[dict[str, str]]
             before, after = with_value(before, path, live), with_value(after, path, wanted)
         header = f"{item.key.kind} {item.key.namespace}/{item.key.name}" if item.key.namespace else ""
         header = (header or f"{item.key.kind} {item.key.name}") + f" ({item.action} in the cluster)"
-        shown = "" if item.action == MISSING else mask.text(documents.dump(mask.object(before)))
-        entries.append(diff_entry(header, shown, mask.text(documents.dump(mask.object(after)))))
+        entries.append(diff_entry(header, show(None if item.action == MISSING else before, mask), show(after, mask)))
     return entries
 
 
@@ -265,27 +266,16 @@ def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secre
     others = [owner for owner in writers if owner.manager not in helm]
     # What was removed has no owner, unless a whole that it was a part of has been written anew.
     writer = next(iter(others if live is None else others or writers), None)
-    hidden: Callable[[Any], Any] = _masked(mask)
+    hidden: Callable[[Any], Any] = mask.all
     if secret and path[0] == "data":
         hidden = _digests(mask)
     return {
-        "path": show(path),
+        "path": show_path(path),
         "wanted": hidden(wanted),
         "live": hidden(live),
         "manager": writer.manager if writer else "",
         "time": writer.time if writer else "",
     }
-
-
-def _masked(mask: Mask) -> Callable[[Any], Any]:
-    def hide(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: hide(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [hide(item) for item in value]
-        return mask.text(value) if isinstance(value, str) else value
-
-    return hide
 
 
 def _digests(mask: Mask) -> Callable[[Any], Any]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import Release
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
@@ -178,7 +179,7 @@ def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], war
             deployed.append((entry, revision, render.parse_release(revision.manifest, revision.hooks)))
     served = discover(kube, drift.api_versions(*(objects for _found, _deployed_one, objects in deployed)))
     for entry, revision, objects in deployed:
-        mask = render.Mask()
+        mask = Mask()
         mask.learn(revision.config)
         report = drift.survey(kube, revision.namespace, objects, mask, served)
         entry["drift"] = [item.summary() for item in report.drifted]

@@ -31,9 +31,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import (
     of_release,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.crds import Crds
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Objects
 
 if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
@@ -370,11 +371,15 @@ def _changed(stored: Release, wanted: Wanted, chart: Chart | None) -> set[str]:
 
 def _settings_changed(stored: Release, wanted: Wanted) -> set[str]:
     changed = set()
-    if documents.canonical(stored.config) != documents.canonical(wanted.values):
+    if not same_values(stored.config, wanted.values):
         changed.add("values")
     if wanted.labels is not None and stored.labels != wanted.labels:
         changed.add("labels")
     return changed
+
+
+def same_values(one: Any, other: Any) -> bool:
+    return documents.canonical(documents.as_float64(one)) == documents.canonical(documents.as_float64(other))
 
 
 def _serves(latest: Release, target: Release) -> bool:

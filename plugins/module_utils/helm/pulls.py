@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.orion.tracing.plugins.module_utils.common import images
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,
     ToolError,
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import WIDTH, WORKLOADS, selected
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 # In Chart.yaml: container=PREFIX, separated by commas, where PREFIX_image_tag etc. are the variables of its image.

@@ -5,29 +5,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import re
-import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
 MANIFEST, HOOK, CRD = "manifest", "hook", "crd"
-SECRET_NAME = re.compile(r"pass(word|phrase|wd)?|secret|token|credential|private|api_?key|access_?key", re.IGNORECASE)
-# What only names a Secret, or a key in one: secretName, existingSecret, imagePullSecrets, secretKeyRef, secretRef.
-REFERENCE = re.compile(
-    r"secret_?(key)?_?ref$|secrets?_?names?$|(existing|external|use).*secret|pull_?secrets?$|secret.*_?key_?name$",
-    re.IGNORECASE,
-)
-SHORTEST_SECRET = 6  # shorter strings occur by chance; masking them would garble names and numbers
 
 
 class Key(NamedTuple):
@@ -41,64 +28,6 @@ class Key(NamedTuple):
 
 
 Objects = Mapping[Key, dict[str, Any]]
-
-
-@dataclass
-class Mask:
-    """Hides secret values.
-
-    Values of Secret objects become digests keyed with a random key of this run: equal values look equal, a change
-    shows as a change, and the value cannot be guessed from it. Every value hidden this way, and every string given to
-    learn(), is hidden in other text as well.
-    """
-
-    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    known: set[str] = field(default_factory=set)
-
-    def digest(self, value: str) -> str:
-        if len(value) >= SHORTEST_SECRET:
-            self.known.add(value)
-        return "digest:" + hmac.new(self.key, value.encode(), hashlib.sha256).hexdigest()[:16]
-
-    def learn(self, values: Any, secret: bool = False) -> None:
-        """Take strings of the user's values whose names say that they are secret."""
-        if isinstance(values, dict):
-            for name, value in values.items():
-                if REFERENCE.search(str(name)):
-                    self.learn(value)
-                else:
-                    self.learn(value, secret or bool(SECRET_NAME.search(str(name))))
-        elif isinstance(values, list):
-            for value in values:
-                self.learn(value, secret)
-        elif secret and isinstance(values, str) and len(values) >= SHORTEST_SECRET:
-            self.known.add(values)
-
-    def all(self, value: Any) -> Any:
-        """A JSON-like value with every text in it masked."""
-        if isinstance(value, dict):
-            return {name: self.all(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self.all(item) for item in value]
-        return self.text(value) if isinstance(value, str) else value
-
-    def text(self, text: str) -> str:
-        for value in sorted(self.known, key=len, reverse=True):
-            text = text.replace(value, "********")
-        return text
-
-    def object(self, document: dict[str, Any]) -> dict[str, Any]:
-        """The object with the values of data and stringData replaced, where it is a Secret."""
-        if document.get("kind") != "Secret":
-            return document
-        masked = dict(document)
-        for part in ("data", "stringData"):
-            if isinstance(document.get(part), dict):
-                masked[part] = {
-                    name: self.digest(_plaintext(value) if part == "data" else str(value))
-                    for name, value in document[part].items()
-                }
-        return masked
 
 
 def parse(manifest: str, part: str = MANIFEST) -> dict[Key, dict[str, Any]]:
@@ -160,7 +89,7 @@ def changes(
         header = f"{key.kind} {key.namespace or namespace}/{key.name}"
         if key.part != MANIFEST:
             header += f" ({_note(key.part, present or {})})"
-        diff.append(diff_entry(header, _show(old, mask), _show(new, mask)))
+        diff.append(diff_entry(header, show(old, mask), show(new, mask)))
     return objects, diff
 
 
@@ -187,15 +116,9 @@ def _note(part: str, document: dict[str, Any]) -> str:
     return f"hook {((document.get('metadata') or {}).get('annotations') or {}).get(HOOK_ANNOTATION, '')}"
 
 
-def _show(document: dict[str, Any] | None, mask: Mask) -> str:
-    return "" if document is None else mask.text(documents.dump(mask.object(document)))
-
-
-def _plaintext(value: Any) -> str:
-    try:
-        return base64.b64decode(str(value), validate=True).decode("utf-8", "backslashreplace")
-    except (binascii.Error, ValueError):
-        return str(value)
+def show(document: dict[str, Any] | None, mask: Mask) -> str:
+    """The object as YAML without secret values, which are masked before YAML quotes and wraps them."""
+    return "" if document is None else documents.dump(mask.all(mask.object(document)))
 
 
 def _unfold(found: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:

@@ -24,7 +24,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
-    documents,
     pulls,
     reference,
     release,
@@ -35,8 +34,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import plan as 
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, RaceLost, ServerLost, seconds_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import custom_api_versions
 
@@ -131,13 +131,13 @@ def _is_ours(history: release.History, plan: Plan, wanted: Wanted) -> bool:
         return latest is not None
     if wanted.rollback_to or latest.revision < planned:  # in the rollback before the upgrade
         return latest.description.startswith("Rollback to") and latest.revision <= planned
-    return latest.revision == planned and documents.canonical(latest.config) == documents.canonical(wanted.values)
+    return latest.revision == planned and plans.same_values(latest.config, wanted.values)
 
 
 def _refused_too_early(kube: Kube, error: TracingError) -> bool:
     """Whether helm met an API server that had not read its roles yet, and so refused what it allows now."""
     found = FORBIDDEN.search(str(error))
-    if not found or not isinstance(error, ToolError | PartialFailure):
+    if not found or not isinstance(error, ToolError | PermissionDenied | PartialFailure):
         return False
     verb, resource, group, namespace = found.groups("")
     resource, _slash, subresource = resource.partition("/")
@@ -172,10 +172,13 @@ def _await_server(kube: Kube, error: TracingError) -> None:
 def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, Plan]:
     """The plan, and what is wanted with the chart at hand. What the options forbid is said before helm is started."""
     if wanted.state == "absent":
-        return wanted, plans.plan_absent(read(kube, wanted), wanted, mask)
+        current = read(kube, wanted)
+        _learn(mask, current.history)
+        return wanted, plans.plan_absent(current, wanted, mask)
     remote = reference.is_remote(wanted.source)
     chart = None if remote or wanted.rollback_to else charts.load(wanted.chart_ref)
     current = read(kube, wanted)
+    _learn(mask, current.history)
     plans.check(current, wanted)
     if remote and not plans.is_pinned(current, wanted):
         wanted = replace(wanted, chart_ref=str(source.cached(wanted.source) or source.pull(wanted.source, helm)))
@@ -189,6 +192,13 @@ def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, P
         helm.check(wanted)
     report = _drift(kube, wanted, current, mask)
     return wanted, plans.make_plan(current, wanted, chart, decision, rendered, mask, report)
+
+
+def _learn(mask: Mask, history: release.History) -> None:
+    """Secrets of the revisions that diffs show: those that are no longer wanted are still secrets."""
+    for revision in (history.latest, history.fallback, history.target):
+        if revision is not None:
+            mask.learn(revision.config)
 
 
 def _read_crds(kube: Kube, wanted: Wanted, current: Current, chart: Chart | None) -> crds.Crds:
@@ -272,7 +282,8 @@ def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, star
     """The error with what pods and events say, and which revision serves now: four requests at most."""
     # The clocks of this machine and of the cluster may differ a little.
     since = (started - timedelta(seconds=30)).isoformat()
-    lines = diagnose(kube, wanted.namespace, step.data.objects, since)
+    # helm test brings the logs of its pods itself.
+    lines = diagnose(kube, wanted.namespace, step.data.objects, since, read_logs=step.action != plans.TEST)
     details: dict[str, Any] = {**error.details, "not_ready": lines}
     if step.action != plans.TEST:
         try:

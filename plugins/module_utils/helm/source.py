@@ -21,8 +21,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -52,9 +52,20 @@ __all__ = ["Source", "cached", "check", "is_remote", "of_params", "pinned", "pul
 REPOSITORY = "source"  # the name of a repository with a password, for the time of one download
 # Which names a login is looked up by, see oras.land/oras-go/v2 registry/remote/credentials/registry.go
 DOCKER_HUB = {"docker.io": "https://index.docker.io/v1/", "registry-1.docker.io": "https://index.docker.io/v1/"}
+HOME = "Set XDG_CACHE_HOME to a folder that the module may write to (environment of the task), or correct HOME."
+HELM_HOME = (
+    "Set HELM_CACHE_HOME, HELM_CONFIG_HOME and HELM_DATA_HOME to folders that helm may write to (environment of the"
+    " task), or correct HOME."
+)
 NETWORK = "Check the address, and the proxy settings (HTTPS_PROXY, NO_PROXY) of the host the module runs on."
 # Helm has no exit codes for these: words of its messages, the error they mean, what is wrong, what to do.
 FAILURES: list[tuple[str, type[TracingError], str, str]] = [
+    (
+        r"(mkdir|open|rename) .*: (permission denied|read-only file system)",
+        ToolError,
+        "cannot be downloaded",
+        HELM_HOME,
+    ),
     (
         r"provenance|openpgp|keyring|signature|sha256 sum does not match",
         ToolError,
@@ -99,8 +110,9 @@ class Puller(Protocol):
 def cached(source: Source) -> Path | None:
     """The file of a remote chart, where it was downloaded before, is whole, and has the digest that it should have.
     A damaged one is removed."""
-    with suppress(FileNotFoundError):  # another run removed one
-        for path in sorted(_folder(source).glob("*.tgz"), key=os.path.getmtime, reverse=True):
+    folder = _folder(source)
+    with _cache_errors(folder), suppress(FileNotFoundError):  # another run removed one
+        for path in sorted(folder.glob("*.tgz"), key=os.path.getmtime, reverse=True):
             digest = digest_of(path)
             if digest != f"sha256:{path.stem}":
                 path.unlink(missing_ok=True)
@@ -113,10 +125,25 @@ def pull(source: Source, helm: Puller) -> Path:
     """Download a remote chart, check and keep it: one helm process, two for a repository with a password.
 
     Unreachable, PermissionDenied, NotFound or ToolError (not signed) with helm's message; InvalidInput where the chart
-    is not the one that was asked for, and then it is not kept.
+    is not the one that was asked for, and then it is not kept. InvalidInput where the cache cannot be written.
     """
     folder = _folder(source)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _cache_errors(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _pull(source, helm, folder)
+
+
+@contextmanager
+def _cache_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(
+            f"the cache of charts {folder.parent} cannot be used", error.strerror or str(error), HOME
+        ) from error
+
+
+def _pull(source: Source, helm: Puller, folder: Path) -> Path:
     # The chart comes into the cache's own file system, so that it can be renamed; passwords do not come near it.
     with (
         tempfile.TemporaryDirectory(prefix=".pull-", dir=folder.parent) as download,
@@ -147,7 +174,10 @@ def _folder(source: Source) -> Path:
         repository, digest = OCI + parts.repository, parts.digest
     trust = [source.insecure_skip_tls_verify, source.plain_http]
     key = json.dumps([repository, name, version, digest, trust, reference.keyring_digest(source)])
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError as error:
+        raise InvalidInput("there is no folder for the cache of charts", str(error), HOME) from error
     return base / "orion-tracing" / "charts" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 

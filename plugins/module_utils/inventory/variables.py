@@ -3,9 +3,8 @@
 # Private to this collection: not an interface for users, may change in any release.
 """Inventory variables with their types. Pure: no I/O, no Ansible.
 
-A function takes a value and raises ValueError for one that is not of its kind, with words that go on after the name of
-the variable ("is 'x': give true or false"). What then happens is the caller's affair: a Reader keeps a finding, usable
-takes something else instead.
+A function takes a value and raises WrongValue for one that is not of its kind. The caller decides what happens then: a
+Reader keeps a finding, usable returns another value instead.
 
 Extra variables on the command line are text, so text that reads as a number or boolean is taken as one, and space
 around it does not count.
@@ -14,14 +13,18 @@ around it does not count.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    DURATION_REMEDY,
     MEBIBYTE,
+    QUANTITY_REMEDY,
     duration_seconds,
     memory_bytes,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +34,17 @@ U = TypeVar("U")
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "1", "y", "t"), True)
 BOOLEANS |= dict.fromkeys(("false", "no", "off", "0", "n", "f"), False)
 
-_ITEMS: dict[type, str] = {object: "", str: " of texts", dict: " of mappings"}
+_ITEMS: dict[type, str] = {object: "", str: " of strings", dict: " of mappings"}
+# What other tools call a day or a week, in days. Go's durations have neither.
+_DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
+
+
+class WrongValue(ValueError):
+    """what: a clause that continues the variable's name ("is 'x', not a boolean"). remedy: a sentence."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what, self.remedy = what, remedy
+        super().__init__(f"{what}. {remedy}")
 
 
 def text(value: Any, empty: bool = False) -> str:
@@ -40,7 +53,7 @@ def text(value: Any, empty: bool = False) -> str:
         value = str(value).strip()
         if value or empty:
             return str(value)
-    raise ValueError(f"is {value!r}: give {'' if empty else 'non-empty '}text")
+    raise WrongValue("is empty" if value == "" else f"is {value!r}, not a string", "Give a string.")
 
 
 def number(value: Any, minimum: float = -math.inf, maximum: float = math.inf) -> float:
@@ -52,16 +65,18 @@ def number(value: Any, minimum: float = -math.inf, maximum: float = math.inf) ->
     if math.isfinite(found) and minimum <= found <= maximum:
         return found
     limits = f" of at least {minimum:g}" if minimum > -math.inf else ""
-    raise ValueError(
-        f"is {value!r}: give a number{limits if maximum == math.inf else f' from {minimum:g} to {maximum:g}'}"
-    )
+    remedy = f"Give a number{limits if maximum == math.inf else f' from {minimum:g} to {maximum:g}'}."
+    if not math.isfinite(found):
+        raise WrongValue(f"is {value!r}, not a number", remedy)
+    limit = f"less than {minimum:g}" if found < minimum else f"more than {maximum:g}"
+    raise WrongValue(f"is {found:g}, {limit}", remedy)
 
 
 def integer(value: Any, minimum: float = -math.inf) -> int:
     """A whole number of at least minimum; 2.0 and "2" are such."""
     found = number(value, minimum)
     if not found.is_integer():
-        raise ValueError(f"is {found}: give a whole number")
+        raise WrongValue(f"is {found}, not a whole number", "Give a whole number.")
     return int(found)
 
 
@@ -69,44 +84,53 @@ def boolean(value: Any) -> bool:
     """By BOOLEANS, in any case."""
     found = BOOLEANS.get(str(value).strip().lower())
     if found is None:
-        raise ValueError(f"is {value!r}: give true or false")
+        raise WrongValue(f"is {value!r}, not a boolean", "Give true or false.")
     return found
 
 
 def listing(value: Any, kind: type = object) -> list[Any]:
     """A new list. kind: of every item, str, dict or (any) object."""
     if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-        raise ValueError(f"is {value!r}: give a list{_ITEMS[kind]}")
+        remedy = "Write it as [{…}, {…}]." if kind is dict else "Write it as [a, b]."
+        raise WrongValue(f"is {value!r}, not a list{_ITEMS[kind]}", remedy)
     return [item if kind is object else kind(item) for item in value]
 
 
 def mapping(value: Any) -> dict[str, Any]:
     """A new dict of the mapping's items."""
     if not isinstance(value, Mapping):
-        raise ValueError(f"is {value!r}: give a mapping")
+        raise WrongValue(f"is {value!r}, not a mapping", "Write it as {key: value}.")
     return dict(value)
 
 
 def duration(value: Any, positive: bool = False) -> float:
     """Seconds of a Go duration. positive: whether 0 is refused."""
+    written = str(value).strip()
     try:
-        found = duration_seconds(str(value).strip())
-    except ValueError as error:
-        raise ValueError(f"is wrong: {error}") from error
+        found = duration_seconds(written)
+    except ValueError:
+        raise WrongValue(f"is '{written}', not a Go duration", _duration_instead(written)) from None
     if positive and not found:
-        raise ValueError("is 0: give a duration such as 10s")
+        raise WrongValue(f"is '{written}', not longer than zero", DURATION_REMEDY)
     return found
 
 
+def _duration_instead(written: str) -> str:
+    match = re.fullmatch(r"(\d+)\s*([a-z]+)", written.lower())
+    if match and match[2] in _DAYS:
+        return f"Write {int(match[1]) * _DAYS[match[2]] * 24}h."
+    return DURATION_REMEDY
+
+
 def size(value: Any, minimum: int = 0) -> int:
-    """Bytes of a Kubernetes quantity. minimum: in bytes, and told in MiB."""
+    """Bytes of a Kubernetes quantity. minimum: in bytes, shown in MiB."""
     written = str(value).strip()
     try:
         found = memory_bytes(written)
-    except ValueError as error:
-        raise ValueError(f"is wrong: {error}") from error
+    except ValueError:
+        raise WrongValue(f"is '{written}', not a Kubernetes quantity of bytes", QUANTITY_REMEDY) from None
     if found < minimum:
-        raise ValueError(f"is {written}: give at least {minimum // MEBIBYTE}Mi")
+        raise WrongValue(f"is {written}, less than {minimum // MEBIBYTE}Mi", f"Give {minimum // MEBIBYTE}Mi or more.")
     return found
 
 
@@ -120,7 +144,7 @@ def container_memory(resources: Any, kind: str) -> int:
 
 
 def usable(otherwise: U, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | U:
-    """What read gives for the arguments, or otherwise where it raises ValueError: that is for somebody else to say."""
+    """What read returns for the arguments, or otherwise if it raises ValueError: another check reports the value."""
     try:
         return read(*args, **kwargs)
     except ValueError:
@@ -128,7 +152,7 @@ def usable(otherwise: U, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 
 
 class Reader:
-    """Reads variables by name and keeps every finding, so that one run reports all of them.
+    """Reads variables by name and keeps every finding, so that one run reports all of them (findings.refuse).
 
     Methods are named after the functions, whose options they take. default: the value of a variable that is not there;
     without one the variable is required. Nothing raises: for what is wrong, or missing, a finding is kept and the
@@ -136,11 +160,15 @@ class Reader:
     """
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
-        self._variables, self.findings = variables, list[str]()
+        self._variables, self.findings = variables, list[Finding]()
 
-    def wrong(self, name: str, why: str) -> None:
-        """Keep a finding. why: goes on after the variable's name."""
-        self.findings.append(f"{name} {why}")
+    def wrong(self, place: Place | str, what: str, remedy: str = "", why: str = "") -> None:
+        """Keep an error. place: a variable's name, or a place inside its value."""
+        self.findings.append(error(place, what, remedy, why))
+
+    def doubtful(self, place: Place | str, what: str, remedy: str = "", why: str = "", code: str = "") -> None:
+        """Keep a warning."""
+        self.findings.append(warning(place, what, remedy, why, code))
 
     def _read(self, name: str, default: T | None, smallest: T, read: Callable[[Any], T]) -> T:
         instead = smallest if default is None else default
@@ -150,8 +178,8 @@ class Reader:
             return instead
         try:
             return read(self._variables[name])
-        except ValueError as error:
-            self.wrong(name, str(error))
+        except WrongValue as problem:
+            self.wrong(name, problem.what, problem.remedy)
             return instead
 
     def text(self, name: str, default: str | None = None, empty: bool = False) -> str:

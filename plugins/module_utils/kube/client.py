@@ -11,6 +11,7 @@ of plain documents, which need no models.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import ssl
 import time
@@ -29,7 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube import kubeconfig
+from ansible_collections.orion.tracing.plugins.module_utils.kube import credentials, kubeconfig
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import (
     Connection,
     is_loopback,
@@ -115,8 +116,10 @@ class Kube:
                 "Install it for the interpreter that runs the module (ansible_python_interpreter).",
             ) from error
         configuration, params = Configuration(), connection.options
+        source = params["kubeconfig"]
+        logged = _Errors()
+        logging.getLogger().addHandler(logged)
         try:
-            source = params["kubeconfig"]
             if params["host"]:
                 configuration.host = params["host"]
                 if params["api_key"]:
@@ -134,7 +137,19 @@ class Kube:
                     config.load_incluster_config(client_configuration=configuration)
         except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
             where = f"kubeconfig {source}" if isinstance(source, str) else "the kubeconfig"
+            if isinstance(source, str) and kubeconfig.is_vaulted(source):
+                raise credentials.vaulted(where) from None
             raise InvalidInput(f"{where} cannot be used", str(error), remedy(connection.origin)) from error
+        finally:
+            logging.getLogger().removeHandler(logged)
+        plugin = kubeconfig.exec_plugin(params, os.environ)
+        if logged.messages and plugin and not (configuration.api_key or configuration.cert_file):
+            raise InvalidInput(
+                f"the exec plugin {plugin} of the kubeconfig gave no credentials",
+                "; ".join(logged.messages)[:500],
+                "Install it on the host the module runs on, and check that it works there: the arguments and variables"
+                " are in the kubeconfig, under users.",
+            )
         if params["ca_cert"]:
             configuration.ssl_ca_cert = params["ca_cert"]
         if params["validate_certs"] is not None:
@@ -317,6 +332,17 @@ def refusal(what: str, answer: Response) -> TracingError:
 
 def _bypassed(url: str) -> bool:
     return bool(proxy_bypass(urlsplit(url).netloc.rpartition("@")[2]))
+
+
+class _Errors(logging.Handler):
+    """What the kubernetes client logs as errors: it goes on without credentials where an exec plugin fails."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
 
 
 class _Pauses:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean
+from ansible_collections.orion.tracing.plugins.module_utils.kube import credentials
 
 # Those that kubernetes.core's modules read, so that AWX credentials fit as they are.
 VARIABLES = {
@@ -34,8 +35,9 @@ CHOOSING = ("kubeconfig", "context", "host", "api_key")
 
 @dataclass(frozen=True)
 class Connection:
-    """options: all of VARIABLES, None for what is not given. variables: name → value of the variables of the
-    environment that have a part in it, fit to be shown: a secret is "", as is a variable whose value says nothing."""
+    """options: all of VARIABLES, None for what is not given; kubeconfig is a path or a dictionary. variables: name →
+    value of the environment variables that were used, fit to be shown: "" for a secret, and for one that proxies use.
+    """
 
     options: Mapping[str, Any]
     variables: Mapping[str, str]
@@ -50,7 +52,8 @@ class Connection:
 
 def resolve(given: Mapping[str, Any], environ: Mapping[str, str]) -> Connection:
     """The connection of options and environment. given: the options of VARIABLES among others; None and "" are not
-    given. An empty variable does not exist. InvalidInput where a token would go nowhere, or a boolean is none.
+    given. An empty variable does not exist. A kubeconfig given as text becomes a dictionary. InvalidInput where a token
+    has no API server to go to, a boolean is not one, or a kubeconfig is neither a path nor a kubeconfig.
     """
     options = {name: None if given.get(name) == "" else given.get(name) for name in VARIABLES}
     shown: dict[str, str] = {}
@@ -74,6 +77,8 @@ def resolve(given: Mapping[str, Any], environ: Mapping[str, str]) -> Connection:
         )
     elif not options["kubeconfig"] and environ.get("KUBECONFIG"):
         shown["KUBECONFIG"] = environ["KUBECONFIG"]
+    if credentials.is_content(options["kubeconfig"]):
+        options["kubeconfig"] = credentials.document(options["kubeconfig"])
     return Connection(options, shown)
 
 
@@ -87,7 +92,7 @@ def _typed(option: str, name: str, value: str) -> Any:
 
 
 def _shown(option: str, value: str) -> str:
-    if option == "api_key":
+    if option == "api_key" or (option == "kubeconfig" and credentials.is_content(value)):
         return ""
     if option != "host":
         return value

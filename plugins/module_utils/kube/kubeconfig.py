@@ -23,6 +23,7 @@ from typing import Any
 from urllib.request import getproxies
 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import is_loopback
+from ansible_collections.orion.tracing.plugins.module_utils.kube.credentials import VAULT
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The kubelet replaces the file long before the token in it expires; the kubernetes client reads as often.
@@ -106,14 +107,42 @@ def _endpoint(params: Mapping[str, Any], environ: Mapping[str, str]) -> Endpoint
         return Endpoint(params["host"], token=params.get("api_key") or "")
     if isinstance(source, dict):
         return parse(source, params.get("context"), "")
-    # An empty entry, and a file that is not there, are passed over.
-    named = source or environ.get("KUBECONFIG", "~/.kube/config")
-    paths = [path for path in map(os.path.expanduser, filter(None, named.split(os.pathsep))) if os.path.exists(path)]
+    paths = _paths(source, environ)
     if len(paths) == 1:
         return parse(_load(paths[0]), params.get("context"), os.path.abspath(os.path.dirname(paths[0])))
     if paths or source:
         raise NotPlain
     return _service_account(environ)
+
+
+def exec_plugin(params: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """The command of the exec plugin that gives the credentials of the chosen context; "" where there is none."""
+    source = params.get("kubeconfig")
+    try:
+        documents = [source] if isinstance(source, dict) else [_load(path) for path in _paths(source, environ)]
+        # Of several files, the first that sets a value wins.
+        name = params.get("context") or next(d["current-context"] for d in documents if d.get("current-context"))
+        parts = {kind: [entry for d in documents for entry in d.get(kind) or []] for kind in ("contexts", "users")}
+        chosen = next(entry["context"] for entry in parts["contexts"] if entry["name"] == name)
+        user = next(entry["user"] for entry in parts["users"] if entry["name"] == chosen["user"])
+        return str((user.get("exec") or {}).get("command") or "")
+    except (NotPlain, ImportError, OSError, ValueError, TypeError, KeyError, AttributeError, StopIteration):
+        return ""
+
+
+def is_vaulted(path: str) -> bool:
+    """Whether a file is encrypted with ansible-vault."""
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            return file.read(len(VAULT)) == VAULT.encode()
+    except OSError:
+        return False
+
+
+def _paths(source: str | None, environ: Mapping[str, str]) -> list[str]:
+    """Files of a kubeconfig. An empty entry, and a file that does not exist, are passed over."""
+    named = source or environ.get("KUBECONFIG", "~/.kube/config")
+    return [path for path in map(os.path.expanduser, filter(None, named.split(os.pathsep))) if os.path.exists(path)]
 
 
 def _load(path: str) -> Any:

@@ -27,7 +27,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    DECISION_CACHE_FACTOR,
+    decision_cache_size,
+    sampler_grace_period,
+    sampler_memory,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import num_traces as num_traces_needed
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
 
@@ -110,8 +116,6 @@ _INSIDE = {"and": _PLAIN | {"not"}, "drop": _PLAIN | {"not"}, "not": _PLAIN, "co
 # The type of a policy whose settings cannot be read: no check says anything about it.
 _OPAQUE = ""
 LIMITERS = {"rate_limiting": "spans_per_second", "bytes_limiting": "bytes_per_second"}
-# Upstream's advice: an order of magnitude above num_traces.
-CACHE_FACTOR = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,15 +446,15 @@ def _expressions(subject: _Subject) -> Iterator[Finding]:
 
 
 def _load(subject: _Subject) -> Iterator[Finding]:
-    """num_traces ≥ 2 × new traces per second and sampler × decision_wait. Memory for half as many, of which the limit
-    that capacity.sampler_memory gives leaves room for the other half.
+    """num_traces as platform.load.num_traces computes it. Memory for half as many traces: the limit that
+    platform.collector.sampler_memory gives leaves room for the other half.
 
-    Source: the processor's README on num_traces, and sampling_trace_dropped_too_early in its documentation.md.
+    Source: sampling_trace_dropped_too_early in the processor's documentation.md.
     """
     load, names, rate = subject.load, subject.names, subject.load.traces_per_sampler
     if rate is None:
         return
-    wanted = math.ceil(2 * rate * subject.wait)
+    wanted = num_traces_needed(rate, 1, subject.wait)
     if subject.num_traces < wanted:
         yield Finding(
             "num-traces",
@@ -478,15 +482,15 @@ def _load(subject: _Subject) -> Iterator[Finding]:
 def _cache(subject: _Subject) -> Iterator[Finding]:
     """A decided trace leaves memory only with a cache, and late spans follow its decision only with one."""
     cache = subject.config.get("decision_cache") or {}
-    wanted = CACHE_FACTOR * subject.num_traces
+    wanted = decision_cache_size(subject.num_traces)
     for key in ("sampled_cache_size", "non_sampled_cache_size"):
         size = int(cache.get(key) or 0)
         if size < wanted:
             problem = (
                 "is off: once a trace is evicted, its late spans get a decision of their own"
                 if not size
-                else f"is {size}, less than {CACHE_FACTOR} × {subject.names.num_traces}: spans that come late get a "
-                "decision of their own"
+                else f"is {size}, less than {DECISION_CACHE_FACTOR} × {subject.names.num_traces}: spans that come late "
+                "get a decision of their own"
             )
             yield Finding("decision-cache", f"{subject.names.decision_cache}.{key}", problem, f"Set it to {wanted}.")
 
@@ -506,7 +510,7 @@ def _topology(subject: _Subject) -> Iterator[Finding]:
             names.grace_period,
             f"{load.grace_period:g} s is not longer than {names.decision_wait} ({subject.wait:g} s): what a stopping "
             "sampler decides at its end may be lost before it is sent",
-            f"Set it to {math.ceil(subject.wait) + 30} or more.",
+            f"Set it to {sampler_grace_period(subject.wait)} or more.",
         )
     if subject.config.get("maximum_trace_size_bytes") and not (subject.config.get("decision_cache") or {}).get(
         "non_sampled_cache_size"
@@ -515,7 +519,7 @@ def _topology(subject: _Subject) -> Iterator[Finding]:
             "trace-size",
             "maximum_trace_size_bytes",
             "without a cache for decisions not to sample, what is too large stays in memory",
-            f"Set decision_cache.non_sampled_cache_size to {CACHE_FACTOR * subject.num_traces}.",
+            f"Set decision_cache.non_sampled_cache_size to {decision_cache_size(subject.num_traces)}.",
         )
 
 
@@ -869,12 +873,11 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
         bytes_per_span=read.number("tracing_expected_bytes_per_span", 500),
         samplers=samplers,
         memory_limit=usable(None, container_memory, variables.get("collector_sampler_resources"), "limits"),
-        # The chart's, made from the wait: collector_config.
-        grace_period=math.ceil(wait) + 30,
+        grace_period=sampler_grace_period(wait),
         head_percentage=read.number("collector_head_sampling_percentage", 100),
         two_tiers=two_tiers,
     )
-    cache = CACHE_FACTOR * int(num_traces)
+    cache = decision_cache_size(num_traces)
     config = {
         "decision_wait": f"{wait:g}s",
         "num_traces": int(num_traces),

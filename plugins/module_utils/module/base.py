@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The base of every module: connection options, one place that turns errors into fail_json, one way out."""
+"""The base of every module: connection options, one place that turns errors into fail_json, result handling."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
+from ansible_collections.orion.tracing.plugins.module_utils.common.secrets import SHORTEST_SECRET
+from ansible_collections.orion.tracing.plugins.module_utils.kube import credentials
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import VARIABLES
 
@@ -27,22 +29,47 @@ KUBE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-# What the environment may bring that no result may show.
+# Variables of the environment whose values no result may show.
 SECRETS = (VARIABLES["api_key"], "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+HIDDEN = "not shown: may hold secrets"
 
 
 class TracingModule(AnsibleModule):
-    """AnsibleModule with this collection's connection options (kube=True) and its way to fail and to finish."""
+    """AnsibleModule with this collection's connection options (kube=True) and its way to fail and to finish.
+
+    HIDDEN_OPTIONS: names of options, and their aliases, that neither results nor the log of invocations may show.
+    """
+
+    HIDDEN_OPTIONS: tuple[str, ...] = ()
 
     def __init__(self, argument_spec: dict[str, Any], kube: bool = True, **kwargs: Any) -> None:
         super().__init__(argument_spec={**(KUBE_OPTIONS if kube else {}), **argument_spec}, **kwargs)
-        self.no_log_values.update(filter(None, map(os.environ.get, SECRETS)))
+        inherited = (os.environ.get(name, "") for name in SECRETS)
+        self.no_log_values.update(text for text in inherited if len(text) >= SHORTEST_SECRET)
+        if credentials.is_content(os.environ.get(VARIABLES["kubeconfig"])):
+            self._learn(os.environ[VARIABLES["kubeconfig"]])
 
     def _log_invocation(self) -> None:
-        # A kubeconfig that is a path may be named in errors; the strings inside one that is a dictionary are secrets.
-        if isinstance(self.params.get("kubeconfig"), dict):
-            self.no_log_values.update(_strings(self.params["kubeconfig"].get("users")))
+        given = dict(self.params)
+        self._hide()
         super()._log_invocation()
+        self.params.update(given)
+
+    def _return_formatted(self, kwargs: dict[str, Any]) -> None:
+        self._hide()
+        super()._return_formatted(kwargs)
+
+    def _hide(self) -> None:
+        """Ansible repeats the options in results and logs. A kubeconfig that is a path may be named there."""
+        if credentials.is_content(self.params.get("kubeconfig")):
+            self._learn(self.params["kubeconfig"])
+            self.params["kubeconfig"] = HIDDEN
+        for name in self.HIDDEN_OPTIONS:
+            if name in self.params:
+                self.params[name] = HIDDEN
+
+    def _learn(self, kubeconfig: Any) -> None:
+        self.no_log_values.update(credentials.secrets_of(kubeconfig))
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -75,11 +102,3 @@ class TracingModule(AnsibleModule):
         for warning in plan.warnings:
             self.warn(warning)
         self.exit_json(changed=plan.changed, diff=plan.diff, steps=[step.name for step in plan.steps], **plan.result)
-
-
-def _strings(value: Any) -> set[str]:
-    if isinstance(value, dict):
-        return set().union(*map(_strings, value.values()))
-    if isinstance(value, list):
-        return set().union(*map(_strings, value))
-    return {value} if isinstance(value, str) else set()

@@ -15,13 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector.config import (
-    BYTES_PER_QUEUED_SPAN,
-    DISK_PER_BYTE,
-    QUEUE_SHARE_OF_VOLUME,
-)
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     GIBIBYTE,
     MEBIBYTE,
@@ -29,34 +23,22 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     quantity,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, boolean, number, usable
-from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform import collector as numbers
+from ansible_collections.orion.tracing.plugins.module_utils.platform import load
+from ansible_collections.orion.tracing.plugins.module_utils.platform import tempo as tempo_numbers
 
 MEGABYTE = 10**6
 DAY, HOURS_PER_MONTH = 86400, 730.5
-
-# Resident memory of a collector 0.158 that has nothing to do; two thirds are pages of its program.
-COLLECTOR_BASE = 92 * MEBIBYTE
-# A span in memory is a Go structure, each attribute another one, and each trace has a copy of its resources. Measured
-# by tests/bench/memory.py, garbage included, which at Go's default is as much as what lives.
-SPAN_IN_MEMORY, SPAN_BYTES_FACTOR = 700, 4.5
-# A decision that is remembered. Measured: two full caches of a million each took a collector 0.158 from 266 to 697 MiB
-# under load, 107 bytes of live heap and as much garbage again for each. collector_config makes both ten times
-# num_traces, and they never shrink.
-DECISION_IN_MEMORY, DECISIONS_PER_TRACE = 220, 20
-# GOMEMLIMIT is 65 % of the limit and the memory limiter refuses above 70 %: see collector_config.
-LIMIT_SHARE, LIMIT_MARGIN = 0.65, 1.15
 
 # Spans per second and core. tests/bench/tiers.py measures 48,000 and more for both tiers together on a fast core; a
 # vendor's sizing guide says 15,000 for a collector, so these leave room for slower cores and richer spans.
 GATEWAY_SPANS_PER_CORE, SAMPLER_SPANS_PER_CORE = 25_000, 15_000
 # Replicas are counted so that they are busy by this much, and the loss of one can be borne.
 BUSY = 0.6
-# The gateway trades memory for time: GOGC 400 lets five times what lives lie around. Its queue bridges the restart of a
-# sampler, for that sampler's spans.
-GATEWAY_GARBAGE, RESTART_SECONDS = 5, 15
-# Traces that one sampler is prepared for, at least.
-LEAST_NUM_TRACES = 10_000
+# num_traces of a small platform.
+MIN_NUM_TRACES = 10_000
 
 DISTRIBUTOR_RATE, INGESTER_RATE, COMPACTOR_RATE, QUERIER_RATE = 10.0, 4.0, 4.0, 2.0  # MB/s for one of them
 # Of 25 to 35 MB/s that one instance takes:
@@ -68,35 +50,6 @@ STORAGE_MARGIN = 2
 WRITES_PER_BLOCK = 4
 OBJECTS_PER_BLOCK, PART_BYTES = 12, 10 * MEGABYTE
 POLLS_PER_DAY = DAY / 300
-
-
-def _spans_in_memory(spans: float, bytes_per_span: float) -> float:
-    """Bytes that spans take, half of it garbage at Go's default."""
-    return spans * (SPAN_IN_MEMORY + SPAN_BYTES_FACTOR * bytes_per_span)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """expected: resident bytes. limit: bytes that the container's limit should have."""
-
-    expected: int
-    limit: int
-
-
-def sampler_memory(spans: float, bytes_per_span: float, decisions: float = 0.0) -> Memory:
-    """Of a sampler that holds so many undecided spans and remembers so many decisions.
-
-    expected = 92 MiB + spans × (700 + 4.5 × bytes per span) + decisions × 220; limit = expected / 0.65 × 1.15.
-    bytes_per_span: OTLP protobuf, resources included. decisions: in both caches; one that has just started has none.
-    Half of what spans are expected to take is garbage, which Go collects sooner when there is more to hold: twice as
-    many spans fit into the limit. It is for bytes in attributes of some 20 characters; spans whose bytes lie in a long
-    value take less (0.5 of it for 4 KB of SQL).
-    Source: tests/bench/memory.py, and for the limit
-    https://github.com/open-telemetry/opentelemetry-collector/tree/main/processor/memorylimiterprocessor
-    """
-    expected = COLLECTOR_BASE + _spans_in_memory(spans, bytes_per_span)
-    expected += decisions * DECISION_IN_MEMORY
-    return Memory(math.ceil(expected), math.ceil(expected / LIMIT_SHARE * LIMIT_MARGIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +89,7 @@ class Inputs:
     num_traces: the inventory's, where it is more than the load takes; 0 for that alone.
     kept_destinations: how many take what is kept. unsampled_share: of all spans, over those that take these; 1 is one.
     own_store: whether kept traces are stored in this platform's Tempo; another store, and recordings, are not planned.
+    global_limit: whether all distributors share one ingestion limit (tempo_ingestion_rate_strategy global).
     """
 
     traces_per_second: float
@@ -160,6 +114,7 @@ class Inputs:
     kept_destinations: int = 1
     unsampled_share: float = 0.0
     own_store: bool = True
+    global_limit: bool = False
 
     @property
     def offered(self) -> float:
@@ -170,7 +125,7 @@ class Inputs:
     def kept(self) -> float:
         """Spans per second."""
         share = self.kept_percentage
-        return kept_spans(
+        return load.kept_spans(
             self.traces_per_second, self.spans_per_trace, self.bytes_per_span, share, self.max_spans, self.max_bytes
         )
 
@@ -243,16 +198,16 @@ def collectors(i: Inputs) -> list[Part]:
     """
     gateways = max(2, math.ceil(i.offered / (GATEWAY_SPANS_PER_CORE * BUSY)))
     samplers = max(2, math.ceil(i.offered / (SAMPLER_SPANS_PER_CORE * BUSY)))
-    live = _spans_in_memory(i.offered / gateways, i.bytes_per_span) / 2
-    waiting = RESTART_SECONDS * i.offered / gateways / samplers * BYTES_PER_QUEUED_SPAN
-    gateway = max(waiting, (COLLECTOR_BASE + GATEWAY_GARBAGE * live) / LIMIT_SHARE * LIMIT_MARGIN)
+    to_one_sampler = i.offered / gateways / samplers
+    waiting = numbers.MAX_SAMPLER_RETRY_SECONDS * to_one_sampler * numbers.BYTES_PER_QUEUED_SPAN
+    gateway = max(waiting, numbers.gateway_memory_limit(i.offered / gateways, i.bytes_per_span))
     held = i.offered / samplers * (i.decision_wait + 1)
     if not i.persistent_queue:
         held += queue_spans(i, samplers)
-    decisions = DECISIONS_PER_TRACE * max(num_traces(i, samplers), i.num_traces)
-    sampler = sampler_memory(held, i.bytes_per_span, decisions).limit
+    decisions = numbers.DECISION_CACHES * numbers.decision_cache_size(max(num_traces(i, samplers), i.num_traces))
+    sampler = numbers.sampler_memory(held, i.bytes_per_span, decisions).limit
     if not i.persistent_queue:
-        sampler = max(sampler, queue_spans(i, samplers) * BYTES_PER_QUEUED_SPAN)
+        sampler = max(sampler, queue_spans(i, samplers) * numbers.BYTES_PER_QUEUED_SPAN)
     return [
         Part(
             "gateway",
@@ -274,21 +229,14 @@ def collectors(i: Inputs) -> list[Part]:
 
 
 def num_traces(i: Inputs, samplers: int) -> int:
-    """Traces that a sampler is prepared for: twice what it gets in a decision wait, 10,000 at least.
-
-    Source: the README of
-    https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/processor/tailsamplingprocessor
-    """
-    return max(LEAST_NUM_TRACES, math.ceil(2 * (i.traces_per_second / samplers) * i.decision_wait))
+    """num_traces of a sampler: what it needs, 10,000 at least."""
+    return max(MIN_NUM_TRACES, load.num_traces(i.traces_per_second, samplers, i.decision_wait))
 
 
 def queue_spans(i: Inputs, samplers: int) -> int:
-    """Spans that wait in a sampler while all destinations are away: its share of what they get × outage, one of the
-    samplers being away too.
-    """
-    spare = samplers / (samplers - 1) if samplers > 1 else 1
-    waiting = i.kept * i.kept_destinations + i.offered * i.unsampled_share
-    return math.ceil(waiting / samplers * spare * i.outage_minutes * 60)
+    """Spans that wait in a sampler while all destinations are away."""
+    rate = i.kept * i.kept_destinations + i.offered * i.unsampled_share
+    return load.queued_spans(rate, samplers, i.outage_minutes)
 
 
 def tempo(i: Inputs) -> list[Part]:
@@ -339,7 +287,7 @@ def _part(
 def plan(i: Inputs, prices: Prices) -> Plan:
     """All figures.
 
-    Ingestion limit of a distributor: four times its share of what is kept, 30 MB/s at least (upstream's default is 15).
+    Ingestion limit of a distributor, or of all with the strategy global: platform.tempo.ingestion_limit.
     Live traces in an ingester: what is kept in a minute, twice. Largest trace: a hundred times the usual one, 5 MB at
     least (upstream's default). Without a store of one's own, figures of the bucket and of Tempo are 0.
     """
@@ -359,7 +307,8 @@ def plan(i: Inputs, prices: Prices) -> Plan:
     gets = puts + i.queries_per_day * max(10.0, at_rest / (100 * MEBIBYTE) * 0.1) + POLLS_PER_DAY * 10
     if not i.own_store:
         puts = gets = 0.0
-    distributors = by_name["distributor"].replicas if "distributor" in by_name else 1
+    each = "distributor" in by_name and not i.global_limit
+    distributors = by_name["distributor"].replicas if each else 1
     volume = DISK_FACTOR * queue * i.bytes_per_span if i.persistent_queue else 0
     made = Plan(
         inputs=i,
@@ -367,7 +316,7 @@ def plan(i: Inputs, prices: Prices) -> Plan:
         num_traces=num_traces(i, samplers),
         queue_spans=queue,
         queue_volume=math.ceil(volume),
-        ingestion_limit=i.own_store * max(30 * MEGABYTE, math.ceil(4 * i.kept_mb / distributors) * MEGABYTE),
+        ingestion_limit=i.own_store * tempo_numbers.ingestion_limit(i.kept * i.bytes_per_span, distributors),
         max_traces=i.own_store * max(10_000, math.ceil(2 * kept_traces * copies / ingesters * 60)),
         max_bytes_per_trace=i.own_store * max(5 * MEGABYTE, math.ceil(100 * i.spans_per_trace * i.bytes_per_span)),
         stored_per_day=stored_per_day,
@@ -388,18 +337,18 @@ def plan(i: Inputs, prices: Prices) -> Plan:
     return made
 
 
-# What collector_config reckons with, and a fifth more.
-DISK_FACTOR = 1.2 * DISK_PER_BYTE / QUEUE_SHARE_OF_VOLUME
+# What the role requires, and a fifth more.
+DISK_FACTOR = 1.2 * numbers.DISK_PER_BYTE / numbers.QUEUE_SHARE_OF_VOLUME
 
 
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
-    """Inputs and prices of inventory variables, and what to say about them. InvalidInput names every wrong variable."""
+    """Inputs and prices of inventory variables, and what to say about them. InvalidVariables has every error."""
     read = Reader(v)
     retention_name = "tempo_retention" if v.get("tempo_retention") else "tracing_retention"
     block_seconds = read.duration("tempo_ingester_max_block_duration", 30 * 60)
     profile = str(v.get("tempo_profile", "distributed"))
     if profile not in ("distributed", "monolithic"):
-        read.wrong("tempo_profile", f"is {profile!r}: give distributed or monolithic")
+        read.wrong("tempo_profile", f"is {profile!r}, not a profile", "Choose distributed or monolithic.")
     exporters = destinations(v).exporters
     inputs = Inputs(
         traces_per_second=read.number("tracing_expected_traces_per_second", 1000, 0.001),
@@ -424,6 +373,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         kept_destinations=max(1, sum(one.traces == "kept" for one in exporters)),
         unsampled_share=sum(one.share for one in exporters if one.traces == "all") / 100,
         own_store=v.get("tracing_store", "tempo") == "tempo",
+        global_limit=v.get("tempo_ingestion_rate_strategy", "local") == "global",
     )
     notes = []
     region = str(v.get("tracing_region", "us-east-1"))
@@ -433,12 +383,12 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     own = v.get("plan_prices") or {}
     unknown = sorted(set(own) - set(asdict(prices))) if isinstance(own, Mapping) else [str(own)]
     if unknown:
-        read.wrong("plan_prices", f"has {', '.join(unknown)}: give some of {', '.join(asdict(prices))}")
+        read.wrong("plan_prices", f"has unknown prices {', '.join(unknown)}", f"Known are {', '.join(asdict(prices))}.")
     else:
         try:
             prices = Prices(**{**asdict(prices), **{name: number(value) for name, value in own.items()}})
         except ValueError:
-            read.wrong("plan_prices", f"is {own!r}: give numbers")
+            read.wrong("plan_prices", f"is {own!r}, not numbers by name", "Give numbers.")
     if inputs.own_store and profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
         notes.append(
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
@@ -449,8 +399,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than collector_sampling_percentage "
             f"{inputs.baseline_percentage:g}: all policies together keep at least the baseline. Simulate to find out."
         )
-    if read.findings:
-        raise InvalidInput("the load cannot be planned", "; ".join(read.findings))
+    refuse("the variables of the plan", read.findings)
     return inputs, prices, notes
 
 
@@ -593,7 +542,7 @@ def _storage(made: Plan) -> list[list[str]]:
 
 
 def tracing_plan(v: Mapping[str, Any]) -> dict[str, Any]:
-    """From inventory variables: result(), with table, snippet and warnings. Raises InvalidInput."""
+    """From inventory variables: result(), with table, snippet and warnings. Raises InvalidVariables."""
     inputs, prices, notes = read_inputs(v)
     made = plan(replace(inputs, num_traces=0.0), prices)
     found: dict[str, Any] = json.loads(json.dumps(result(made)))

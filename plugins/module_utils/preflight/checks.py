@@ -15,20 +15,29 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations, references
-from ansible_collections.orion.tracing.plugins.module_utils.common import images
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,
     TracingError,
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
-    DURATION_REMEDY,
     QUANTITY_REMEDY,
     memory_bytes,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
+    ERROR,
+    Finding,
+    Place,
+    error,
+    errors,
+    numbered,
+    warning,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
+    Reader,
     boolean,
     container_memory,
     duration,
@@ -37,6 +46,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     usable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_KUBERNETES, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
@@ -53,10 +63,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import 
 )
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
-OLDEST_KUBERNETES = (1, 31)
-
-ERROR, WARNING = "error", "warning"
-DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
 # How urllib3 introduces what the socket said.
 CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 S3_OPTION = re.compile(r"\b(?:option )?(endpoint_url|access_key|secret_key|session_token|ca_bundle)\b")
@@ -79,20 +85,6 @@ PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
 IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")
 
 Variables = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong (severity error) or doubtful (warning), and what to do about it."""
-
-    severity: str
-    variable: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        end = "" if self.problem.endswith(("?", ".")) else "."
-        return f"{self.variable}: {self.problem}{end} {self.remedy}".strip()
 
 
 @dataclass(frozen=True)
@@ -140,14 +132,6 @@ class Facts:
 NOTHING_ASKED = Facts()
 
 
-def error(variable: str, problem: str, remedy: str = "") -> Finding:
-    return Finding(ERROR, variable, problem, remedy)
-
-
-def warning(variable: str, problem: str, remedy: str = "") -> Finding:
-    return Finding(WARNING, variable, problem, remedy)
-
-
 # Values: None, False or [] where there is none, or none that can be read; the check of that variable says so.
 
 
@@ -191,25 +175,11 @@ def managed(v: Variables) -> bool:
 
 
 def durations(v: Variables) -> Iterator[Finding]:
-    refused: dict[str, str] = {}
+    read = Reader(v)
     for name in DURATIONS:
-        value = text(v, name).strip()
-        # A default that only repeats another variable is not a second mistake.
-        if name not in v or value in refused:
-            continue
-        length = seconds(v, name)
-        if length is None:
-            refused[value] = name
-            yield error(name, f"'{value}' is not a Go duration", _write_instead(value))
-        elif length <= 0:
-            yield error(name, f"'{value}' is not longer than zero", "Write a duration such as 168h or 10s.")
-
-
-def _write_instead(value: str) -> str:
-    match = re.fullmatch(r"(\d+)\s*([a-z]+)", value.lower())
-    if match and match[2] in DAYS:
-        return f"Write {int(match[1]) * DAYS[match[2]] * 24}h."
-    return DURATION_REMEDY
+        if name in v:
+            read.duration(name, positive=True)
+    yield from read.findings
 
 
 def percentage(v: Variables) -> Iterator[Finding]:
@@ -258,7 +228,7 @@ def tempo_version(v: Variables) -> Iterator[Finding]:
     if newer_than_config(v[name]):
         yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
     else:
-        problem = f"{v[name]}, but the role's configuration is that of Tempo 2.10, and was tried with no other"
+        problem = f"{v[name]}, but the role's configuration is that of Tempo {dotted(VERSION)}, the only one tested"
         yield warning(name, problem, VERSION_REMEDY)
 
 
@@ -361,21 +331,17 @@ def routes(v: Variables) -> Iterator[Finding]:
 
 
 def container_images(v: Variables) -> Iterator[Finding]:
-    found: list[images.Problem] = []
+    found: list[Finding] = []
     for prefix in sorted({match[1] for name in v if (match := IMAGE.fullmatch(name))} or {""}):
         found += images.problems(v, prefix)
     for role in ("tempo", "collector"):
         found += images.pull_secret_problems(v, role)
-    for one in dict.fromkeys(found):
-        yield error(one.variable, one.problem, one.remedy)
+    yield from dict.fromkeys(found)
 
 
 def exporters(v: Variables) -> Iterator[Finding]:
-    """What is wrong with the destinations of traces and metrics, with the place inside the variable."""
-    made = destinations(v)
-    for one in made.wiring.problems:
-        if _base(one.variable) in v:
-            yield error(one.variable, one.problem, one.remedy)
+    """What is wrong with the destinations of traces and metrics."""
+    yield from (finding for finding in destinations(v).wiring.findings if finding.variable in v)
 
 
 def store_reader(v: Variables) -> Iterator[Finding]:
@@ -445,7 +411,9 @@ def sampling(v: Variables) -> Iterator[Finding]:
         yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
         return
     for found in lint_variables(v):
-        yield Finding(found.severity, found.path, f"{found.problem} ({found.code})", found.remedy)
+        variable = _base(found.path)
+        path = found.path.removeprefix(variable)
+        yield Finding(variable, found.problem, "", found.remedy, found.severity, path, found.code)
 
 
 def expiry(v: Variables) -> Iterator[Finding]:
@@ -471,8 +439,8 @@ def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
         problem, remedy = _halves(facts.cluster_error)
         yield error("tracing_kubeconfig", problem, remedy)
     version = re.match(r"v?(\d+)\.(\d+)", facts.kubernetes_version)
-    if version and (int(version[1]), int(version[2])) < OLDEST_KUBERNETES:
-        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+    if version and (int(version[1]), int(version[2])) < MIN_KUBERNETES:
+        oldest = dotted(MIN_KUBERNETES)
         yield error(
             "tracing_kubeconfig",
             f"the cluster runs Kubernetes {facts.kubernetes_version}, but {oldest} is the oldest supported version",
@@ -526,14 +494,14 @@ def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
         yield error(name, "empty, but the cluster has no default StorageClass", f"Name one that it has: {there}.")
 
 
-def secret_references(v: Variables) -> dict[str, list[tuple[str, str]]]:
-    """The Secrets in tracing_namespace that variables name: name → (variable, key) of each key that is needed."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def secret_references(v: Variables) -> dict[str, list[tuple[Place, str]]]:
+    """The Secrets in tracing_namespace that variables name: name → (place, key) of each key that is needed."""
+    found: dict[str, list[tuple[Place, str]]] = {}
     for name, keys in SECRET_KEYS.items():
         if secret := text(v, name):
-            found.setdefault(secret, []).extend((name, key) for key in keys)
+            found.setdefault(secret, []).extend((Place(name), key) for key in keys)
     for one in references(v):
-        found.setdefault(one.secret, []).append((one.variable, one.key))
+        found.setdefault(one.secret, []).append((one.place, one.key))
     return found
 
 
@@ -553,7 +521,7 @@ def secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
                     f"Create it: kubectl -n {namespace} create secret generic {secret} {literals}",
                 )
                 continue
-            missing: dict[str, list[str]] = {}
+            missing: dict[Place, list[str]] = {}
             for name, key in wanted:
                 if key not in there:
                     missing.setdefault(name, []).append(key)
@@ -615,7 +583,7 @@ def store(v: Variables, facts: Facts) -> Iterator[Finding]:
             lacking = "credentials are wrong" if code in CREDENTIALS_REFUSED else "permission is missing"
             problem = f"{bucket} cannot be used ({status}), {lacking}: {problem}"
         # Where somebody else makes the bucket, this machine may well be without a way to it.
-        yield Finding(ERROR if managed(v) else WARNING, variable, problem, remedy)
+        yield (error if managed(v) else warning)(variable, problem, remedy)
     elif facts.bucket_exists is False and not managed(v):
         yield error(
             "object_storage_bucket",
@@ -644,11 +612,7 @@ def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:
         except KeyError:
             pass  # a variable that is not there: the argument spec has said so
     if "collector" in roles:
-        try:
-            collector_values(v)
-        except TracingError as problem:
-            for sentence in re.split(r"; (?=(?:collector|tracing)_\w+\S* )", problem.why):
-                yield error(_named(sentence, "collector"), sentence.partition(" ")[2], problem.remedy)
+        yield from collector.findings(v)
 
 
 def _base(variable: str) -> str:
@@ -715,10 +679,9 @@ def chosen(facts: Facts) -> str:
 
 def report(findings: Iterable[Finding], facts: Facts = NOTHING_ASKED) -> str:
     """The errors as text for people, one numbered line each; "" for none. The first line says what they are about."""
-    errors = [finding for finding in findings if finding.severity == ERROR]
-    if not errors:
+    found = errors(findings)
+    if not found:
         return ""
-    things = "1 thing" if len(errors) == 1 else f"{len(errors)} things"
-    lines = [f"{number}. {finding}" for number, finding in enumerate(errors, 1)]
+    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
     first = f"Preflight found {things} that would fail. Nothing was changed. {chosen(facts)}".rstrip()
-    return "\n".join([first, *lines])
+    return f"{first}\n{numbered(found)}"

@@ -18,8 +18,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     ToolError,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.common.process import OLDEST, VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
     Access,
@@ -32,7 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 
-HELM_REMEDY = "Install helm 3.18 or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
+HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
 RBAC = "rbac.authorization.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -190,7 +191,7 @@ def helm_facts(binary: str, run: Runner = run_process) -> dict[str, Any]:
 
 
 def _helm_version(binary: str, run: Runner) -> str:
-    oldest = ".".join(map(str, OLDEST))
+    oldest = dotted(MIN_HELM)
     path = shutil.which(binary)
     if path is None:
         where = f"{binary} is not an executable file" if os.sep in binary else f"there is no {binary} on PATH"
@@ -206,7 +207,7 @@ def _helm_version(binary: str, run: Runner) -> str:
             (answer.err or answer.out).strip()[:200] or f"it ended with {answer.code}",
             HELM_REMEDY,
         )
-    if (int(found[1]), int(found[2])) < OLDEST:
+    if (int(found[1]), int(found[2])) < MIN_HELM:
         raise ToolError(f"{path} is helm {found[0]}", f"helm {oldest} or newer is needed", HELM_REMEDY)
     return found[0]
 

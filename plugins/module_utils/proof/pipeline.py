@@ -22,6 +22,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import from_api_server, proxy_denied
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    MAX_SAMPLER_RETRY_SECONDS,
+    SAMPLER_REQUEST_SECONDS,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 
 OTLP_HTTP_PORT = 4318
@@ -58,9 +62,11 @@ class Figures:
 
 
 COMPONENTS = ("gateway", "sampler", "tempo")
-# Seconds: more than a sampler's ticks and the pauses between a gateway's attempts take; and how long a gateway holds on
-# to one sampler (collector_config).
-QUIET, RESEND = 5.0, 20.0
+# Seconds: longer than a sampler's ticks and the pauses between a gateway's attempts.
+QUIET_SECONDS = 5.0
+# Seconds until a gateway has routed spans again that a sampler did not accept: it retries for a while, and the last
+# attempt has a time limit.
+REROUTE_SECONDS = MAX_SAMPLER_RETRY_SECONDS + SAMPLER_REQUEST_SECONDS
 
 
 @dataclass(frozen=True)
@@ -268,11 +274,11 @@ class Decisions:
         if since.decided_traces >= self.traces:
             return True
         if since.flow_interrupted:
-            # The counts will never be whole. What came last is decided when nothing has moved for so long; and where
-            # other traffic keeps the counts moving, gateways route what waits for a pod anew within RESEND.
-            if elapsed >= self._moved_at + self.decision_wait + QUIET:
+            # The counts stay incomplete. The last traces are decided once nothing has moved for this long; where other
+            # traffic keeps the counts moving, spans that wait for a pod are re-routed within REROUTE_SECONDS.
+            if elapsed >= self._moved_at + self.decision_wait + QUIET_SECONDS:
                 return True
-            return elapsed >= 2 * self.decision_wait + RESEND
+            return elapsed >= 2 * self.decision_wait + REROUTE_SECONDS
         if self._arrived_at is None:
             return False
         return since.decided_traces >= since.new_traces or elapsed >= self._arrived_at + 2 * self.decision_wait

@@ -10,13 +10,11 @@ tests/unit/charts/approved/tempo has examples that Tempo has accepted.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.common.images import image_values, pull_secrets
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     DURATION_REMEDY,
@@ -24,12 +22,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     duration_seconds,
     go_mem_limit,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import image_values, pull_secrets
+from ansible_collections.orion.tracing.plugins.module_utils.platform import tempo as numbers
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import TEMPO, dotted, minor
 
-# The line of Tempo whose configuration this is.
-VERSION = (2, 10)
+# The minor version of Tempo whose configuration this is.
+VERSION = minor(TEMPO)
 NEWER = "Tempo 3 has no ingesters and no compactor, and refuses the role's configuration, which is that of Tempo 2.10"
-VERSION_REMEDY = "Use a tag of 2.10, such as 2.10.8."
+VERSION_REMEDY = f"Use a tag of {dotted(VERSION)}, such as {TEMPO}."
 _VERSION_TAG = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?![\da-z])|v?(\d)$")
 
 # Where the chart mounts the key ca.crt of s3.caSecret.
@@ -85,10 +86,6 @@ _LOAD = {
     "collector_max_total_spans_per_second": 0,
     "collector_max_total_bytes_per_second": 0,
 }
-# After an outage the samplers' queues come on top of what is kept anew, and spans do not spread evenly.
-INGESTION_HEADROOM = 4
-SMALLEST_INGESTION_LIMIT = 30_000_000
-
 _BOOLEANS = ("tempo_s3_insecure", "tempo_metrics_generator_enabled", "tempo_network_policy_enabled")
 _TRUE = {"true", "yes", "on", "y", "t", "1"}
 _FALSE = {"false", "no", "off", "n", "f", "0", ""}
@@ -165,7 +162,7 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
                     "rate_strategy": v["tempo_ingestion_rate_strategy"],
                     "rate_limit_bytes": rate,
                     # One request may not be larger than the burst.
-                    "burst_size_bytes": v["tempo_ingestion_burst_size_bytes"] or max(rate, SMALLEST_INGESTION_LIMIT),
+                    "burst_size_bytes": v["tempo_ingestion_burst_size_bytes"] or max(rate, numbers.MIN_INGESTION_LIMIT),
                     "max_traces_per_user": v["tempo_max_traces_per_user"],
                 },
                 "global": {"max_bytes_per_trace": v["tempo_max_bytes_per_trace"]},
@@ -222,8 +219,8 @@ def newer_than_config(tag: Any) -> bool:
 
 
 def ingestion_limit(v: Mapping[str, Any]) -> int:
-    """Bytes per second that Tempo takes, where no limit is set: four times what the samplers keep at most, and 30 MB at
-    least. With the strategy local each distributor counts for itself, and gets its part.
+    """Bytes per second that Tempo accepts where no limit is set, from the load. With the strategy local each
+    distributor counts for itself, and gets its share.
     """
     load: dict[str, float] = {}
     for name, default in _LOAD.items():
@@ -233,8 +230,7 @@ def ingestion_limit(v: Mapping[str, Any]) -> int:
             raise InvalidInput(f"{name}: '{v[name]}' is not a number") from None
     kept = kept_spans(*load.values()) * load["tracing_expected_bytes_per_span"]
     alone = v["tempo_profile"] != "distributed" or v["tempo_ingestion_rate_strategy"] != "local"
-    parts = 1 if alone else max(v["tempo_distributor_replicas"], 1)
-    return max(math.ceil(INGESTION_HEADROOM * kept / parts), SMALLEST_INGESTION_LIMIT)
+    return numbers.ingestion_limit(kept, 1 if alone else v["tempo_distributor_replicas"])
 
 
 def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
@@ -244,10 +240,10 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     persistence = {"size": v["tempo_ingester_storage_size"], "storageClass": v["tempo_ingester_storage_class"]}
     components: dict[str, dict[str, Any]]
     if v["tempo_profile"] == "monolithic":
-        components = {"all": {**_component(v, "tempo_monolithic", 1), "persistence": persistence}}
+        components = {"all": {**_component(v, "all", "tempo_monolithic", 1), "persistence": persistence}}
     else:
         components = {
-            name: _component(v, prefix, v.get(f"{prefix}_replicas", 1))
+            name: _component(v, name, prefix, v.get(f"{prefix}_replicas", 1))
             for name, prefix in COMPONENTS.items()
             if name != "metrics-generator" or v["tempo_metrics_generator_enabled"]
         }
@@ -326,19 +322,20 @@ def _go_mem_limit(name: str, resources: Mapping[str, Any]) -> str:
     """GOMEMLIMIT for a container with these resources, or "" where memory has no limit."""
     limit = (resources.get("limits") or {}).get("memory")
     try:
-        return "" if limit is None else go_mem_limit(limit)
+        return "" if limit is None else go_mem_limit(limit, numbers.GOMEMLIMIT)
     except ValueError:
         raise InvalidInput(
             f"{name}.limits.memory: '{limit}' is not a Kubernetes quantity", remedy=QUANTITY_REMEDY
         ) from None
 
 
-def _component(v: Mapping[str, Any], prefix: str, replicas: int) -> dict[str, Any]:
+def _component(v: Mapping[str, Any], name: str, prefix: str, replicas: int) -> dict[str, Any]:
     resources = v[f"{prefix}_resources"]
     return {
         "replicas": replicas,
         "resources": resources,
         "goMemLimit": _go_mem_limit(f"{prefix}_resources", resources),
+        "terminationGracePeriodSeconds": numbers.grace_seconds(name),
     }
 
 

@@ -26,6 +26,7 @@ import boto3
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
     DEFAULTS,
     Receiver,
@@ -44,7 +45,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from moto.server import ThreadedMotoServer
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "destinations.md"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -356,11 +356,8 @@ def test_one_that_is_away_holds_nobody_back(
 
 @pytest.fixture
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with simulated_aws() as url:
+        yield url
 
 
 def aws(service: str, url: str, region: str) -> Any:

@@ -28,7 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
-from moto.server import ThreadedMotoServer
+from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "roles/local_backends/files/chart"
@@ -107,16 +107,12 @@ class Cluster:
 
 @pytest.fixture
 def store() -> Iterator[tuple[str, Store]]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    made = Store.connect({"endpoint_url": url, "region": "us-east-1", "access_key": KEY, "secret_key": KEY})
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT"), timeout=10) as answer:
-        assert answer.status == 200
-    yield url, made
-    made.close()
-    server.stop()
+    with simulated_aws() as url:
+        made = Store.connect({"endpoint_url": url, "region": "us-east-1", "access_key": KEY, "secret_key": KEY})
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT"), timeout=10) as answer:
+            assert answer.status == 200
+        yield url, made
+        made.close()
 
 
 @pytest.fixture

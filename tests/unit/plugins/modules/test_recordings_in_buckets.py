@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any
 
 import boto3
 import pytest
+from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, protobuf, span
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
     FakePipeline,
     api_server,
 )
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
-from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[4]
 AT = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
@@ -50,20 +49,12 @@ class Bucket:
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
     """Ten traces, one a minute, two of them with an error."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        # All servers of a process have one memory.
-        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
+    with simulated_aws() as url:
         made = Bucket(url)
         for n in range(10):
             one = document(({"service.name": "shop"}, [span(n + 1, error=n < 2)]))
             made.put(n, gzip.compress(protobuf(one)))
         yield made
-    finally:
-        server.stop()
 
 
 def file_of(tmp_path: Path) -> Path:

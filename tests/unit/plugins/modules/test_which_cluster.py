@@ -143,7 +143,7 @@ def test_these_are_all_modules_with_a_cluster() -> None:
 
 
 @pytest.mark.parametrize("module", OPTIONS)
-@pytest.mark.parametrize("source", ["file", "dictionary", "host"])
+@pytest.mark.parametrize("source", ["file", "dictionary", "text", "host"])
 def test_options_win_as_a_whole(
     module: str, source: str, servers: tuple[Server, Server], chart: Path, tmp_path: Path
 ) -> None:
@@ -153,12 +153,57 @@ def test_options_win_as_a_whole(
     options: dict[str, Any] = {
         "file": {"kubeconfig": str(tmp_path / "chosen")},
         "dictionary": {"kubeconfig": document},
+        "text": {"kubeconfig": yaml.safe_dump(document)},
         "host": {"host": chosen.url},
     }[source]
     result = run(module, environment(decoy, tmp_path), **options, **arguments(module, chart, tmp_path))
     assert decoy.asked == []
     assert set(chosen.asked) == {"" if source == "host" else "Bearer of-the-file"}
     assert "K8S_AUTH" not in json.dumps({**result, "invocation": None})
+    assert "of-the-file" not in json.dumps(result)
+
+
+@pytest.mark.parametrize("module", OPTIONS)
+def test_a_kubeconfig_that_cannot_be_read_is_not_quoted(module: str, chart: Path, tmp_path: Path) -> None:
+    text = "users:\n  - user: {token: of-the-file\n"
+    result = run(module, {}, kubeconfig=text, **arguments(module, chart, tmp_path))
+    assert "kubeconfig is neither a path nor a kubeconfig: it is not YAML in line 3" in result["msg"]
+    assert "of-the-file" not in json.dumps(result)
+    vaulted = tmp_path / "vaulted"
+    vaulted.write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    result = run(module, {}, kubeconfig=str(vaulted), **arguments(module, chart, tmp_path))
+    assert f"kubeconfig {vaulted} is encrypted with ansible-vault" in result["msg"]
+
+
+def test_names_in_a_kubeconfig_do_not_hide_the_same_words_in_results(servers: tuple[Server, Server]) -> None:
+    """k3s calls its user, its context and its cluster default."""
+    document = kubeconfig(servers[0].url)
+    document["users"] = [{"name": "no", "user": {"token": "of-the-file"}}]
+    document["contexts"][0]["context"]["user"] = "no"
+    result = run("helm_release_info", {}, kubeconfig=document)
+    assert "answered 403: no." in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("", "No such file or directory"), ("#!/bin/sh\necho expired >&2\nexit 3\n", "process returned 3. expired")],
+)
+def test_an_exec_plugin_without_credentials_is_named(
+    script: str, words: str, servers: tuple[Server, Server], tmp_path: Path
+) -> None:
+    server, plugin = servers[0], tmp_path / "get-token"
+    if script:
+        plugin.write_text(script)
+        plugin.chmod(0o755)
+    document = kubeconfig(server.url)
+    execute = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    document["users"] = [{"name": "u", "user": {"exec": execute}}]
+    (tmp_path / "config").write_text(json.dumps(document))
+    for options in ({"kubeconfig": document}, {"kubeconfig": str(tmp_path / "config")}):
+        result = run("helm_release_info", {}, **options)
+        assert f"the exec plugin {plugin} of the kubeconfig gave no credentials" in result["msg"]
+        assert words in result["msg"]
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("module", OPTIONS)

@@ -83,11 +83,7 @@ spec:
           {{- include "tempo.selector" $root | nindent 10 }}
           app.kubernetes.io/component: {{ $component }}
     {{- end }}
-  # An ingester ends when blocks that it is completing are done, the metrics-generator when its samples are sent. What
-  # polls the list of blocks (querier, query-frontend, and all unless its compactor polls last) never ends by itself in
-  # 2.10, since nothing cancels that loop's context (cmd/tempo/app/modules.go): it is killed at the end of this period,
-  # after it has done its work.
-  terminationGracePeriodSeconds: {{ get (dict "ingester" 300 "metrics-generator" 90) $component | default 20 }}
+  terminationGracePeriodSeconds: {{ required (printf "components.%s.terminationGracePeriodSeconds is required" $component) (get $values.components $component).terminationGracePeriodSeconds }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001

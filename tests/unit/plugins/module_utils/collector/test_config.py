@@ -11,8 +11,8 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 
@@ -38,10 +38,16 @@ def policies(**changes: Any) -> list[dict[str, Any]]:
     return sampler(**changes)["processors"]["tail_sampling"]["policies"]
 
 
-def findings(**changes: Any) -> str:
-    with pytest.raises(InvalidInput) as caught:
+def wrong(**changes: Any) -> list[Finding]:
+    """The errors, which the exception carries and its text lists."""
+    with pytest.raises(InvalidVariables) as caught:
         cc.collector_values(variables(**changes))
-    return str(caught.value)
+    assert all(str(finding) in str(caught.value) for finding in caught.value.findings)
+    return caught.value.findings
+
+
+def findings(**changes: Any) -> str:
+    return "\n".join(map(str, wrong(**changes)))
 
 
 # A load whose queue fits into the samplers' memory.
@@ -108,15 +114,17 @@ def test_own_policies_replace_and_extra_policies_add():
 
 def test_policy_lists_are_checked():
     twice = [{"name": "a", "type": "always_sample"}, {"name": "a", "type": "always_sample"}]
-    assert "name 'a' twice" in findings(collector_tail_sampling_policies=twice)
+    assert "[1]: the name 'a' is used more than once" in findings(collector_tail_sampling_policies=twice)
     for broken in (
         {"name": "a"},
         {"name": "a", "type": "latency", "latency": "1s"},
         {"name": "a", "type": "and", "and": {"and_sub_policy": ["b"]}},
         {"name": "a", "type": "not", "not": {"not_sub_policy": {"name": "b"}}},
     ):
-        assert "needs a name, a type" in findings(collector_tail_sampling_extra_policies=[broken])
-    assert "'errors' twice" in findings(
+        assert "[0]: is {'name': 'a'" in findings(collector_tail_sampling_extra_policies=[broken])
+    places = [str(one.place) for one in wrong(collector_tail_sampling_policies=[1, *twice, "x"])]
+    assert places == [f"collector_tail_sampling_policies[{index}]" for index in (0, 3, 2)]
+    assert "[0]: the name 'errors' is used more than once" in findings(
         collector_tail_sampling_extra_policies=[{"name": "errors", "type": "always_sample"}]
     )
 
@@ -136,8 +144,9 @@ def test_renamed_attribute_is_matched_under_its_names():
         f'span.attributes["{key}"] == "/a" or span.attributes["{key}"] == "/b"'
         for key in ("http.route", "url.path", "http.target")
     ]
-    assert "'critical' looks at http.target" in warning
-    assert "Write the policy with http.route" in warning
+    assert warning.code == "outdated-key" and str(warning.place) == "policies[0]"
+    assert "'critical' matches http.target" in warning.what
+    assert warning.remedy == "Write the policy with http.route."
 
 
 def test_renamed_attribute_with_patterns():
@@ -195,7 +204,7 @@ def test_invert_match_is_a_drop_policy():
         {"name": "no-health", "type": "drop", "drop": {"drop_sub_policy": [string_policy("no-health", "tenant")]}},
         {"name": "all", "type": "always_sample"},
     ]
-    assert "type drop" in warning
+    assert warning.code == "invert-match" and "type drop" in warning.what
 
 
 def test_vetoes_alone_keep_everything_else():
@@ -227,7 +236,7 @@ def test_nested_policies():
 def test_warnings_come_with_the_values():
     policy = string_policy("critical", "http.target")
     [warning] = cc.collector_values(variables(collector_tail_sampling_policies=[policy], **FITS))[1]
-    assert "'critical' looks at http.target" in warning
+    assert str(warning.place) == "collector_tail_sampling_policies[0]" and warning.severity == "warning"
 
 
 # The two tiers
@@ -438,16 +447,23 @@ def test_both_ceilings():
     [
         ({"errors": 60, "slow": 20, "critical-operations": 20, "baseline": 10}, "adds up to 110 %"),
         ({"errors": 60, "slow": 20, "critical-operations": 20}, "no share for the policy 'baseline'"),
-        ({"errors": 60, "slow": 0, "critical-operations": 20, "baseline": 10}, "share 0 for 'slow'"),
-        ({"errors": 12.5, "slow": 1, "critical-operations": 20, "baseline": 10}, "share 12.5 for 'errors'"),
-        ({"error": 1, "errors": 1, "slow": 1, "critical-operations": 2, "baseline": 1}, "'error', which is no policy"),
-        ([], "give a mapping"),
+        ({"errors": 60, "slow": 0, "critical-operations": 20, "baseline": 10}, ".slow: is 0, not a percentage"),
+        ({"errors": 12.5, "slow": 1, "critical-operations": 20, "baseline": 10}, ".errors: is 12.5, not a percentage"),
+        ({"error": 1, "errors": 1, "slow": 1, "critical-operations": 2, "baseline": 1}, ".error: is not a policy"),
+        ([], "not a mapping"),
     ],
 )
 def test_shares_are_checked_where_there_is_a_ceiling(shares, text):
-    message = findings(collector_rate_allocation=shares, collector_max_total_spans_per_second=1000)
-    assert f"collector_rate_allocation {'is' if shares == [] else ''}".strip() in message
-    assert text in message
+    [finding] = wrong(collector_rate_allocation=shares, collector_max_total_spans_per_second=1000)
+    assert finding.variable == "collector_rate_allocation"
+    assert text in str(finding)
+
+
+def test_a_share_s_name_is_never_read_as_a_variable():
+    shares = {"errors": 50, "slow": 20, "critical-operations": 20, "baseline": 10, "a; collector_foo bar": 5}
+    [total, name] = wrong(collector_rate_allocation=shares, collector_max_total_spans_per_second=1000)
+    assert (total.variable, total.what) == ("collector_rate_allocation", "adds up to 105 %")
+    assert (name.variable, name.path) == ("collector_rate_allocation", ".a; collector_foo bar")
 
 
 def test_a_composite_policy_cannot_be_put_under_a_ceiling():
@@ -465,9 +481,10 @@ def test_a_ceiling_that_keeps_next_to_nothing_is_told():
         return cc.collector_values(variables(**FITS, **changes))[1]
 
     [warning] = warned(collector_max_total_spans_per_second=300)  # baseline: 100 × 10 %, less than 20
-    assert "'baseline' 10 spans per second on each of 3 samplers" in warning
+    assert warning.variable == "collector_max_total_spans_per_second"
+    assert "'baseline': its share on each of 3 samplers is 10 spans per second, less than one trace" in warning.what
     [warning] = warned(collector_max_total_bytes_per_second=90_000)  # baseline: 2 × 30,000 × 10 %
-    assert "'baseline' a bucket of 6000 bytes" in warning
+    assert "'baseline': its share on each of 3 samplers is a bucket of 6000 bytes" in warning.what
     assert warned(collector_max_total_spans_per_second=600, collector_max_total_bytes_per_second=150_000) == []
 
 
@@ -485,7 +502,7 @@ def test_head_sampling_carries_its_share_and_warns():
     processors = built["gateway"]["config"]["processors"]
     assert list(processors)[:2] == ["memory_limiter", "probabilistic_sampler"]
     assert processors["probabilistic_sampler"] == {"mode": "proportional", "sampling_percentage": 12.5}
-    assert "87.5 % of the traces, those with errors" in warning
+    assert "87.5 % of the traces, those with errors" in warning.why
 
 
 # The queue in front of Tempo
@@ -523,13 +540,13 @@ def test_the_queue_on_disk_has_its_volume():
 
 def test_a_queue_that_does_not_bridge_the_outage_is_told():
     [memory] = cc.collector_values(variables())[1]
-    assert "750000 spans on each of 3 samplers, but memory allows 262144" in memory
-    assert "longer than 1.7 minutes" in memory
+    assert "750000 spans on each of 3 samplers, but memory allows 262144" in memory.what
+    assert "longer than 1.7 minutes" in memory.why
     disk = {"collector_persistent_queue_enabled": True}
     assert cc.collector_values(variables(**disk))[1] == []
     [small] = cc.collector_values(variables(**disk, collector_persistent_queue_volume_size="512Mi"))[1]
-    assert "537 MiB on disk" in small
-    assert "Raise it to 597Mi" in small
+    assert "537 MiB on disk" in small.what
+    assert "Raise it to 597Mi" in small.remedy
     assert cc.collector_values(variables(**disk, collector_persistent_queue_volume_size="597Mi"))[1] == []
 
 
@@ -567,43 +584,43 @@ def test_more_exporters():
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("collector_sampling_percentage", 120, "is 120: give a number from 0 to 100"),
-        ("collector_sampling_percentage", "many", "give a number"),
-        ("collector_sampling_percentage", True, "give a number"),
-        ("collector_sampling_percentage", float("nan"), "give a number"),
-        ("collector_sampling_percentage", None, "give a number"),
-        ("collector_num_traces", 1.5, "give a whole number"),
-        ("collector_num_traces", float("inf"), "give a number"),
+        ("collector_sampling_percentage", 120, "is 120, more than 100. Give a number from 0 to 100."),
+        ("collector_sampling_percentage", "many", "Give a number from 0 to 100."),
+        ("collector_sampling_percentage", True, "Give a number from 0 to 100."),
+        ("collector_sampling_percentage", float("nan"), "Give a number from 0 to 100."),
+        ("collector_sampling_percentage", None, "Give a number from 0 to 100."),
+        ("collector_num_traces", 1.5, "Give a whole number."),
+        ("collector_num_traces", float("inf"), "is inf, not a number"),
         ("collector_num_traces", 0, "of at least 1"),
         ("collector_gateway_replicas", 0, "of at least 1"),
-        ("collector_decision_wait", "ten", "'ten' is not a Go duration such as 10s"),
-        ("collector_decision_wait", "0s", "is 0"),
-        ("collector_decision_wait", None, "'None' is not a Go duration such as 10s"),
-        ("collector_critical_routes", "/orders", "give a list of texts"),
-        ("collector_critical_routes", ["orders"], "begins with /"),
-        ("collector_critical_routes", [1], "give a list of texts"),
-        ("collector_tolerations", ["x"], "give a list of mappings"),
-        ("collector_span_attributes", [], "give a mapping"),
-        ("collector_jaeger_enabled", "maybe", "give true or false"),
+        ("collector_decision_wait", "ten", "is 'ten', not a Go duration"),
+        ("collector_decision_wait", "0s", "is '0s', not longer than zero"),
+        ("collector_decision_wait", None, "is 'None', not a Go duration"),
+        ("collector_critical_routes", "/orders", "not a list of strings"),
+        ("collector_critical_routes", ["orders"], "Begin it with a slash: /orders."),
+        ("collector_critical_routes", [1], "not a list of strings"),
+        ("collector_tolerations", ["x"], "not a list of mappings"),
+        ("collector_span_attributes", [], "not a mapping"),
+        ("collector_jaeger_enabled", "maybe", "Give true or false."),
         ("collector_remote_write_url", "prometheus:9090", "http://"),
         ("collector_image_tag", "", "is empty"),
-        ("collector_image_tag", ["a"], "which is no tag"),
+        ("collector_image_tag", ["a"], "which is not a tag"),
         ("tracing_expected_traces_per_second", 0, "of at least 0.001"),
         ("tracing_expected_kept_percentage", 101, "from 0 to 100"),
         ("collector_head_sampling_percentage", -1, "from 0 to 100"),
         ("collector_max_recv_msg_size_mib", 0, "of at least 1"),
         ("collector_max_total_spans_per_second", "-5", "of at least 0"),
-        ("collector_persistent_queue_volume_size", "10 GB", "not a Kubernetes quantity"),
-        ("collector_persistent_queue_volume_size", "100Mi", "give at least 256Mi"),
-        ("collector_sampler_resources", {"requests": {"memory": "1Gi"}}, "limits.memory"),
+        ("collector_persistent_queue_volume_size", "10 GB", "not a Kubernetes quantity of bytes"),
+        ("collector_persistent_queue_volume_size", "100Mi", "less than 256Mi"),
+        ("collector_sampler_resources", {"requests": {"memory": "1Gi"}}, ".limits.memory: is missing"),
         ("collector_sampler_resources", {"limits": {"memory": "1 GB"}}, "not a Kubernetes quantity"),
-        ("collector_sampler_resources", {"limits": "1Gi"}, "limits.memory"),
+        ("collector_sampler_resources", {"limits": "1Gi"}, ".limits.memory: is missing"),
     ],
 )
 def test_wrong_variables_are_named(name, value, text):
-    message = findings(**{name: value})
-    assert message.count(name) == 1
-    assert text in message
+    [finding] = wrong(**{name: value})
+    assert finding.variable == name
+    assert text in str(finding)
 
 
 def test_all_findings_at_once_and_once_each():
@@ -625,9 +642,12 @@ def test_a_missing_variable_is_named():
     given = variables()
     for name in ("collector_num_traces", "collector_decision_wait"):
         del given[name]
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidVariables) as caught:
         cc.collector_values(given)
-    assert caught.value.why == "collector_decision_wait is not defined; collector_num_traces is not defined"
+    assert caught.value.findings == [
+        error(name, "is not defined") for name in ("collector_decision_wait", "collector_num_traces")
+    ]
+    assert cc.findings(given) == []
 
 
 def test_text_from_the_command_line_is_understood():

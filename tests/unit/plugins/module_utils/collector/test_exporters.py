@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector import exporters as ce
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Place, errors
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
@@ -30,7 +31,7 @@ def sampler(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def problems(*entries: Any, **changes: Any) -> dict[str, str]:
     """Place → what is wrong there and what to do."""
     made = ce.destinations(variables(collector_exporters=list(entries), **changes))
-    return {one.variable: f"{one.problem}. {one.remedy}" for one in made.wiring.problems}
+    return {str(one.place): f"{one.what}. {one.remedy}" for one in errors(made.wiring.findings)}
 
 
 def http(**more: Any) -> dict[str, Any]:
@@ -264,8 +265,8 @@ def test_a_queue_in_memory_beside_others_on_disk():
 def test_queues_that_do_not_bridge_the_outage_are_told():
     given = variables(collector_exporters=[http()], tracing_expected_traces_per_second=1000)
     [warning] = collector_values(given)[1]
-    assert "queues of 1500000 spans (tempo 750000, vendor 750000) on each of 3 samplers" in warning
-    assert "longer than 0.9 minutes" in warning
+    assert "queues of 1500000 spans (tempo 750000, vendor 750000) on each of 3 samplers" in warning.what
+    assert "longer than 0.9 minutes" in warning.why
 
 
 def test_a_small_volume_cannot_hold_many_queues():
@@ -295,7 +296,7 @@ def test_files_of_a_small_share_can_be_compacted():
 def test_a_secret_in_clear_text_is_refused_and_not_repeated(header):
     [(variable, message)] = problems(http(headers={header: "s3cr3t-v4lue"})).items()
     assert variable == f"collector_exporters[0].headers.{header}"
-    assert "clear text" in message
+    assert "plain text" in message
     assert "{secret: NAME, key: KEY}" in message
     assert "s3cr3t-v4lue" not in message
 
@@ -313,7 +314,7 @@ def test_a_value_may_say_that_it_is_a_secret():
 @pytest.mark.parametrize(
     ("entry", "place", "text"),
     [
-        ("vendor", "", "is no mapping"),
+        ("vendor", "", "is not a mapping"),
         ({"name": "a"}, ".protocol", "Choose grpc, http, xray, s3, kafka"),
         (http(protocol="otlp"), ".protocol", "'otlp'"),
         (http(name="My Vendor"), ".name", "a-z, 0-9 and -"),
@@ -321,10 +322,10 @@ def test_a_value_may_say_that_it_is_a_secret():
         (http(name="tempo"), ".name", "is the name of collector_tempo_endpoint too"),
         (http(headres={}), ".headres", "Did you mean headers?"),
         (http(prefix="x"), ".prefix", "is not known here"),
-        (http(headers=["a"]), ".headers", "is no mapping"),
+        (http(headers=["a"]), ".headers", "is not a mapping"),
         (http(headers={"a b": "c"}), ".headers.a b", "is not a header's name"),
         (http(headers={"X-a": "c", "x-A": "d"}), ".headers.x-A", "twice"),
-        (http(headers={"x-a": ""}), ".headers.x-a", "is no text, or empty"),
+        (http(headers={"x-a": ""}), ".headers.x-a", "is not a string, or empty"),
         (http(headers={"x-a": {"secret": "s"}}), ".headers.x-a.key", "is missing"),
         (http(headers={"x-a": {"secret": "s", "key": "k", "name": "k"}}), ".headers.x-a.name", "is not known here"),
         (http(headers={"x-a": {"secret": "A_B", "key": "k"}}), ".headers.x-a.secret", "cannot be a Secret's name"),
@@ -345,20 +346,20 @@ def test_a_value_may_say_that_it_is_a_secret():
         (grpc(tls={"cert": REF}), ".tls.key", "Give both"),
         (grpc(tls={"ca": "-----BEGIN"}), ".tls.ca", "is not a reference to a Secret"),
         (grpc(tls={"cacert": REF}), ".tls.cacert", "Did you mean"),
-        (grpc(auth={"sigv4": {"region": "a", "service": "b"}}), ".auth", "is sigv4, which protocol grpc cannot"),
+        (grpc(auth={"sigv4": {"region": "a", "service": "b"}}), ".auth", "protocol grpc does not support"),
         (grpc(auth={"bearer": {"token": REF}}, tls={"insecure": True}), ".auth", "plain text with gRPC"),
-        (http(auth={"bearer": {"token": "s3cr3t"}}), ".auth.bearer.token", "secrets are not taken from variables"),
+        (http(auth={"bearer": {"token": "s3cr3t"}}), ".auth.bearer.token", "secrets are never read from variables"),
         (http(auth={"bearer": {}}), ".auth.bearer.token", "is missing"),
         (http(auth={"bearer": {"token": REF}, "basic": {}}), ".auth", "2 ways to authenticate"),
         (http(auth={}), ".auth", "0 ways to authenticate"),
-        (http(auth={"sasl": {}}), ".auth", "is sasl, which protocol http cannot"),
+        (http(auth={"sasl": {}}), ".auth", "is sasl, which protocol http does not support"),
         (http(auth={"basic": {"username": "a", "password": REF}}, headers={"authorization": REF}), ".auth", "header"),
         (http(auth={"oauth2": {"token_url": "idp", "client_id": "a", "client_secret": REF}}), ".auth.oauth2.token_url",
          "has no scheme"),
         (http(auth={"sigv4": {"region": "a"}}), ".auth.sigv4.service", "Name the service"),
         (http(compression="gzipp"), ".compression", "Did you mean gzip?"),
-        (http(timeout="soon"), ".timeout", "Go duration"),
-        (http(timeout="0s"), ".timeout", "is 0"),
+        (http(timeout="soon"), ".timeout", "not a Go duration"),
+        (http(timeout="0s"), ".timeout", "not longer than zero"),
         (http(traces="every"), ".traces", "Choose kept, all"),
         (http(share=10), ".share", "traces: all"),
         (http(traces="all", share=0), ".share", "from 0.01 to 100"),
@@ -374,7 +375,7 @@ def test_a_value_may_say_that_it_is_a_secret():
         (kafka(brokers=[]), ".brokers", "host:port"),
         (kafka(brokers=["kafka://a:9092"]), ".brokers", "without a scheme"),
         (kafka(topic=None), ".topic", "Name the topic"),
-        (kafka(auth={"bearer": {"token": REF}}), ".auth", "is bearer, which protocol kafka cannot"),
+        (kafka(auth={"bearer": {"token": REF}}), ".auth", "is bearer, which protocol kafka does not support"),
         ({"name": "x", "protocol": "xray", "headers": {}}, ".headers", "is not known here"),
     ],
 )  # fmt: skip
@@ -430,7 +431,7 @@ def test_recordings_and_tempo_s_blocks_are_beside_each_other(prefix, tempo):
 def test_a_folder_at_the_root_of_tempo_s_bucket_is_told():
     given = variables(collector_exporters=[s3()], tempo_s3_bucket="orion-traces", tempo_s3_prefix="")
     [warning] = collector_values(given)[1]
-    assert "for a tenant" in warning
+    assert "for a tenant" in warning.why
 
 
 def test_remote_write_settings_need_its_url():
@@ -462,7 +463,7 @@ def test_the_preflight_names_the_place_and_the_remedy_once():
     given = variables(collector_exporters=[http(headers={"api-key": "s3cr3t"})], tracing_namespace="tracing")
     errors = [str(one) for one in preflight.check(given, preflight.Facts(), ["collector"]) if one.severity == "error"]
     [message] = [one for one in errors if "collector_exporters" in one]
-    assert message.startswith("collector_exporters[0].headers.api-key: is given in clear text")
+    assert message.startswith("collector_exporters[0].headers.api-key: is given in plain text")
     assert "s3cr3t" not in str(errors)
 
 
@@ -471,11 +472,11 @@ def test_the_preflight_looks_for_secrets_and_their_keys():
         collector_exporters=[http(auth={"bearer": {"token": REF}}, headers={"x-a": {"secret": "gone", "key": "k"}})]
     )
     assert preflight.secret_references(given) == {
-        "gone": [("collector_exporters[0].headers.x-a", "k")],
-        "vendor": [("collector_exporters[0].auth.bearer.token", "token")],
+        "gone": [(Place("collector_exporters", "[0].headers.x-a"), "k")],
+        "vendor": [(Place("collector_exporters", "[0].auth.bearer.token"), "token")],
     }
     facts = preflight.Facts(secrets={"vendor": ["tokne"], "gone": None})
-    found = {one.variable: f"{one.problem} {one.remedy}" for one in preflight.secrets(given, facts)}
+    found = {str(one.place): f"{one.what} {one.remedy}" for one in preflight.secrets(given, facts)}
     assert "lacks token" in found["collector_exporters[0].auth.bearer.token"]
     assert "tokne" in found["collector_exporters[0].auth.bearer.token"]
     assert "create secret generic gone --from-file=k=" in found["collector_exporters[0].headers.x-a"]

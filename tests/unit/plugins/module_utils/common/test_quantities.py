@@ -95,5 +95,5 @@ def test_what_is_no_quantity(text: Any) -> None:
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("256Mi", "204MiB"), ("512Mi", "409MiB"), ("1G", "762MiB")])
-def test_gomemlimit_is_80_percent_of_the_limit_in_whole_mebibytes(limit: str, expected: str) -> None:
-    assert quantities.go_mem_limit(limit) == expected
+def test_gomemlimit_is_a_share_of_the_limit_in_whole_mebibytes(limit: str, expected: str) -> None:
+    assert quantities.go_mem_limit(limit, 80) == expected

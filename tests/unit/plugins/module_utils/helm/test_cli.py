@@ -15,6 +15,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common import proces
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     Conflict,
     InvalidInput,
+    PermissionDenied,
     TimedOut,
     ToolError,
 )
@@ -267,6 +268,20 @@ def test_verify() -> None:
             'conflict occurred while applying object: Apply failed with 1 conflict: conflict with "kubectl"',
             Conflict,
             "force_conflicts",
+        ),
+        (
+            'Unable to continue with install: ClusterRole "a" in namespace "" exists and cannot be imported into the'
+            ' current release: invalid ownership metadata; annotation validation error: key "meta.helm.sh/release-name"'
+            ' must equal "b": current value is "a"',
+            Conflict,
+            "Set take_ownership",
+        ),
+        (
+            "failed to install CRD crds/w.yaml: 1 error occurred: customresourcedefinitions.apiextensions.k8s.io is"
+            ' forbidden: User "u" cannot create resource "customresourcedefinitions" in API group'
+            ' "apiextensions.k8s.io" at the cluster scope',
+            PermissionDenied,
+            "Set skip_crds",
         ),
         ("Kubernetes cluster unreachable: Get https://x: dial tcp: connection refused", ServerLost, "went away"),
         ("Get https://x: http2: client connection lost", ServerLost, "went away"),

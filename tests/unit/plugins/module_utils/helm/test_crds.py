@@ -10,7 +10,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import crds
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 
 
 def crd(name: str, **fields: Any) -> dict[str, Any]:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
-from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import LINES, WIDTH, diagnose, findings
+from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import (
+    LINES,
+    LOGS,
+    WIDTH,
+    diagnose,
+    ended,
+    findings,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 
 WEB = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
 JOB = {"kind": "Job", "metadata": {"name": "migrate"}, "spec": {}}
@@ -107,15 +115,21 @@ def test_the_report_is_bounded() -> None:
 
 
 class Server:
-    def __init__(self, refuse: bool = False) -> None:
+    def __init__(self, refuse: bool = False, pods: list[dict] | None = None, logs: Response | None = None) -> None:
         self.paths: list[str] = []
-        self.refuse = refuse
+        self.refuse, self.pods, self.logs = refuse, pods or [pod("web-1")], logs
+        self.queries: list[dict] = []
+
+    def send(self, method: str, path: str, query: dict, headers: dict) -> Response:
+        self.paths.append(path)
+        self.queries.append(query)
+        return self.logs
 
     def list(self, path: str, label_selector: str = "", field_selector: str = "") -> list[dict]:
         self.paths.append(path)
         if self.refuse:
             raise PermissionDenied("no")
-        return [pod("web-1")] if path.endswith("pods") else []
+        return self.pods if path.endswith("pods") else []
 
 
 def test_two_requests_or_none() -> None:
@@ -140,3 +154,53 @@ def test_the_event_that_says_most_is_shown() -> None:
         event("Pod", "web-1-a", "Failed", "Error: ErrImagePull", "2026-01-01T00:00:09Z"),
     ]
     assert findings([WEB], [], events, SINCE) == ['Pod web-1-a: Failed: Failed to pull image "x:1": not found']
+
+
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+
+
+def crashing(name: str, owner: str = "web-5d", state: dict | None = None, **last: object) -> dict:
+    terminated = {"exitCode": 1, "reason": "Error", **last}
+    made = pod(name, containerStatuses=[container(state or BACK_OFF, lastState={"terminated": terminated})])
+    made["metadata"]["ownerReferences"] = [{"name": owner}]
+    return made
+
+
+def test_the_end_of_the_log_of_a_container_that_ends_is_shown() -> None:
+    log = (
+        "level=info msg=starting\nfailed parsing config: yaml: unmarshal errors:\n  line 4: field retentoin not found\n"
+    )
+    server = Server(pods=[crashing("web-1-a"), crashing("web-1-b")], logs=Response(200, {}, log.encode()))
+    assert diagnose(server, "ns", [WEB], SINCE) == [
+        "Pod web-1-a and 1 more: container c: CrashLoopBackOff: back-off (last exit code 1, Error); its log ends: "
+        "level=info msg=starting / failed parsing config: yaml: unmarshal errors: / line 4: field retentoin not found"
+    ]
+    assert server.paths[2:] == ["/api/v1/namespaces/ns/pods/web-1-a/log"]
+    assert server.queries == [{"container": "c", "previous": "true", "tailLines": 3}]
+
+
+def test_without_the_right_to_read_logs_the_rest_is_shown() -> None:
+    server = Server(pods=[crashing("web-1-a")], logs=Response(403, {}, b"{}"))
+    lines = diagnose(server, "ns", [WEB], SINCE)
+    assert lines == ["Pod web-1-a: container c: CrashLoopBackOff: back-off (last exit code 1, Error)"]
+
+
+def test_a_termination_message_needs_no_log() -> None:
+    server = Server(pods=[crashing("web-1-a", message="no such bucket\n")])
+    assert diagnose(server, "ns", [WEB], SINCE)[0].endswith("; its log ends: no such bucket")
+    assert len(server.paths) == 2
+
+
+def test_which_logs_are_read() -> None:
+    over = pod("web-2", containerStatuses=[container({"terminated": {"exitCode": 2, "reason": "Error"}})])
+    ready = pod(
+        "web-3", conditions=[{"type": "Ready", "status": "True"}], containerStatuses=over["status"]["containerStatuses"]
+    )
+    done = pod("web-4", initContainerStatuses=[container({"terminated": {"exitCode": 0, "reason": "Completed"}})])
+    strange = pod("x", {"app": "x"}, containerStatuses=over["status"]["containerStatuses"])
+    found = ended([WEB], [crashing("web-1"), over, ready, done, strange])
+    assert [(one.pod, one.previous) for one in found] == [("web-1", True), ("web-2", False)]
+    server = Server(pods=[crashing(f"web-{n}", f"o{n}") for n in range(9)], logs=Response(200, {}, b"end" * 999))
+    lines = diagnose(server, "ns", [WEB], SINCE)
+    assert len(server.queries) == LOGS
+    assert all(len(line) < 2 * WIDTH for line in lines)

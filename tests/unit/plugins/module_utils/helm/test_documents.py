@@ -2,8 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+import json
+
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.helm.documents import canonical, dump, load, load_all
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.helm.documents import (
+    as_float64,
+    canonical,
+    dump,
+    load,
+    load_all,
+    rounded_numbers,
+    to_helm,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +78,29 @@ def test_keys_are_text_as_in_json() -> None:
         with pytest.raises(ValueError, match="unsupported map key"):
             load(text)
     assert load("a: =") == {"a": "="}
+
+
+@pytest.mark.parametrize("text", ["😀", "𠮷", "\\ud83d\\ude00 as text", 'ü\u2028\x85\ufeff\x7f\n"\\'])
+def test_values_reach_helm_without_what_its_parser_refuses(text: str) -> None:
+    written = to_helm({"a": text, text: [1, True, None]})
+    assert json.loads(written) == {"a": text, text: [1, True, None]}
+    assert not [char for char in written if "\x7f" <= char <= "\uffff"]
+    assert ("\\ud83d" in written) is (text.startswith("\\"))
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="not Unicode"):
+        to_helm({"a": "\ud83d"})
+
+
+def test_numbers_are_compared_as_helm_keeps_them() -> None:
+    number = 901234567890123457
+    recorded = json.loads("9.012345678901235e+17")  # what the release record holds
+    assert canonical(as_float64({"a": [number]})) == canonical(as_float64({"a": [recorded]}))
+    assert canonical(as_float64(number)) != canonical(as_float64(number + 1000))
+    assert as_float64([2**53, True, "1", 10**400]) == [2**53, True, "1", 10**400]
+
+
+def test_rounded_numbers_are_found_with_their_paths() -> None:
+    values = {"a": {"b": [1, 901234567890123457]}, "exact": 2**60, "small": 2**53, "neither": "901234567890123457"}
+    assert rounded_numbers(values) == [("a.b[1]", 901234567890123457, int(float(901234567890123457)))]

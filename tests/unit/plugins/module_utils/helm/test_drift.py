@@ -14,7 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, fields, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted, Report
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Item
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 

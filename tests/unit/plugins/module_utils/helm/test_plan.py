@@ -11,6 +11,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, release, render
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import (
     UNKNOWN,
     Current,
@@ -32,7 +33,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import (
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Mask
 
 CHART = charts.of_files({"Chart.yaml": b"name: c\nversion: 1.0.0\nappVersion: '2'", "templates/a.yaml": b"x"})
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: '%s'}\n"

@@ -30,9 +30,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, r
 from ansible_collections.orion.tracing.plugins.module_utils.helm import run as runs
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, ServerLost
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
-from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 
@@ -224,6 +225,27 @@ def test_absent_already(wanted: Wanted) -> None:
     kube, program = Cluster(), Program()
     assert not run(kube, program, replace(wanted, state="absent")).changed
     assert (program.calls, kube.calls) == ([], 2)
+
+
+# Secrets
+
+
+def with_token(record: dict, token: str | None) -> dict:
+    """The record of a chart that puts its value token into a ConfigMap."""
+    document = release.decode(record["data"]["release"])
+    document["config"] = {"token": token} if token else {}
+    document["manifest"] = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{url: '?t={token}'}}\n"
+    return {**record, "data": {"release": release.encode(document)}}
+
+
+@pytest.mark.parametrize("values", [{"token": "tok-654321"}, {}])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_the_old_secret_is_hidden_like_the_new_one(record: dict, wanted: Wanted, values: dict, state: str) -> None:
+    plan = run(Cluster([with_token(record, "tok-123456")]), Program(), replace(wanted, values=values, state=state))
+    assert plan.changed
+    shown = json.dumps([plan.diff, plan.result])
+    assert "url: ?t=********" in shown
+    assert "tok-" not in shown
 
 
 # Recovery

@@ -215,3 +215,23 @@ def test_a_download_that_does_not_end() -> None:
     with pytest.raises(TimedOut, match="tempo 1.2.3 of .*within 300 s.*HTTPS_PROXY") as caught:
         source.pull(Source("tempo", REPO, "1.2.3"), Puller(error=error))
     assert "Raise timeout" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "HOME"])
+def test_a_cache_that_cannot_be_written_is_named(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder can be made below it")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    with pytest.raises(InvalidInput) as caught:
+        source.pull(Source("tempo", REPO, "1.2.3"), Puller())
+    assert f"the cache of charts {tmp_path / 'file'}" in str(caught.value)
+    assert "Not a directory" in str(caught.value)
+    assert "Set XDG_CACHE_HOME" in str(caught.value)
+
+
+def test_folders_of_helms_own_that_cannot_be_written_are_named() -> None:
+    refused = ToolError("helm pull: failed", "mkdir /nonexistent: permission denied", helm_exit_code=1)
+    with pytest.raises(ToolError, match="Set HELM_CACHE_HOME"):
+        source.pull(Source("tempo", REPO, "1.2.3"), Puller(error=refused))

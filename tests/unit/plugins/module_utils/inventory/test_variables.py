@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.parsing import convert_bool
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, QUANTITY_REMEDY
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Place, error, warning
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     BOOLEANS,
     Reader,
@@ -62,32 +64,33 @@ def test_values(read: Callable[[Any], Any], value: Any, result: Any) -> None:
 @pytest.mark.parametrize(
     ("read", "value", "why"),
     [
-        (text, None, "is None: give non-empty text"),
-        (text, " ", "is '': give non-empty text"),
-        (text, ["a"], "is ['a']: give non-empty text"),
-        (text, {}, "is {}: give non-empty text"),
-        (number, "many", "is 'many': give a number"),
-        (number, None, "is None: give a number"),
-        (number, True, "is True: give a number"),
-        (number, NAN, "is nan: give a number"),
-        (number, "inf", "is 'inf': give a number"),
-        (number, [1], "is [1]: give a number"),
-        (number, HUGE, f"is {HUGE}: give a number"),
-        (integer, 1.5, "is 1.5: give a whole number"),
-        (integer, "1.5", "is 1.5: give a whole number"),
-        (integer, "x", "is 'x': give a number"),
-        (boolean, "maybe", "is 'maybe': give true or false"),
-        (boolean, "", "is '': give true or false"),
-        (boolean, None, "is None: give true or false"),
-        (boolean, 2, "is 2: give true or false"),
-        (listing, "/orders", "is '/orders': give a list"),
-        (listing, None, "is None: give a list"),
-        (mapping, [], "is []: give a mapping"),
-        (duration, "7 days", "is wrong: '7 days' is not a Go duration such as 10s, 1m30s or 500ms"),
-        (duration, 10, "is wrong: '10' is not a Go duration such as 10s, 1m30s or 500ms"),
-        (duration, None, "is wrong: 'None' is not a Go duration such as 10s, 1m30s or 500ms"),
-        (size, "10 GB", "is wrong: '10 GB' is not a Kubernetes quantity such as 512Mi or 2Gi"),
-        (size, "512m", "is wrong: '512m' is not a Kubernetes quantity of bytes such as 512Mi or 2Gi"),
+        (text, None, "is None, not a string. Give a string."),
+        (text, " ", "is empty. Give a string."),
+        (text, ["a"], "is ['a'], not a string. Give a string."),
+        (text, {}, "is {}, not a string. Give a string."),
+        (number, "many", "is 'many', not a number. Give a number."),
+        (number, None, "is None, not a number. Give a number."),
+        (number, True, "is True, not a number. Give a number."),
+        (number, NAN, "is nan, not a number. Give a number."),
+        (number, "inf", "is 'inf', not a number. Give a number."),
+        (number, [1], "is [1], not a number. Give a number."),
+        (number, HUGE, f"is {HUGE}, not a number. Give a number."),
+        (integer, 1.5, "is 1.5, not a whole number. Give a whole number."),
+        (integer, "1.5", "is 1.5, not a whole number. Give a whole number."),
+        (integer, "x", "is 'x', not a number. Give a number."),
+        (boolean, "maybe", "is 'maybe', not a boolean. Give true or false."),
+        (boolean, "", "is '', not a boolean. Give true or false."),
+        (boolean, None, "is None, not a boolean. Give true or false."),
+        (boolean, 2, "is 2, not a boolean. Give true or false."),
+        (listing, "/orders", "is '/orders', not a list. Write it as [a, b]."),
+        (listing, None, "is None, not a list. Write it as [a, b]."),
+        (mapping, [], "is [], not a mapping. Write it as {key: value}."),
+        (duration, "7 days", "is '7 days', not a Go duration. Write 168h."),
+        (duration, "2w", "is '2w', not a Go duration. Write 336h."),
+        (duration, 10, f"is '10', not a Go duration. {DURATION_REMEDY}"),
+        (duration, None, f"is 'None', not a Go duration. {DURATION_REMEDY}"),
+        (size, "10 GB", f"is '10 GB', not a Kubernetes quantity of bytes. {QUANTITY_REMEDY}"),
+        (size, "512m", f"is '512m', not a Kubernetes quantity of bytes. {QUANTITY_REMEDY}"),
     ],
 )
 def test_what_is_said_of_other_values(read: Callable[[Any], Any], value: Any, why: str) -> None:
@@ -108,14 +111,14 @@ def test_options_of_the_kinds() -> None:
 @pytest.mark.parametrize(
     ("read", "why"),
     [
-        (lambda: text(None, empty=True), "is None: give text"),
-        (lambda: number(-1, 0.001), "is -1: give a number of at least 0.001"),
-        (lambda: number("101", 0, 100), "is '101': give a number from 0 to 100"),
-        (lambda: integer(0, 1), "is 0: give a number of at least 1"),
-        (lambda: listing([1], str), "is [1]: give a list of texts"),
-        (lambda: listing(["x"], dict), "is ['x']: give a list of mappings"),
-        (lambda: duration("0ms", positive=True), "is 0: give a duration such as 10s"),
-        (lambda: size(" 100Mi", 2**28), "is 100Mi: give at least 256Mi"),
+        (lambda: text(None, empty=True), "is None, not a string. Give a string."),
+        (lambda: number(-1, 0.001), "is -1, less than 0.001. Give a number of at least 0.001."),
+        (lambda: number("101", 0, 100), "is 101, more than 100. Give a number from 0 to 100."),
+        (lambda: integer(0, 1), "is 0, less than 1. Give a number of at least 1."),
+        (lambda: listing([1], str), "is [1], not a list of strings. Write it as [a, b]."),
+        (lambda: listing(["x"], dict), "is ['x'], not a list of mappings. Write it as [{…}, {…}]."),
+        (lambda: duration("0ms", positive=True), f"is '0ms', not longer than zero. {DURATION_REMEDY}"),
+        (lambda: size(" 100Mi", 2**28), "is 100Mi, less than 256Mi. Give 256Mi or more."),
     ],
 )
 def test_what_is_said_where_an_option_excludes_a_value(read: Callable[[], Any], why: str) -> None:
@@ -200,12 +203,12 @@ def test_a_reader_of_what_is_wrong_or_missing(
     assert method(missing, "v", default=default, **options) == default
     assert missing.findings == []
     assert method(missing, "v", **options) == smallest
-    assert missing.findings == ["v is not defined"]
+    assert missing.findings == [error("v", "is not defined")]
     wrong = Reader({"v": None})
     assert method(wrong, "v", default=default, **options) == default
     assert method(wrong, "v", **options) == smallest
     first, second = wrong.findings
-    assert first == second and first.startswith("v is ")
+    assert first == second and first.variable == "v" and first.what.startswith("is ")
 
 
 def test_numbers_by_default_are_no_integers() -> None:
@@ -216,6 +219,12 @@ def test_numbers_by_default_are_no_integers() -> None:
 def test_findings_are_kept_in_order() -> None:
     read = Reader({"a": "x", "c": -1})
     read.boolean("a")
-    read.wrong("b", "is odd")
+    read.wrong(Place("b").item(0), "is odd", "Give 2.", "halves are needed")
+    read.doubtful("d", "is old")
     read.number("c")
-    assert read.findings == ["a is 'x': give true or false", "b is odd", "c is -1: give a number of at least 0"]
+    assert read.findings == [
+        error("a", "is 'x', not a boolean", "Give true or false."),
+        error(Place("b", "[0]"), "is odd", "Give 2.", "halves are needed"),
+        warning("d", "is old"),
+        error("c", "is -1, less than 0", "Give a number of at least 0."),
+    ]

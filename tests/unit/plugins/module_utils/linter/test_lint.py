@@ -13,7 +13,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.filter.sampling import sampling_findings
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import CODES, Load, lint, lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
 
 ROOT = Path(__file__).resolve().parents[5]
 MEBIBYTE = 2**20

@@ -20,9 +20,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity imp
     REGIONS,
     plan,
     read_inputs,
-    sampler_memory,
     tracing_plan,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
 
 ROOT = Path(__file__).resolve().parents[5]
 
@@ -178,7 +179,7 @@ def test_a_queue_in_memory_that_is_too_small_is_said_by_planner_and_role():
         "collector_persistent_queue_enabled, for then spans wait on disk."
     )
     [said] = collector_values(variables(tracing_namespace="tracing"))[1]
-    assert "a queue of 750000 spans" in said
+    assert "a queue of 750000 spans" in said.what
 
 
 def test_warnings_name_variable_value_and_need():
@@ -215,20 +216,20 @@ def test_prices_of_the_region_and_of_the_inventory():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tracing_expected_traces_per_second": 0}, "tracing_expected_traces_per_second is 0: give a number"),
-        ({"tracing_expected_bytes_per_span": "big"}, "tracing_expected_bytes_per_span is 'big'"),
-        ({"tempo_retention": "7 days"}, "tempo_retention is wrong"),
-        ({"plan_prices": {"storge": 1}}, "plan_prices has storge: give some of storage, put"),
-        ({"plan_prices": [1]}, "plan_prices has [1]"),
-        ({"plan_prices": {"cpu": "cheap"}}, "plan_prices is {'cpu': 'cheap'}: give numbers"),
-        ({"tempo_profile": "both"}, "tempo_profile is 'both': give distributed or monolithic"),
+        ({"tracing_expected_traces_per_second": 0}, "tracing_expected_traces_per_second: is 0, less than 0.001"),
+        ({"tracing_expected_bytes_per_span": "big"}, "tracing_expected_bytes_per_span: is 'big', not a number"),
+        ({"tempo_retention": "7 days"}, "tempo_retention: is '7 days', not a Go duration. Write 168h."),
+        ({"plan_prices": {"storge": 1}}, "plan_prices: has unknown prices storge. Known are storage, put"),
+        ({"plan_prices": [1]}, "plan_prices: has unknown prices [1]"),
+        ({"plan_prices": {"cpu": "cheap"}}, "plan_prices: is {'cpu': 'cheap'}, not numbers"),
+        ({"tempo_profile": "both"}, "tempo_profile: is 'both', not a profile. Choose distributed or monolithic."),
         (
             {"tracing_expected_kept_percentage": 150},
-            "tracing_expected_kept_percentage is 150: give a number from 0 to 100",
+            "tracing_expected_kept_percentage: is 150, more than 100",
         ),
-        ({"collector_outage_minutes": "nan"}, "collector_outage_minutes is 'nan'"),
-        ({"plan_queries_per_day": True}, "plan_queries_per_day is True: give a number of at least 0"),
-        ({"plan_prices": {"cpu": "nan"}}, "plan_prices is {'cpu': 'nan'}: give numbers"),
+        ({"collector_outage_minutes": "nan"}, "collector_outage_minutes: is 'nan', not a number"),
+        ({"plan_queries_per_day": True}, "plan_queries_per_day: is True, not a number. Give a number of at least 0."),
+        ({"plan_prices": {"cpu": "nan"}}, "plan_prices: is {'cpu': 'nan'}, not numbers"),
     ],
 )
 def test_bad_input_is_named(changes, message):
@@ -287,3 +288,12 @@ def test_each_destination_adds_a_queue_of_what_it_gets():
     assert {*instead["limits"].values(), *instead["storage"].values()} == {0}
     assert "tempo" not in instead["snippet"] and "not planned" in instead["table"]
     assert not [line for line in instead["warnings"] if "tempo" in line]
+
+
+@pytest.mark.parametrize("strategy", ["local", "global"])
+def test_the_ingestion_limit_is_the_one_that_the_tempo_role_derives(strategy):
+    v = load(40, tempo_ingestion_rate_strategy=strategy, tempo_ingestion_rate_limit_bytes=0)
+    planned = tracing_plan(v)
+    [distributor] = [one for one in planned["components"] if one["name"] == "distributor"]
+    derived = ingestion_limit({**v, "tempo_distributor_replicas": distributor["replicas"]})
+    assert planned["limits"]["ingestion_rate_limit_bytes"] == derived

@@ -250,7 +250,7 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
         ({"collector_num_traces": 6_666}, "collector_num_traces", "Set it to 6667 or more"),
         ({"tempo_s3_endpoint": "s3.example.org:8333"}, "tempo_s3_credentials_secret", "is not AWS"),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
-        ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "was tried with no other"),
+        ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "the only one tested"),
         ({"collector_critical_routes": ["/health"]}, "collector_critical_routes", "which wins"),
         ({"object_storage_versioning": True}, "object_storage_versioning", "keeps all that Tempo deletes"),
     ],

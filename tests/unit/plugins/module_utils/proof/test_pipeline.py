@@ -231,7 +231,7 @@ def test_decisions_after_an_interruption() -> None:
         return replace(samplers(arrived, new, decided), interrupted={"gateway": ("gw-0",)})
 
     decisions = Decisions(traces=10, spans=50, decision_wait=3.0)
-    # Nothing moves for decision_wait and QUIET.
+    # Nothing moves for decision_wait and QUIET_SECONDS.
     assert not decisions.made(3.0, interrupted(30, 6, 4))
     assert not decisions.made(6.0, interrupted(31, 6, 6))
     assert not decisions.made(13.9, interrupted(31, 6, 6))

@@ -1,0 +1,381 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs gates: which ones, in which order, what they need, what they counted, and one line of totals at the end.
+
+A gate that runs pytest counts with its tests, any other as one. A skipped test is a failure: where something is
+missing, the set-up has to bring it. The exception is Tempo, whose image nothing builds (docs/testing.md): what was not
+run for that is counted as skipped, in a line of its own.
+
+There are two lanes beside each other: gates that need the test cluster, and all others. Each lane runs its gates one
+after another. Then come those that have to be alone. The output of a gate goes into a file and is printed when the gate
+ends; that of a gate that was asked for alone is printed as it comes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from airgap import images
+from airgap.errors import AirgapError
+from tools import gates, local, machine, recordings
+from tools.gates import CLUSTER, MAKE_CLUSTER, NOTHING, REMOVE_CLUSTER, TEST_CLUSTER, WORK, Gate
+from tools.steps import ROOT, STATE, Failed, environment
+
+# Molecule's scenarios that run on the embedded store where Tempo is not at hand.
+STORE_SCENARIOS = ("site", "load")
+# Of a failed gate, what is printed; its file has everything.
+PRINTED = 40_000
+# How long programs that a gate has started may take to end after it.
+END_SECONDS = 10.0
+
+
+@dataclass
+class Outcome:
+    """seconds: elapsed; cpu: processor seconds of the gate's processes, without what runs in the cluster. skipped:
+    tests of a component that is not at hand. note: what to say of it in the table."""
+
+    name: str
+    passed: int
+    failed: int
+    seconds: float
+    skipped: int = 0
+    cpu: float = 0.0
+    note: str = ""
+
+
+@dataclass
+class Tools:
+    """What local.prepare has found. failed: why there is nothing."""
+
+    environment: dict[str, str]
+    images: frozenset[str] = frozenset()
+    failed: str = ""
+
+
+class Process:
+    """A program in a session of its own, so that whatever it starts can be found."""
+
+    def __init__(self, argv: Sequence[str], cwd: Path, env: dict[str, str], log: Path | None) -> None:
+        with log.open("ab") if log else open(os.devnull, "rb") as output:
+            self._process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output if log else None,
+                stderr=subprocess.STDOUT if log else None,
+                start_new_session=True,
+            )
+
+    def wait(self) -> tuple[int, float]:
+        """Its exit code, negative for a signal, and the processor seconds of it and of what it has waited for."""
+        _pid, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode, usage.ru_utime + usage.ru_stime
+
+    def members(self) -> dict[int, str]:
+        """Processes of the session that run: pid and command line."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if not folder.name.isdigit():
+                    continue
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self._process.pid and fields[0] not in "ZX":
+                    found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ").strip()
+            except OSError:  # it has just ended
+                continue
+        return found
+
+    def end(self) -> list[str]:
+        """Ends what is left of the session. Command lines of what had to be ended."""
+        until, pause = time.monotonic() + END_SECONDS, threading.Event()
+        while (left := self.members()) and time.monotonic() < until:
+            pause.wait(0.1)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return list(left.values())
+
+    def interrupt(self) -> None:
+        for pid in self.members():
+            try:
+                os.kill(pid, signal.SIGINT)
+            except ProcessLookupError:
+                continue
+
+
+def count(junit: Path) -> tuple[int, int, int]:
+    """Tests that passed, that failed, and that a component was not at hand for, of a pytest run.
+
+    A skipped test has failed, unless tests/conftest.py has marked it with the property not_at_hand.
+    """
+    passed = failed = skipped = 0
+    for test in ET.parse(junit).getroot().iter("testcase"):
+        if test.find("failure") is not None or test.find("error") is not None:
+            failed += 1
+        elif test.find("skipped") is None:
+            passed += 1
+        elif test.find("properties/property[@name='not_at_hand']") is not None:
+            skipped += 1
+        else:
+            failed += 1
+    return passed, failed, skipped
+
+
+class Run:
+    """One call of `make check`, `make test` or `make test-all`, or of single gates.
+
+    arguments: more of them for every gate's program. Coverage is not counted then: they are a part of the tests.
+    """
+
+    def __init__(self, selected: Iterable[Gate], arguments: Sequence[str] = (), stream: bool = False) -> None:
+        self.selected = list(selected)
+        self.arguments, self.stream = tuple(arguments), stream
+        self.outcomes: list[Outcome] = []
+        self.tools: Future[Tools] = Future()
+        self._printing, self._running = threading.Lock(), set[Process]()
+        self._stopped = threading.Event()
+
+    def say(self, text: str) -> None:
+        with self._printing:
+            print(text, flush=True)
+
+    def gate(self, gate: Gate) -> Outcome:
+        """Runs a gate, prints its output, and keeps its outcome."""
+        self.say(f"\n=== {gate.name}: {gate.what}" if self.stream else f"=== {gate.name} …")
+        start = time.monotonic()
+        log = WORK / "logs" / f"{gate.name}.log"
+        for file in (log, gates.junit(gate.name)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)
+        code, cpu, left = 1, 0.0, list[str]()
+        try:
+            if gate.before:
+                gate.before()
+            code, cpu, left = self._start(gate, None if self.stream else log)
+        except (OSError, subprocess.CalledProcessError, Failed) as error:
+            log.write_text(f"{error}\n{(getattr(error, 'stderr', b'') or b'').decode(errors='replace')}")
+            if self.stream:
+                self.say(log.read_text())
+        passed, failed, skipped = (0, 1, 0) if code or left else (1, 0, 0)
+        if gate.pytest and gates.junit(gate.name).exists():
+            passed, failed, skipped = count(gates.junit(gate.name))
+            failed = max(failed, 1 if code or left else 0)
+        note = recordings.note() if gate.recordings else ""
+        outcome = Outcome(gate.name, passed, failed, time.monotonic() - start, skipped, cpu, note)
+        lines = []
+        if not self.stream:
+            output = log.read_text(errors="replace")
+            if failed:
+                lines += [f"\n=== output of {gate.name}, all of it in {log.relative_to(WORK)}", output[-PRINTED:]]
+            elif gate.pytest:
+                lines += output.strip().splitlines()[-8:]
+        lines += [f"    {gate.name} left a process behind, which was ended: {one}" for one in left]
+        lines.append(
+            f"=== {gate.name}: {'FAILED' if failed else 'ok'}, {passed} passed, {failed} failed, "
+            f"{outcome.seconds:.1f} s ({cpu:.1f} s of processor time){'; ' + note if note else ''}"
+        )
+        if not self._stopped.is_set():
+            self.say("\n".join(lines))
+        self.outcomes.append(outcome)
+        return outcome
+
+    def _start(self, gate: Gate, log: Path | None) -> tuple[int, float, list[str]]:
+        """Exit code, processor seconds and left processes of a gate's program."""
+        argv, env = list(gate.argv), dict(gate.env)
+        if self.arguments:
+            argv = [*(one for one in argv if not (gate.pytest and one.startswith("--cov"))), *self.arguments]
+        if gate.needs != NOTHING and self.tools.done():
+            env = {**self.tools.result().environment, **env}
+        if gate.needs == CLUSTER:
+            env = {"ORION_CLUSTER": TEST_CLUSTER, "ORION_TEST_STATE": str(STATE / TEST_CLUSTER), **env}
+        code, cpu, left = self._process(argv, gate.cwd, env, log)
+        if gate.pytest and code == -signal.SIGSEGV:
+            # A crash of the interpreter is no result of a test: this collection has no code of its own below Python.
+            # Seen with CPython 3.13.0, in its garbage collector, once in several whole runs of these tests.
+            self.say(f"=== {gate.name}: the Python interpreter crashed (SIGSEGV): once more")
+            again, more, left = self._process(argv, gate.cwd, env, log)
+            code, cpu = again, cpu + more
+        return code, cpu, left
+
+    def _process(
+        self, argv: list[str], cwd: Path, env: dict[str, str], log: Path | None
+    ) -> tuple[int, float, list[str]]:
+        process = Process(argv, cwd, environment(**env), log)
+        self._running.add(process)
+        try:
+            code, cpu = process.wait()
+            return code, cpu, process.end()
+        except BaseException:
+            process.interrupt()
+            process.end()
+            raise
+        finally:
+            self._running.discard(process)
+
+    def _without(self, gate: Gate, missing: str) -> None:
+        self.outcomes.append(Outcome(f"{gate.name} ({missing})", 0, 1, 0.0))
+
+    def _here(self, selected: Iterable[Gate]) -> None:
+        """Gates that need no cluster."""
+        for gate in selected:
+            if self._stopped.is_set():
+                return
+            if gate.needs != NOTHING and self.tools.result().failed:
+                self._without(gate, "no tools")
+            else:
+                self.gate(gate)
+
+    def _on_cluster(self, selected: Iterable[Gate]) -> None:
+        for gate in selected:
+            if self._stopped.is_set():
+                return
+            self.gate(gate)
+
+    def _prepare(self, with_images: bool) -> None:
+        start = time.monotonic()
+        try:
+            found = local.prepare(everything=True) if with_images else local.test_tools()
+        except (AirgapError, Failed, OSError) as error:
+            self.tools.set_result(Tools({}, failed=str(error)))
+            self.outcomes.append(Outcome("preparation", 0, 1, time.monotonic() - start))
+            self.say(f"=== preparation: FAILED: {error}")
+            return
+        # Empty where Tempo is not at hand: what the user's own environment says is not what the last line would tell.
+        tools = {"ORION_TEMPO": "", **local.tool_environment(found)}
+        self.tools.set_result(Tools(tools, frozenset(found.get("images", ()))))
+        self.say(f"=== preparation: ok, {time.monotonic() - start:.1f} s")
+
+    def run(self) -> None:
+        """All gates. An interruption ends what runs and removes the cluster, then goes on to the caller."""
+        inside = [one for one in self.selected if one.needs == CLUSTER and not one.alone]
+        inside = [one for one in inside if one not in (MAKE_CLUSTER, REMOVE_CLUSTER)]
+        alone = [one for one in self.selected if one.alone]
+        here = [one for one in self.selected if one.needs != CLUSTER and not one.alone]
+        needs = max((one.needs for one in self.selected if one != REMOVE_CLUSTER), default=NOTHING)
+        with_cluster = needs == CLUSTER
+        # A cluster that was there, or that was asked for, stays, except where its removal was asked for.
+        keep = (STATE / TEST_CLUSTER / "kubeconfig").exists() or MAKE_CLUSTER in self.selected
+        remove = REMOVE_CLUSTER in self.selected or (with_cluster and not keep)
+        lane = threading.Thread(target=self._here, args=(here,))
+        lane.start()
+        made = False
+        try:
+            if needs != NOTHING:
+                self._prepare(with_cluster)
+            if with_cluster:
+                made = not self.tools.result().failed and not self.gate(MAKE_CLUSTER).failed
+                if made:
+                    self._on_cluster(inside)
+            lane.join()
+            if not with_cluster or made:
+                self._here(one for one in alone if one.needs != CLUSTER)
+                self._on_cluster(one for one in alone if one.needs == CLUSTER)
+            else:
+                self._here(one for one in alone if one.needs != CLUSTER)
+                for gate in (*inside, *(one for one in alone if one.needs == CLUSTER)):
+                    self._without(gate, "no cluster")
+        except BaseException:
+            self._stopped.set()
+            if not self.tools.done():
+                self.tools.set_result(Tools({}, failed="interrupted"))
+            for process in list(self._running):
+                process.interrupt()
+            raise
+        finally:
+            lane.join()
+            if remove:
+                self.gate(REMOVE_CLUSTER)
+
+
+def tempo_version() -> str:
+    """The version that the tempo role installs unless told otherwise."""
+    return str(yaml.safe_load((ROOT / "roles/tempo/defaults/main.yml").read_text())["tempo_image_tag"])
+
+
+def without_tempo(outcomes: Sequence[Outcome], installed: bool) -> list[Outcome]:
+    """The outcomes with what was not run on Tempo in a line of its own.
+
+    installed: whether the cluster has Tempo's image, and only its binary is missing on this machine.
+    """
+    skipped = sum(one.skipped for one in outcomes)
+    scenarios = [one.name for one in outcomes if one.name in STORE_SCENARIOS and not installed]
+    if not skipped and not scenarios:
+        return list(outcomes)
+    what = f"{skipped} tests with its binary"
+    if scenarios:
+        what += f", and {' and '.join(scenarios)} on it, which used the embedded store"
+    if installed:
+        why = "no container engine here could take it out of the image"
+    else:
+        why = f"no registry and no archive in {images.folder()} has its image"
+    note = f"not run, since {why}: {what}"
+    line = Outcome(f"Tempo {tempo_version()}", 0, 0, 0.0, skipped + len(scenarios), note=note)
+    return [*(replace(one, skipped=0) for one in outcomes), line]
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """A line for each outcome, and the totals alone on the last one."""
+    width = max(4, *(len(one.name) for one in outcomes))
+    lines = ["Gate" + " " * (width - 2) + "passed  failed  skipped  seconds  processor s"]
+    for one in outcomes:
+        line = f"{one.name:<{width}}  {one.passed:6}  {one.failed:6}  {one.skipped:7}  {one.seconds:7.1f}"
+        lines.append(f"{line}  {one.cpu:11.1f}  {one.note}".rstrip())
+    total = f"{sum(one.passed for one in outcomes)} passed, {sum(one.failed for one in outcomes)} failed"
+    if skipped := sum(one.skipped for one in outcomes):
+        total += f", {skipped} skipped"
+    return "\n".join([*lines, "", total])
+
+
+def choose(command: str, names: Sequence[str]) -> list[Gate]:
+    """The gates of a command, or those that are named. Failed for a name that no gate has."""
+    if not names:
+        return [gate for gate in gates.GATES if command in gate.commands]
+    known = {gate.name: gate for gate in gates.GATES}
+    groups = {"static": [g for g in gates.GATES if g.needs == NOTHING and gates.TEST in g.commands]}
+    unknown = [name for name in names if name not in known and name not in groups]
+    if unknown:
+        raise Failed(f"No gate has the name {' or '.join(unknown)}. These are the gates:\n{listing()}")
+    chosen = [gate for name in names for gate in groups.get(name) or [known[name]]]
+    return [gate for gate in gates.GATES if gate in chosen]
+
+
+def listing() -> str:
+    """Every gate with what it shows, and the commands that it is part of."""
+    width = max(len(gate.name) for gate in gates.GATES)
+    lines = [f"  {gate.name:<{width}}  {gate.what}  [{gate.commands[0]}]" for gate in gates.GATES]
+    return "\n".join([*lines, f"  {'static':<{width}}  all of `make test` that need neither programs nor cluster"])
+
+
+def main(command: str, names: Sequence[str], arguments: Sequence[str]) -> None:
+    """Runs a command's gates, or those named, and exits with 1 if one has failed."""
+    selected = choose(command, names)
+    if arguments and not names:
+        raise Failed("ARGS are for gates that GATE names: add it, such as `make test GATE=unit ARGS='-k lint'`.")
+    if any(gate.needs == CLUSTER for gate in selected):
+        machine.check()
+    WORK.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    run = Run(selected, arguments, stream=len(selected) == 1)
+    run.run()
+    order = {gate.name: number for number, gate in enumerate(gates.GATES)}
+    outcomes = sorted(run.outcomes, key=lambda one: order.get(one.name.split(" ")[0], -1))
+    if run.tools.done() and not run.tools.result().environment.get("ORION_TEMPO"):
+        outcomes = without_tempo(outcomes, "tempo" in run.tools.result().images)
+    print(f"\nmake {command}: {time.monotonic() - start:.0f} s\n\n{table(outcomes)}")
+    sys.exit(any(one.failed for one in outcomes))
