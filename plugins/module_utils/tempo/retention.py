@@ -3,26 +3,28 @@
 # Private to this collection: not an interface for users, may change in any release.
 """The lifecycle rules of Tempo's bucket, which must not take away what Tempo still reads. Pure.
 
-Tempo deletes its blocks itself, after its retention; rules of the store are a safety net behind that. This is the one
-place that says what they may do: the object_storage role refuses the rest, the preflight role reports it. Both hand
-over variables by their names: those of the object_storage role that are read here, tracing_retention, and where they
-are known tempo_retention, tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config, tracing_store and collector_exporters.
-Nothing is said about one that is not there, nor about blocks where tracing_store is another store than Tempo.
+Tempo deletes its blocks itself, after its retention; rules of the store are a safety net behind that. What rules may do
+is decided here alone: the object_storage role refuses the rest, the preflight role reports it. Both pass variables by
+name: those of the object_storage role that are read here, tracing_retention, and where they are known tempo_retention,
+tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config, tracing_store and collector_exporters. Missing variables are not
+checked, nor are blocks if tracing_store is a store other than Tempo.
 
-Recordings of traces in the bucket, destinations of collector_exporters with protocol s3, expire by a rule of their own
-for each prefix. What else is wrong with an entry, the collector role says.
+Recordings of traces in the bucket, destinations of collector_exporters with protocol s3, expire by one rule for each
+prefix. Everything else about an entry is checked by the collector role.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 
 EXPIRY, RULES = "object_storage_expiry_days", "object_storage_lifecycle_rules"
 MARGIN = "object_storage_expiry_margin"
@@ -49,7 +51,7 @@ class Contradiction:
 @dataclass(frozen=True)
 class Recordings:
     """A destination in the bucket. where: its place in collector_exporters; prefix: ends with a slash; days: after
-    which objects expire, 0 for never, None for what is no number of days."""
+    which objects expire, 0 for never, None for a value that is not a number of days."""
 
     where: str
     name: str
@@ -85,7 +87,7 @@ def rules(v: Variables) -> list[dict[str, Any]] | None:
     """All lifecycle rules of the bucket: the given ones, one for each prefix of recordings that expire, and
     expire-objects; None where none is wanted.
 
-    InvalidInput for a contradiction, or for a duration that is none.
+    InvalidInput for a contradiction, or for a value that is not a duration.
     """
     for name in (_retention(v), MARGIN):
         if name in v and _seconds(v, name) is None:
@@ -121,6 +123,8 @@ def contradictions(v: Variables) -> Iterator[Contradiction]:
         yield Contradiction(EXPIRY, f"{v[EXPIRY]!r} is not a number of days", "0 is never.")
     yield from _recordings(v, days)
     yield from emptied(v)
+    wrong, rules_ = _given_rules(v)
+    yield from wrong
     if str(v.get("tracing_store") or "tempo") != "tempo":
         return
     retention, margin = _seconds(v, _retention(v)), _seconds(v, MARGIN)
@@ -130,26 +134,34 @@ def contradictions(v: Variables) -> Iterator[Contradiction]:
         yield Contradiction(
             EXPIRY, f"the store would delete blocks after {days} days, but may {until}", f"Set {least} or more, or 0."
         )
-    if v.get(RULES) is not None and not isinstance(v[RULES], list):
-        yield Contradiction(RULES, f"{v[RULES]!r} is no list", "Write rules as boto3 takes them.")
-        return
-    for given in v.get(RULES) or []:
-        try:
-            rule = lifecycle.normalise(given)
-        except (AttributeError, TypeError, TracingError):
-            yield Contradiction(RULES, f"{given!r} is no rule", "Write rules as boto3 takes them.")
-            continue
+    for rule in rules_:
         if rule["Status"] == "Enabled" and _meets_tempo(rule["Filter"], v):
             yield from _rule(rule, least, until)
 
 
+def _given_rules(v: Variables) -> tuple[list[Contradiction], list[dict[str, Any]]]:
+    """What is wrong with the given rules, and those that are usable, normalised."""
+    if v.get(RULES) is not None and not isinstance(v[RULES], list):
+        return [Contradiction(RULES, f"{v[RULES]!r} is not a list", "Write rules as boto3 takes them.")], []
+    custom = not is_aws(str(v.get("object_storage_endpoint_url") or ""))
+    wrong, usable = [], []
+    for number, rule in enumerate(v.get(RULES) or [], 1):
+        flaws = list(lifecycle.rule_flaws(rule, number, custom))
+        for flaw in flaws:
+            what = flaw.what.removeprefix(f"{lifecycle.OPTION}: ")
+            wrong.append(Contradiction(RULES, f"{what}: {flaw.why}" if flaw.why else what, flaw.remedy))
+        if not flaws:
+            usable.append(lifecycle.normalise(rule))
+    return wrong, usable
+
+
 def _recordings(v: Variables, days: int | None) -> Iterator[Contradiction]:
-    """Expiries of recordings that would take blocks, or other recordings, or never come about."""
+    """Expiries of recordings that would delete blocks or other recordings, or come too late to have an effect."""
     found = [one for one in recordings(v, _own(v)) if one.days != 0]
     for one in found:
         where = f"{one.where}.expiration_days"
         if one.days is None:
-            yield Contradiction(where, "it is no whole number of days", "0 is never.")
+            yield Contradiction(where, "it is not a whole number of days", "0 is never.")
             continue
         if _own(v) and _own(v) == _tempos(v) and _meets_tempo({"Prefix": one.prefix}, v):
             yield Contradiction(
@@ -178,14 +190,25 @@ def emptied(v: Variables) -> Iterator[Contradiction]:
     and the recordings' for one that has no block any more.
     """
     trace = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
-    own_prefix = str((trace.get("s3") or {}).get("prefix") or v.get("tempo_s3_prefix") or "").strip("/")
-    if str(trace.get("empty_tenant_deletion_enabled", "")).lower() in TRUE and not own_prefix:
+    if str(trace.get("empty_tenant_deletion_enabled", "")).lower() in TRUE and not tempo_folder(v):
         for one in recordings(v, _tempos(v)):
             yield Contradiction(
                 f"{one.where}.prefix",
                 f"Tempo would take {one.prefix} for an empty tenant and delete it (empty_tenant_deletion_enabled)",
                 "Name another bucket for the recordings, or set empty_tenant_deletion_enabled to false.",
             )
+
+
+def tempo_folder(v: Variables) -> str:
+    """The folder of Tempo's objects, with a slash at its end; "" for the top of the bucket.
+
+    Tempo joins its prefix and the names of its objects with path.Join, so a slash at the beginning stays in the keys.
+    Source: grafana/tempo v2.10.8, tempodb/backend/backend.go (KeyPathWithPrefix, ObjectFileName)
+    """
+    storage = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
+    prefix = str((storage.get("s3") or {}).get("prefix") or v.get("tempo_s3_prefix") or "")
+    folder = re.sub("/+", "/", f"{prefix}/")
+    return "" if folder == "/" else folder
 
 
 def _own(v: Variables) -> str:
@@ -236,8 +259,7 @@ def _meets_tempo(condition: dict[str, Any], v: Variables) -> bool:
     condition = condition.get("And", condition)
     if ("Tag" in condition or "Tags" in condition) and not storage.get("tags"):
         return False
-    folder = str(storage.get("prefix") or v.get("tempo_s3_prefix") or "").strip("/")
-    folder = f"{folder}/" if folder else ""
+    folder = tempo_folder(v)
     if str(extra.get("multitenancy_enabled", "")).lower() not in TRUE:
         folder += f"{TENANT}/"
     prefix = str(condition.get("Prefix") or "")
@@ -256,7 +278,7 @@ def _seconds(v: Variables, name: str) -> float | None:
 
 
 def _days(value: Any) -> int | None:
-    """A number of days, 0 for unset; None for what is no whole number of days."""
+    """A number of days, 0 for unset; None for a value that is not a whole number of days."""
     if value in (None, ""):
         return 0
     text = "" if isinstance(value, bool) else str(value)

@@ -205,7 +205,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "object_storage_lifecycle_rules",
             "rule without ID moves blocks to GLACIER",
         ),
-        ({"object_storage_lifecycle_rules": ["all"]}, "object_storage_lifecycle_rules", "'all' is no rule"),
+        ({"object_storage_lifecycle_rules": ["all"]}, "object_storage_lifecycle_rules", "rule 1 is not a dictionary"),
         (
             {"tempo_s3_insecure": True, "object_storage_tls_only": False, "tempo_s3_ca_secret": "s"},
             "tempo_s3_ca_secret",
