@@ -42,17 +42,40 @@ options:
     default: []
     suboptions:
       variable:
-        description: What it is about.
+        description: Name of the variable.
         type: str
         required: true
-      problem:
+      what:
         description: What is wrong.
         type: str
         required: true
+      why:
+        description: The reason or the consequence.
+        type: str
+        default: ''
       remedy:
         description: What to do.
         type: str
         default: ''
+      severity:
+        description: Whether the run would fail.
+        type: str
+        choices: [error, warning]
+        default: error
+      path:
+        description: Where inside the variable's value it is, such as C([0].tls).
+        type: str
+        default: ''
+      code:
+        description: Name of the rule, where docs/sampling-linter.md lists it.
+        type: str
+        default: ''
+  repeats:
+    description:
+      - The variable that another one only repeats, by the other's name. What is wrong with both is reported once. The
+        action plugin sets it.
+    type: dict
+    default: {}
   binary_path:
     description:
       - The helm binary, a path or a name on E(PATH).
@@ -121,17 +144,29 @@ findings:
       type: str
       sample: error
     variable:
-      description: The variable that it is about.
+      description: Name of the variable.
       type: str
       sample: tracing_retention
-    problem:
+    path:
+      description: Where inside the variable's value it is.
+      type: str
+      sample: ''
+    what:
       description: What is wrong.
       type: str
-      sample: "'7 days' is not a Go duration"
+      sample: is '7 days', not a Go duration
+    why:
+      description: The reason or the consequence; empty where the rest says enough.
+      type: str
+      sample: ''
     remedy:
       description: What to do.
       type: str
       sample: Write 168h.
+    code:
+      description: Name of the rule, where docs/sampling-linter.md lists it.
+      type: str
+      sample: ''
 advice:
   description: What is doubtful, in the same form, with the severity C(warning). Also shown as warnings.
   returned: always
@@ -175,10 +210,9 @@ bucket_exists:
   type: bool
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.basic import env_fallback
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import ERROR, WARNING, error
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import ERROR, WARNING, Finding
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.repeats import without_repeats
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import facts as preflight_facts
@@ -196,10 +230,15 @@ def main() -> None:
                 "default": [],
                 "options": {
                     "variable": {"type": "str", "required": True},
-                    "problem": {"type": "str", "required": True},
+                    "what": {"type": "str", "required": True},
+                    "why": {"type": "str", "default": ""},
                     "remedy": {"type": "str", "default": ""},
+                    "severity": {"type": "str", "choices": [ERROR, WARNING], "default": ERROR},
+                    "path": {"type": "str", "default": ""},
+                    "code": {"type": "str", "default": ""},
                 },
             },
+            "repeats": {"type": "dict", "default": {}},
             "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
             "s3": {"type": "dict", "options": s3_options()},
         },
@@ -207,15 +246,16 @@ def main() -> None:
     )
     params = module.params
     facts = preflight_facts.gather(params)
-    given = [error(**finding) for finding in params["findings"]]
+    given = [Finding(**finding) for finding in params["findings"]]
     findings = preflight.check(params["variables"], facts, params["roles"], given)
+    findings = without_repeats(findings, params["repeats"])
     errors = [finding for finding in findings if finding.severity == ERROR]
     advice = [finding for finding in findings if finding.severity == WARNING]
     for finding in advice:
         module.warn(str(finding))
     result = {
-        "findings": [asdict(finding) for finding in errors],
-        "advice": [asdict(finding) for finding in advice],
+        "findings": [finding.result() for finding in errors],
+        "advice": [finding.result() for finding in advice],
         "api_server": facts.api_server,
         "chosen_by_environment": preflight.chosen(facts),
         "kubernetes_version": facts.kubernetes_version,

@@ -660,13 +660,13 @@ def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable
     """All findings, errors first, otherwise in the order of the checks.
 
     roles: those whose own conversion of variables is tried too. given: findings from before, by argument specs. Of what
-    several say about one variable, or about its value under another name, the most specific is kept.
+    several say about one variable, the most specific is kept.
     """
     findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
     for finding in (*given, *built(v, roles)):
         # Without the place inside it: a policy's finding is about the list's variable.
         refused = {_base(f.variable) for f in findings if f.severity == ERROR}
-        if finding.variable not in refused and v.get(finding.variable, refused) not in [v.get(n) for n in refused]:
+        if finding.variable not in refused:
             findings.append(finding)
     findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != ERROR)

@@ -24,14 +24,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity imp
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[5]
 
 
 def variables(inventory: str = "", **changes: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for role in ("tempo", "collector"):
-        values |= yaml.safe_load((ROOT / f"roles/{role}/defaults/main.yml").read_text())
+    values = role_defaults("tempo", "collector")
     if inventory:
         values |= yaml.safe_load((ROOT / f"inventories/{inventory}/group_vars/all.yml").read_text())
     values["tempo_retention"] = values["tracing_retention"]

@@ -26,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
     error,
     report,
 )
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLES = Path(__file__).resolve().parents[5] / "roles"
 OTHER_STORE = {
@@ -36,22 +37,9 @@ FINE = Facts(kubernetes_version="v1.34.4", namespace_phase="Active", storage_cla
 
 
 def defaults() -> dict[str, Any]:
-    """The roles' defaults, with the few templates in them that matter here resolved."""
-    values: dict[str, Any] = {}
-    for role in ("collector", "tempo", "object_storage", "preflight"):
-        values |= yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
-    return values | {
-        "object_storage_manage": True,
-        "object_storage_bucket": "orion-traces",
-        "object_storage_region": "us-east-1",
-        "object_storage_public_access_block": True,
-        "tempo_s3_bucket": "orion-traces",
-        "tempo_s3_region": "us-east-1",
-        "tempo_s3_endpoint": "s3.us-east-1.amazonaws.com",
-        "tempo_retention": "168h",
-        "tempo_search_max_duration": "168h",
-        "collector_tempo_endpoint": "tempo-distributor.tracing.svc:4317",
-    }
+    """The roles' defaults, as the action plugin hands them over."""
+    values = role_defaults("collector", "tempo", "object_storage", object_storage_bucket="orion-traces")
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def found(changes: dict[str, Any], facts: Facts = FINE) -> list[Finding]:

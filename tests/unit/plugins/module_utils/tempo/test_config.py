@@ -2,41 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.filter.tempo import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import config as tc
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
-ROLE = Path(__file__).resolve().parents[5] / "roles" / "tempo"
+LIMITS = ("collector_max_total_spans_per_second", "collector_max_total_bytes_per_second")
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    """The role's defaults with changes, templated as Ansible would."""
-    merged = {
-        **yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()),
-        "object_storage_bucket": "traces",
-        **changes,
-    }
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "{{" in value:
-            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
-        return value
-
-    return {name: resolve(value) for name, value in merged.items()}
-
-
-def test_defaults_types_and_argument_spec_agree() -> None:
-    spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    assert {name: option["default"] for name, option in spec.items()} == defaults
-    assert {name for name, option in spec.items() if option["type"] == "int"} == set(tc._INTEGERS)
-    assert {name for name, option in spec.items() if option["type"] == "bool"} == set(tc._BOOLEANS)
+    """As the role hands them over, with changes."""
+    return role_defaults("tempo", *LIMITS, **{"object_storage_bucket": "traces", **changes})
 
 
 def test_go_mem_limit_is_empty_without_a_memory_limit() -> None:

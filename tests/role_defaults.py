@@ -1,0 +1,34 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The variables of roles as the lookup orion.tracing.role_variables returns them, without a play."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged, roles
+
+# Defaults that take the variable of another role, by the lookup, which only a play has.
+OF_OTHER_ROLES = {"object_storage_manage": True, "tempo_s3_bucket": "{{ object_storage_bucket }}"}
+
+
+def role_defaults(*terms: str, **variables: Any) -> dict[str, Any]:
+    """The variables of roles, and single ones, typed. variables: those that are set, with the templates in them; one
+    with a value of the wrong type keeps it."""
+    found: dict[str, Any] = json.loads(_read(terms, json.dumps(variables)))
+    return found
+
+
+@cache
+def _read(terms: tuple[str, ...], variables: str) -> str:
+    loader, given = DataLoader(), {**OF_OTHER_ROLES, **json.loads(variables)}
+    given = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in given.items()}
+    read = RoleVariables(Templar(loader=loader, variables=given), loader, given)
+    found = merged(read.read(term) if term in roles() else read.one(term) for term in terms)
+    wrong = [finding for finding in found.findings if finding.variable not in given]
+    assert not wrong, wrong
+    return json.dumps(found.values)
