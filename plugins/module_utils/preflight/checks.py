@@ -47,9 +47,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
 )
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_KUBERNETES, dotted
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import (
     ENDPOINT,
@@ -248,12 +249,10 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
         )
     elif not ENDPOINT.fullmatch(endpoint):
         yield error(name, f"'{endpoint}' is not host[:port]", f"Write {bare or 's3.us-east-1.amazonaws.com'}.")
-    match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
+    found = region_of_host(bare.partition(":")[0])
     region = text(v, "tempo_s3_region")
-    if match and region and match[1] != region:
-        yield error(
-            "tempo_s3_region", f"{region} is not the region of tempo_s3_endpoint {bare}", f"Set it to {match[1]}."
-        )
+    if found and region and found != region:
+        yield error("tempo_s3_region", f"{region} is not the region of tempo_s3_endpoint {bare}", f"Set it to {found}.")
     if is_aws(f"https://{bare}"):
         return
     if not text(v, "tempo_s3_credentials_secret"):
@@ -262,6 +261,11 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
             f"empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
             "Name a Secret with the keys access_key and secret_key.",
         )
+
+
+def one_store(v: Variables) -> Iterator[Finding]:
+    """One S3 store for all that use the bucket."""
+    yield from contradictions_of_store(v, managed(v))
 
 
 def buckets(v: Variables) -> Iterator[Finding]:
@@ -288,7 +292,7 @@ def transport(v: Variables) -> Iterator[Finding]:
     if not managed(v) or not flag(v, "object_storage_tls_only"):
         return
     url = text(v, "object_storage_endpoint_url")
-    if url.startswith("http://"):
+    if url.lower().startswith("http://"):
         yield error(
             "object_storage_tls_only",
             f"true, but object_storage_endpoint_url {url} is plain HTTP, which the bucket's policy would refuse",
@@ -303,7 +307,7 @@ def transport(v: Variables) -> Iterator[Finding]:
 
 
 def regions(v: Variables) -> Iterator[Finding]:
-    if not managed(v) or text(v, "object_storage_endpoint_url"):
+    if not managed(v) or not is_aws(text(v, "object_storage_endpoint_url")):
         return
     made, used = text(v, "object_storage_region"), text(v, "tempo_s3_region")
     if made and used and made != used:
@@ -632,6 +636,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     replication,
     tempo_version,
     s3_endpoint,
+    one_store,
     buckets,
     transport,
     regions,

@@ -45,13 +45,26 @@ def partition_of(region: str) -> Partition:
 
 def is_aws(endpoint_url: str) -> bool:
     """Whether an endpoint is AWS's own, VPC and dual-stack endpoints included; "" is, too."""
-    host = (urlsplit(endpoint_url).hostname or "").rstrip(".")
+    try:
+        host = (urlsplit(endpoint_url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
     return not endpoint_url or host.endswith(SUFFIXES)
 
 
 def s3_host(region: str) -> str:
     """The host of a region's S3 API."""
     return f"s3.{region}.{partition_of(region).suffix}"
+
+
+def host_of(endpoint_url: str, region: str) -> str:
+    """host or host:port of an S3 endpoint, that of the region on AWS for ""; a text that is not a URL as it is."""
+    if not endpoint_url:
+        return s3_host(region)
+    try:
+        return urlsplit(endpoint_url).netloc.rpartition("@")[2] or endpoint_url
+    except ValueError:
+        return endpoint_url
 
 
 def region_of_host(host: str) -> str:

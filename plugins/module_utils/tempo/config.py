@@ -33,6 +33,13 @@ NEWER = "Tempo 3 has no ingesters and no compactor, and refuses the role's confi
 VERSION_REMEDY = f"Use a tag of {dotted(VERSION)}, such as {TEMPO}."
 _VERSION_TAG = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?![\da-z])|v?(\d)$")
 
+# How Tempo's S3 client names the bucket; bucket_lookup_type is an enumeration of minio-go, whose 1 is the host name.
+# Source: grafana/tempo v2.10.8, tempodb/backend/s3/config.go
+ADDRESSING: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "path": {"forcepathstyle": True},
+    "virtual": {"bucket_lookup_type": 1},
+}
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
 
@@ -290,6 +297,7 @@ def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
         s3["prefix"] = v["tempo_s3_prefix"]
     if v["tempo_s3_insecure"]:
         s3["insecure"] = True
+    s3 |= ADDRESSING[v["tempo_s3_addressing_style"] or "auto"]
     if v["tempo_s3_ca_secret"]:
         s3["tls_ca_path"] = S3_CA_PATH
     return s3
@@ -349,6 +357,12 @@ def _check(v: Mapping[str, Any]) -> None:
             f"tempo_s3_endpoint: '{endpoint}' is not host or host:port",
             "Tempo's S3 client takes no scheme and no path",
             "Leave out 'https://' and the path; for plain HTTP set tempo_s3_insecure to true.",
+        )
+    if str(v["tempo_s3_prefix"] or "").startswith("/"):
+        raise InvalidInput(
+            f"tempo_s3_prefix: '{v['tempo_s3_prefix']}' begins with a slash",
+            "keys would begin with it, and lifecycle rules and recordings beside them would not match",
+            f"Write '{str(v['tempo_s3_prefix']).strip('/')}'.",
         )
     if v["tempo_s3_insecure"] and v["tempo_s3_ca_secret"]:
         raise InvalidInput(
