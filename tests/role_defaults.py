@@ -16,17 +16,19 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables impor
 # Defaults that need a plugin of this collection, which only a play has: mostly the lookup, for another role's variable.
 OF_OTHER_ROLES = {
     "object_storage_manage": True,
+    "object_storage_iam_partition": "aws",
+    "object_storage_public_access_block": "{{ true if object_storage_endpoint_url == '' else none }}",
     "tempo_s3_bucket": "{{ object_storage_bucket }}",
     "tempo_s3_insecure": "{{ object_storage_endpoint_url is match('(?i)http://') }}",
     "tempo_s3_addressing_style": "{{ object_storage_addressing_style }}",
-    "object_storage_iam_partition": "aws",
-    "object_storage_public_access_block": "{{ true if object_storage_endpoint_url == '' else none }}",
 }
 
 
 def role_defaults(*terms: str, **variables: Any) -> dict[str, Any]:
-    """The variables of roles, and single ones, typed. variables: those that are set, with the templates in them; one
-    with a value of the wrong type keeps it."""
+    """The variables of roles, of entry points (preflight.plan) and single ones, typed.
+
+    variables: those that are set, with the templates in them; one with a value of the wrong type keeps it.
+    """
     region = variables.get("tempo_s3_region") or variables.get("tracing_region") or "us-east-1"
     endpoint = {"tempo_s3_endpoint": host_of(variables.get("object_storage_endpoint_url") or "", region)}
     found: dict[str, Any] = json.loads(_read(terms, json.dumps({**endpoint, **variables})))
@@ -38,7 +40,7 @@ def _read(terms: tuple[str, ...], variables: str) -> str:
     loader, given = DataLoader(), {**OF_OTHER_ROLES, **json.loads(variables)}
     given = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in given.items()}
     read = RoleVariables(Templar(loader=loader, variables=given), loader, given)
-    found = merged(read.read(term) if term in roles() else read.one(term) for term in terms)
+    found = merged(read.read(*term.split(".")) if term.split(".")[0] in roles() else read.one(term) for term in terms)
     wrong = [finding for finding in found.findings if finding.variable not in given]
     assert not wrong, wrong
     return json.dumps(found.values)

@@ -232,7 +232,7 @@ GATES = (
         "tests/unit",
         "-n",
         WORKERS,
-        "--dist=loadfile",
+        "--dist=worksteal",
         "--cov",
         "--cov-branch",
         "--cov-report=term-missing:skip-covered",

@@ -220,6 +220,14 @@ options:
     type: str
     choices: [ignore, report, repair]
     default: ignore
+  drift_added:
+    description:
+      - Whether O(drift) covers what others added to objects of the release, such as an environment variable, a label or
+        a key of a ConfigMap. Reported fields have no V(wanted) value; V(repair) removes them.
+      - The field managers of the objects tell who added a field. Kubernetes' own controllers do not count, nor do
+        admission webhooks.
+    type: bool
+    default: false
   binary_path:
     description:
       - The helm binary, a path or a name on E(PATH).
@@ -474,7 +482,7 @@ from ansible.module_utils.basic import env_fallback
 from ansible_collections.orion.tracing.plugins.module_utils.helm import reference, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, environment, seconds_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted, check_options
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions, check_options
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
@@ -520,6 +528,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "rollback_to": {"type": "int"},
     "test": {"type": "bool", "default": False},
     "drift": {"type": "str", "choices": ["ignore", "report", "repair"], "default": "ignore"},
+    "drift_added": {"type": "bool", "default": False},
     "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
 }
 # What a rollback brings back cannot be given beside it.
@@ -558,24 +567,23 @@ def main() -> None:
     module.exit(plan)
 
 
-def wanted_of(params: dict[str, Any], values: dict[str, Any]) -> Wanted:
+def wanted_of(params: dict[str, Any], values: dict[str, Any]) -> ReleaseOptions:
     """The options in the form of the plan, read and checked as far as that needs no cluster. InvalidInput."""
     seconds_of(params["timeout"])
     source = reference.of_params(params)
     if params["release_state"] == "present" and params["rollback_to"] is None:
         reference.check(source)
         values = values_files.merge(params["values_files"] or [], values)
-    own = {"name", "namespace", "state", "source", "values", "chart_ref", "labels", "post_renderer_args"}
-    wanted = Wanted(
+    own = {"name", "namespace", "state", "source", "values", "labels", "post_renderer_args"}
+    wanted = ReleaseOptions(
         name=params["release_name"],
         namespace=params["release_namespace"],
         state=params["release_state"],
         source=source,
-        chart_ref=source.chart_ref,
         values=values,
         labels=None if params["labels"] is None else {key: str(text) for key, text in params["labels"].items()},
         post_renderer_args=tuple(params["post_renderer_args"] or ()),
-        **{field.name: params[field.name] for field in fields(Wanted) if field.name not in own},
+        **{field.name: params[field.name] for field in fields(ReleaseOptions) if field.name not in own},
     )
     check_options(wanted)
     return wanted

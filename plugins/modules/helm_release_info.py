@@ -70,7 +70,15 @@ options:
         folder are left out, and so is what controllers own by design, such as the replicas of an autoscaled Deployment.
       - Needs the verbs C(get) and C(list) on the kinds of the release. With the verb C(patch), differences are
         confirmed by a dry run of a server-side apply, which changes nothing.
-      - A kind that may not be read is told in a warning.
+      - A kind that the user may not read, and an object that is being deleted, give a warning.
+    type: bool
+    default: false
+  drift_added:
+    description:
+      - Whether O(drift) covers what others added to objects of the release, such as an environment variable, a label or
+        a key of a ConfigMap. Reported fields have no V(wanted) value.
+      - The field managers of the objects tell who added a field. Kubernetes' own controllers do not count, nor do
+        admission webhooks.
     type: bool
     default: false
 requirements:
@@ -331,6 +339,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "notes": {"type": "bool", "default": False},
     "objects": {"type": "bool", "default": False},
     "drift": {"type": "bool", "default": False},
+    "drift_added": {"type": "bool", "default": False},
 }
 
 
@@ -342,7 +351,7 @@ def main() -> None:
         namespace=params["release_namespace"] or "",
         states=tuple(params["release_state"]),
         values=params["with_values"],
-        **{name: params[name] for name in ("history", "notes", "objects", "drift")},
+        **{name: params[name] for name in ("history", "notes", "objects", "drift", "drift_added")},
     )
     with module.client() as kube:
         answer = gather(kube, query)

@@ -247,7 +247,7 @@ def main() -> None:
     params = module.params
     facts = preflight_facts.gather(params)
     given = [Finding(**finding) for finding in params["findings"]]
-    findings = preflight.check(params["variables"], facts, params["roles"], given)
+    findings = preflight.check(params["variables"], facts, given)
     findings = without_repeats(findings, params["repeats"])
     errors = [finding for finding in findings if finding.severity == ERROR]
     advice = [finding for finding in findings if finding.severity == WARNING]

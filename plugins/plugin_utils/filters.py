@@ -17,7 +17,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 def role_variables(name: str, variables: Any) -> Iterator[None]:
     """Turns errors of the filter of that name into Ansible's. A missing variable is one: filters have no defaults."""
     if not isinstance(variables, Mapping):
-        raise AnsibleFilterError(f"{name} takes a dictionary of variables, not {type(variables).__name__}.")
+        raise AnsibleFilterError(f"{name} takes a mapping of variables, not {type(variables).__name__}.")
     try:
         yield
     except TracingError as problem:

@@ -92,9 +92,6 @@ class _Variables(Reader):
         """Of a kind that another method looks after, the text that goes into the configuration."""
         return usable("", text, self._variables.get(name))
 
-    def strings(self, name: str) -> dict[str, str]:
-        return {str(key): _scalar(value) for key, value in self.mapping(name).items()}
-
     def is_mapping(self, name: str) -> bool:
         return isinstance(self._variables.get(name), Mapping)
 
@@ -131,16 +128,18 @@ class _Variables(Reader):
     def tier(self, tier: str) -> tuple[dict[str, Any], int]:
         """Replicas, resources and GOMEMLIMIT of a tier, and how many spans its queue may hold."""
         name = f"collector_{tier}_resources"
-        resources = self.mapping(name)
+        resources = self.resources(name)
         try:
             size = container_memory(resources, "limits")
-        except ValueError as problem:
-            if self.is_mapping(name):
-                limits = resources.get("limits")
-                there = isinstance(limits, Mapping) and limits.get("memory") is not None
-                why = "GOMEMLIMIT and the sizes of the queues are derived from it"
-                place = Place(name).key("limits").key("memory")
-                self.wrong(place, str(problem) if there else "is missing", QUANTITY_REMEDY, why)
+        except ValueError:
+            limits = resources.get("limits") or {}
+            if self.is_mapping(name) and isinstance(limits, Mapping) and "memory" not in limits:
+                self.wrong(
+                    Place(name).key("limits").key("memory"),
+                    "is missing",
+                    QUANTITY_REMEDY,
+                    "GOMEMLIMIT and the sizes of the queues are derived from it",
+                )
             size = MEBIBYTE
         values = {
             "replicas": self.integer(f"collector_{tier}_replicas", minimum=1),
@@ -148,10 +147,6 @@ class _Variables(Reader):
             "goMemLimit": go_mem_limit(size, GOMEMLIMIT),
         }
         return values, size // BYTES_PER_QUEUED_SPAN
-
-
-def _scalar(value: Any) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _plain(number: float) -> float:
@@ -208,6 +203,7 @@ def _policies(read: _Variables, load: _Load) -> list[Config]:
                 place,
                 f"is {policy!r}, not a policy",
                 "Give it a name, a type and settings under the type's name, and so each policy inside it.",
+                code="malformed-policy",
             )
     built = default_policies(
         _plain(read.number("collector_sampling_percentage", maximum=100)),
@@ -226,6 +222,7 @@ def _policies(read: _Variables, load: _Load) -> list[Config]:
             f"the name '{name}' is used more than once",
             "Give each policy a name of its own.",
             "the collector refuses to start",
+            "duplicate-name",
         )
     ceiling = load.ceiling
     if (ceiling.spans or ceiling.size) and read.is_mapping("collector_rate_allocation"):

@@ -32,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     text,
     usable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import MAX_EXPORT_BYTES
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 
 Config = dict[str, Any]
@@ -89,8 +90,8 @@ SECRET_ENDS = ("accesskey", "apikey", "licensekey", "password", "secret", "token
 # An API key under a name that does not say so.
 SECRET_HEADERS = ("x-honeycomb-team",)
 
-# In bytes: a gRPC receiver refuses messages above 4 MiB, and the collector would give them up.
-BATCH: Config = {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": 3 * MEBIBYTE}
+# Sizes in bytes. The collector drops a request that a receiver refuses for its size.
+BATCH: Config = {"sizer": "bytes", "flush_timeout": "200ms", "min_size": MEBIBYTE, "max_size": MAX_EXPORT_BYTES}
 # One message each, and a broker takes 1 MB by default.
 KAFKA_BATCH: Config = {"sizer": "bytes", "flush_timeout": "200ms", "min_size": 256 * 1024, "max_size": 900 * 1000}
 # One object each: requests cost, and reading few large ones is quicker than many small ones.

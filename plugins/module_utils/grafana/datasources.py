@@ -13,27 +13,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import interval_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, refuse
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
 
 # Without a mapped tag on the span Grafana shows no link to the logs and writes the invalid query `{,…}` for metrics;
 # this attribute is the one that every span has.
 ALWAYS = "service.name"
+DATA_SOURCES = ("tempo", "prometheus", "loki")
 
 
 def provisioning(variables: Mapping[str, Any]) -> dict[str, Any]:
     """A document for Grafana's folder provisioning/datasources.
 
-    variables: all grafana_* variables, as roles/grafana/meta/argument_specs.yml describes them. A data source is in
-    it when its URL is set; without one, links go to a data source of that uid that Grafana has already
+    variables: all grafana_* variables, as roles/grafana/meta/argument_specs.yml describes them. A data source is
+    included when its URL is set; without one, links go to a data source of that uid that Grafana has already
     (grafana_existing_datasource_uids), or are left out. Every "$" is doubled, since Grafana expands environment
-    variables in these files. Raises InvalidInput, naming the variable.
+    variables in these files. Raises InvalidVariables with every error.
     """
+    refuse("the grafana role's variables", _problems(variables))
     v = variables
     existing = set(v["grafana_existing_datasource_uids"])
-    uids = {name: str(v[f"grafana_{name}_uid"]) for name in ("tempo", "prometheus", "loki")}
+    uids = {name: str(v[f"grafana_{name}_uid"]) for name in DATA_SOURCES}
     provisioned = [name for name in uids if v[f"grafana_{name}_url"]]
-    _check_uids(uids, provisioned, existing)
     linked = {name for name, uid in uids.items() if name in provisioned or uid in existing}
     build = {"tempo": _tempo, "prometheus": _prometheus, "loki": _loki}
     document = {
@@ -48,34 +50,116 @@ def provisioning(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 def grafana_values(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Values of roles/grafana/files/chart; same arguments and errors as provisioning."""
+    document = provisioning(variables)
     return {
         "kind": variables["grafana_provisioning_kind"],
-        "labels": variables["grafana_provisioning_labels"],
-        "document": provisioning(variables),
+        "labels": Reader(variables).strings("grafana_provisioning_labels"),
+        "document": document,
     }
 
 
-def tags(name: str, given: Any) -> list[dict[str, str]]:
-    """Tag mappings from objects {key, value} or names alone; a name maps to itself.
+def findings(variables: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with the role's variables. A variable that is not there has no finding."""
+    return list(dict.fromkeys(finding for finding in _problems(variables) if finding.variable in variables))
 
-    name: the variable that an error names.
-    """
-    result = []
-    for tag in given:
+
+def _problems(v: Mapping[str, Any]) -> list[Finding]:
+    read = Reader(v)
+    existing = read.listing("grafana_existing_datasource_uids")
+    uids = {name: read.text(f"grafana_{name}_uid") for name in DATA_SOURCES}
+    for name in DATA_SOURCES:
+        url, uid = read.text(f"grafana_{name}_url", empty=True), f"grafana_{name}_uid"
+        if url and not re.match(r"https?://[^/]+", url):
+            read.wrong(f"grafana_{name}_url", f"is '{url}', not a URL", "Begin it with http:// or https://.")
+        if url and read.sound(uid, "grafana_existing_datasource_uids") and uids[name] in existing:
+            read.wrong(
+                uid,
+                f"is '{uids[name]}', which is also in grafana_existing_datasource_uids",
+                f"To use the existing data source leave grafana_{name}_url empty; else choose another uid.",
+                "Grafana stops at a data source file that defines a uid a second time",
+            )
+    for index, name in enumerate(DATA_SOURCES):
+        for before in DATA_SOURCES[:index]:
+            uid, other = f"grafana_{name}_uid", f"grafana_{before}_uid"
+            if read.sound(uid, other) and uids[name] == uids[before]:
+                read.wrong(uid, f"is '{uids[name]}', as is {other}", "Give each data source a uid of its own.")
+    shift = "grafana_trace_query_time_shift"
+    if read.text(shift, empty=True) and (_shift(read, shift) or 0) < 0:
+        read.wrong(shift, f"is {v[shift]}, negative", "Give a positive interval: it widens the range at both ends.")
+    for links in ("logs", "metrics"):
+        _tag_problems(read, f"grafana_traces_to_{links}_tags")
+        start, end = (f"grafana_traces_to_{links}_{which}_time_shift" for which in ("start", "end"))
+        seconds = [_shift(read, name) for name in (start, end)]
+        if None not in seconds and seconds[0] >= seconds[1]:  # type: ignore[operator]
+            read.wrong(
+                start,
+                f"is {v[start]}, not before {end} ({v[end]})",
+                "Make the start shift negative, for example -5m.",
+                "both are added to the span's start and end",
+            )
+    _query_problems(read, "grafana_traces_to_metrics_queries")
+    read.strings("grafana_provisioning_labels")
+    return read.findings
+
+
+def _shift(read: Reader, name: str) -> float | None:
+    """Seconds of an interval; None if it is missing or wrong."""
+    written = read.text(name)
+    if not read.sound(name):
+        return None
+    try:
+        return interval_seconds(written)
+    except ValueError:
+        read.wrong(name, f"is '{written}', not an interval", "Write one number and one unit: -5m, 1h, 30s.")
+        return None
+
+
+def _tag_problems(read: Reader, name: str) -> None:
+    given = read.listing(name)
+    keys = []
+    for index, tag in enumerate(given):
         tag = {"key": tag} if isinstance(tag, str) else tag
         if not isinstance(tag, Mapping) or not tag.get("key") or set(tag) - {"key", "value"}:
-            raise InvalidInput(
-                f"{name}: {tag!r} is no tag",
-                remedy="Write {key: <span attribute>, value: <label>}, or the attribute's name alone.",
+            read.wrong(
+                Place(name).item(index),
+                f"is {tag!r}, not a tag",
+                "Write {key: <span attribute>, value: <label>}, or the attribute's name alone.",
             )
-        result.append({key: str(value) for key, value in tag.items()})
-    if ALWAYS not in [tag["key"] for tag in result]:
-        raise InvalidInput(
-            f"{name} does not map {ALWAYS}",
-            "a span without any mapped attribute would have no link, or one with an invalid query",
+        else:
+            keys.append(tag["key"])
+    if ALWAYS not in keys and len(keys) == len(given) and isinstance(given, list) and read.sound(name):
+        read.wrong(
+            name,
+            f"does not map {ALWAYS}",
             f"Add {{key: {ALWAYS}, value: <label>}}.",
+            "a span without any mapped attribute would have no link, or one with an invalid query",
         )
-    return result
+
+
+def _query_problems(read: Reader, name: str) -> None:
+    for index, query in enumerate(read.listing(name)):
+        place = Place(name).item(index)
+        if not isinstance(query, Mapping) or set(query) != {"name", "query"}:
+            read.wrong(place, f"is {query!r}, not a query", "Write {name: <title>, query: <PromQL>}.")
+        elif "$__tags" not in _dollars(query):
+            read.wrong(
+                place.key("query"),
+                "does not contain $__tags",
+                "Put $__tags between the braces of the selector.",
+                "it would show the same for every span",
+            )
+
+
+def _dollars(query: Mapping[str, Any]) -> str:
+    """The query with single dollars, also if it is written with "$$", as a provisioning file needs it."""
+    return str(query["query"]).replace("$$", "$")
+
+
+def tags(given: Any) -> list[dict[str, str]]:
+    """Tag mappings from objects {key, value} or names alone; a name maps to itself."""
+    return [
+        {key: str(value) for key, value in ({"key": tag} if isinstance(tag, str) else tag).items()} for tag in given
+    ]
 
 
 def _tempo(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
@@ -89,16 +173,12 @@ def _tempo(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
     }
     shift = v["grafana_trace_query_time_shift"]
     if shift:
-        if _seconds("grafana_trace_query_time_shift", shift) < 0:
-            raise InvalidInput(
-                "grafana_trace_query_time_shift: it widens the range at both ends, so it is not negative"
-            )
         json_data["traceQuery"] = {"timeShiftEnabled": True, "spanStartTimeShift": shift, "spanEndTimeShift": shift}
     if "loki" in linked:
         json_data["tracesToLogsV2"] = {
             "datasourceUid": v["grafana_loki_uid"],
             **_shifts(v, "grafana_traces_to_logs"),
-            "tags": tags("grafana_traces_to_logs_tags", v["grafana_traces_to_logs_tags"]),
+            "tags": tags(v["grafana_traces_to_logs_tags"]),
             "filterByTraceID": v["grafana_traces_to_logs_filter_by_trace_id"],
             "filterBySpanID": v["grafana_traces_to_logs_filter_by_span_id"],
             "customQuery": False,
@@ -108,8 +188,11 @@ def _tempo(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
         json_data["tracesToMetrics"] = {
             "datasourceUid": v["grafana_prometheus_uid"],
             **_shifts(v, "grafana_traces_to_metrics"),
-            "tags": tags("grafana_traces_to_metrics_tags", v["grafana_traces_to_metrics_tags"]),
-            "queries": [_query(query) for query in v["grafana_traces_to_metrics_queries"]],
+            "tags": tags(v["grafana_traces_to_metrics_tags"]),
+            "queries": [
+                {"name": str(query["name"]), "query": _dollars(query)}
+                for query in v["grafana_traces_to_metrics_queries"]
+            ],
         }
     return _datasource("Tempo", "tempo", v["grafana_tempo_uid"], v["grafana_tempo_url"], json_data)
 
@@ -140,58 +223,14 @@ def _loki(v: Mapping[str, Any], linked: set[str]) -> dict[str, Any]:
 
 
 def _datasource(name: str, kind: str, uid: str, url: str, json_data: dict[str, Any]) -> dict[str, Any]:
-    if not re.match(r"https?://[^/]+", url):
-        raise InvalidInput(f"grafana_{kind}_url: '{url}' is not a URL", remedy="Begin with http:// or https://.")
     return {"name": name, "type": kind, "uid": uid, "access": "proxy", "url": url, "jsonData": json_data}
 
 
-def _query(query: Any) -> dict[str, str]:
-    name = "grafana_traces_to_metrics_queries"
-    if not isinstance(query, Mapping) or set(query) != {"name", "query"}:
-        raise InvalidInput(f"{name}: {query!r} is no query", remedy="Write {name: <title>, query: <PromQL>}.")
-    # With "$$", as a provisioning file needs it, or with "$", as a person writes it.
-    text = str(query["query"]).replace("$$", "$")
-    if "$__tags" not in text:
-        raise InvalidInput(
-            f"{name}: '{query['name']}' does not contain $__tags",
-            "it would show the same for every span",
-            "Put $__tags between the braces of the selector.",
-        )
-    return {"name": str(query["name"]), "query": text}
-
-
 def _shifts(v: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    start, end = v[f"{prefix}_start_time_shift"], v[f"{prefix}_end_time_shift"]
-    if _seconds(f"{prefix}_start_time_shift", start) >= _seconds(f"{prefix}_end_time_shift", end):
-        raise InvalidInput(
-            f"{prefix}_start_time_shift ({start}) is not before {prefix}_end_time_shift ({end})",
-            "both are added to the span's start and end",
-            "Make the start shift negative, for example -5m.",
-        )
-    return {"spanStartTimeShift": start, "spanEndTimeShift": end}
-
-
-def _seconds(name: str, value: Any) -> float:
-    try:
-        return interval_seconds(value)
-    except ValueError:
-        remedy = "Write one number and one unit: -5m, 1h, 30s."
-        raise InvalidInput(f"{name}: '{value}' is no interval", remedy=remedy) from None
-
-
-def _check_uids(uids: Mapping[str, str], provisioned: list[str], existing: set[str]) -> None:
-    if len(set(uids.values())) < len(uids):
-        raise InvalidInput(
-            "grafana_tempo_uid, grafana_prometheus_uid and grafana_loki_uid are not three different uids",
-            f"they are {', '.join(uids.values())}",
-        )
-    for name in provisioned:
-        if uids[name] in existing:
-            raise InvalidInput(
-                f"grafana_{name}_uid: '{uids[name]}' is also in grafana_existing_datasource_uids",
-                "Grafana stops at a data source file that defines a uid a second time",
-                f"To use the existing one leave grafana_{name}_url empty; else give this one another uid.",
-            )
+    return {
+        "spanStartTimeShift": v[f"{prefix}_start_time_shift"],
+        "spanEndTimeShift": v[f"{prefix}_end_time_shift"],
+    }
 
 
 def _double_dollars(value: Any) -> Any:

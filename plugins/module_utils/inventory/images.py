@@ -24,6 +24,7 @@ HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 PATH = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_VERSION_TAG = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?![\da-z])|v?(\d)$")
 OBJECT_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 
 Variables = Mapping[str, Any]
@@ -179,3 +180,12 @@ def _is_host(first: str) -> bool:
 def _text(variables: Variables, name: str) -> str:
     value = variables.get(name)
     return "" if value is None else str(value).strip()
+
+
+def tagged_version(tag: Any) -> tuple[int, int] | None:
+    """(2, 10) for the tags 2.10.8, v2.10 and 2.10.8-amd64; (3, 0) for 3.
+
+    None for a tag that does not name a version, such as main-1a2b3c4 or latest, and for a value that is not a string.
+    """
+    found = _VERSION_TAG.match(tag.strip()) if isinstance(tag, str) else None
+    return (int(found[1] or found[3]), int(found[2] or 0)) if found else None

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+from ansible.module_utils.parsing import convert_bool
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     DURATION_REMEDY,
     MEBIBYTE,
@@ -24,17 +25,20 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     duration_seconds,
     memory_bytes,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
+    Finding,
+    Place,
+    error,
+    errors,
+    warning,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 
-# Ansible's own spellings, in any case.
-BOOLEANS = dict.fromkeys(("true", "yes", "on", "1", "y", "t"), True)
-BOOLEANS |= dict.fromkeys(("false", "no", "off", "0", "n", "f"), False)
-
 _ITEMS: dict[type, str] = {object: "", str: " of strings", dict: " of mappings"}
+_CPU = re.compile(r"\d+(\.\d+)?m?")
 # What other tools call a day or a week, in days. Go's durations have neither.
 _DAYS = {"d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7}
 
@@ -81,11 +85,11 @@ def integer(value: Any, minimum: float = -math.inf) -> int:
 
 
 def boolean(value: Any) -> bool:
-    """By BOOLEANS, in any case."""
-    found = BOOLEANS.get(str(value).strip().lower())
-    if found is None:
-        raise WrongValue(f"is {value!r}, not a boolean", "Give true or false.")
-    return found
+    """By Ansible's own spellings, in any case."""
+    try:
+        return bool(convert_bool.boolean(value))
+    except TypeError:
+        raise WrongValue(f"is {value!r}, not a boolean", "Give true or false.") from None
 
 
 def listing(value: Any, kind: type = object) -> list[Any]:
@@ -162,9 +166,14 @@ class Reader:
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self._variables, self.findings = variables, list[Finding]()
 
-    def wrong(self, place: Place | str, what: str, remedy: str = "", why: str = "") -> None:
+    def sound(self, *names: str) -> bool:
+        """Whether these variables are there and have no error so far, so that they can be compared."""
+        wrong = {finding.variable for finding in errors(self.findings)}
+        return all(name in self._variables and name not in wrong for name in names)
+
+    def wrong(self, place: Place | str, what: str, remedy: str = "", why: str = "", code: str = "") -> None:
         """Keep an error. place: a variable's name, or a place inside its value."""
-        self.findings.append(error(place, what, remedy, why))
+        self.findings.append(error(place, what, remedy, why, code))
 
     def doubtful(self, place: Place | str, what: str, remedy: str = "", why: str = "", code: str = "") -> None:
         """Keep a warning."""
@@ -207,3 +216,56 @@ class Reader:
     def size(self, name: str, default: int | None = None, minimum: int = 0) -> int:
         """In bytes, the default too."""
         return self._read(name, default, minimum, lambda value: size(value, minimum))
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """One of the choices; the first instead of anything else."""
+        found = self.text(name)
+        if found not in choices and self.sound(name):
+            self.wrong(name, f"is '{found}', not one of the choices", f"Choose {' or '.join(choices)}.")
+        return found if found in choices else choices[0]
+
+    def strings(self, name: str) -> dict[str, str]:
+        """A mapping of strings, such as Kubernetes labels and annotations. A number or boolean becomes a string."""
+        found = {}
+        for key, value in self.mapping(name).items():
+            if value is None or isinstance(value, (dict, list)):
+                self.wrong(Place(name).key(key), f"is {value!r}, not a string", "Give a string.")
+            else:
+                found[str(key)] = scalar(value)
+        return found
+
+    def resources(self, name: str) -> dict[str, Any]:
+        """Requests and limits of a container, with every quantity checked, and each request within its limit."""
+        place, found = Place(name), self.mapping(name)
+        for kind in ("requests", "limits"):
+            section = found.get(kind)
+            if section is not None and not isinstance(section, Mapping):
+                self.wrong(place.key(kind), f"is {section!r}, not a mapping", "Write it as {cpu: 500m, memory: 1Gi}.")
+                continue
+            for what, value in (section or {}).items():
+                self._resource(place.key(kind).key(what), what, value)
+        request = usable(None, container_memory, found, "requests")
+        limit = usable(None, container_memory, found, "limits")
+        if request is not None and limit is not None and request > limit:
+            self.wrong(
+                place.key("requests").key("memory"),
+                "is larger than limits.memory",
+                "Raise the limit or lower the request.",
+            )
+        return found
+
+    def _resource(self, place: Place, what: str, value: Any) -> None:
+        if what == "cpu":
+            if not _CPU.fullmatch(str(value)):
+                self.wrong(place, f"is '{value}', not a Kubernetes quantity of CPU", "Write it as 500m or 2.")
+            return
+        try:
+            if not size(value):
+                self.wrong(place, f"is '{value}', not larger than zero", QUANTITY_REMEDY)
+        except WrongValue as problem:
+            self.wrong(place, problem.what, problem.remedy)
+
+
+def scalar(value: Any) -> str:
+    """A number, boolean or string as the string that YAML would need in quotes: true, not True."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)

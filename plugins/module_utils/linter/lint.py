@@ -879,7 +879,7 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
     )
     cache = decision_cache_size(num_traces)
     config = {
-        "decision_wait": f"{wait:g}s",
+        "decision_wait": f"{wait:.9f}s",  # a Go duration: 10us is not 1e-05s
         "num_traces": int(num_traces),
         "decision_cache": {"sampled_cache_size": cache, "non_sampled_cache_size": cache},
         "policies": policies,

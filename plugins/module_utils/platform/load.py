@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import math
 
+# Largest request that a sampler sends to a destination, in bytes of OTLP protobuf: gRPC receivers refuse messages above
+# 4 MiB by default.
+MAX_EXPORT_BYTES = 3 * 2**20
+
 
 def kept_spans(
     traces: float, spans_per_trace: float, bytes_per_span: float, kept_percentage: float, spans: float, size: float

@@ -16,16 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector
-from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations, references
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,
     TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
-    QUANTITY_REMEDY,
-    memory_bytes,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     ERROR,
@@ -39,49 +36,43 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     Reader,
     boolean,
-    container_memory,
-    duration,
+    integer,
     listing,
     number,
     usable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_KUBERNETES, dotted
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import (
+    JAEGER,
+    MIN_KUBERNETES,
+    dotted,
+    minor,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import (
-    ENDPOINT,
-    NEWER,
-    TEMPO_DURATIONS,
-    VERSION,
-    VERSION_REMEDY,
-    newer_than_config,
-    tagged_version,
-    tempo_config,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
 # How urllib3 introduces what the socket said.
 CONNECTION = re.compile(r"HTTPS?Connection(Pool)?\([^)]*\): ")
 S3_OPTION = re.compile(r"\b(?:option )?(endpoint_url|access_key|secret_key|session_token|ca_bundle)\b")
-CPU = re.compile(r"\d+(\.\d+)?m?")
+# Durations that no builder reads.
 DURATIONS = (
     "tracing_retention",
-    *TEMPO_DURATIONS,
     "tempo_wait_timeout",
-    "collector_decision_wait",
     "collector_wait_timeout",
     "object_storage_expiry_margin",
 )
 ROUTES = ("collector_critical_routes", "collector_dropped_routes")
-URLS = ("collector_remote_write_url", "tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
-PULL_SECRETS = ("tracing_image_pull_secrets", "tempo_image_pull_secrets", "collector_image_pull_secrets")
+IMAGE_ROLES = ("tempo", "collector", "local_backends")
+PULL_SECRETS = (images.PULL_SECRETS, "tempo_image_pull_secrets", "collector_image_pull_secrets")
 PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
 IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")
 
@@ -144,10 +135,6 @@ def figure(v: Variables, name: str) -> float | None:
     return usable(None, number, v.get(name))
 
 
-def seconds(v: Variables, name: str) -> float | None:
-    return usable(None, duration, v.get(name))
-
-
 def items(v: Variables, name: str) -> list[Any]:
     return usable([], listing, v.get(name))
 
@@ -155,11 +142,6 @@ def items(v: Variables, name: str) -> list[Any]:
 def named_secrets(v: Variables, variable: str) -> list[str]:
     """Names of Secrets in a list, as far as they can be such."""
     return [name for name in items(v, variable) if isinstance(name, str) and images.OBJECT_NAME.fullmatch(name)]
-
-
-def memory(resources: Any, kind: str) -> int | None:
-    """Bytes of a container's memory request or limit."""
-    return usable(None, container_memory, resources, kind)
 
 
 def text(v: Variables, name: str) -> str:
@@ -183,82 +165,22 @@ def durations(v: Variables) -> Iterator[Finding]:
     yield from read.findings
 
 
-def percentage(v: Variables) -> Iterator[Finding]:
-    name = "collector_sampling_percentage"
-    value = figure(v, name)
-    if name in v and (value is None or not 0 <= value <= 100):
-        yield error(name, f"{v[name]} is not a percentage", "Give a number from 0 to 100.")
-
-
-def replicas(v: Variables) -> Iterator[Finding]:
-    monolithic = v.get("tempo_profile") == "monolithic"
-    for name in sorted(v):
-        if not re.fullmatch(r"(tempo|collector)_\w+_replicas", name) or (monolithic and name.startswith("tempo_")):
-            continue
-        count = figure(v, name)
-        if count is None or count < 1 or count != int(count):
-            yield error(name, f"{v[name]!r} is not a number of pods", "Give a whole number of at least 1.")
-
-
-def replication(v: Variables) -> Iterator[Finding]:
-    profile = text(v, "tempo_profile")
-    if profile and profile not in ("distributed", "monolithic"):
-        yield error("tempo_profile", f"'{profile}' is not a profile", "Choose distributed or monolithic.")
-    name = "tempo_replication_factor"
-    factor = figure(v, name)
-    if name not in v or profile == "monolithic":
-        return
-    if factor is None or factor < 1 or factor % 2 != 1:
-        yield error(name, f"{v[name]!r} is not a replication factor", "Give 3, or 1 where loss is acceptable.")
-        return
-    ingesters = figure(v, "tempo_ingester_replicas")
-    if ingesters is not None and factor > ingesters:
-        yield error(
-            name,
-            f"{factor:g} copies of every span need as many ingesters, but tempo_ingester_replicas is {ingesters:g}",
-            f"Set tempo_ingester_replicas to at least {factor:g}, or tempo_replication_factor to 1.",
-        )
-
-
-def tempo_version(v: Variables) -> Iterator[Finding]:
-    """A tag that names no version (latest, a commit, somebody's own) is not judged."""
-    name = "tempo_image_tag"
-    version = tagged_version(v[name]) if name in v else None
-    if version is None or version == VERSION:
-        return
-    if newer_than_config(v[name]):
-        yield error(name, f"{v[name]}, but {NEWER}", VERSION_REMEDY)
-    else:
-        problem = f"{v[name]}, but the role's configuration is that of Tempo {dotted(VERSION)}, the only one tested"
-        yield warning(name, problem, VERSION_REMEDY)
-
-
 def s3_endpoint(v: Variables) -> Iterator[Finding]:
-    name = "tempo_s3_endpoint"
-    if name not in v:
-        return
-    endpoint = text(v, name)
-    scheme = re.match(r"(\w+)://", endpoint)
+    """What contradicts the endpoint; its form is the tempo role's to check."""
+    endpoint = text(v, "tempo_s3_endpoint")
     bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
-    if scheme:
-        insecure = "true" if scheme[1] == "http" else "false"
-        yield error(
-            name,
-            f"'{endpoint}' has a scheme, which Tempo does not take",
-            f"Write {bare or 'host[:port]'}, and set tempo_s3_insecure: {insecure}.",
-        )
-    elif not ENDPOINT.fullmatch(endpoint):
-        yield error(name, f"'{endpoint}' is not host[:port]", f"Write {bare or 's3.us-east-1.amazonaws.com'}.")
+    if not bare:
+        return
     found = region_of_host(bare.partition(":")[0])
     region = text(v, "tempo_s3_region")
     if found and region and found != region:
-        yield error("tempo_s3_region", f"{region} is not the region of tempo_s3_endpoint {bare}", f"Set it to {found}.")
-    if is_aws(f"https://{bare}"):
-        return
-    if not text(v, "tempo_s3_credentials_secret"):
+        yield error(
+            "tempo_s3_region", f"is {region}, not the region of tempo_s3_endpoint {bare}", f"Set it to {found}."
+        )
+    if not is_aws(f"https://{bare}") and not text(v, "tempo_s3_credentials_secret"):
         yield warning(
             "tempo_s3_credentials_secret",
-            f"empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
+            f"is empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
             "Name a Secret with the keys access_key and secret_key.",
         )
 
@@ -325,27 +247,47 @@ def urls(v: Variables) -> Iterator[Finding]:
 
 
 def routes(v: Variables) -> Iterator[Finding]:
-    for name in ROUTES:
-        for route in items(v, name):
-            if not str(route).startswith("/"):
-                yield error(name, f"'{route}' is not a route", f"Begin it with a slash: /{route}.")
     both = [r for r in items(v, ROUTES[0]) if r in items(v, ROUTES[1])]
     if both:
         yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
 
 
 def container_images(v: Variables) -> Iterator[Finding]:
-    found: list[Finding] = []
+    """Images of every role whose variables are there, and the versions that configurations are for."""
     for prefix in sorted({match[1] for name in v if (match := IMAGE.fullmatch(name))} or {""}):
-        found += images.problems(v, prefix)
-    for role in ("tempo", "collector"):
-        found += images.pull_secret_problems(v, role)
-    yield from dict.fromkeys(found)
+        yield from images.problems(v, prefix)
+    for role in IMAGE_ROLES:
+        yield from images.pull_secret_problems(v, role)
+    name = "local_backends_jaeger_image_tag"
+    version = images.tagged_version(v.get(name))
+    if version and version[0] < minor(JAEGER)[0]:
+        yield error(
+            name,
+            f"is {v[name]}, but the role's configuration is that of Jaeger {dotted(minor(JAEGER))}",
+            f"Use a tag of Jaeger 2, such as {JAEGER}.",
+            "Jaeger 1 has neither a configuration file nor OpenTelemetry Collector components",
+        )
 
 
-def exporters(v: Variables) -> Iterator[Finding]:
-    """What is wrong with the destinations of traces and metrics."""
-    yield from (finding for finding in destinations(v).wiring.findings if finding.variable in v)
+def tenants(v: Variables) -> Iterator[Finding]:
+    """Tempo with multitenancy refuses spans and queries without a tenant."""
+    if not tempo.multitenancy(v):
+        return
+    place = Place("tempo_extra_config").key("multitenancy_enabled")
+    if "collector_tempo_endpoint" in v and (text(v, "tracing_store") or "tempo") == "tempo":
+        yield error(
+            place,
+            "is true, but the samplers send Tempo no tenant",
+            "Leave it out, or set tracing_store: otlp and name Tempo in collector_exporters with its tenant.",
+            "Tempo refuses spans without the header X-Scope-OrgID",
+        )
+    else:
+        yield warning(
+            place,
+            "is true",
+            "Give every client of Tempo the header X-Scope-OrgID, Grafana's data source too.",
+            "Tempo refuses spans and queries without a tenant",
+        )
 
 
 def store_reader(v: Variables) -> Iterator[Finding]:
@@ -380,39 +322,26 @@ def red_metrics(v: Variables) -> Iterator[Finding]:
         )
 
 
-def resources(v: Variables) -> Iterator[Finding]:
-    for name in sorted(v):
-        if name.endswith("_storage_size") and name.startswith("tempo_"):
-            yield from _quantity(name, "", v[name])
-        if not re.fullmatch(r"(tempo|collector)_\w*resources", name) or not isinstance(v[name], Mapping):
-            continue
-        for kind in ("requests", "limits"):
-            section = v[name].get(kind)
-            for what, value in section.items() if isinstance(section, Mapping) else []:
-                if what != "cpu":
-                    yield from _quantity(name, f"{kind}.{what} ", value)
-                elif not CPU.fullmatch(str(value)):
-                    yield error(name, f"{kind}.cpu '{value}' is not a quantity", "Write it as 500m or 2.")
-        request, limit = memory(v[name], "requests"), memory(v[name], "limits")
-        if request is not None and limit is not None and request > limit:
-            yield error(name, "requests.memory is larger than limits.memory", "Raise the limit or lower the request.")
+def collectors(v: Variables) -> Iterator[Finding]:
+    """What the collector role refuses, and what the linter finds: policies, and whether the samplers can hold the load.
+
+    Of a rule that both have, the linter's finding is kept, which has the more exact place. The role shows its own
+    warnings when it runs.
+    """
+    linted = list(_linted(v))
+    for finding in errors(collector.findings(v)):
+        if not any(_same_rule(finding, other) for other in linted):
+            yield finding
+    yield from linted
 
 
-def _quantity(name: str, where: str, value: Any) -> Iterator[Finding]:
-    try:
-        if memory_bytes(value) <= 0:
-            yield error(name, f"{where}'{value}' is not larger than zero", QUANTITY_REMEDY)
-    except ValueError:
-        yield error(name, f"{where}'{value}' is not a quantity", QUANTITY_REMEDY)
+def _same_rule(finding: Finding, other: Finding) -> bool:
+    same = finding.code and (finding.code, finding.variable) == (other.code, other.variable)
+    return bool(same) and other.path.startswith(finding.path)
 
 
-def sampling(v: Variables) -> Iterator[Finding]:
-    """What the linter says (sampling.lint): policies, and whether the samplers can hold the expected load."""
-    if "collector_num_traces" not in v:
-        return
-    traces = figure(v, "collector_num_traces")
-    if traces is None or traces < 1:
-        yield error("collector_num_traces", f"{v['collector_num_traces']!r} is not a number of traces", "Give ≥ 1.")
+def _linted(v: Variables) -> Iterator[Finding]:
+    if usable(0, integer, v.get("collector_num_traces")) < 1:
         return
     for found in lint_variables(v):
         variable = _base(found.path)
@@ -422,8 +351,7 @@ def sampling(v: Variables) -> Iterator[Finding]:
 
 def expiry(v: Variables) -> Iterator[Finding]:
     """The store must not delete what Tempo still reads. Tempo deletes blocks itself, after its retention."""
-    for one in contradictions(v) if managed(v) else emptied(v):
-        yield error(one.variable, one.problem, one.remedy)
+    yield from contradictions(v) if managed(v) else emptied(v)
     if not managed(v):
         return
     tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
@@ -606,35 +534,13 @@ def _halves(problem: TracingError) -> tuple[str, str]:
     return CONNECTION.sub("", what), problem.remedy
 
 
-def built(v: Variables, roles: Iterable[str]) -> Iterator[Finding]:
-    """What the roles themselves refuse when they turn their variables into chart values."""
-    if "tempo" in roles:
-        try:
-            tempo_config(v)
-        except TracingError as problem:
-            yield error(_named(problem.what, "tempo"), *_halves(problem))
-        except KeyError:
-            pass  # a variable that is not there: the argument spec has said so
-    if "collector" in roles:
-        yield from collector.findings(v)
-
-
 def _base(variable: str) -> str:
     """The variable's own name, without the place inside it."""
     return re.split(r"[.\[]", variable, maxsplit=1)[0]
 
 
-def _named(sentence: str, role: str) -> str:
-    name = re.search(rf"\b(?:{role}|tracing)_\w+", sentence)
-    return name[0] if name else f"{role}_*"
-
-
-VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
+VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
-    percentage,
-    replicas,
-    replication,
-    tempo_version,
     s3_endpoint,
     one_store,
     buckets,
@@ -643,12 +549,14 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterator[Finding]], ...] = (
     urls,
     routes,
     container_images,
-    exporters,
     store_reader,
     red_metrics,
-    resources,
-    sampling,
+    tenants,
     expiry,
+    # What the roles themselves refuse when they turn their variables into configuration.
+    tempo.findings,
+    collectors,
+    grafana.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     cluster,
@@ -661,20 +569,17 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
 )
 
 
-def check(v: Variables, facts: Facts, roles: Iterable[str] = (), given: Iterable[Finding] = ()) -> list[Finding]:
+def check(v: Variables, facts: Facts, given: Iterable[Finding] = ()) -> list[Finding]:
     """All findings, errors first, otherwise in the order of the checks.
 
-    roles: those whose own conversion of variables is tried too. given: findings from before, by argument specs. Of what
-    several say about one variable, the most specific is kept.
+    given: findings of argument specs. They are left out where a check has found the error in the same variable, with
+    its place.
     """
-    findings = [finding for one in VARIABLE_CHECKS for finding in one(v)]
-    for finding in (*given, *built(v, roles)):
-        # Without the place inside it: a policy's finding is about the list's variable.
-        refused = {_base(f.variable) for f in findings if f.severity == ERROR}
-        if finding.variable not in refused:
-            findings.append(finding)
-    findings += [finding for other in FACT_CHECKS for finding in other(v, facts)]
-    return sorted(dict.fromkeys(findings), key=lambda finding: finding.severity != ERROR)
+    found = [finding for one in VARIABLE_CHECKS for finding in one(v)]
+    wrong = {finding.variable for finding in errors(found)}
+    found += [finding for finding in given if finding.variable not in wrong]
+    found += [finding for other in FACT_CHECKS for finding in other(v, facts)]
+    return sorted(dict.fromkeys(found), key=lambda finding: finding.severity != ERROR)
 
 
 def chosen(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
     Aspect,
@@ -20,7 +21,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
 
 SETTINGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 SNAKE = {re.sub(r"\B([A-Z])", r"_\1", name).lower(): name for name in SETTINGS}
-TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def parse(answer: dict[str, Any]) -> Document:
@@ -50,12 +50,11 @@ def wanted(params: dict[str, Any], current: Document, target: Target) -> Documen
 
 def _boolean(name: str, value: Any) -> bool:
     # The option is raw, so that it takes both forms; values from templates arrive as text.
-    text = str(value).lower()
-    if text in TRUE or text in FALSE:
-        return text in TRUE
-    raise InvalidInput(
-        f"public_access_block: {value!r} is not a boolean", "", f"Write true or false, or a dictionary of {name}, …"
-    )
+    try:
+        return bool(boolean(value))
+    except TypeError:
+        remedy = f"Write true or false, or a dictionary of {name}, …"
+        raise InvalidInput(f"public_access_block: {value!r} is not a boolean", "", remedy) from None
 
 
 def write(document: Document) -> Call:

@@ -10,95 +10,32 @@ tests/unit/charts/approved/tempo has examples that Tempo has accepted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
-    DURATION_REMEDY,
-    QUANTITY_REMEDY,
-    duration_seconds,
-    go_mem_limit,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import go_mem_limit
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import image_values, pull_secrets
 from ansible_collections.orion.tracing.plugins.module_utils.platform import tempo as numbers
-from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans
-from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import TEMPO, dotted, minor
-
-# The minor version of Tempo whose configuration this is.
-VERSION = minor(TEMPO)
-NEWER = "Tempo 3 has no ingesters and no compactor, and refuses the role's configuration, which is that of Tempo 2.10"
-VERSION_REMEDY = f"Use a tag of {dotted(VERSION)}, such as {TEMPO}."
-_VERSION_TAG = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?![\da-z])|v?(\d)$")
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import (
+    COMPONENTS,
+    GRPC_CLIENT_BYTES,
+    GRPC_SERVER_BYTES,
+    grpc_message_bytes,
+    read,
+)
 
 # How Tempo's S3 client names the bucket; bucket_lookup_type is an enumeration of minio-go, whose 1 is the host name.
 # Source: grafana/tempo v2.10.8, tempodb/backend/s3/config.go
 ADDRESSING: dict[str, dict[str, Any]] = {
+    "": {},
     "auto": {},
     "path": {"forcepathstyle": True},
     "virtual": {"bucket_lookup_type": 1},
 }
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
-
-# Tempo's -target, and the prefix of the component's variables.
-COMPONENTS = {
-    "distributor": "tempo_distributor",
-    "ingester": "tempo_ingester",
-    "querier": "tempo_querier",
-    "query-frontend": "tempo_query_frontend",
-    "compactor": "tempo_compactor",
-    "metrics-generator": "tempo_metrics_generator",
-}
-
-# Those that are Go durations in tempo.yaml.
-TEMPO_DURATIONS = (
-    "tempo_retention",
-    "tempo_compaction_compacted_block_retention",
-    "tempo_compaction_window",
-    "tempo_search_max_duration",
-    "tempo_blocklist_poll",
-    "tempo_retry_after_on_resource_exhausted",
-    "tempo_ingester_min_ready_duration",
-    "tempo_ingester_trace_idle_period",
-    "tempo_ingester_max_block_duration",
-    "tempo_ingester_complete_block_timeout",
-)
-
-# ansible-playbook -e name=value makes strings of everything, and a role's argument spec checks without converting.
-_INTEGERS = (
-    "tempo_compaction_max_block_bytes",
-    "tempo_replication_factor",
-    "tempo_ingestion_rate_limit_bytes",
-    "tempo_ingestion_burst_size_bytes",
-    "tempo_max_traces_per_user",
-    "tempo_max_bytes_per_trace",
-    "tempo_search_concurrent_jobs",
-    "tempo_search_target_bytes_per_job",
-    "tempo_distributor_replicas",
-    "tempo_ingester_replicas",
-    "tempo_querier_replicas",
-    "tempo_query_frontend_replicas",
-    "tempo_compactor_replicas",
-)
-# The load that limits are derived from where they are 0, with the collector role's defaults. Its own variables are not
-# the tempo role's, and are there only where an inventory sets them.
-_LOAD = {
-    "tracing_expected_traces_per_second": 1000,
-    "tracing_expected_spans_per_trace": 20,
-    "tracing_expected_bytes_per_span": 500,
-    "tracing_expected_kept_percentage": 25,
-    "collector_max_total_spans_per_second": 0,
-    "collector_max_total_bytes_per_second": 0,
-}
-_BOOLEANS = ("tempo_s3_insecure", "tempo_metrics_generator_enabled", "tempo_network_policy_enabled")
-_TRUE = {"true", "yes", "on", "y", "t", "1"}
-_FALSE = {"false", "no", "off", "n", "f", "0", ""}
-
-# host or host:port, as Tempo's S3 client takes it.
-ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 
 
 def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
@@ -107,10 +44,18 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     variables: all tempo_* variables and tracing_namespace, as roles/tempo/meta/argument_specs.yml describes them, and
     of the load (tracing_expected_*, collector_max_total_*) what the inventory sets.
     It holds no credentials: they reach Tempo's S3 client by environment.
-    Raises InvalidInput, naming the variable, for what Tempo would only report in a crashing pod, or not at all.
+    Raises InvalidVariables with every error: what Tempo would only report in a crashing pod, or not at all.
     """
-    v = typed(variables)
-    _check(v)
+    return _config(_checked(variables), release_name)
+
+
+def _checked(variables: Mapping[str, Any]) -> dict[str, Any]:
+    v, found = read(variables)
+    refuse("the tempo role's variables", found)
+    return v
+
+
+def _config(v: Mapping[str, Any], release_name: str) -> dict[str, Any]:
     distributed = v["tempo_profile"] == "distributed"
     memberlist = {"kvstore": {"store": "memberlist"}}
     rate = v["tempo_ingestion_rate_limit_bytes"] or ingestion_limit(v)
@@ -203,6 +148,7 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
             # Several compactors wait until all of them know each other (upstream's minute); one has nobody to wait for.
             "wait_stability_min_duration": "1m" if v["tempo_compactor_replicas"] > 1 else "0s",
         }
+    _message_sizes(config, grpc_message_bytes(v["tempo_max_bytes_per_trace"]))
     if v["tempo_metrics_generator_enabled"]:
         generator = _metrics_generator(v)
         if distributed:
@@ -212,38 +158,31 @@ def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     return overlay(config, v["tempo_extra_config"])
 
 
-def tagged_version(tag: Any) -> tuple[int, int] | None:
-    """(2, 10) for the tags 2.10.8, v2.10 and 2.10.8-amd64; (3, 0) for 3. None for one that names no version, as
-    main-1a2b3c4 and latest do, and for what is no text (see images.py)."""
-    found = _VERSION_TAG.match(tag.strip()) if isinstance(tag, str) else None
-    return (int(found[1] or found[3]), int(found[2] or 0)) if found else None
-
-
-def newer_than_config(tag: Any) -> bool:
-    """Whether the tag is of a major version that refuses this configuration, at its start and in each pod."""
-    version = tagged_version(tag)
-    return version is not None and version[0] > VERSION[0]
+def _message_sizes(config: dict[str, Any], size: int) -> None:
+    """Larger gRPC messages, where the largest trace would not fit into those that Tempo allows by default."""
+    if size <= GRPC_SERVER_BYTES:
+        return
+    config["server"] |= {"grpc_server_max_recv_msg_size": size, "grpc_server_max_send_msg_size": size}
+    client = {"max_send_msg_size": size}
+    if size > GRPC_CLIENT_BYTES:
+        client["max_recv_msg_size"] = size
+        config["ingester_client"] = {"grpc_client_config": dict(client)}
+    worker = config.setdefault("querier", {}).setdefault("frontend_worker", {})
+    worker["grpc_client_config"] = client
 
 
 def ingestion_limit(v: Mapping[str, Any]) -> int:
     """Bytes per second that Tempo accepts where no limit is set, from the load. With the strategy local each
     distributor counts for itself, and gets its share.
     """
-    load: dict[str, float] = {}
-    for name, default in _LOAD.items():
-        try:
-            load[name] = float(v.get(name, default))
-        except (TypeError, ValueError):
-            raise InvalidInput(f"{name}: '{v[name]}' is not a number") from None
-    kept = kept_spans(*load.values()) * load["tracing_expected_bytes_per_span"]
     alone = v["tempo_profile"] != "distributed" or v["tempo_ingestion_rate_strategy"] != "local"
-    return numbers.ingestion_limit(kept, 1 if alone else v["tempo_distributor_replicas"])
+    return numbers.ingestion_limit(v["kept_bytes_per_second"], 1 if alone else v["tempo_distributor_replicas"])
 
 
 def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
     """Values of roles/tempo/files/chart for the role's variables; same arguments and errors as tempo_config."""
-    v = typed(variables)
-    config = tempo_config(v, release_name)
+    v = _checked(variables)
+    config = _config(v, release_name)
     persistence = {"size": v["tempo_ingester_storage_size"], "storageClass": v["tempo_ingester_storage_class"]}
     components: dict[str, dict[str, Any]]
     if v["tempo_profile"] == "monolithic":
@@ -275,29 +214,13 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     }
 
 
-def typed(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables with whole numbers as int and switches as bool."""
-    result = dict(variables)
-    for name in _INTEGERS:
-        try:
-            result[name] = int(result[name])
-        except (TypeError, ValueError):
-            raise InvalidInput(f"{name}: '{result[name]}' is not a whole number") from None
-    for name in _BOOLEANS:
-        word = str(result[name]).lower()
-        if word not in _TRUE | _FALSE:
-            raise InvalidInput(f"{name}: '{result[name]}' is neither true nor false")
-        result[name] = word in _TRUE
-    return result
-
-
 def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
     s3 = {"bucket": v["tempo_s3_bucket"], "endpoint": v["tempo_s3_endpoint"], "region": v["tempo_s3_region"]}
     if v["tempo_s3_prefix"]:
         s3["prefix"] = v["tempo_s3_prefix"]
     if v["tempo_s3_insecure"]:
         s3["insecure"] = True
-    s3 |= ADDRESSING[v["tempo_s3_addressing_style"] or "auto"]
+    s3 |= ADDRESSING[v["tempo_s3_addressing_style"]]
     if v["tempo_s3_ca_secret"]:
         s3["tls_ca_path"] = S3_CA_PATH
     return s3
@@ -316,25 +239,10 @@ def _metrics_generator(v: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _seconds(name: str, value: Any) -> float:
-    try:
-        seconds = duration_seconds(value)
-    except ValueError:
-        raise InvalidInput(f"{name}: '{value}' is not a Go duration", remedy=DURATION_REMEDY) from None
-    if seconds <= 0:
-        raise InvalidInput(f"{name}: the duration must be longer than zero")
-    return seconds
-
-
-def _go_mem_limit(name: str, resources: Mapping[str, Any]) -> str:
+def _go_mem_limit(resources: Mapping[str, Any]) -> str:
     """GOMEMLIMIT for a container with these resources, or "" where memory has no limit."""
     limit = (resources.get("limits") or {}).get("memory")
-    try:
-        return "" if limit is None else go_mem_limit(limit, numbers.GOMEMLIMIT)
-    except ValueError:
-        raise InvalidInput(
-            f"{name}.limits.memory: '{limit}' is not a Kubernetes quantity", remedy=QUANTITY_REMEDY
-        ) from None
+    return "" if limit is None else go_mem_limit(limit, numbers.GOMEMLIMIT)
 
 
 def _component(v: Mapping[str, Any], name: str, prefix: str, replicas: int) -> dict[str, Any]:
@@ -342,57 +250,6 @@ def _component(v: Mapping[str, Any], name: str, prefix: str, replicas: int) -> d
     return {
         "replicas": replicas,
         "resources": resources,
-        "goMemLimit": _go_mem_limit(f"{prefix}_resources", resources),
+        "goMemLimit": _go_mem_limit(resources),
         "terminationGracePeriodSeconds": numbers.grace_seconds(name),
     }
-
-
-def _check(v: Mapping[str, Any]) -> None:
-    """What the types of the argument spec cannot say and Tempo reports late, obscurely or never."""
-    if not v["tempo_s3_bucket"]:
-        raise InvalidInput("tempo_s3_bucket is empty", remedy="Set object_storage_bucket, or tempo_s3_bucket itself.")
-    endpoint = str(v["tempo_s3_endpoint"])
-    if not ENDPOINT.fullmatch(endpoint):
-        raise InvalidInput(
-            f"tempo_s3_endpoint: '{endpoint}' is not host or host:port",
-            "Tempo's S3 client takes no scheme and no path",
-            "Leave out 'https://' and the path; for plain HTTP set tempo_s3_insecure to true.",
-        )
-    if str(v["tempo_s3_prefix"] or "").startswith("/"):
-        raise InvalidInput(
-            f"tempo_s3_prefix: '{v['tempo_s3_prefix']}' begins with a slash",
-            "keys would begin with it, and lifecycle rules and recordings beside them would not match",
-            f"Write '{str(v['tempo_s3_prefix']).strip('/')}'.",
-        )
-    if v["tempo_s3_insecure"] and v["tempo_s3_ca_secret"]:
-        raise InvalidInput(
-            "tempo_s3_ca_secret is set, but tempo_s3_insecure turns TLS off",
-            remedy="Set tempo_s3_insecure to false, or leave tempo_s3_ca_secret empty.",
-        )
-    seconds = {name: _seconds(name, v[name]) for name in TEMPO_DURATIONS}
-    # Tempo only warns of these (Config.CheckConfig), and then loses sight of blocks for a while.
-    for name in (
-        "tempo_ingester_complete_block_timeout",
-        "tempo_compaction_compacted_block_retention",
-        "tempo_retention",
-    ):
-        if seconds[name] < seconds["tempo_blocklist_poll"]:
-            raise InvalidInput(
-                f"{name} ({v[name]}) is shorter than tempo_blocklist_poll ({v['tempo_blocklist_poll']})",
-                "queriers would miss traces, or read blocks that are gone, until their next poll",
-                f"Raise {name} or lower tempo_blocklist_poll.",
-            )
-    if v["tempo_profile"] == "distributed" and v["tempo_replication_factor"] > v["tempo_ingester_replicas"]:
-        raise InvalidInput(
-            f"tempo_replication_factor is {v['tempo_replication_factor']}, but tempo_ingester_replicas is only "
-            f"{v['tempo_ingester_replicas']}",
-            "every span is written to as many different ingesters as the replication factor says",
-            "Raise tempo_ingester_replicas or lower tempo_replication_factor.",
-        )
-    if v["tempo_metrics_generator_enabled"] and not v["tempo_metrics_generator_remote_write_url"]:
-        raise InvalidInput(
-            "tempo_metrics_generator_remote_write_url is empty, but tempo_metrics_generator_enabled is true",
-            remedy="Set the URL of a Prometheus remote-write receiver, for example http://prometheus:9090/api/v1/write.",
-        )
-    if newer_than_config(v["tempo_image_tag"]):
-        raise InvalidInput(f"tempo_image_tag is {v['tempo_image_tag']}", NEWER, VERSION_REMEDY)

@@ -1,16 +1,16 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The lifecycle rules of Tempo's bucket, which must not take away what Tempo still reads. Pure.
+"""The lifecycle rules of Tempo's bucket, which must not delete what Tempo still reads. Pure.
 
-Tempo deletes its blocks itself, after its retention; rules of the store are a safety net behind that. What rules may do
-is decided here alone: the object_storage role refuses the rest, the preflight role reports it. Both pass variables by
-name: those of the object_storage role that are read here, tracing_retention, and where they are known tempo_retention,
-tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config, tracing_store and collector_exporters. Missing variables are not
-checked, nor are blocks if tracing_store is a store other than Tempo.
+Tempo deletes its blocks itself, after its retention; rules of the store are a second line of defence. This is the one
+place that defines what they may do: the object_storage role refuses the rest, the preflight role reports it. Both pass
+variables by name: those of the object_storage role that are read here, tracing_retention, and where they
+are known tempo_retention, tempo_s3_bucket, tempo_s3_prefix, tempo_extra_config, tracing_store and collector_exporters.
+A variable that is not there has no finding, nor have blocks where tracing_store is not Tempo.
 
-Recordings of traces in the bucket, destinations of collector_exporters with protocol s3, expire by one rule for each
-prefix. Everything else about an entry is checked by the collector role.
+Recordings of traces in the bucket, destinations of collector_exporters with protocol s3, expire by a rule of their own
+for each prefix. Other errors in an entry are reported by the collector role.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
+from ansible.module_utils.parsing.convert_bool import BOOLEANS_TRUE as TRUE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, refuse
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 
@@ -34,18 +36,8 @@ DAY = 86400
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 # The folder of all traces while multitenancy is off: Tempo's util.FakeTenantID.
 TENANT = "single-tenant"
-TRUE = ("true", "yes", "on", "1", "y", "t")
 
 Variables = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """A variable by which the store would take blocks away from Tempo, how, and what to do."""
-
-    variable: str
-    problem: str
-    remedy: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class Recordings:
     """A destination in the bucket. where: its place in collector_exporters; prefix: ends with a slash; days: after
     which objects expire, 0 for never, None for a value that is not a number of days."""
 
-    where: str
+    where: Place
     name: str
     prefix: str
     days: int | None
@@ -69,7 +61,7 @@ def recordings(v: Variables, bucket: str) -> list[Recordings]:
         prefix = str(one.get("prefix") or "").strip("/")
         if prefix and str(one.get("bucket") or v.get("object_storage_bucket") or "") == bucket:
             days = _days(one.get("expiration_days"))
-            found.append(Recordings(f"{EXPORTERS}[{number}]", str(one.get("name")), f"{prefix}/", days))
+            found.append(Recordings(Place(EXPORTERS).item(number), str(one.get("name")), f"{prefix}/", days))
     return found
 
 
@@ -87,14 +79,13 @@ def rules(v: Variables) -> list[dict[str, Any]] | None:
     """All lifecycle rules of the bucket: the given ones, one for each prefix of recordings that expire, and
     expire-objects; None where none is wanted.
 
-    InvalidInput for a contradiction, or for a value that is not a duration.
+    Raises InvalidVariables with every contradiction and every value that is not a duration.
     """
+    read = Reader(v)
     for name in (_retention(v), MARGIN):
-        if name in v and _seconds(v, name) is None:
-            raise InvalidInput(f"{name}: '{v[name]}' is not a Go duration", "", DURATION_REMEDY)
-    found = list(contradictions(v))
-    if found:
-        raise InvalidInput(" ".join(f"{one.variable}: {one.problem}. {one.remedy}" for one in found))
+        if name in v:
+            read.duration(name)
+    refuse("the bucket's lifecycle", [*read.findings, *contradictions(v)])
     given = v.get(RULES)
     by_prefix = {one.prefix: one for one in reversed(recordings(v, _own(v))) if one.days}
     made = [_expire(f"expire-recordings-{one.name}", one.prefix, one.days, v) for one in reversed(by_prefix.values())]
@@ -116,14 +107,14 @@ def _expire(label: str, prefix: str, days: int | None, v: Variables) -> dict[str
     return rule
 
 
-def contradictions(v: Variables) -> Iterator[Contradiction]:
-    """What the store would delete or put away while Tempo may still read it."""
+def contradictions(v: Variables) -> Iterator[Finding]:
+    """What the store would delete or archive while Tempo may still read it."""
     days = _days(v.get(EXPIRY))
     if EXPIRY in v and days is None:
-        yield Contradiction(EXPIRY, f"{v[EXPIRY]!r} is not a number of days", "0 is never.")
+        yield error(EXPIRY, f"is {v[EXPIRY]!r}, not a number of days", "0 is never.")
     yield from _recordings(v, days)
     yield from emptied(v)
-    wrong, rules_ = _given_rules(v)
+    wrong, usable = _given_rules(v)
     yield from wrong
     if str(v.get("tracing_store") or "tempo") != "tempo":
         return
@@ -131,69 +122,69 @@ def contradictions(v: Variables) -> Iterator[Contradiction]:
     least = least_days(retention, margin) if retention is not None and margin is not None else None
     until = f"only later than {_retention(v)} ({v.get(_retention(v))}) and {MARGIN} ({v.get(MARGIN)}) together"
     if least and days and days < least:
-        yield Contradiction(
+        yield error(
             EXPIRY, f"the store would delete blocks after {days} days, but may {until}", f"Set {least} or more, or 0."
         )
-    for rule in rules_:
+    for rule in usable:
         if rule["Status"] == "Enabled" and _meets_tempo(rule["Filter"], v):
             yield from _rule(rule, least, until)
 
 
-def _given_rules(v: Variables) -> tuple[list[Contradiction], list[dict[str, Any]]]:
+def _given_rules(v: Variables) -> tuple[list[Finding], list[dict[str, Any]]]:
     """What is wrong with the given rules, and those that are usable, normalised."""
     if v.get(RULES) is not None and not isinstance(v[RULES], list):
-        return [Contradiction(RULES, f"{v[RULES]!r} is not a list", "Write rules as boto3 takes them.")], []
+        return [error(RULES, f"is {v[RULES]!r}, not a list", "Write rules as boto3 takes them.")], []
     custom = not is_aws(str(v.get("object_storage_endpoint_url") or ""))
     wrong, usable = [], []
-    for number, rule in enumerate(v.get(RULES) or [], 1):
-        flaws = list(lifecycle.rule_flaws(rule, number, custom))
+    for index, rule in enumerate(v.get(RULES) or []):
+        flaws = list(lifecycle.rule_flaws(rule, index + 1, custom))
         for flaw in flaws:
             what = flaw.what.removeprefix(f"{lifecycle.OPTION}: ")
-            wrong.append(Contradiction(RULES, f"{what}: {flaw.why}" if flaw.why else what, flaw.remedy))
+            wrong.append(error(RULES, what, flaw.remedy, flaw.why))
         if not flaws:
             usable.append(lifecycle.normalise(rule))
     return wrong, usable
 
 
-def _recordings(v: Variables, days: int | None) -> Iterator[Contradiction]:
-    """Expiries of recordings that would delete blocks or other recordings, or come too late to have an effect."""
+def _recordings(v: Variables, days: int | None) -> Iterator[Finding]:
+    """Expiries of recordings that would delete blocks or other recordings, or never take effect."""
     found = [one for one in recordings(v, _own(v)) if one.days != 0]
     for one in found:
-        where = f"{one.where}.expiration_days"
+        where = one.where.key("expiration_days")
         if one.days is None:
-            yield Contradiction(where, "it is not a whole number of days", "0 is never.")
+            yield error(where, "is not a whole number of days", "0 is never.")
             continue
         if _own(v) and _own(v) == _tempos(v) and _meets_tempo({"Prefix": one.prefix}, v):
-            yield Contradiction(
+            yield error(
                 where,
                 f"the store would delete Tempo's blocks with everything else in {one.prefix}",
                 "Give the recordings a prefix beside Tempo's (tempo_s3_prefix), or a bucket of their own.",
             )
         if days and one.days > days:
-            yield Contradiction(
+            yield error(
                 where,
-                f"it is {one.days}, but {EXPIRY} deletes all objects of the bucket after {days} days",
+                f"is {one.days}, but {EXPIRY} deletes all objects of the bucket after {days} days",
                 f"Set {days} or less, or raise {EXPIRY}.",
             )
         for other in recordings(v, _own(v)):
             # Of two rules the shorter wins.
             if other.prefix.startswith(one.prefix) and (other.days or math.inf) > one.days:
-                yield Contradiction(
+                yield error(
                     where,
                     f"{one.prefix} is deleted after {one.days} days, and {other.prefix} of {other.where} with it",
                     "Give them prefixes beside each other, or the same number of days.",
                 )
 
 
-def emptied(v: Variables) -> Iterator[Contradiction]:
+def emptied(v: Variables) -> Iterator[Finding]:
     """Recordings that Tempo would delete: without a prefix of its own, it takes each folder of its bucket for a tenant,
     and the recordings' for one that has no block any more.
     """
     trace = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
     if str(trace.get("empty_tenant_deletion_enabled", "")).lower() in TRUE and not tempo_folder(v):
         for one in recordings(v, _tempos(v)):
-            yield Contradiction(
-                f"{one.where}.prefix",
+            yield error(
+                one.where.key("prefix"),
                 f"Tempo would take {one.prefix} for an empty tenant and delete it (empty_tenant_deletion_enabled)",
                 "Name another bucket for the recordings, or set empty_tenant_deletion_enabled to false.",
             )
@@ -222,26 +213,26 @@ def _tempos(v: Variables) -> str:
     return str(v.get("tempo_s3_bucket") or v.get("object_storage_bucket") or "")
 
 
-def _rule(rule: dict[str, Any], least: int | None, until: str) -> Iterator[Contradiction]:
+def _rule(rule: dict[str, Any], least: int | None, until: str) -> Iterator[Finding]:
     label = rule.get("ID") or "without ID"
     expiration = rule.get("Expiration") or {}
     after = expiration.get("Days")
     if least and isinstance(after, int) and after < least:
-        yield Contradiction(
+        yield error(
             RULES,
             f"rule {label} deletes blocks after {after} days, but may {until}",
             f"Set its Expiration to {least} days or more, or remove it.",
         )
     if "Date" in expiration:
         # From that day on the store deletes every object, new ones within a day.
-        yield Contradiction(
+        yield error(
             RULES,
             f"rule {label} deletes all blocks from {expiration['Date'][:10]} on, whatever their age",
             f"Give its Expiration Days, {least} or more." if least else "Give its Expiration Days.",
         )
     archived = [t["StorageClass"] for t in rule.get("Transitions", []) if t.get("StorageClass") in ARCHIVES]
     if archived:
-        yield Contradiction(
+        yield error(
             RULES,
             f"rule {label} moves blocks to {archived[0]}, from which Tempo cannot read",
             "Use STANDARD_IA, INTELLIGENT_TIERING or GLACIER_IR.",
@@ -267,7 +258,9 @@ def _meets_tempo(condition: dict[str, Any], v: Variables) -> bool:
 
 
 def _retention(v: Variables) -> str:
-    return "tempo_retention" if "tempo_retention" in v else "tracing_retention"
+    # By default they are the same: then the platform's is the one to change.
+    name = "tracing_retention"
+    return "tempo_retention" if v.get("tempo_retention", v.get(name)) != v.get(name) else name
 
 
 def _seconds(v: Variables, name: str) -> float | None:
@@ -278,7 +271,7 @@ def _seconds(v: Variables, name: str) -> float | None:
 
 
 def _days(value: Any) -> int | None:
-    """A number of days, 0 for unset; None for a value that is not a whole number of days."""
+    """A number of days, 0 for unset; None for anything but a whole number of days."""
     if value in (None, ""):
         return 0
     text = "" if isinstance(value, bool) else str(value)

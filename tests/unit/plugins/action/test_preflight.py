@@ -79,8 +79,8 @@ def test_roles_are_checked_with_their_defaults(preflight: Any) -> None:
     lines = {line.split(" ", 1)[1].split(":")[0]: line for line in result["msg"].splitlines()[1:]}
     assert "cannot be evaluated: 'nowhere_defined' is undefined" in lines["tempo_s3_prefix"]
     assert "is not a variable of this collection; did you mean tempo_retention?" in lines["tempo_retnetion"]
-    assert "debug, info, warn, error" in lines["tempo_log_level"]
-    assert "tempo_ingester_replicas is 2" in lines["tempo_replication_factor"]
+    assert "is 'loud', not one of the choices" in lines["tempo_log_level"]
+    assert "tempo_ingester_replicas is only 2" in lines["tempo_replication_factor"]
     assert result["msg"].count("\n") == len(result["findings"])
 
 

@@ -97,13 +97,13 @@ def test_wrong_options_of_the_probe(arguments: dict[str, Any], message: str) -> 
     assert result["failed"] is True and message in result["msg"]
 
 
-def test_a_cluster_that_does_not_answer() -> None:
-    for module, options in (
-        ("trace_probe", {"tail_sampling": {"policies": []}}),
-        ("otlp_replay", {"path": str(FIXTURE)}),
-    ):
-        result = run(module, host="http://127.0.0.1:9", **options)
-        assert "no answer from the API server http://127.0.0.1:9" in result["msg"]
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [("trace_probe", {"tail_sampling": {"policies": []}}), ("otlp_replay", {"path": str(FIXTURE)})],
+)
+def test_a_cluster_that_does_not_answer(module: str, options: dict[str, Any]) -> None:
+    result = run(module, host="http://127.0.0.1:9", **options)
+    assert "no answer from the API server http://127.0.0.1:9" in result["msg"]
 
 
 def test_a_replay(fake: FakePipeline, url: str) -> None:

@@ -613,7 +613,7 @@ def test_more_exporters():
         ("collector_persistent_queue_volume_size", "100Mi", "less than 256Mi"),
         ("collector_sampler_resources", {"requests": {"memory": "1Gi"}}, ".limits.memory: is missing"),
         ("collector_sampler_resources", {"limits": {"memory": "1 GB"}}, "not a Kubernetes quantity"),
-        ("collector_sampler_resources", {"limits": "1Gi"}, ".limits.memory: is missing"),
+        ("collector_sampler_resources", {"limits": "1Gi"}, ".limits: is '1Gi', not a mapping"),
     ],
 )
 def test_wrong_variables_are_named(name, value, text):

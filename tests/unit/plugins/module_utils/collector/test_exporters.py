@@ -460,7 +460,7 @@ def test_everything_at_once_before_anything_else():
 
 def test_the_preflight_names_the_place_and_the_remedy_once():
     given = variables(collector_exporters=[http(headers={"api-key": "s3cr3t"})], tracing_namespace="tracing")
-    errors = [str(one) for one in preflight.check(given, preflight.Facts(), ["collector"]) if one.severity == "error"]
+    errors = [str(one) for one in preflight.check(given, preflight.Facts()) if one.severity == "error"]
     [message] = [one for one in errors if "collector_exporters" in one]
     assert message.startswith("collector_exporters[0].headers.api-key: is given in plain text")
     assert "s3cr3t" not in str(errors)

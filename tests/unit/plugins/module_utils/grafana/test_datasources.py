@@ -81,8 +81,8 @@ def test_every_dollar_is_doubled_once() -> None:
 
 
 def test_tags_of_the_older_form_are_taken() -> None:
-    assert gd.tags("x", ["service.name", "http.method"]) == [{"key": "service.name"}, {"key": "http.method"}]
-    assert gd.tags("x", [{"key": "service.name", "value": "service"}]) == [{"key": "service.name", "value": "service"}]
+    assert gd.tags(["service.name", "http.method"]) == [{"key": "service.name"}, {"key": "http.method"}]
+    assert gd.tags([{"key": "service.name", "value": "service"}]) == [{"key": "service.name", "value": "service"}]
 
 
 def test_time_shift_of_queries_by_id() -> None:
@@ -106,21 +106,21 @@ def test_values_of_the_chart() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"grafana_traces_to_logs_tags": ["http.method"]}, "grafana_traces_to_logs_tags does not map service.name"),
-        ({"grafana_traces_to_metrics_tags": []}, "grafana_traces_to_metrics_tags does not map service.name"),
-        ({"grafana_traces_to_logs_tags": [{"name": "x"}]}, "grafana_traces_to_logs_tags: .* is no tag"),
-        ({"grafana_traces_to_logs_tags": [{"key": "x", "label": "y"}]}, "is no tag"),
-        ({"grafana_traces_to_logs_tags": [7]}, "7 is no tag"),
-        ({"grafana_traces_to_logs_start_time_shift": "5m"}, "is not before"),
+        ({"grafana_traces_to_logs_tags": ["http.method"]}, "grafana_traces_to_logs_tags: does not map service.name"),
+        ({"grafana_traces_to_metrics_tags": []}, "grafana_traces_to_metrics_tags: does not map service.name"),
+        ({"grafana_traces_to_logs_tags": [{"name": "x"}]}, "grafana_traces_to_logs_tags.*: is .* not a tag"),
+        ({"grafana_traces_to_logs_tags": [{"key": "x", "label": "y"}]}, "not a tag"),
+        ({"grafana_traces_to_logs_tags": [7]}, "is 7, not a tag"),
+        ({"grafana_traces_to_logs_start_time_shift": "5m"}, ", not before"),
         ({"grafana_traces_to_metrics_end_time_shift": "10 minutes"}, "grafana_traces_to_metrics_end_time_shift: "),
-        ({"grafana_traces_to_metrics_queries": [{"name": "a", "query": "up"}]}, r"'a' does not contain \$__tags"),
-        ({"grafana_traces_to_metrics_queries": [{"name": "a"}]}, "grafana_traces_to_metrics_queries: .* is no query"),
-        ({"grafana_traces_to_metrics_queries": ["up"]}, "'up' is no query"),
+        ({"grafana_traces_to_metrics_queries": [{"name": "a", "query": "up"}]}, r"does not contain \$__tags"),
+        ({"grafana_traces_to_metrics_queries": [{"name": "a"}]}, "grafana_traces_to_metrics_queries.*: .* not a query"),
+        ({"grafana_traces_to_metrics_queries": ["up"]}, "is 'up', not a query"),
         ({"grafana_trace_query_time_shift": "-30m"}, "grafana_trace_query_time_shift"),
-        ({"grafana_loki_uid": "tempo"}, "are not three different uids"),
+        ({"grafana_loki_uid": "tempo"}, "grafana_loki_uid: is 'tempo', as is grafana_tempo_uid"),
         ({"grafana_existing_datasource_uids": ["prometheus"]}, "leave grafana_prometheus_url empty"),
-        ({"grafana_existing_datasource_uids": ["tempo"]}, "grafana_tempo_uid: 'tempo' is also in"),
-        ({"grafana_loki_url": "loki:3100"}, "grafana_loki_url: 'loki:3100' is not a URL"),
+        ({"grafana_existing_datasource_uids": ["tempo"]}, "grafana_tempo_uid: is 'tempo', which is also in"),
+        ({"grafana_loki_url": "loki:3100"}, "grafana_loki_url: is 'loki:3100', not a URL"),
     ],
 )  # fmt: skip
 def test_bad_input_names_the_variable(changes: dict[str, Any], message: str) -> None:

@@ -379,7 +379,7 @@ def test_the_policies_of_the_user_story_work_with_a_warning_for_each_outdated_it
         assert sampling_findings(own) == [finding]
     policies, warnings = modern_policies(SEED)
     assert policies[:3] == SEED[:3] and policies[3]["type"] == "ottl_condition"
-    assert len(warnings) == 1 and "Write the policy with http.route" in warnings[0]
+    assert len(warnings) == 1 and warnings[0].remedy == "Write the policy with http.route."
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fak
     status,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[5]
 NOW = EPOCH * 10**9
 RUN = "0123456789abcdef"

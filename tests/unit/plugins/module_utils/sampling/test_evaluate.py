@@ -11,6 +11,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import evaluate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import PolicyList, TokenBucket, Trace
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import read_policy
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, span, trace_id
 
 Policy = dict[str, Any]
@@ -61,7 +62,7 @@ def test_numeric_bounds_are_inclusive_and_another_type_is_zero() -> None:
 
 
 def test_numeric_attribute_without_bounds_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="crash"):
+    with pytest.raises(InvalidInput, match="panics at the first trace"):
         PolicyList([policy("numeric_attribute", key="n", min_value=0)])
 
 
@@ -257,26 +258,35 @@ def test_with_first_match_later_limits_keep_their_tokens() -> None:
 @pytest.mark.parametrize(
     ("policies", "words"),
     [
-        ([policy("my_extension")], ["my_extension", "cannot be simulated"]),
+        ([policy("my_extension")], ["my_extension", "not a policy type"]),
         ([policy("latency", threshold=5)], ["latency", "threshold", "threshold_ms"]),
         ([policy("latency", threshold_ms="5")], ["threshold_ms", "whole number"]),
         ([policy("latency", threshold_ms=True)], ["threshold_ms", "whole number"]),
-        ([policy("status_code")], ["status_codes is empty"]),
+        ([policy("status_code")], ["policies[0].status_code.status_codes", "no status code is given"]),
         ([policy("status_code", status_codes=["error"])], ["'error'", "ERROR"]),
-        ([policy("string_attribute", key="k", values=["("], enabled_regex_matching=True)], ["pattern"]),
-        ([policy("string_attribute", key="k", values=[5])], ["values holds 5"]),
-        ([policy("ottl_condition", error_mode="ignore")], ["at least one"]),
-        ([policy("ottl_condition", span=["nme == 5"])], ["character 1", "would not start"]),
-        ([policy("ottl_condition", span=["Now() == nil"])], ["Now", "write the condition otherwise"]),
+        ([policy("string_attribute", key="k", values=["("], enabled_regex_matching=True)], ["regular expression"]),
+        ([policy("string_attribute", key="k", values=[5])], ["string_attribute.values[0]", "5 is not a string"]),
+        ([policy("ottl_condition", error_mode="ignore")], ["no condition"]),
+        ([policy("ottl_condition", span=["nme == 5"])], ["character 1", "refuses to start"]),
+        ([policy("ottl_condition", span=["Now() == nil"])], ["Now", "write it otherwise"]),
         ([policy("ottl_condition", span=["true"], error_mode="never")], ["error_mode", "propagate"]),
-        ([policy("and", and_sub_policy=[composite([ALWAYS], 1)])], ["composite", "inside"]),
-        ([policy("not", not_sub_policy=policy("and", and_sub_policy=[]))], ["and", "inside"]),
-        ([policy("composite", composite_sub_policy=[policy("not")])], ["not", "inside"]),
+        (
+            [policy("and", and_sub_policy=[composite([ALWAYS], 1)])],
+            ["a policy of type and cannot hold one of type composite"],
+        ),
+        (
+            [policy("not", not_sub_policy=policy("and", and_sub_policy=[]))],
+            ["a policy of type not cannot hold one of type and"],
+        ),
+        (
+            [policy("composite", composite_sub_policy=[policy("not")])],
+            ["a policy of type composite cannot hold one of type not"],
+        ),
         ([policy("not")], ["not_sub_policy"]),
-        ([ALWAYS, ALWAYS], ["two", "always_sample"]),
+        ([ALWAYS, ALWAYS], ["[1].name", "'always_sample' is the name of another policy too"]),
         ([{"type": "always_sample"}], ["no name"]),
         (["always_sample"], ["not a mapping"]),
-        ([policy("span_count", min_spans=2**31)], ["32 bits"]),
+        (["always_sample", policy("latency", threshold_ms="5")], ["policies[0]", "policies[1].latency.threshold_ms"]),
     ],
 )
 def test_refused_by_name(policies: list[Any], words: list[str]) -> None:
@@ -284,6 +294,45 @@ def test_refused_by_name(policies: list[Any], words: list[str]) -> None:
         PolicyList(policies)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "decoded"),
+    [
+        (policy("latency", threshold_ms=1.9), {"threshold_ms": 1}),
+        (policy("latency", threshold_ms=-1.9), {"threshold_ms": -1}),
+        (policy("latency", threshold_ms=2**63), {"threshold_ms": -(2**63)}),
+        (policy("latency", threshold_ms=1e30), {"threshold_ms": -(2**63)}),
+        (policy("span_count", min_spans=2**31), {"min_spans": -(2**31)}),
+        (policy("span_count", max_spans=2**32 + 5), {"max_spans": 5}),
+        (policy("status_code", status_codes="ERROR,OK"), {"status_codes": ["ERROR", "OK"]}),
+        (policy("string_attribute", key="k", values="a$$,b"), {"values": ["a$", "b"]}),
+        (policy("string_attribute", key=None, values=[None]), {"key": "", "values": [""]}),
+        (policy("ottl_condition", error_mode="Silent", span="true"), {"error_mode": "silent", "span": ["true"]}),
+    ],
+)
+def test_decoded_as_by_the_collector(written: Any, decoded: dict[str, Any]) -> None:
+    """tests/parity/test_policy_types.py compares what is accepted; these are the values."""
+    one = read_policy(written)
+    assert not one.all_problems
+    assert {**one.settings, **decoded} == one.settings
+
+
+def test_a_reference_to_the_environment_is_not_looked_at() -> None:
+    for written in (
+        policy("probabilistic", sampling_percentage="${env:P}"),
+        policy("status_code", status_codes="${env:CODES}"),
+        policy("latency") | {"latency": "${env:LATENCY}"},
+        policy("and", and_sub_policy=["${env:POLICY}"]) | {"and": {"and_sub_policy": "${env:POLICIES}"}},
+    ):
+        one = read_policy(written)
+        assert one.refers and not one.all_problems, written
+
+
+def test_settings_that_nothing_reads_are_named() -> None:
+    one = read_policy({"name": "x", "type": "latency", "latencey": {"threshold_ms": 5}, "status_code": {"x": 1}})
+    assert one.ignored == ("latencey", "status_code")
+    assert [problem.path for problem in one.problems] == [".status_code.x"]
 
 
 def test_bytes_are_needed_at_any_depth() -> None:

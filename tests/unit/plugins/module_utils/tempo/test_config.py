@@ -2,20 +2,32 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.orion.tracing.plugins.filter.tempo import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import InvalidVariables
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tagged_version
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import config as tc
+from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as ts
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
+ROLE = Path(__file__).resolve().parents[5] / "roles" / "tempo"
 LIMITS = ("collector_max_total_spans_per_second", "collector_max_total_bytes_per_second")
 
 
 def variables(**changes: Any) -> dict[str, Any]:
     """As the role hands them over, with changes."""
     return role_defaults("tempo", *LIMITS, **{"object_storage_bucket": "traces", **changes})
+
+
+def test_the_types_are_those_of_the_argument_spec() -> None:
+    spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    pods = {name for name in spec if name.endswith("_replicas")} | {"tempo_replication_factor"}
+    assert {name for name, option in spec.items() if option["type"] == "int"} == set(ts.INTEGERS) | pods
+    assert {name for name, option in spec.items() if option["type"] == "bool"} == set(ts.BOOLEANS)
 
 
 def test_go_mem_limit_is_empty_without_a_memory_limit() -> None:
@@ -133,9 +145,39 @@ def test_ingestion_limits_follow_the_load_and_the_ceilings() -> None:
     assert limits(**load, collector_max_total_spans_per_second=60_000) == (40_000_000, 40_000_000)
     assert limits(**load, collector_max_total_bytes_per_second=24_000_000) == (32_000_000, 32_000_000)
     assert limits(**load, tempo_ingestion_rate_limit_bytes=5) == (5, 30_000_000)
-    assert limits(tempo_ingestion_burst_size_bytes="7") == (30_000_000, 7)
-    with pytest.raises(InvalidInput, match="tracing_expected_traces_per_second: 'many' is not a number"):
+    assert limits(tempo_ingestion_burst_size_bytes="4000000") == (30_000_000, 4_000_000)
+    with pytest.raises(InvalidVariables, match="tracing_expected_traces_per_second: is 'many', not a number"):
         limits(tracing_expected_traces_per_second="many")
+
+
+def test_messages_are_as_large_as_the_largest_trace_needs() -> None:
+    def sizes(limit: int) -> list[Any]:
+        config = tc.tempo_config(variables(tempo_max_bytes_per_trace=limit))
+        worker = config["querier"]["frontend_worker"].get("grpc_client_config")
+        return [config["server"].get("grpc_server_max_recv_msg_size"), worker, config.get("ingester_client")]
+
+    assert sizes(8 * 2**20) == [None, None, None]
+    assert sizes(50_000_000) == [96 * 2**20, {"max_send_msg_size": 96 * 2**20}, None]
+    large = {"max_send_msg_size": 120 * 2**20, "max_recv_msg_size": 120 * 2**20}
+    assert sizes(60 * 2**20) == [120 * 2**20, large, {"grpc_client_config": large}]
+    [unlimited] = ts.findings(variables(tempo_max_bytes_per_trace=0))
+    assert (unlimited.variable, unlimited.severity) == ("tempo_max_bytes_per_trace", "warning")
+
+
+def test_a_volume_that_cannot_hold_what_ingesters_keep_is_a_warning() -> None:
+    [found] = ts.findings(variables(tempo_ingester_complete_block_timeout="720h"))
+    # 1000 × 20 × 500 bytes × 25 % for 720.5 hours
+    assert (found.variable, found.severity) == ("tempo_ingester_storage_size", "warning")
+    assert "keeps 6039 GiB" in found.what
+    assert ts.findings(variables(tempo_ingester_complete_block_timeout="4h")) == []
+
+
+def test_numbers_in_annotations_and_labels_become_strings() -> None:
+    values = tc.tempo_values(
+        variables(tempo_service_account_annotations={"a": 1, "b": True}, tempo_node_selector={"c": 1.5})
+    )
+    assert values["serviceAccount"] == {"annotations": {"a": "1", "b": "true"}}
+    assert values["nodeSelector"] == {"c": "1.5"}
 
 
 def test_strings_of_the_command_line_are_converted() -> None:
@@ -150,63 +192,118 @@ def test_strings_of_the_command_line_are_converted() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"object_storage_bucket": ""}, "tempo_s3_bucket is empty"),
+        ({"object_storage_bucket": ""}, "tempo_s3_bucket: is empty. Set object_storage_bucket"),
         (
             {"tempo_s3_endpoint": "https://s3.amazonaws.com"},
-            "tempo_s3_endpoint: 'https://s3.amazonaws.com' is not host",
+            "tempo_s3_endpoint: is 'https://s3.amazonaws.com', which has a scheme: .* Write s3.amazonaws.com, and set "
+            "tempo_s3_insecure: false.",
         ),
-        ({"tempo_s3_endpoint": "s3.amazonaws.com/x"}, "tempo_s3_endpoint"),
-        ({"tempo_s3_endpoint": ""}, "tempo_s3_endpoint"),
-        ({"tempo_s3_insecure": True, "tempo_s3_ca_secret": "x"}, "tempo_s3_ca_secret is set"),
-        ({"tracing_retention": "7 days"}, "tempo_retention: '7 days' is not a Go duration"),
-        ({"tracing_retention": "0s"}, "tempo_retention: the duration must be longer than zero"),
-        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: 'None' is not a Go duration"),
-        ({"tempo_retention": "1m"}, "tempo_retention .1m. is shorter than tempo_blocklist_poll"),
-        ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout .1m. is shorter"),
-        ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention .1m. is"),
-        ({"tempo_ingester_replicas": 2}, "tempo_replication_factor is 3, but tempo_ingester_replicas is only 2"),
-        ({"tempo_metrics_generator_enabled": True}, "tempo_metrics_generator_remote_write_url is empty"),
-        ({"tempo_replication_factor": "three"}, "tempo_replication_factor: 'three' is not a whole number"),
-        ({"tempo_replication_factor": None}, "tempo_replication_factor: 'None' is not a whole number"),
-        ({"tempo_s3_insecure": "perhaps"}, "tempo_s3_insecure: 'perhaps' is neither true nor false"),
-        ({"tempo_querier_resources": {"limits": {"memory": "1GB"}}}, "tempo_querier_resources.limits.memory: '1GB'"),
-        ({"tempo_image_tag": "3.0.3"}, "tempo_image_tag is 3.0.3: Tempo 3 has no ingesters.*Use a tag of 2.10"),
+        ({"tempo_s3_endpoint": "s3.amazonaws.com/x"}, "tempo_s3_endpoint: .* not host or host:port"),
+        ({"tempo_s3_endpoint": ""}, "tempo_s3_endpoint: is '', not host"),
+        ({"tempo_s3_insecure": True, "tempo_s3_ca_secret": "ca"}, "tempo_s3_ca_secret: is set, but tempo_s3_insecure"),
+        (
+            {"tempo_retention": "7 days", "tempo_search_max_duration": "1h"},
+            "tempo_retention: is '7 days', not a Go duration. Write 168h.",
+        ),
+        ({"tempo_compaction_window": "0s"}, "tempo_compaction_window: is '0s', not longer than zero"),
+        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: is 'None', not a Go duration"),
+        ({"tempo_retention": "1m"}, "tempo_retention: is 1m, shorter than tempo_blocklist_poll"),
+        ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout: is 1m, shorter"),
+        ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention: is 1m"),
+        ({"tempo_ingester_replicas": 2}, "tempo_replication_factor: is 3, but tempo_ingester_replicas is only 2"),
+        ({"tempo_replication_factor": 2}, "tempo_replication_factor: is 2, an even number"),
+        ({"tempo_metrics_generator_enabled": True}, "tempo_metrics_generator_remote_write_url: is empty, but"),
+        ({"tempo_replication_factor": "three"}, "tempo_replication_factor: is 'three', not a number"),
+        ({"tempo_replication_factor": None}, "tempo_replication_factor: is None, not a number"),
+        ({"tempo_s3_insecure": "perhaps"}, "tempo_s3_insecure: is 'perhaps', not a boolean"),
+        (
+            {"tempo_querier_resources": {"limits": {"memory": "1GB"}}},
+            "tempo_querier_resources.limits.memory: is '1GB', not a Kubernetes quantity",
+        ),
+        ({"tempo_querier_resources": {"requests": {"cpu": "1 core"}}}, "tempo_querier_resources.requests.cpu: is"),
+        ({"tempo_image_tag": "3.0.3"}, "tempo_image_tag: is 3.0.3, but .* Tempo 3 has no ingesters.*Use a tag of 2.10"),
+        ({"tempo_profile": "both"}, "tempo_profile: is 'both', not one of the choices. Choose distributed or"),
+        ({"tempo_ingestion_burst_size_bytes": 1_000_000}, "tempo_ingestion_burst_size_bytes: .* largest request"),
+        ({"tempo_node_selector": {"pool": ["a"]}}, "tempo_node_selector.pool: is .* not a string"),
+        (
+            {"tempo_extra_config": {"querier": {"query_timeout": "1m"}}},
+            "tempo_extra_config.querier.query_timeout: .* Did you mean querier.search.query_timeout or",
+        ),
+        ({"tempo_extra_config": {"querrier": {}}}, "tempo_extra_config.querrier: .* Did you mean querier?"),
+        (
+            {"tempo_extra_config": {"storage": {"trace": {"block": {"version": "vParquet9"}}}}},
+            "version: is 'vParquet9'",
+        ),
+        (
+            {"tempo_extra_config": {"metrics_generator": {"storage": {"remote_write": [{"headers": {"a": "b"}}]}}}},
+            r"tempo_extra_config.metrics_generator.storage.remote_write\[0\].url: is missing",
+        ),
+        (
+            {
+                "tempo_extra_config": {
+                    "storage": {
+                        "trace": {
+                            "block": {
+                                "parquet_dedicated_columns": [
+                                    {"name": f"a{i}", "type": "string", "scope": "span"} for i in range(11)
+                                ]
+                            }
+                        }
+                    }
+                }
+            },
+            "has 11 columns",
+        ),
     ],
 )
 def test_bad_input_names_the_variable(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidVariables, match=message) as caught:
         tc.tempo_values(variables(**changes))
+    assert len(caught.value.findings) == 1
 
 
-@pytest.mark.parametrize(
-    ("tag", "version"),
-    [
-        ("2.10.8", (2, 10)),
-        ("v2.10.8", (2, 10)),
-        ("2.10", (2, 10)),
-        ("2.10.8-amd64", (2, 10)),
-        ("2.10.8@sha256:3e1f", (2, 10)),
-        ("3.0.0-rc.1", (3, 0)),
-        ("3", (3, 0)),
-        ("10.1", (10, 1)),
-        ("latest", None),
-        ("main-3.0", None),
-        ("3f4e5d6", None),
-        ("3-acme", None),
-        ("2026.11.28", None),
-        ("r312", None),
-        ("sha256:3.0", None),
-        ("", None),
-        (3.0, None),
-        (None, None),
-    ],
-)
-def test_tags_and_versions(tag: Any, version: tuple[int, int] | None) -> None:
-    assert tc.tagged_version(tag) == version
-    refused = version is not None and version[0] > 2
-    assert tc.newer_than_config(tag) is refused
-    if not refused:
+TAGS: list[tuple[Any, tuple[int, int] | None, str]] = [
+    # the tag, the version in it, what is found
+    ("2.10.8", (2, 10), ""),
+    ("v2.10.8", (2, 10), ""),
+    ("2.10", (2, 10), ""),
+    ("2.10.8-amd64", (2, 10), ""),
+    ("2.7.2", (2, 7), "warning"),
+    ("2.11.0", (2, 11), "warning"),
+    ("1.5.0", (1, 5), "error"),
+    ("3.0.0-rc.1", (3, 0), "error"),
+    ("3.0.3", (3, 0), "error"),
+    ("v3.1", (3, 1), "error"),
+    ("3", (3, 0), "error"),
+    ("10.1", (10, 1), "error"),
+    ("latest", None, "error"),
+    ("main-3.0", None, "error"),
+    ("main-abc", None, "error"),
+    ("maintenance", None, "warning"),
+    ("3f4e5d6", None, "warning"),
+    ("3-acme", None, "warning"),
+    ("2026.11.28", None, "warning"),
+    ("r312", None, "warning"),
+]
+
+
+@pytest.mark.parametrize(("tag", "version", "severity"), TAGS)
+def test_tags_and_versions(tag: Any, version: tuple[int, int] | None, severity: str) -> None:
+    assert tagged_version(tag) == version
+    found = ts.findings(variables(tempo_image_tag=tag))
+    assert [(one.variable, one.severity) for one in found] == ([("tempo_image_tag", severity)] if severity else [])
+    if severity != "error":
         assert tc.tempo_config(variables(tempo_image_tag=tag)) == tc.tempo_config(variables())
+
+
+@pytest.mark.parametrize("tag", ["sha256:3.0", "", 3.0, None])
+def test_what_is_not_a_tag_has_no_version(tag: Any) -> None:
+    assert tagged_version(tag) is None
+
+
+def test_a_rolling_tag_of_another_image_may_be_anything() -> None:
+    mine = {"tempo_image_repository": "registry.example.com/platform/tempo", "tempo_image_tag": "latest"}
+    assert [one.severity for one in ts.findings(variables(**mine))] == ["warning"]
 
 
 def test_filter_turns_errors_into_ansibles() -> None:
@@ -214,5 +311,5 @@ def test_filter_turns_errors_into_ansibles() -> None:
 
     tempo_values = FilterModule().filters()["tempo_values"]
     assert tempo_values(variables()) == tc.tempo_values(variables())
-    with pytest.raises(AnsibleFilterError, match="tempo_s3_bucket is empty"):
+    with pytest.raises(AnsibleFilterError, match="tempo_s3_bucket: is empty"):
         tempo_values(variables(object_storage_bucket=""))

@@ -1,0 +1,364 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""The tempo role's variables with their types, and what is wrong or doubtful about them. Pure: no I/O, no Ansible.
+
+The rules are those that the argument spec cannot express and that Tempo reports late, obscurely or never. Each compares
+only variables that are there and have no error of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE, MEBIBYTE, QUANTITY_REMEDY
+from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, errors
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, boolean, size, usable
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import MAX_EXPORT_BYTES, kept_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import TEMPO, dotted, minor
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.keys import unknown_keys
+
+Variables = Mapping[str, Any]
+
+PROFILES = ("distributed", "monolithic")
+# Tempo's -target, and the prefix of the component's variables.
+COMPONENTS = {
+    "distributor": "tempo_distributor",
+    "ingester": "tempo_ingester",
+    "querier": "tempo_querier",
+    "query-frontend": "tempo_query_frontend",
+    "compactor": "tempo_compactor",
+    "metrics-generator": "tempo_metrics_generator",
+}
+
+# Go durations in tempo.yaml.
+TEMPO_DURATIONS = (
+    "tempo_retention",
+    "tempo_compaction_compacted_block_retention",
+    "tempo_compaction_window",
+    "tempo_search_max_duration",
+    "tempo_blocklist_poll",
+    "tempo_retry_after_on_resource_exhausted",
+    "tempo_ingester_min_ready_duration",
+    "tempo_ingester_trace_idle_period",
+    "tempo_ingester_max_block_duration",
+    "tempo_ingester_complete_block_timeout",
+)
+# Whole numbers, and the smallest value of each. Numbers of pods are not among them.
+INTEGERS = {
+    "tempo_compaction_max_block_bytes": 1,
+    "tempo_ingestion_rate_limit_bytes": 0,
+    "tempo_ingestion_burst_size_bytes": 0,
+    "tempo_max_traces_per_user": 0,
+    "tempo_max_bytes_per_trace": 0,
+    "tempo_search_concurrent_jobs": 1,
+    "tempo_search_target_bytes_per_job": 1,
+}
+BOOLEANS = ("tempo_s3_insecure", "tempo_metrics_generator_enabled", "tempo_network_policy_enabled")
+MAPPINGS_OF_STRINGS = ("tempo_service_account_annotations", "tempo_node_selector")
+LISTS_OF_MAPPINGS = (
+    "tempo_tolerations",
+    "tempo_network_policy_otlp_from",
+    "tempo_network_policy_query_from",
+    "tempo_network_policy_admin_from",
+)
+LISTS_OF_STRINGS = (
+    "tempo_metrics_generator_service_graph_dimensions",
+    "tempo_metrics_generator_span_metrics_dimensions",
+)
+# The load that limits are derived from where they are 0, with the collector role's defaults. Its variables are there
+# only where an inventory sets them.
+LOAD = {
+    "tracing_expected_traces_per_second": 1000,
+    "tracing_expected_spans_per_trace": 20,
+    "tracing_expected_bytes_per_span": 500,
+    "tracing_expected_kept_percentage": 25,
+    "collector_max_total_spans_per_second": 0,
+    "collector_max_total_bytes_per_second": 0,
+}
+
+# The minor version of Tempo whose configuration the role generates.
+VERSION = minor(TEMPO)
+VERSION_REMEDY = f"Use a tag of {dotted(VERSION)}, such as {TEMPO}."
+
+# host or host:port, as Tempo's S3 client takes it.
+ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
+
+# Largest gRPC messages that Tempo's servers accept, and its clients, by default; queriers also send no larger ones than
+# the former. Source: cmd/tempo/app/config.go, modules/querier/config.go of v2.10.8, and grpcclient of its dskit.
+GRPC_SERVER_BYTES, GRPC_CLIENT_BYTES = 16 * MEBIBYTE, 100 * MEBIBYTE
+# Versions of blocks that Tempo 2.10 writes. Source: tempodb/encoding/versioned.go of v2.10.8.
+BLOCK_VERSIONS = ("v2", "vParquet3", "vParquet4", "vParquet5")
+# Dedicated columns, at most, by type, for each scope. Source: tempodb/backend/block_meta.go of v2.10.8.
+DEDICATED_COLUMNS = {"string": 10, "int": 5}
+DEDICATED_SCOPES = ("span", "resource", "event")
+
+
+def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
+    """All variables, those of the role with their types, and the findings. With errors among them, the values must not
+    be used.
+    """
+    reader = Reader(variables)
+    v = dict(variables)
+    v["tempo_profile"] = reader.choice("tempo_profile", PROFILES)
+    distributed = v["tempo_profile"] == "distributed"
+    for name in ("tracing_namespace", "tempo_s3_region"):
+        v[name] = reader.text(name)
+    for name in ("tempo_s3_prefix", "tempo_s3_credentials_secret", "tempo_s3_ca_secret", "tempo_priority_class_name",
+                 "tempo_ingester_storage_class", "tempo_metrics_generator_remote_write_url"):  # fmt: skip
+        v[name] = reader.text(name, empty=True)
+    for name, minimum in INTEGERS.items():
+        v[name] = reader.integer(name, minimum=minimum)
+    for name in BOOLEANS:
+        v[name] = reader.boolean(name)
+    for name in MAPPINGS_OF_STRINGS:
+        v[name] = reader.strings(name)
+    for name in LISTS_OF_MAPPINGS:
+        v[name] = reader.listing(name, dict)
+    for name in LISTS_OF_STRINGS:
+        v[name] = reader.listing(name, str)
+    v["tempo_ingestion_rate_strategy"] = reader.choice("tempo_ingestion_rate_strategy", ("local", "global"))
+    v["tempo_log_level"] = reader.choice("tempo_log_level", ("info", "debug", "warn", "error"))
+    v["tempo_extra_config"] = reader.mapping("tempo_extra_config")
+    prefixes = list(COMPONENTS.values()) if distributed else ["tempo_monolithic"]
+    if not v["tempo_metrics_generator_enabled"] and distributed:
+        prefixes.remove("tempo_metrics_generator")
+    for prefix in prefixes:
+        v[f"{prefix}_resources"] = reader.resources(f"{prefix}_resources")
+        if distributed and prefix != "tempo_metrics_generator":
+            v[f"{prefix}_replicas"] = reader.integer(f"{prefix}_replicas", minimum=1)
+    v["tempo_replication_factor"] = reader.integer("tempo_replication_factor", minimum=1) if distributed else 1
+    name = "tempo_ingester_storage_size"
+    if reader.size(name) == 0 and reader.sound(name):
+        reader.wrong(name, f"is '{v[name]}', not larger than zero", QUANTITY_REMEDY)
+    seconds = {name: reader.duration(name, positive=True) for name in TEMPO_DURATIONS}
+    load = [reader.number(name, default) for name, default in LOAD.items()]
+    v["kept_bytes_per_second"] = kept_spans(*load) * load[2]
+    _image(reader, variables)
+    _bucket(reader, v)
+    _times(reader, v, seconds)
+    _copies(reader, v, distributed)
+    _limits(reader, v)
+    _volume(reader, v, seconds, distributed)
+    _generator(reader, v)
+    _extra(reader, v)
+    return v, reader.findings
+
+
+def findings(variables: Variables) -> list[Finding]:
+    """What is wrong, or, if nothing is, doubtful about the role's variables. A variable that is not there has no
+    finding.
+    """
+    found = list(dict.fromkeys(read(variables)[1]))
+    # Warnings compare several variables, and one that is wrong or missing would make them meaningless.
+    return [finding for finding in errors(found) or found if finding.variable in variables]
+
+
+def _image(reader: Reader, variables: Variables) -> None:
+    found = [*images.problems(variables, "tempo"), *images.pull_secret_problems(variables, "tempo")]
+    reader.findings += found
+    name = "tempo_image_tag"
+    if name not in variables or name in {finding.variable for finding in found}:
+        return
+    tag, repository = str(variables[name]).strip(), str(variables.get("tempo_image_repository", ""))
+    version = images.tagged_version(tag)
+    rolling = version is None and repository.endswith("grafana/tempo") and re.match(r"latest$|main\b", tag)
+    line = dotted(VERSION)
+    if rolling or (version and version[0] != VERSION[0]):
+        reader.wrong(
+            name,
+            f"is {tag}, but the role's configuration is that of Tempo {line}",
+            VERSION_REMEDY,
+            "Tempo 3 has no ingesters and no compactor, and refuses it" + (f"; {tag} is Tempo 3" if rolling else ""),
+        )
+    elif version is None:
+        reader.doubtful(
+            name,
+            f"is {tag}, which does not name a version",
+            VERSION_REMEDY,
+            f"the role's configuration is that of Tempo {line}, and other versions may refuse it",
+        )
+    elif version != VERSION:
+        reader.doubtful(
+            name, f"is {tag}, but the role's configuration is that of Tempo {line}, the only one tested", VERSION_REMEDY
+        )
+
+
+def _bucket(reader: Reader, v: Variables) -> None:
+    name = "tempo_s3_bucket"
+    if name in v and not v[name]:
+        reader.wrong(name, "is empty", "Set object_storage_bucket, or tempo_s3_bucket itself.")
+    elif name not in v:
+        reader.wrong(name, "is not defined")
+    name = "tempo_s3_endpoint"
+    endpoint = str(v.get(name) or "")
+    if name not in v:
+        reader.wrong(name, "is not defined")
+    elif not ENDPOINT.fullmatch(endpoint):
+        scheme, bare = re.match(r"(\w+)://", endpoint), re.sub(r"^\w+://", "", endpoint).split("/")[0]
+        remedy = f"Write {bare or 's3.us-east-1.amazonaws.com'}"
+        if scheme:
+            remedy += f", and set tempo_s3_insecure: {'true' if scheme[1] == 'http' else 'false'}"
+        what = f"is '{endpoint}', which has a scheme" if scheme else f"is '{endpoint}', not host or host:port"
+        reader.wrong(name, what, f"{remedy}.", "Tempo's S3 client takes neither a scheme nor a path")
+    if reader.sound("tempo_s3_insecure", "tempo_s3_ca_secret") and v["tempo_s3_insecure"] and v["tempo_s3_ca_secret"]:
+        reader.wrong(
+            "tempo_s3_ca_secret",
+            "is set, but tempo_s3_insecure turns TLS off",
+            "Set tempo_s3_insecure to false, or leave tempo_s3_ca_secret empty.",
+        )
+
+
+def _times(reader: Reader, v: Variables, seconds: Mapping[str, float]) -> None:
+    """Tempo only warns of these (Config.CheckConfig), and then loses track of blocks for a while."""
+    poll = "tempo_blocklist_poll"
+    for name in (
+        "tempo_ingester_complete_block_timeout",
+        "tempo_compaction_compacted_block_retention",
+        "tempo_retention",
+    ):
+        if reader.sound(name, poll) and seconds[name] < seconds[poll]:
+            reader.wrong(
+                name,
+                f"is {v[name]}, shorter than {poll} ({v[poll]})",
+                f"Raise it, or lower {poll}.",
+                "queriers would miss traces, or read blocks that are gone, until their next poll",
+            )
+
+
+def _copies(reader: Reader, v: Variables, distributed: bool) -> None:
+    name, pods = "tempo_replication_factor", "tempo_ingester_replicas"
+    if not distributed or not reader.sound(name):
+        return
+    if v[name] % 2 == 0:
+        reader.wrong(
+            name,
+            f"is {v[name]}, an even number",
+            "Give 3, or 1 where loss is acceptable.",
+            "a write needs a majority, so an even factor stores one more copy and survives no more failures",
+        )
+    if reader.sound(pods) and v[name] > v[pods]:
+        reader.wrong(
+            name,
+            f"is {v[name]}, but {pods} is only {v[pods]}",
+            f"Set {pods} to at least {v[name]}, or {name} to 1.",
+            "every span is written to that many different ingesters",
+        )
+
+
+def _limits(reader: Reader, v: Variables) -> None:
+    name = "tempo_ingestion_burst_size_bytes"
+    if reader.sound(name) and 0 < v[name] < MAX_EXPORT_BYTES:
+        # Source: modules/distributor/distributor.go: a request that is larger than the burst is never accepted.
+        reader.wrong(
+            name,
+            f"is {v[name]}, less than the largest request of the samplers ({MAX_EXPORT_BYTES} bytes)",
+            f"Give {MAX_EXPORT_BYTES} or more, or 0 to derive it.",
+            "Tempo refuses a request that is larger than the burst each time it is sent",
+        )
+    name = "tempo_max_bytes_per_trace"
+    if reader.sound(name) and v[name] == 0:
+        reader.doubtful(
+            name,
+            "is 0, so traces of any size are stored",
+            "Set a limit: message sizes are then derived from it.",
+            f"a trace that exceeds Tempo's largest gRPC message ({GRPC_SERVER_BYTES // MEBIBYTE} MiB) cannot be read",
+        )
+
+
+def grpc_message_bytes(max_bytes_per_trace: int) -> int:
+    """Largest gRPC message between Tempo's components, in whole MiB: twice the largest trace, since what surrounds the
+    spans in an answer is not counted in the trace's size.
+
+    Source: docs/sources/tempo/troubleshooting/querying/response-too-large.md of v2.10.8.
+    """
+    return max(-(-2 * max_bytes_per_trace // MEBIBYTE) * MEBIBYTE, GRPC_SERVER_BYTES)
+
+
+def _volume(reader: Reader, v: Variables, seconds: Mapping[str, float], distributed: bool) -> None:
+    """Ingesters keep a block until complete_block_timeout after it is complete, whatever the size of the volume."""
+    name = "tempo_ingester_storage_size"
+    times = ("tempo_ingester_max_block_duration", "tempo_ingester_complete_block_timeout")
+    pods = ("tempo_replication_factor", "tempo_ingester_replicas") if distributed else ()
+    if not reader.sound(name, *times, *pods, *(one for one in LOAD if one in v)):
+        return
+    share = v["tempo_replication_factor"] / v["tempo_ingester_replicas"] if distributed else 1
+    needed = v["kept_bytes_per_second"] * share * sum(seconds[one] for one in times)
+    there = usable(0, size, v[name])
+    if needed > there:
+        reader.doubtful(
+            name,
+            f"is {v[name]}, but at the expected load an ingester keeps {needed / GIBIBYTE:.0f} GiB on it",
+            f"Raise it, or lower {times[1]} ({v[times[1]]}) or {times[0]} ({v[times[0]]}).",
+            "a block stays on the volume for both of these times, and an ingester stops when the volume is full",
+        )
+
+
+def _generator(reader: Reader, v: Variables) -> None:
+    name = "tempo_metrics_generator_remote_write_url"
+    extra = v["tempo_extra_config"]
+    if reader.sound("tempo_metrics_generator_enabled") and v["tempo_metrics_generator_enabled"] and not v[name]:
+        reader.wrong(
+            name,
+            "is empty, but tempo_metrics_generator_enabled is true",
+            "Set the URL of a Prometheus remote-write receiver, such as http://prometheus:9090/api/v1/write.",
+        )
+    place = Place("tempo_extra_config").key("metrics_generator").key("storage").key("remote_write")
+    given = _inside(extra, "metrics_generator", "storage", "remote_write")
+    for index, entry in enumerate(given if isinstance(given, list) else []):
+        if isinstance(entry, Mapping) and not entry.get("url"):
+            reader.wrong(
+                place.item(index).key("url"),
+                "is missing",
+                f"Repeat the URL of {name} in each entry.",
+                "a list in tempo_extra_config replaces the whole list that the role generates",
+            )
+
+
+def _extra(reader: Reader, v: Variables) -> None:
+    extra, place = v["tempo_extra_config"], Place("tempo_extra_config")
+    # Another version may define other keys.
+    tag = v.get("tempo_image_tag")
+    if images.tagged_version(tag) in (None, VERSION):
+        reader.findings += unknown_keys(extra, place)
+    block = place.key("storage").key("trace").key("block")
+    version = _inside(extra, "storage", "trace", "block", "version")
+    if version is not None and version not in BLOCK_VERSIONS:
+        reader.wrong(block.key("version"), f"is {version!r}", f"Choose {' or '.join(BLOCK_VERSIONS)}.",
+                     "Tempo 2.10 does not write blocks of another version")  # fmt: skip
+    _columns(reader, _inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
+             block.key("parquet_dedicated_columns"))  # fmt: skip
+
+
+def multitenancy(variables: Variables) -> bool:
+    """Whether tempo_extra_config switches multitenancy on."""
+    extra = variables.get("tempo_extra_config")
+    enabled = extra.get("multitenancy_enabled", False) if isinstance(extra, Mapping) else False
+    return usable(False, boolean, enabled)
+
+
+def _columns(reader: Reader, columns: Any, place: Place) -> None:
+    counts: dict[tuple[str, str], int] = {}
+    for column in columns if isinstance(columns, list) else []:
+        if isinstance(column, Mapping):
+            kind = (str(column.get("type", "string")), str(column.get("scope", "span")))
+            counts[kind] = counts.get(kind, 0) + 1
+    for (kind_, scope), count in counts.items():
+        most = DEDICATED_COLUMNS.get(kind_)
+        if most is None or scope not in DEDICATED_SCOPES:
+            reader.wrong(
+                place,
+                f"has a column of type {kind_} and scope {scope}",
+                f"Choose type {' or '.join(DEDICATED_COLUMNS)}, and scope {' or '.join(DEDICATED_SCOPES)}.",
+            )
+        elif count > most:
+            reader.wrong(place, f"has {count} columns of type {kind_} and scope {scope}", f"Give at most {most}.")
+
+
+def _inside(value: Any, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
