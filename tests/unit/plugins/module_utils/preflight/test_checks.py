@@ -217,7 +217,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"object_storage_lifecycle_rules": ["all"]},
             "object_storage_lifecycle_rules",
-            "'all', which is not a rule",
+            "rule 1 is not a dictionary",
         ),
         (
             {"tempo_s3_insecure": True, "object_storage_tls_only": False, "tempo_s3_ca_secret": "s"},
