@@ -203,3 +203,15 @@ def test_every_finding_of_a_role_is_one_of_the_preflight() -> None:
 def test_two_findings_are_two() -> None:
     broken = {"collector_gateway_replicas": 0, "collector_max_recv_msg_size_mib": 0}
     assert {finding.variable for finding in preflight({**DEFAULTS, **broken})} == broken.keys()
+
+
+ODD: tuple[Any, ...] = (None, "x", 7, True, ["x"], {"x": 7}, {7: [{}]})
+
+
+@pytest.mark.parametrize("role", BREAKS)
+def test_a_value_of_any_type_ends_in_findings(role: str) -> None:
+    """The preflight finds, and does not crash over, a value of another type than a variable should have."""
+    spec = yaml.safe_load((ROLES / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    for name in spec:
+        for value in ODD:
+            check({**DEFAULTS, name: value}, Facts())
