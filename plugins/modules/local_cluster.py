@@ -154,7 +154,7 @@ class Kind:
             raise ToolError(
                 f"kind_binary: {self.params['kind_binary']} cannot be run",
                 str(error.strerror),
-                "Install kind 0.31 or newer, or build it with 'python -m airgap build kind'.",
+                "Install kind 0.31 or newer, or build it in the repository with 'python -m airgap build kind'.",
             ) from error
 
     def read(self) -> ClusterState:

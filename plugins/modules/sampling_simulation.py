@@ -220,12 +220,28 @@ results:
       type: str
     traces:
       description:
-        - Traces. C(spans), C(bytes) (OTLP protobuf), C(error_traces), C(slow_traces) and C(late_spans) are alike.
+        - Traces. C(spans), C(bytes) (OTLP protobuf), C(error_traces), C(slow_traces), C(late_spans), C(late_traces),
+          C(late_error_traces) and C(long_traces) have the same keys.
+        - Errors and durations are those of whole traces, spans that arrived after the decision included.
       type: dict
       sample: {"seen": 4000, "kept": 1020, "lost": 2980, "percentage": 25.5}
     slow_traces:
       description:
         - Traces above the 99th percentile of duration, which is C(above_ms) milliseconds, 0.2 % too high at most.
+      type: dict
+    late_spans:
+      description:
+        - Spans that arrived after the decision on their trace, which they follow. C(p99_after_ms) and C(max_after_ms)
+          are the milliseconds from the arrival of the trace's first span within which 99 % and all of them arrived.
+      type: dict
+    late_traces:
+      description: Traces with late spans.
+      type: dict
+    late_error_traces:
+      description: Traces whose first span with status ERROR arrived after the decision.
+      type: dict
+    long_traces:
+      description: Traces that take longer than C(decision_wait), which is C(above_ms) milliseconds.
       type: dict
     edges:
       description: Pairs of calling and called service, and C(names_of_lost), those that no kept trace has.
@@ -306,7 +322,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.base import T
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording, read
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
@@ -405,7 +421,7 @@ class Broken:
 def recorded(source: Recording, broken: Broken) -> Iterator[spans.Record]:
     """The records of a recording."""
     try:
-        yield from spans.read(source, broken)
+        yield from read(source, broken)
     except (OSError, BrokenDocument) as error:
         remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
         raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error

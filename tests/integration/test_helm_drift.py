@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, release, render
-from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Report
+from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import DriftReport
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, gather
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
@@ -372,10 +372,10 @@ def install(helm: Callable[..., str], namespace: str, kube: Kube, tmp_path: Path
 
 
 @pytest.fixture
-def survey(kube: Kube, state: Path, namespace: str) -> Callable[..., tuple[Report, Spy]]:
+def survey(kube: Kube, state: Path, namespace: str) -> Callable[..., tuple[DriftReport, Spy]]:
     """Compare the release as it is stored."""
 
-    def run(connection: Spy | None = None) -> tuple[Report, Spy]:
+    def run(connection: Spy | None = None) -> tuple[DriftReport, Spy]:
         secrets = kube.list(f"/api/v1/namespaces/{namespace}/secrets", "owner=helm,name=d,status=deployed")
         document = release.of_document(release.decode(secrets[0]["data"]["release"]))
         objects = render.parse_release(document.manifest, document.hooks)
@@ -414,7 +414,7 @@ def define_widgets(kube: Kube, group: str) -> None:
     pytest.fail(f"the API server does not serve {group}")
 
 
-def paths(report: Report) -> dict[str, set[str]]:
+def paths(report: DriftReport) -> dict[str, set[str]]:
     return {item.key.kind: {entry["path"] for entry in item.fields} for item in report.drifted}
 
 
@@ -423,7 +423,7 @@ def test_fresh(install, survey, kube: Kube, namespace: str) -> None:
     define_widgets(kube, f"{namespace}.example.com")
     install(OBJECTS)
     report, watched = survey()
-    assert report == Report()
+    assert report == DriftReport()
     assert watched.dry_runs == []
     assert watched.calls == 2 + KINDS  # the ConfigMaps are two, and the hook is none
 
@@ -553,7 +553,7 @@ def test_repaired(install, survey, edit, helm, kube: Kube, namespace: str) -> No
     for item in left.drifted:
         assert drift.left_by_helm(item)
         drift.put_back(kube, item)
-    assert survey()[0] == Report()
+    assert survey()[0] == DriftReport()
     assert kube.get(f"/api/v1/namespaces/{namespace}/configmaps/d")["data"]["own"] == "1"
 
 

@@ -20,6 +20,8 @@ from real import Processor
 from simulated import replay
 from traffic import request, trace
 
+pytestmark = pytest.mark.nightly
+
 EQUAL = 0.999
 ALONE, CROWD, LATE = 1, 2, 3  # groups of processors
 TICKS, CROWD_SIZE = 12, 3

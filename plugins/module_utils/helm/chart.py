@@ -18,7 +18,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -42,7 +42,8 @@ FIELDS = frozenset(
 class Chart:
     """metadata: Chart.yaml; files: everything else that Helm stores, by path; values: parsed values.yaml.
 
-    raw: all files of the chart by path, as they lie on disk (empty for a chart of a release record).
+    raw: all files of the chart by path, as they lie on disk (empty for a chart of a release record). path: of the
+    directory or package it was read from, "" for none.
     """
 
     metadata: dict[str, Any]
@@ -50,6 +51,7 @@ class Chart:
     values: dict[str, Any]
     lock: dict[str, Any]
     raw: dict[str, bytes]
+    path: str = ""
 
     @property
     def crds(self) -> dict[str, bytes]:
@@ -77,7 +79,7 @@ def load(reference: str) -> Chart:
             "Give the path of a chart directory or of a .tgz file, an oci:// reference, or set chart_repo_url.",
         )
     try:
-        return of_files(_directory(path) if path.is_dir() else _archive(path))
+        return replace(of_files(_directory(path) if path.is_dir() else _archive(path)), path=str(path))
     except (ValueError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise InvalidInput(f"the chart {reference} cannot be read", str(error), "Check it with helm lint.") from error
 
@@ -109,6 +111,19 @@ def of_release(document: dict[str, Any]) -> Chart:
     return Chart(
         _metadata(document.get("metadata") or {}), files, document.get("values") or {}, document.get("lock") or {}, {}
     )
+
+
+def record_of(chart: Chart, values: dict[str, Any], manifest: str) -> dict[str, Any]:
+    """The record that Helm would store, near enough to weigh it, for charts rendered without a dry run."""
+    return {
+        "config": values,
+        "manifest": manifest,
+        "chart": {
+            "metadata": chart.metadata,
+            "values": chart.values,
+            "files": [{"name": name, "data": base64.b64encode(data).decode()} for name, data in chart.files.items()],
+        },
+    }
 
 
 def content_digest(chart: Chart) -> str:

@@ -40,7 +40,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.process impor
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart, archive
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
+from ansible_collections.orion.tracing.plugins.module_utils.helm.release import SSA, Release
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import resolve
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 
@@ -181,7 +182,7 @@ class Helm:
         self.processes = 0
         self.version = ""
 
-    def render(self, wanted: Wanted, chart: Chart, labels: Labels) -> dict[str, Any]:
+    def render(self, wanted: ReleaseOptions, chart: Chart, labels: Labels) -> dict[str, Any]:
         """The release document that an upgrade (or install) would store: Helm's own dry run of it, which reads from
         the API server (capabilities, lookup) and writes nothing. ToolError with Helm's message where it fails."""
         with _probe(chart) as package:
@@ -192,7 +193,7 @@ class Helm:
         return document
 
     def template(
-        self, wanted: Wanted, chart: Chart, kube_version: str, api_versions: list[str], is_upgrade: bool
+        self, wanted: ReleaseOptions, chart: Chart, kube_version: str, api_versions: list[str], is_upgrade: bool
     ) -> str:
         """The manifest, hooks included, rendered without the cluster, where Helm refuses a dry run of an upgrade."""
         with _probe(chart) as package:
@@ -205,32 +206,39 @@ class Helm:
         return answer.out
 
     def upgrade(
-        self, wanted: Wanted, labels: Labels, force: bool = False, interrupt: Interrupt | None = None
+        self,
+        wanted: ReleaseOptions,
+        chart: Chart,
+        labels: Labels,
+        force: bool = False,
+        interrupt: Interrupt | None = None,
     ) -> dict[str, Any]:
         """Install or upgrade; the release document as stored. force: take over fields that others changed. interrupt:
         whether to stop, asked now and then; helm then marks the release as failed. TracingError with Helm's message
         where it fails."""
-        argv = _upgrade(wanted, str(Path(wanted.chart_ref).expanduser()), labels)
+        argv = _upgrade(wanted, chart.path, labels)
         if wanted.rollback_on_failure:
             argv += self._flags("rollback_on_failure")
         argv += self._force(wanted, force)
         answer = self._call(argv, _stdin(wanted), _guard(wanted), "the release failed", interrupt=interrupt)
         return self._document(answer.out)
 
-    def uninstall(self, wanted: Wanted, wait: bool) -> None:
+    def uninstall(self, wanted: ReleaseOptions, wait: bool) -> None:
         argv = ["uninstall", wanted.name, "--namespace", wanted.namespace, "--timeout", wanted.timeout]
         answer = self._call([*argv, *_wait(wait)], "", _guard(wanted), "uninstalling failed")
         if "uninstalled" not in answer.out + answer.err:
             raise self._not_helm()
 
-    def rollback(self, wanted: Wanted, revision: int, wait: bool, repair: bool = False, force: bool = False) -> None:
+    def rollback(
+        self, wanted: ReleaseOptions, revision: int, wait: bool, repair: bool = False, force: bool = False
+    ) -> None:
         """Bring back a revision. repair: put back what drifted from it, without hooks, which would migrate data back
         and forth. force: take over fields that others changed."""
         argv = ["rollback", wanted.name, str(revision), "--namespace", wanted.namespace, "--timeout", wanted.timeout]
         argv += [*_wait(wait, wanted.wait_for_jobs), *_history(wanted), *(["--no-hooks"] if repair else [])]
         self._call([*argv, *self._force(wanted, force)], "", _guard(wanted), "rolling back failed")
 
-    def test(self, wanted: Wanted) -> list[dict[str, str]]:
+    def test(self, wanted: ReleaseOptions) -> list[dict[str, str]]:
         """Run the release's tests: name, phase and log of each. TracingError, with the same in its details as test,
         where one of them fails."""
         argv = ["test", wanted.name, "--namespace", wanted.namespace, "--timeout", wanted.timeout, "--logs"]
@@ -246,7 +254,7 @@ class Helm:
         argv = ["verify", str(path), "--keyring", str(keyring)]
         self._call(argv, "", RENDER_SECONDS, f"the signature of {path.name} does not hold")
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, wanted: ReleaseOptions) -> None:
         """InvalidInput where this version of helm cannot do what is wanted."""
         self._force(wanted, False)
 
@@ -257,6 +265,14 @@ class Helm:
     def repo_add(self, argv_tail: list[str], env_extra: Mapping[str, str], password: str) -> None:
         """Make a chart repository known, with the password from standard input."""
         self._call(["repo", "add", *argv_tail], password, PULL_SECONDS, "the repository cannot be read", env_extra)
+
+    def applies_on_server(self, wanted: ReleaseOptions, latest: Release | None) -> bool:
+        """Whether an upgrade applies objects on the server, where fields that others changed are conflicts: Helm 4 does
+        for releases that it installed, and where force_conflicts asks for it. Known after rendering."""
+        if latest is not None and latest.apply_method == SSA:
+            return True
+        major = VERSION.fullmatch(self.version)
+        return (latest is None or wanted.force_conflicts) and major is not None and int(major[1]) > 3
 
     def _major(self) -> int:
         if not self.version:
@@ -273,7 +289,7 @@ class Helm:
             )
         return flags
 
-    def _force(self, wanted: Wanted, repair: bool) -> list[str]:
+    def _force(self, wanted: ReleaseOptions, repair: bool) -> list[str]:
         if wanted.force_conflicts:
             return self._flags("force_conflicts")
         return self._flags("repair") if repair else []
@@ -339,7 +355,7 @@ class Helm:
             raise self._not_helm()
         return document
 
-    def _learn(self, rendered: str, wanted: Wanted, major: int = 0) -> None:
+    def _learn(self, rendered: str, wanted: ReleaseOptions, major: int = 0) -> None:
         """The version, before anything is written, and whether it can do what is wanted. major: the least that it must
         be, where something else tells."""
         if wanted.post_renderer and VERSION_MARK not in rendered:
@@ -392,7 +408,7 @@ def suites(out: str) -> list[dict[str, str]]:
     return tests
 
 
-def _upgrade(wanted: Wanted, chart_path: str, labels: Labels) -> list[str]:
+def _upgrade(wanted: ReleaseOptions, chart_path: str, labels: Labels) -> list[str]:
     """The one builder for the dry run and for the real thing: what is shown is what is done. Flags of both majors."""
     argv = ["upgrade", wanted.name, chart_path, "--install", "--namespace", wanted.namespace, "--reset-values"]
     argv += ["--values", "-", "--output", "json", "--timeout", wanted.timeout]
@@ -404,7 +420,7 @@ def _upgrade(wanted: Wanted, chart_path: str, labels: Labels) -> list[str]:
     return argv + _post_renderer(wanted)
 
 
-def _post_renderer(wanted: Wanted) -> list[str]:
+def _post_renderer(wanted: ReleaseOptions) -> list[str]:
     if not wanted.post_renderer:
         return []
     arguments = [f"--post-renderer-args={argument}" for argument in wanted.post_renderer_args]
@@ -422,15 +438,15 @@ def _signal(number: int) -> str:
         return "unknown"
 
 
-def _history(wanted: Wanted) -> list[str]:
+def _history(wanted: ReleaseOptions) -> list[str]:
     return [] if wanted.history_max is None else ["--history-max", str(wanted.history_max)]
 
 
-def _stdin(wanted: Wanted) -> str:
+def _stdin(wanted: ReleaseOptions) -> str:
     return documents.to_helm(wanted.values)
 
 
-def _guard(wanted: Wanted) -> float:
+def _guard(wanted: ReleaseOptions) -> float:
     """helm's timeout holds per operation (hooks before, objects, hooks after, rollback): it must end by itself."""
     return 4 * seconds_of(wanted.timeout) + 60.0
 

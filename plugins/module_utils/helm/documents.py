@@ -139,14 +139,14 @@ def as_float64(value: Any) -> Any:
     return _rounded(value) if _is_large(value) else value
 
 
-def rounded_numbers(values: Any, path: str = "") -> list[tuple[str, int, int]]:
-    """The integers that Helm rounds: path (a.b[0]), the number, and what the chart gets."""
+def rounded_numbers(values: Any, path: str = "") -> list[str]:
+    """The paths (a.b[0]) of the integers that Helm rounds."""
     if isinstance(values, dict):
         parts = [(f"{path}.{key}" if path else str(key), item) for key, item in values.items()]
     elif isinstance(values, list | tuple):
         parts = [(f"{path}[{number}]", item) for number, item in enumerate(values)]
     else:
-        return [(path, values, _rounded(values))] if _is_large(values) and _rounded(values) != values else []
+        return [path] if _is_large(values) and _rounded(values) != values else []
     return [found for name, item in parts for found in rounded_numbers(item, name)]
 
 

@@ -3,8 +3,8 @@
 # Private to this collection: not an interface for users, may change in any release.
 """Drift: what differs between the objects of a release's manifest and the objects in the cluster.
 
-Only what the manifest states counts: neither what the API server defaults nor what others add beside it. Three steps,
-from cheap to exact:
+What the manifest states counts, and, where it is asked for, what others added beside it; what the API server defaults
+does not. Three steps, from cheap to exact:
 
 1. Read: resource paths by the API server's discovery, then each kind once per namespace, all of it in parallel.
 2. Suspect (subset_differences of fields.py): compare field by field, with the normalisations of the API server.
@@ -32,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     OWNER_ANNOTATION,
     Difference,
     Owner,
+    additions,
     applied_differences,
     by_design,
     helm_names,
@@ -39,6 +40,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     owners_of,
     owning,
     plain_secret,
+    pointer,
     subset_differences,
     with_value,
 )
@@ -67,6 +69,7 @@ class Drifted:
     action: "missing" or "changed". fields, for the latter: list of {path, wanted, live, manager, time}, secrets masked;
     manager and time are empty where the field was removed. document: the manifest's object as it is sent to the API
     server. url: path of the object on the API server. differences: as fields, with the plain values: not for results.
+    added: the same of what others added beside the manifest.
     confirmed: the API server was asked; it is not where a dry run is refused (no permission to patch, an admission
     webhook without dry runs, a field that cannot be changed).
     """
@@ -78,6 +81,7 @@ class Drifted:
     differences: tuple[Difference, ...] = field(default=(), repr=False)
     fields: tuple[dict[str, Any], ...] = ()
     confirmed: bool = True
+    added: tuple[Difference, ...] = field(default=(), repr=False)
 
     def summary(self) -> dict[str, Any]:
         """What a module returns of it."""
@@ -107,9 +111,12 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Report:
+class DriftReport:
+    """deleting: objects that are being deleted, in words."""
+
     drifted: list[Drifted] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    deleting: list[str] = field(default_factory=list)
 
 
 def find(kube: Kube, namespace: str, objects: Objects, mask: Mask) -> list[Drifted]:
@@ -117,19 +124,22 @@ def find(kube: Kube, namespace: str, objects: Objects, mask: Mask) -> list[Drift
     return survey(kube, namespace, objects, mask).drifted
 
 
-def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Served | None = None) -> Report:
+def survey(
+    kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Served | None = None, added: bool = False
+) -> DriftReport:
     """Compare the objects of a manifest with the live ones. Nothing is written.
 
     namespace: the release's, for objects that name none. objects: of render.parse_release; hooks and CRDs of the crds
     folder are left out, because Helm does not keep them as they were. mask learns the values of Secrets. served: what
-    discover() gave for these objects, where several manifests are compared.
+    discover() gave for these objects, where several manifests are compared. added: what others added counts too, as
+    managedFields tell it.
 
     Requests: one or two of discovery, one list per kind and namespace (a get where it is a single object), one dry run
     per suspect. Needs get and list on the kinds; without patch differences stay unconfirmed. A kind that may not be
     read is in the report's unreadable. Raises Unreachable where the API server is silent.
     """
     wanted = {key: document for key, document in objects.items() if key.part == MANIFEST and key.name}
-    report = Report()
+    report = DriftReport()
     if not wanted:
         return report
     served = served or discover(kube, api_versions(wanted))
@@ -139,10 +149,10 @@ def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Ser
         found: dict[Key, Drifted] = {}
         reads: dict[tuple[Resource, str], list[tuple[Key, Drifted]]] = {}
         for key, document in wanted.items():
-            resource = served.resource(key.group, _version(document), key.kind)
+            resource = served.resource(key.group, version_of(document), key.kind)
             inside = "" if resource and not resource.namespaced else key.namespace or namespace
             full = key._replace(namespace=inside)
-            sent = _prepared(document, resource, full)
+            sent = prepared(document, resource, full)
             mask.object(sent)
             if resource is not None:
                 candidate = Drifted(full, CHANGED, sent, resource.url(inside, key.name))
@@ -162,9 +172,16 @@ def survey(kube: Kube, namespace: str, objects: Objects, mask: Mask, served: Ser
                 present = live.get(key.name)
                 if present is not None:
                     mask.object(present)
-                    suspects.append((key, candidate, present))
+                    since = (present.get("metadata") or {}).get("deletionTimestamp")
+                    if since:
+                        report.deleting.append(f"{_named(candidate.key)} is being deleted since {since}")
+                    extra = tuple(additions(candidate.document, present)) if added else ()
+                    suspects.append((key, replace(candidate, added=extra), present))
                 elif not _expires(candidate.document):
                     found[key] = replace(candidate, action=MISSING)
+        for key, candidate, present in suspects:
+            if candidate.added:
+                found[key] = _drifted(candidate, [], owners_of(present), mask)
         suspects = [suspect for suspect in suspects if _suspected(suspect[1].document, suspect[2])]
         confirmed = pool.map(lambda suspect: _confirm(kube, suspect[1], suspect[2], mask), suspects)
         for (key, _candidate, _present), drifted in zip(suspects, confirmed, strict=True):
@@ -188,18 +205,39 @@ def put_back(kube: Kube, item: Drifted) -> None:
     kube.apply(item.url, item.document, manager=HELM)
 
 
+def remove_added(kube: Kube, item: Drifted) -> None:
+    """Remove what others added, by one JSON Patch of the object as it is now. Conflict where it changes meanwhile."""
+    live = kube.get(item.url)
+    if live is None:
+        return
+    pointers = [pointer(live, path) for path, _wanted, _live in item.added]
+    # From the end of each list, so that the numbers of the items before stay what they are.
+    ordered = sorted(filter(None, pointers), key=_numbers, reverse=True)
+    version = {"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]}
+    if ordered:
+        patch = [version, *({"op": "remove", "path": path} for path in ordered)]
+        kube.request("PATCH", item.url, body=patch, content_type="application/json-patch+json")
+
+
+def _numbers(path: str) -> list[tuple[int, str]]:
+    return [(int(step), "") if step.isdigit() else (-1, step) for step in path.split("/")]
+
+
 def diff_entries(drifted: Iterable[Drifted], mask: Mask) -> list[dict[str, str]]:
     """Entries of Ansible's diff: before is the live object, of which only the fields of the manifest are shown, and
     after is the wanted one. What is no drift looks the same on both sides."""
     entries = []
     for item in drifted:
         before = after = item.document
-        for path, wanted, live in item.differences:
+        for path, wanted, live in (*item.differences, *item.added):
             before, after = with_value(before, path, live), with_value(after, path, wanted)
-        header = f"{item.key.kind} {item.key.namespace}/{item.key.name}" if item.key.namespace else ""
-        header = (header or f"{item.key.kind} {item.key.name}") + f" ({item.action} in the cluster)"
+        header = f"{_named(item.key)} ({item.action} in the cluster)"
         entries.append(diff_entry(header, show(None if item.action == MISSING else before, mask), show(after, mask)))
     return entries
+
+
+def _named(key: Key) -> str:
+    return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"
 
 
 def _suspected(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
@@ -251,11 +289,15 @@ def _confirm(kube: Kube, suspect: Drifted, live: dict[str, Any], mask: Mask) -> 
         confirmed = False
         differences = subset_differences(suspect.document, live)
     differences = [item for item in differences if not by_design(item, owners)]
-    if not differences:
-        return None
+    return _drifted(suspect, differences, owners, mask, confirmed) if differences else None
+
+
+def _drifted(
+    suspect: Drifted, differences: list[Difference], owners: Sequence[Owner], mask: Mask, confirmed: bool = True
+) -> Drifted:
     secret = suspect.key.kind == "Secret"
-    fields = tuple(_reported(item, owners, mask, secret) for item in differences)
-    return Drifted(suspect.key, CHANGED, suspect.document, suspect.url, tuple(differences), fields, confirmed=confirmed)
+    fields = tuple(_reported(item, owners, mask, secret) for item in (*differences, *suspect.added))
+    return replace(suspect, differences=tuple(differences), fields=fields, confirmed=confirmed)
 
 
 def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secret: bool) -> dict[str, Any]:
@@ -290,11 +332,12 @@ def _digests(mask: Mask) -> Callable[[Any], Any]:
 # The manifest's object
 
 
-def _version(document: Mapping[str, Any]) -> str:
+def version_of(document: Mapping[str, Any]) -> str:
+    """The version in an object's apiVersion, without the group."""
     return str(document.get("apiVersion", "")).rpartition("/")[2]
 
 
-def _prepared(document: Mapping[str, Any], resource: Resource | None, key: Key) -> dict[str, Any]:
+def prepared(document: Mapping[str, Any], resource: Resource | None, key: Key) -> dict[str, Any]:
     """The object as it is applied: in a version that is served, in its namespace, without what is not Helm's."""
     sent = {name: value for name, value in plain_secret(document).items() if name != "status"}
     metadata = {**(sent.get("metadata") or {}), "namespace": key.namespace}

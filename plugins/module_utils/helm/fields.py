@@ -129,6 +129,7 @@ BY_DESIGN: dict[str, frozenset[str] | None] = {
     "cainjector": frozenset({"caBundle"}),
     "cert-manager-cainjector": frozenset({"caBundle"}),
 }
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 IDENTITY = (("metadata", "name"), ("metadata", "namespace"), ("metadata", "creationTimestamp"))
 DEFAULT_KEYS = {"protocol": "TCP"}
 
@@ -392,6 +393,73 @@ def _all_differences(after: Any, before: Any, path: Path) -> Iterable[Difference
                 yield from _all_differences(one, other, (*path, number))
     else:
         yield Difference(path, after, before)
+
+
+def additions(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> list[Difference]:
+    """What others added to an object: fields of the live object that the manifest does not state and that somebody else
+    than Helm and the controllers of BY_DESIGN wrote. Of the metadata, labels and annotations only.
+
+    What a webhook or the API server itself adds is written in the name of Helm's own request, and does not count.
+    """
+    owners = owners_of(live)
+    helm = helm_names(owners)
+    found: dict[Path, Difference] = {}
+    for owner in owners:
+        if owner.manager not in helm and not owner.subresource:
+            for difference in _additions(owner.fields, manifest, live, ()):
+                if not by_design(difference, owners):
+                    found.setdefault(difference.path, difference)
+    # A whole that was added counts once.
+    return [one for path, one in found.items() if not any(path[:length] in found for length in range(1, len(path)))]
+
+
+def _additions(node: Mapping[str, Any], wanted: Any, live: Any, path: Path) -> Iterable[Difference]:
+    for name, below in node.items():
+        step = _step(name)
+        if step is None or _not_added((*path, step)):
+            continue
+        stated, present = _member(wanted, step), _member(live, step)
+        if present is None:
+            continue
+        if stated is None and (not below or "." in below):
+            yield Difference((*path, step), None, present)
+        elif below:
+            yield from _additions(below, stated, present, (*path, step))
+
+
+def _step(name: str) -> Step | None:
+    if name.startswith("f:"):
+        return name[2:]
+    return Item(tuple(json.loads(name[2:]).items())) if name.startswith("k:") else None
+
+
+def _not_added(path: Path) -> bool:
+    if path[0] == "metadata":
+        return path[1:2] not in ((), ("labels",), ("annotations",)) or path[2:3] == (LAST_APPLIED,)
+    return path[0] in ("status", "apiVersion", "kind")
+
+
+def _member(value: Any, step: Step) -> Any:
+    if isinstance(step, str):
+        return value.get(step) if isinstance(value, dict) else None
+    if isinstance(step, Item) and isinstance(value, list):
+        return next((item for item in value if _has(item, step)), None)
+    return None
+
+
+def pointer(document: Any, path: Path) -> str:
+    """A path as a JSON Pointer (RFC 6901) into this very document; "" where it is not there."""
+    text = ""
+    for step in path:
+        value = _member(document, step)
+        if value is None:
+            return ""
+        if isinstance(step, Item):
+            text += f"/{document.index(value)}"
+        else:
+            text += "/" + str(step).replace("~", "~0").replace("/", "~1")
+        document = value
+    return text
 
 
 # How lists are merged

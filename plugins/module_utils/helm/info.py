@@ -36,10 +36,11 @@ class Query:
     notes: bool = False
     objects: bool = False
     drift: bool = False
+    drift_added: bool = False
 
 
 @dataclass(frozen=True)
-class Record:
+class RevisionRecord:
     """A revision. document: Helm's own JSON, for what Release leaves out."""
 
     release: Release
@@ -47,26 +48,26 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Gathered:
     releases: list[dict[str, Any]]
     warnings: list[str]
 
 
-def gather(kube: Kube, query: Query) -> Answer:
+def gather(kube: Kube, query: Query) -> Gathered:
     """The releases that fit, by namespace and name; nothing is written.
 
     Requests: one list of Secrets (one per 50 records), and those of drift.survey for each release where drift is asked
     for, discovery once. PermissionDenied where Secrets may not be listed. A damaged record becomes a warning.
     """
     warnings: list[str] = []
-    found: list[tuple[dict[str, Any], list[Record]]] = []
+    found: list[tuple[dict[str, Any], list[RevisionRecord]]] = []
     for secrets in _by_release(_read(kube, query)).values():
         records = _decode(secrets, query, warnings)
         if records and _fits(records[-1].release, query.states):
             found.append((_entry(records, query), records))
     if query.drift:
-        _add_drift(kube, found, warnings)
-    return Answer([entry for entry, _records in found], warnings)
+        _add_drift(kube, found, query.drift_added, warnings)
+    return Gathered([entry for entry, _records in found], warnings)
 
 
 def computed(defaults: Mapping[str, Any] | None, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,12 +115,12 @@ def _by_release(secrets: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list
     return {place: sorted(found[place], key=release.revision_of) for place in sorted(found)}
 
 
-def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) -> list[Record]:
+def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) -> list[RevisionRecord]:
     """The revisions that are needed, oldest first. Decoding takes longest, so only those."""
     if not query.history:
         deployed = [s for s in secrets[:-1] if query.drift and release.labels_of(s).get("status") == release.DEPLOYED]
         secrets = [*deployed[-1:], secrets[-1]]
-    found: list[Record] = []
+    found: list[RevisionRecord] = []
     for secret in reversed(secrets):
         try:
             document = release.decode((secret.get("data") or {}).get("release", ""))
@@ -132,7 +133,7 @@ def _decode(secrets: list[dict[str, Any]], query: Query, warnings: list[str]) ->
             if not found:
                 return []  # the revision before it is not what the release is
             continue
-        found.append(Record(release.of_document(document, release.labels_of(secret)), document))
+        found.append(RevisionRecord(release.of_document(document, release.labels_of(secret)), document))
     return found[::-1]
 
 
@@ -142,7 +143,7 @@ def _fits(newest: Release, states: tuple[str, ...]) -> bool:
     return ALL in states or newest.status in states or (PENDING in states and newest.pending)
 
 
-def _entry(records: list[Record], query: Query) -> dict[str, Any]:
+def _entry(records: list[RevisionRecord], query: Query) -> dict[str, Any]:
     newest, document = records[-1].release, records[-1].document
     entry: dict[str, Any] = {**newest.summary(), "labels": newest.labels}
     if query.values == USER:
@@ -167,7 +168,9 @@ def _revision_entry(revision: Release) -> dict[str, Any]:
     return {name: summary[name] for name in names}
 
 
-def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], warnings: list[str]) -> None:
+def _add_drift(
+    kube: Kube, found: list[tuple[dict[str, Any], list[RevisionRecord]]], added: bool, warnings: list[str]
+) -> None:
     """Against the revision that is deployed, which is not the newest where an upgrade failed."""
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift  # imported only where it is used
     from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
@@ -181,9 +184,10 @@ def _add_drift(kube: Kube, found: list[tuple[dict[str, Any], list[Record]]], war
     for entry, revision, objects in deployed:
         mask = Mask()
         mask.learn(revision.config)
-        report = drift.survey(kube, revision.namespace, objects, mask, served)
+        report = drift.survey(kube, revision.namespace, objects, mask, served, added)
         entry["drift"] = [item.summary() for item in report.drifted]
-        warnings.extend(f"release {revision.namespace}/{revision.name}: {item}" for item in report.unreadable)
+        found_wrong = [*map(str, report.unreadable), *report.deleting]
+        warnings.extend(f"release {revision.namespace}/{revision.name}: {text}" for text in found_wrong)
 
 
 def _deployed(revision: Release) -> bool:

@@ -1,38 +1,26 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""What has to be done to bring a release to what is wanted. Pure: no I/O, neither Ansible nor a client.
+"""The plan for a release: steps and diff, made of what is there and what was rendered. Pure: no I/O.
 
-Three steps, because rendering costs a process: check() refuses what the options forbid; decide() says from the release
-record alone whether the chart has to be rendered at all; make_plan() takes the rendered objects and makes the plan.
+One direction, each part a frozen record: CurrentRelease (what is there) → ReleaseDecision (decide.py: what to do, how
+to render) → Rendered (the objects before and after) → Plan.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
-from ansible_collections.orion.tracing.plugins.module_utils.helm import (
-    crds,
-    documents,
-    reference,
-    release,
-    render,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import (
-    UNCERTAIN,
-    Chart,
-    content_digest,
-    differences,
-    of_release,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.helm.crds import Crds
+from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
+from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, documents, dry_run, release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
+from ansible_collections.orion.tracing.plugins.module_utils.helm.decide import UNKNOWN, CurrentRelease, ReleaseDecision
+from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import DryRun
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
-from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import REPAIR, ReleaseOptions
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Objects
 
@@ -40,72 +28,8 @@ if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
 NAMESPACE, CRDS, ROLLBACK, UNINSTALL, UPGRADE, TEST = "namespace", "crds", "rollback", "uninstall", "upgrade", "test"
-PUT_BACK = "put back"
-UNKNOWN: Any = object()  # the namespace was not read, or may not be read
-POST_RENDERER = "post_renderer"  # a part of what is deployed that only running it can tell
+PUT_BACK, REMOVE_ADDED = "put back", "remove added"
 TEST_HOOKS = ("test", "test-success")
-IGNORE, REPORT, REPAIR = "ignore", "report", "repair"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The options of the module, by their names there.
-
-    chart_ref is a path as soon as the chart is at hand. values: merged with those of values_files. labels: None leaves
-    those of the release alone.
-    """
-
-    name: str
-    namespace: str
-    state: str = "present"
-    chart_ref: str = ""
-    values: dict[str, Any] = field(default_factory=dict)
-    create_namespace: bool = False
-    namespace_labels: dict[str, str] | None = None
-    wait: bool = True
-    wait_for_jobs: bool = False
-    timeout: str = "5m"
-    history_max: int | None = None
-    rollback_on_failure: bool = False
-    on_pending: str = "fail"
-    on_failed: str = "upgrade"
-    source: Source = field(default_factory=Source)
-    skip_crds: bool = False
-    upgrade_crds: bool = False
-    take_ownership: bool = False
-    force_conflicts: bool = False
-    labels: dict[str, str] | None = None
-    description: str | None = None
-    post_renderer: str | None = None
-    post_renderer_args: tuple[str, ...] = ()
-    rollback_to: int | None = None
-    test: bool = False
-    drift: str = IGNORE
-
-
-@dataclass(frozen=True)
-class Current:
-    """history: of the release. namespace: its Namespace object, None where it does not exist, or UNKNOWN. crds: those
-    of the chart, where they matter."""
-
-    history: History
-    namespace: Any = UNKNOWN
-    crds: Crds = field(default_factory=Crds)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What comes before the upgrade, whether there is one, and how it can be rendered.
-
-    rollback_to: revision, or 0. uninstall: remove the release first. render: "" (nothing to install), "upgrade" (as
-    Helm's dry run of the very upgrade) or "template" (where Helm refuses that).
-    sure: the chart or the values differ; otherwise only the rendered objects can tell whether anything changed.
-    """
-
-    rollback_to: int = 0
-    uninstall: bool = False
-    render: str = ""
-    sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,218 +49,207 @@ class Operation:
     force: bool = False
 
 
-def check_options(wanted: Wanted) -> None:
-    """InvalidInput for options that contradict each other, which no argument specification can say of booleans."""
-    if wanted.upgrade_crds and wanted.skip_crds:
-        raise InvalidInput("upgrade_crds and skip_crds are both set", "they contradict each other", "Drop one of them.")
-    if wanted.wait_for_jobs and not wanted.wait:
-        raise InvalidInput("wait_for_jobs is set, and wait is not", "", "Set wait to true.")
-    if wanted.post_renderer_args and not wanted.post_renderer:
-        raise InvalidInput("post_renderer_args is set, and post_renderer is not", "", "Set post_renderer.")
-    for name, text in (wanted.labels or {}).items():
-        if name in release.SYSTEM_LABELS or name == release.CHART_LABEL:
-            raise InvalidInput(f"labels: {name} is reserved", "Helm or this module sets it", "Choose another name.")
-        if text == "null":
-            raise InvalidInput(f"labels: {name} is null", "Helm removes a label for this value", "Leave the label out.")
-    if wanted.rollback_to is None:
-        return
-    if wanted.rollback_to < 1:
-        raise InvalidInput(f"rollback_to {wanted.rollback_to} is not a revision", "", "Revisions count from 1.")
-    for name in ("values", "skip_crds", "upgrade_crds", "take_ownership", "rollback_on_failure"):
-        if getattr(wanted, name):
-            why = "a rollback brings back that revision as it was"
-            raise InvalidInput(f"rollback_to and {name} are both set", why, f"Drop {name}.")
+@dataclass(frozen=True)
+class Rendered:
+    """What a plan is made of.
+
+    chart: None where none is installed. before: the objects that are applied now, as records show. restored: those that
+    a rollback brings back, else before. after: those that will be applied in the end. upgrades: whether an upgrade or
+    installation leads there.
+    """
+
+    wanted: ReleaseOptions
+    current: CurrentRelease
+    decision: ReleaseDecision
+    chart: Chart | None
+    before: Objects
+    restored: Objects
+    after: Objects
+    upgrades: bool
+
+    @property
+    def rolls_back_to(self) -> Release | None:
+        history = self.current.history
+        return (history.target if self.wanted.rollback_to else history.fallback) if self.decision.rollback_to else None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the release is installed anew."""
+        return self.current.history.latest is None or self.decision.uninstall
 
 
-def check(current: Current, wanted: Wanted) -> None:
-    """Conflict or NotFound where the options, or what is there, forbid to go on."""
-    _check_namespace(current, wanted)
-    latest = current.history.latest
-    if wanted.rollback_to:
-        _check_revision(current, wanted)
-    if latest is None:
-        return
-    if current.history.doomed:
-        what = f"the record of release {wanted.namespace}/{wanted.name} is being deleted"
-        raise Conflict(what, "its namespace is, or somebody deletes the release", "Wait, then run again.")
-    if latest.pending or latest.status == release.UNINSTALLING:
-        if wanted.on_pending == "fail":
-            raise Conflict(
-                _state(latest, wanted),
-                "another helm operation is running, or one was interrupted",
-                "Wait for it; if nothing is running, set on_pending to rollback (back to the revision before, then"
-                " upgrade) or to replace (uninstall, then install again).",
-            )
-    elif latest.status not in (release.DEPLOYED, release.SUPERSEDED) and wanted.on_failed == "fail":
-        raise Conflict(
-            _state(latest, wanted), latest.description, "Repair it, or set on_failed to upgrade or to replace."
-        )
-
-
-def is_pinned(current: Current, wanted: Wanted) -> bool:
-    """Whether the release has the very chart, by name and version, and everything else that is wanted, so that a chart
-    from elsewhere need not be looked at."""
-    latest = current.history.latest
-    if latest is None or latest.status != release.DEPLOYED or wanted.post_renderer:
-        return False
-    metadata = latest.chart.get("metadata") or {}
-    name, version = reference.pinned(wanted.source)
-    if not name or not version or (wanted.upgrade_crds and metadata.get("dependencies")):
-        return False  # the CRDs of subcharts are in no release record
-    return (name, version.removeprefix("v")) == (
-        metadata.get("name"),
-        str(metadata.get("version", "")).removeprefix("v"),
-    ) and not _settings_changed(latest, wanted)
-
-
-def decide(current: Current, wanted: Wanted, chart: Chart | None) -> Decision:
-    """Compare by content. chart: None for the one that the release has (rollback_to, is_pinned)."""
-    latest, fallback = current.history.latest, current.history.fallback
-    if wanted.rollback_to:
-        target = current.history.target
-        if latest is None or target is None or _serves(latest, target):
-            return Decision()
-        return Decision(rollback_to=target.revision)
-    # A dry run against the server fails on custom resources whose definitions are yet to come with the chart.
-    dry = "template" if current.crds.missing else "upgrade"
-    if latest is None:
-        return Decision(render=dry, sure=True)
-    if latest.pending or latest.status == release.UNINSTALLING:
-        return _recover(latest, fallback, wanted, chart)
-    if latest.status == release.SUPERSEDED:
-        return Decision(render=dry, sure=True)  # the record of the revision that replaced it is gone
-    if latest.status != release.DEPLOYED:
-        replace = wanted.on_failed == "replace"
-        return Decision(uninstall=replace, render="template" if replace else dry, sure=True)
-    changed = _changed(latest, wanted, chart)
-    if not changed:
-        return Decision()
-    return Decision(render=dry, sure=not changed <= UNCERTAIN | {POST_RENDERER})
-
-
-def next_revision(current: Current, decision: Decision) -> int:
-    """Number of the revision that an upgrade or installation would make."""
-    if decision.uninstall:
-        return 1  # its history goes with it
-    return current.history.newest + 1 + bool(decision.rollback_to)
-
-
-def labels(current: Current, wanted: Wanted, decision: Decision, chart: Chart) -> dict[str, str | None]:
-    """Labels of the new revision, as helm's --labels takes them: the wanted ones, None for what has to go, and the
-    note about the chart's content."""
-    last = current.history.fallback if decision.rollback_to else current.history.latest
-    before = {} if decision.uninstall or not last else last.labels
-    given = wanted.labels or {}
-    gone = {} if wanted.labels is None else dict.fromkeys(name for name in before if name not in given)
-    note = release.chart_label(next_revision(current, decision), content_digest(chart))
-    return {**gone, **given, release.CHART_LABEL: note}
+def rendered_of(
+    wanted: ReleaseOptions,
+    current: CurrentRelease,
+    decision: ReleaseDecision,
+    chart: Chart | None,
+    objects: Objects | None,
+) -> Rendered:
+    """objects: those rendered, given exactly when the decision asks for it."""
+    history = current.history
+    before = _objects(history.applied)
+    restored = _objects(history.target if wanted.rollback_to else history.fallback) if decision.rollback_to else before
+    upgrades = objects is not None and chart is not None and (decision.sure or not render.same(restored, objects))
+    after = objects if objects is not None and upgrades else restored
+    return Rendered(wanted, current, decision, chart, before, restored, after, upgrades)
 
 
 def make_plan(
-    current: Current,
-    wanted: Wanted,
-    chart: Chart | None,
-    decision: Decision,
-    rendered: Objects | None,
-    mask: Mask,
-    report: drift.Report | None = None,
+    rendered: Rendered, mask: Mask, dry_run_found: DryRun | None = None, report: drift.DriftReport | None = None
 ) -> Plan:
-    """The plan for state present. rendered: given exactly when the decision asks for it. report: what drifted."""
-    plan = Plan()
+    """The plan for state present. dry_run_found: what the API server said of the objects that differ. report: what
+    drifted."""
+    plan, wanted, current, decision = Plan(), rendered.wanted, rendered.current, rendered.decision
+    _warn_of_rounded_numbers(plan, wanted)
     _plan_namespace(plan, current, wanted)
     applied = _plan_crds(plan, current, wanted, mask)
-    latest = current.history.latest
-    before = _objects(latest)
-    after: Objects = before
-    summary = latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
-    target = current.history.target if wanted.rollback_to else current.history.fallback
-    if decision.rollback_to and latest and target:
-        after = _objects(target)
-        summary = _future({**target.summary(), "revision": latest.revision + 1}, f"Rollback to {target.revision}")
-    upgrades = rendered is not None and (decision.sure or not render.same(after, rendered))
+    plan.result["release"] = _summary(rendered)
     if decision.rollback_to:
         # Rolling back only unlocks the release where an upgrade follows: what it brings up need not become ready.
-        operation = Operation(decision.rollback_to, list(after.values()), wait=wanted.wait and not upgrades)
+        operation = Operation(
+            decision.rollback_to, list(rendered.restored.values()), wait=wanted.wait and not rendered.upgrades
+        )
         plan.steps.append(Step(f"roll back to revision {decision.rollback_to}", ROLLBACK, operation))
     if decision.uninstall:
         plan.steps.append(Step("uninstall the unfinished release", UNINSTALL, Operation(wait=True)))
     helms_crds: Objects = {}
-    if rendered is not None and chart is not None and upgrades:
-        fresh = latest is None or decision.uninstall
-        set_labels = labels(current, wanted, decision, chart)
-        repairs = wanted.drift == REPAIR and report is not None and bool(_repairable(report))
-        operation = Operation(
-            objects=list(rendered.values()), wait=wanted.wait, labels=set_labels, force=repairs and _by_server(latest)
-        )
-        plan.steps.append(Step("install" if fresh else "upgrade", UPGRADE, operation))
-        if fresh and not wanted.skip_crds:
+    if rendered.upgrades:
+        _plan_upgrade(plan, rendered, report)
+        if rendered.fresh and not wanted.skip_crds:
             helms_crds = {key: item for key, item in current.crds.missing.items() if key not in applied}
-        after = rendered
-        summary = _next(wanted, chart, next_revision(current, decision))
-        _show_labels(plan, latest, wanted, set_labels)
-    plan_objects(plan, before, {**helms_crds, **after}, wanted, mask)
-    plan.result["release"] = summary
+    _plan_objects(plan, rendered, helms_crds, dry_run_found or DryRun(), mask)
     if report is not None:
         _plan_drift(plan, current, wanted, report, mask)
+    if not plan.diff and any(step.action in (UPGRADE, ROLLBACK, UNINSTALL) for step in plan.steps):
+        plan.diff.append(_record_entry(rendered, mask))
     if wanted.test:
-        _plan_test(plan, after, latest)
+        _plan_test(plan, rendered.after, current.history.latest)
     return plan
 
 
-def plan_absent(current: Current, wanted: Wanted, mask: Mask) -> Plan:
+def plan_absent(current: CurrentRelease, wanted: ReleaseOptions, mask: Mask) -> Plan:
     """The plan for state absent. The namespace, CRDs and volumes stay."""
     plan = Plan()
     latest = current.history.latest
     if latest:
         plan.steps.append(Step("uninstall", UNINSTALL, Operation(wait=wanted.wait)))
-    plan_objects(plan, _objects(latest), {}, wanted, mask)
+    plan.result["objects"], plan.diff = render.changes(_objects(current.history.applied), {}, wanted.namespace, mask)
+    if latest and not plan.diff:
+        before = documents.dump(_record_of(latest.chart.get("metadata") or {}, latest.status))
+        plan.diff.append(diff_entry(_record_header(wanted), before, ""))
     plan.result["release"] = release.absent(wanted.name, wanted.namespace)
     return plan
 
 
-def plan_objects(plan: Plan, before: Objects, after: Objects, wanted: Wanted, mask: Mask) -> None:
-    objects, diff = render.changes(before, after, wanted.namespace, mask)
+def _summary(rendered: Rendered) -> dict[str, Any]:
+    wanted, latest, target = rendered.wanted, rendered.current.history.latest, rendered.rolls_back_to
+    if rendered.upgrades and rendered.chart is not None:
+        return _next(wanted, rendered.chart, rendered.decision.revision)
+    if latest and target:
+        return _future({**target.summary(), "revision": latest.revision + 1}, f"Rollback to {target.revision}")
+    return latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
+
+
+def _plan_upgrade(plan: Plan, rendered: Rendered, report: drift.DriftReport | None) -> None:
+    wanted, latest, labels = rendered.wanted, rendered.current.history.latest, rendered.decision.labels
+    repairs = wanted.drift == REPAIR and report is not None and bool(_repairable(report))
+    operation = Operation(
+        objects=list(rendered.after.values()), wait=wanted.wait, labels=labels, force=repairs and _by_server(latest)
+    )
+    plan.steps.append(Step("install" if rendered.fresh else "upgrade", UPGRADE, operation))
+    _show_labels(plan, latest, wanted, labels)
+
+
+def _plan_objects(plan: Plan, rendered: Rendered, helms_crds: Objects, found: DryRun, mask: Mask) -> None:
+    wanted, after = rendered.wanted, dict(rendered.after)
+    taken = dry_run.shown(found.taken, after, wanted, mask)
+    after.update({key: dry_run.marked(after[key], wanted) for key in taken})
+    notes = {}
+    for key, live in found.taken.items():
+        owner = dry_run.owner_of(live)
+        notes[key] = f"taken over from release {owner}" if owner else "taken over, belongs to no release"
+    objects, diff = render.changes({**rendered.before, **taken}, {**helms_crds, **after}, wanted.namespace, mask, notes)
     plan.result["objects"] = [*plan.result.get("objects", []), *objects]
     plan.diff.extend(diff)
 
 
-def namespace_manager(wanted: Wanted) -> str:
+def _warn_of_rounded_numbers(plan: Plan, wanted: ReleaseOptions) -> None:
+    plan.warnings += [
+        f"values: {path} is an integer that Helm rounds, as it reads numbers as 64-bit floats. Write it as a string."
+        for path in documents.rounded_numbers(wanted.values)
+    ]
+
+
+def _record_header(wanted: ReleaseOptions) -> str:
+    return f"Release {wanted.namespace}/{wanted.name} (record)"
+
+
+def _record_entry(rendered: Rendered, mask: Mask) -> dict[str, str]:
+    """Why a release changes although no object does: its state, chart, values or files of the chart."""
+    wanted, chart, latest = rendered.wanted, rendered.chart, rendered.current.history.latest
+    texts: list[dict[str, Any]] = [{}, {}]
+    if latest is not None:
+        target = rendered.rolls_back_to
+        metadata = chart.metadata if chart and rendered.upgrades else ((target or latest).chart.get("metadata") or {})
+        texts = [
+            _record_of(latest.chart.get("metadata") or {}, latest.status),
+            _record_of(metadata, release.DEPLOYED),
+        ]
+        values = wanted.values if rendered.upgrades else (target or latest).config
+        changed = _changed_values(latest.config, values)
+        for text, number in zip(texts, (0, 1), strict=True):
+            shown = {
+                path: _fingerprint(pair[number], mask) for path, pair in changed.items() if pair[number] is not None
+            }
+            if shown:
+                text["values"] = shown
+        if chart is not None and rendered.upgrades:
+            files = charts.differences(charts.of_release(latest.chart), chart) - charts.UNCERTAIN
+            if files:
+                texts[1]["changed files of the chart"] = sorted(files)
+        if texts[0] == texts[1]:
+            texts[1]["revision"], texts[0]["revision"] = (
+                rendered.decision.revision or latest.revision + 1,
+                latest.revision,
+            )
+    before, after = (documents.dump(text) if text else "" for text in texts)
+    return diff_entry(_record_header(wanted), before, after)
+
+
+def _record_of(metadata: Mapping[str, Any], status: str) -> dict[str, Any]:
+    return {
+        "chart": f"{metadata.get('name', '')} {metadata.get('version', '')}",
+        "app version": str(metadata.get("appVersion", "")),
+        "status": status,
+    }
+
+
+def _changed_values(before: Any, after: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Path → value before and after, None where it is not set."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for name in sorted({*map(str, before), *map(str, after)}):
+            below = f"{path}.{name}" if path else name
+            found |= _changed_values(before.get(name), after.get(name), below)
+        return found
+    same = documents.canonical(documents.as_float64(before)) == documents.canonical(documents.as_float64(after))
+    return {} if same else {path or "values": (before, after)}
+
+
+def _fingerprint(value: Any, mask: Mask) -> Any:
+    """Values are not shown in results, only that they change."""
+    return None if value is None else mask.fingerprint(documents.canonical(value))
+
+
+def namespace_manager(wanted: ReleaseOptions) -> str:
     """Field manager of the labels on the Namespace: one per release, so that releases which share a namespace each
     own their labels."""
     return f"orion.tracing/{wanted.name}"
 
 
-def check_size(document: Mapping[str, Any], wanted: Wanted) -> None:
-    """InvalidInput where the release record would not fit into a Secret: by then, Helm would have made the namespace,
-    and its message names neither the size nor what is large. document: as a dry run prints it."""
-    size = release.size(dict(document))
-    if size * (1 - release.SIZE_ERROR) > release.SECRET_LIMIT:
-        largest = [part for part in release.largest(dict(document)) if part[1] > size / 50]
-        parts = ", ".join(f"{name} ({_kib(packed)})" for name, packed in largest)
-        raise InvalidInput(
-            f"release {wanted.namespace}/{wanted.name} is too large: its record takes about {_kib(size)}, and a Secret"
-            f" holds {_kib(release.SECRET_LIMIT)}",
-            f"the largest parts, compressed: {parts}",
-            "Keep files that no template reads out of the chart (.helmignore), or split the chart.",
-        )
-
-
-def record_of(wanted: Wanted, chart: Chart, manifest: str) -> dict[str, Any]:
-    """What Helm would store, near enough to weigh it, where no dry run can tell."""
-    return {
-        "config": wanted.values,
-        "manifest": manifest,
-        "chart": {
-            "metadata": chart.metadata,
-            "values": chart.values,
-            "files": [{"name": name, "data": base64.b64encode(data).decode()} for name, data in chart.files.items()],
-        },
-    }
-
-
-def serving(history: History, wanted: Wanted, said: str) -> str:
+def serving(history: History, wanted: ReleaseOptions, said: str) -> str:
     """Which revision serves, in words, after helm failed. said: helm's message, which Helm notes in the record too."""
-    latest, what = history.latest, f"release {wanted.namespace}/{wanted.name}"
+    latest, what = history.latest, str(wanted)
     if latest is None:
         return f"{what} is not installed now"
     noted = latest.description
@@ -348,80 +261,7 @@ def serving(history: History, wanted: Wanted, said: str) -> str:
     return f"{state}; revision {history.deployed} was the last to be deployed"
 
 
-def _kib(size: int) -> str:
-    return f"{size / 1024:.0f} KiB"
-
-
-def _recover(latest: Release, fallback: Release | None, wanted: Wanted, chart: Chart | None) -> Decision:
-    if wanted.on_pending == "replace" or fallback is None or not latest.pending:
-        return Decision(uninstall=True, render="template", sure=True)
-    changed = _changed(fallback, wanted, chart)
-    sure = not changed <= UNCERTAIN | {POST_RENDERER}
-    return Decision(rollback_to=fallback.revision, render="template" if changed else "", sure=sure)
-
-
-def _changed(stored: Release, wanted: Wanted, chart: Chart | None) -> set[str]:
-    changed = _settings_changed(stored, wanted)
-    if chart is not None and stored.chart_digest != content_digest(chart):
-        changed |= differences(of_release(stored.chart), chart)
-    if wanted.post_renderer:
-        changed.add(POST_RENDERER)
-    return changed
-
-
-def _settings_changed(stored: Release, wanted: Wanted) -> set[str]:
-    changed = set()
-    if not same_values(stored.config, wanted.values):
-        changed.add("values")
-    if wanted.labels is not None and stored.labels != wanted.labels:
-        changed.add("labels")
-    return changed
-
-
-def same_values(one: Any, other: Any) -> bool:
-    return documents.canonical(documents.as_float64(one)) == documents.canonical(documents.as_float64(other))
-
-
-def _serves(latest: Release, target: Release) -> bool:
-    """Whether the newest revision is deployed and has the content of another one."""
-    return latest.status == release.DEPLOYED and all(
-        documents.canonical(getattr(latest, part)) == documents.canonical(getattr(target, part))
-        for part in ("manifest", "config", "chart")
-    )
-
-
-def _state(latest: Release, wanted: Wanted) -> str:
-    since = f" since {latest.updated}" if latest.updated else ""
-    return f"release {wanted.namespace}/{wanted.name} is in state {latest.status} (revision {latest.revision}{since})"
-
-
-def _check_revision(current: Current, wanted: Wanted) -> None:
-    if current.history.latest is None:
-        raise NotFound(
-            f"release {wanted.namespace}/{wanted.name} does not exist", "there is nothing to go back to", "Install it."
-        )
-    if current.history.target is None:
-        kept = ", ".join(map(str, current.history.revisions))
-        raise NotFound(
-            f"release {wanted.namespace}/{wanted.name} has no revision {wanted.rollback_to}",
-            f"helm keeps {kept}",
-            "Choose one of them, or set chart_ref and values instead of rollback_to.",
-        )
-
-
-def _check_namespace(current: Current, wanted: Wanted) -> None:
-    if current.namespace is UNKNOWN:
-        return
-    if current.namespace is None:
-        if not wanted.create_namespace:
-            raise NotFound(
-                f"namespace {wanted.namespace} does not exist", "", "Create it, or set create_namespace to true."
-            )
-    elif (current.namespace.get("status") or {}).get("phase") == "Terminating":
-        raise Conflict(f"namespace {wanted.namespace} is being deleted", "", "Wait until it is gone, then run again.")
-
-
-def _plan_crds(plan: Plan, current: Current, wanted: Wanted, mask: Mask) -> dict[Key, dict[str, Any]]:
+def _plan_crds(plan: Plan, current: CurrentRelease, wanted: ReleaseOptions, mask: Mask) -> dict[Key, dict[str, Any]]:
     """Those that this module applies itself: Helm installs missing ones with the first revision only."""
     if not wanted.upgrade_crds:
         return {}
@@ -434,11 +274,14 @@ def _plan_crds(plan: Plan, current: Current, wanted: Wanted, mask: Mask) -> dict
     return applied
 
 
-def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Report, mask: Mask) -> None:
+def _plan_drift(
+    plan: Plan, current: CurrentRelease, wanted: ReleaseOptions, report: drift.DriftReport, mask: Mask
+) -> None:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
     plan.result["drift"] = [item.summary() for item in report.drifted]
     plan.warnings += [str(item) for item in report.unreadable]
+    plan.warnings += [f"{what}: a release that is deployed lacks it from then on" for what in report.deleting]
     plan.diff += drift.diff_entries(report.drifted, mask)
     latest = current.history.latest
     repairable = _repairable(report)
@@ -453,10 +296,17 @@ def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Repo
         for item in repairable
         if (item.key.kind, item.key.namespace, item.key.name) not in named
     ]
+    # Before helm runs, so that an upgrade which states such a field has the last word.
+    plan.steps[:0] = [
+        Step(f"remove what was added to {item.key.kind} {item.key.name}", REMOVE_ADDED, item)
+        for item in repairable
+        if item.added
+    ]
     if any(step.action in (UPGRADE, ROLLBACK) for step in plan.steps):
         return
-    apart = [item for item in repairable if not _by_server(latest) and drift.left_by_helm(item)]
-    if len(apart) < len(repairable):
+    changed = [item for item in repairable if item.differences or not item.added]
+    apart = [item for item in changed if not _by_server(latest) and drift.left_by_helm(item)]
+    if len(apart) < len(changed):
         operation = Operation(
             latest.revision,
             list(_objects(latest).values()),
@@ -471,7 +321,7 @@ def _plan_drift(plan: Plan, current: Current, wanted: Wanted, report: drift.Repo
     plan.steps += [Step(f"put back {item.key.kind} {item.key.name}", PUT_BACK, item) for item in apart]
 
 
-def _repairable(report: drift.Report) -> list[drift.Drifted]:
+def _repairable(report: drift.DriftReport) -> list[drift.Drifted]:
     """What the API server did not confirm may be no drift at all: repairing it would never end."""
     return [item for item in report.drifted if item.confirmed]
 
@@ -505,7 +355,7 @@ def _test_failed(latest: Release) -> bool:
     )
 
 
-def _show_labels(plan: Plan, latest: Release | None, wanted: Wanted, given: Mapping[str, str | None]) -> None:
+def _show_labels(plan: Plan, latest: Release | None, wanted: ReleaseOptions, given: Mapping[str, str | None]) -> None:
     before = latest.labels if latest else {}
     after = {**before, **given}
     after = {name: text for name, text in after.items() if text is not None and name != release.CHART_LABEL}
@@ -515,7 +365,7 @@ def _show_labels(plan: Plan, latest: Release | None, wanted: Wanted, given: Mapp
         plan.diff.append(diff_entry(header, *texts))
 
 
-def _plan_namespace(plan: Plan, current: Current, wanted: Wanted) -> None:
+def _plan_namespace(plan: Plan, current: CurrentRelease, wanted: ReleaseOptions) -> None:
     namespace, labels = current.namespace, wanted.namespace_labels or {}
     if namespace is UNKNOWN:
         return
@@ -547,7 +397,7 @@ def _owned_labels(namespace: Mapping[str, Any], manager: str) -> set[str]:
     }
 
 
-def namespace_document(wanted: Wanted) -> dict[str, Any]:
+def namespace_document(wanted: ReleaseOptions) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": wanted.namespace}
     if wanted.namespace_labels:
         metadata["labels"] = wanted.namespace_labels
@@ -564,11 +414,11 @@ def _show_namespace(name: str, labels: Mapping[str, str]) -> str:
     )
 
 
-def _objects(of: Release | None) -> dict[render.Key, dict[str, Any]]:
+def _objects(of: Release | None) -> dict[Key, dict[str, Any]]:
     return render.parse_release(of.manifest, of.hooks) if of else {}
 
 
-def _next(wanted: Wanted, chart: Chart, revision: int) -> dict[str, Any]:
+def _next(wanted: ReleaseOptions, chart: Chart, revision: int) -> dict[str, Any]:
     summary = release.absent(wanted.name, wanted.namespace)
     metadata = {
         "chart": chart.metadata.get("name", ""),

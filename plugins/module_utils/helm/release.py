@@ -14,12 +14,13 @@ import base64
 import binascii
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 
 DEPLOYED, FAILED, SUPERSEDED, UNINSTALLED, UNINSTALLING = (
     "deployed",
@@ -36,6 +37,9 @@ CHART_LABEL = "orion.tracing/chart"
 # What the API server takes in one Secret, over all values: MaxSecretSize in pkg/apis/core/types.go of Kubernetes.
 SECRET_LIMIT = 1024 * 1024
 SIZE_ERROR = 0.02  # Go compresses a little better or worse than zlib
+# What Helm notes about hooks that failed before it applied the manifest. Source: performInstall of
+# pkg/action/install.go and releasingUpgrade of pkg/action/upgrade.go
+HOOK_FAILED = re.compile(r'^(Release|Upgrade) ".*" failed: (failed pre-install|pre-upgrade hooks failed): ')
 SSA = "ssa"  # Release.apply_method of server-side apply, Helm 4 only
 
 
@@ -66,6 +70,11 @@ class Release:
     @property
     def pending(self) -> bool:
         return self.status in PENDING
+
+    @property
+    def never_applied(self) -> bool:
+        """Whether a hook failed before any object of the manifest was applied."""
+        return self.status == FAILED and bool(HOOK_FAILED.search(self.description))
 
     def summary(self) -> dict[str, Any]:
         """What a module returns of it: nothing that can hold a secret."""
@@ -131,6 +140,23 @@ def largest(document: dict[str, Any], count: int = 3) -> list[tuple[str, int]]:
     return sorted(sizes, key=lambda part: part[1], reverse=True)[:count]
 
 
+def check_size(document: Mapping[str, Any], what: str) -> None:
+    """InvalidInput where a release record would not fit into a Secret: by then, Helm would have made the namespace, and
+    its message names neither the size nor what is large. document: as a dry run prints it. what: names the release."""
+    total = size(dict(document))
+    if total * (1 - SIZE_ERROR) > SECRET_LIMIT:
+        parts = ", ".join(f"{name} ({_kib(packed)})" for name, packed in largest(dict(document)) if packed > total / 50)
+        raise InvalidInput(
+            f"{what} is too large: its record takes about {_kib(total)}, and a Secret holds {_kib(SECRET_LIMIT)}",
+            f"the largest parts, compressed: {parts}",
+            "Keep files that no template reads out of the chart (.helmignore), or split the chart.",
+        )
+
+
+def _kib(count: int) -> str:
+    return f"{count / 1024:.0f} KiB"
+
+
 def chart_label(revision: int, digest: str) -> str:
     """Value of CHART_LABEL. Helm carries labels over from revision to revision, so it says which one it is about."""
     return f"{revision}.{digest}"
@@ -166,10 +192,10 @@ class History:
     """latest: the revision that Helm goes by.
 
     fallback: where latest is pending, the revision to go back to: the deployed one, else the newest that was deployed
-    once, else the newest that failed. target: the revision asked for. newest: the highest number that is taken, which
-    is also that of a release uninstalled with its history kept. deployed: number of the deployed one, 0 where none is.
-    revisions: all that were read. doomed: the record of latest is being deleted, which takes time only where somebody
-    holds it (a finalizer), as a rule while its namespace is deleted.
+    once, else the newest that failed; where latest was never applied, the deployed one. target: the revision asked for.
+    newest: the highest number that is taken, which is also that of a release uninstalled with its history kept.
+    deployed: number of the deployed one, 0 where none is. revisions: all that were read. deleting: the record of latest
+    is being deleted; it still exists only because a finalizer holds it, usually while its namespace is deleted.
     """
 
     latest: Release | None = None
@@ -178,7 +204,13 @@ class History:
     newest: int = 0
     deployed: int = 0
     revisions: tuple[int, ...] = ()
-    doomed: bool = False
+    deleting: bool = False
+
+    @property
+    def applied(self) -> Release | None:
+        """The revision whose objects are in the cluster, as far as records show: not one that failed in a hook before
+        its objects."""
+        return self.fallback if self.latest and self.latest.never_applied else self.latest
 
     @property
     def incomplete(self) -> bool:
@@ -205,8 +237,11 @@ def history(secrets: Iterable[dict[str, Any]], target: int = 0) -> History:
         finished = [secret for secret in by_revision[:-1] if _status(secret) in ranks]
         finished.sort(key=lambda secret: (ranks[_status(secret)], revision_of(secret)))
         fallback = _of_secret(finished[-1]) if finished else None
-    doomed = bool(by_revision[-1]["metadata"].get("deletionTimestamp"))
-    return History(latest, fallback, chosen, newest, deployed, tuple(map(revision_of, by_revision)), doomed)
+    elif latest.never_applied:
+        last = next((secret for secret in reversed(by_revision[:-1]) if _status(secret) == DEPLOYED), None)
+        fallback = _of_secret(last) if last else None
+    deleting = bool(by_revision[-1]["metadata"].get("deletionTimestamp"))
+    return History(latest, fallback, chosen, newest, deployed, tuple(map(revision_of, by_revision)), deleting)
 
 
 def labels_of(secret: Mapping[str, Any]) -> dict[str, str]:

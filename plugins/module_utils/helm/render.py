@@ -68,12 +68,13 @@ def same(before: Objects, after: Objects) -> bool:
 
 
 def changes(
-    before: Objects, after: Objects, namespace: str, mask: Mask
+    before: Objects, after: Objects, namespace: str, mask: Mask, notes: Mapping[Key, str] | None = None
 ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Per object that differs: an entry for the result (kind, name, namespace, api_version, part, action) and one
     for Ansible's diff (before_header, after_header, before, after).
 
-    namespace: the release's, for objects that name none. Order: as in the manifests, deleted objects last.
+    namespace: the release's, for objects that name none. notes: what the headers of the diff say of objects. Order: as
+    in the manifests, deleted objects last.
     """
     for document in (*before.values(), *after.values()):
         mask.object(document)  # learns the values of all Secrets, whether or not they change
@@ -87,8 +88,8 @@ def changes(
         action = "create" if old is None else "delete" if new is None else "update"
         objects.append({**entry(key, present or {}, namespace), "action": action})
         header = f"{key.kind} {key.namespace or namespace}/{key.name}"
-        if key.part != MANIFEST:
-            header += f" ({_note(key.part, present or {})})"
+        note = (notes or {}).get(key) or (_note(key.part, present or {}) if key.part != MANIFEST else "")
+        header += f" ({note})" if note else ""
         diff.append(diff_entry(header, show(old, mask), show(new, mask)))
     return objects, diff
 

@@ -24,6 +24,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
 from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     crds,
+    dry_run,
     pulls,
     reference,
     release,
@@ -33,9 +34,18 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import (
 from ansible_collections.orion.tracing.plugins.module_utils.helm import plan as plans
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Helm, RaceLost, ServerLost, seconds_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.decide import (
+    CurrentRelease,
+    ReleaseDecision,
+    check,
+    decide,
+    is_pinned,
+    same_values,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import diagnose
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Current, Decision, Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import IGNORE, REPAIR, ReleaseOptions
+from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Rendered
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import custom_api_versions
@@ -54,7 +64,7 @@ ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ROLES_SECONDS = 10.0  # within which a server that was started knows its roles
 
 
-def read(kube: Kube, wanted: Wanted) -> Current:
+def read(kube: Kube, wanted: ReleaseOptions) -> CurrentRelease:
     """One list of release Secrets, and the Namespace where it matters: its labels are wanted, or nothing is installed
     yet. Superseded revisions are listed only where they are asked for, or nothing else is there."""
     namespace = quote(wanted.namespace)
@@ -68,20 +78,20 @@ def read(kube: Kube, wanted: Wanted) -> Current:
             secrets += kube.list(path, f"{selector},status={release.SUPERSEDED}")
             history = release.history(secrets)
     if wanted.state == "absent" or (history.latest and wanted.namespace_labels is None):
-        return Current(history)
+        return CurrentRelease(history)
     try:
-        return Current(history, kube.get(f"/api/v1/namespaces/{namespace}"))
+        return CurrentRelease(history, kube.get(f"/api/v1/namespaces/{namespace}"))
     except PermissionDenied:
         if wanted.namespace_labels is not None or wanted.create_namespace:
             raise
-        return Current(history)  # a user of one namespace may not read Namespaces, and need not
+        return CurrentRelease(history)  # a user of one namespace may not read Namespaces, and need not
 
 
-def ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask) -> Plan:
-    """Bring the release to what is wanted, or say what that would take. Nothing is written in check mode.
+def ensure(kube: Kube, helm: Helm, wanted: ReleaseOptions, check_mode: bool, mask: Mask) -> Plan:
+    """Bring the release to what is wanted, or return what that would take. Nothing is written in check mode.
 
-    Where helm fails because the API server went away, the whole is done once more as soon as that is back: a revision
-    of our own that was left unfinished is rolled back, whatever on_pending says.
+    If helm fails because the API server went away, the whole is done once more as soon as that is back: a revision of
+    our own that was left unfinished is rolled back, whatever on_pending is.
     """
     mask.learn(wanted.values)
     mask.learn({"password": wanted.source.repo_password})
@@ -93,13 +103,11 @@ def ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask)
     return plan
 
 
-def _ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask) -> Plan:
+def _ensure(kube: Kube, helm: Helm, wanted: ReleaseOptions, check_mode: bool, mask: Mask) -> Plan:
     first: Plan | None = None
     try:
-        ready, first = _plan(kube, helm, wanted, mask)
-        if not check_mode:
-            _apply(kube, helm, ready, first, mask)
-        return first
+        chart, first = _plan(kube, helm, wanted, mask)
+        return first if check_mode else _apply(kube, helm, wanted, chart, first, mask)
     except TracingError as error:
         lost = isinstance(error, ServerLost) or isinstance(error.__cause__, ServerLost)
         if not lost and not _refused_too_early(kube, error):
@@ -108,30 +116,37 @@ def _ensure(kube: Kube, helm: Helm, wanted: Wanted, check_mode: bool, mask: Mask
     again = wanted
     if first is not None and _is_ours(read(kube, wanted).history, first, wanted):
         again = replace(wanted, on_pending="rollback", on_failed="upgrade")
-    ready, plan = _plan(kube, helm, again, mask)
+    chart, plan = _plan(kube, helm, again, mask)
     if not check_mode:
-        _apply(kube, helm, ready, plan, mask)
+        plan = _apply(kube, helm, again, chart, plan, mask)
     if first is None:
         return plan
     # The difference is the one that the whole run made.
-    plan.warnings.append("the API server went away while helm was at work; the release was read again and completed")
-    plan.diff, plan.steps = first.diff, [*first.steps, *plan.steps]
-    plan.result["objects"] = first.result["objects"]
-    return plan
+    warning = "the API server went away while helm was at work; the release was read again and completed"
+    return replace(
+        plan,
+        steps=[*first.steps, *plan.steps],
+        diff=first.diff,
+        warnings=[*plan.warnings, warning],
+        result={**plan.result, "objects": first.result["objects"]},
+    )
 
 
-def _apply(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, mask: Mask) -> None:
-    run_steps(plan.steps, lambda step: _execute(kube, helm, wanted, plan, step, mask))
+def _apply(kube: Kube, helm: Helm, wanted: ReleaseOptions, chart: Chart | None, plan: Plan, mask: Mask) -> Plan:
+    """Execute the steps; the plan with what came of them in its result."""
+    outcome: dict[str, Any] = {}
+    run_steps(plan.steps, lambda step: outcome.update(_execute(kube, helm, wanted, chart, step, mask)))
+    return replace(plan, result={**plan.result, **outcome})
 
 
-def _is_ours(history: release.History, plan: Plan, wanted: Wanted) -> bool:
+def _is_ours(history: release.History, plan: Plan, wanted: ReleaseOptions) -> bool:
     """Whether the newest revision is the one that the plan was making, rather than that of another run."""
     latest, planned = history.latest, plan.result["release"]["revision"]
     if latest is None or wanted.state == "absent":
         return latest is not None
     if wanted.rollback_to or latest.revision < planned:  # in the rollback before the upgrade
         return latest.description.startswith("Rollback to") and latest.revision <= planned
-    return latest.revision == planned and plans.same_values(latest.config, wanted.values)
+    return latest.revision == planned and same_values(latest.config, wanted.values)
 
 
 def _refused_too_early(kube: Kube, error: TracingError) -> bool:
@@ -169,29 +184,40 @@ def _await_server(kube: Kube, error: TracingError) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def _plan(kube: Kube, helm: Helm, wanted: Wanted, mask: Mask) -> tuple[Wanted, Plan]:
-    """The plan, and what is wanted with the chart at hand. What the options forbid is said before helm is started."""
+def _plan(kube: Kube, helm: Helm, wanted: ReleaseOptions, mask: Mask) -> tuple[Chart | None, Plan]:
+    """The plan, and the chart that it installs. What the options forbid is refused before helm is started."""
     if wanted.state == "absent":
         current = read(kube, wanted)
         _learn(mask, current.history)
-        return wanted, plans.plan_absent(current, wanted, mask)
+        return None, plans.plan_absent(current, wanted, mask)
     remote = reference.is_remote(wanted.source)
-    chart = None if remote or wanted.rollback_to else charts.load(wanted.chart_ref)
+    chart = None if remote or wanted.rollback_to else charts.load(wanted.source.chart_ref)
     current = read(kube, wanted)
     _learn(mask, current.history)
-    plans.check(current, wanted)
-    if remote and not plans.is_pinned(current, wanted):
-        wanted = replace(wanted, chart_ref=str(source.cached(wanted.source) or source.pull(wanted.source, helm)))
-        chart = charts.load(wanted.chart_ref)
+    check(current, wanted)
+    if remote and not is_pinned(current, wanted):
+        chart = charts.load(str(source.cached(wanted.source) or source.pull(wanted.source, helm)))
     current = replace(current, crds=_read_crds(kube, wanted, current, chart))
-    decision = plans.decide(current, wanted, chart)
-    rendered = None
+    decision = decide(current, wanted, chart)
+    objects = None
     if chart and decision.render:
-        rendered = _render(kube, helm, wanted, current, chart, decision)
+        objects = _render(kube, helm, wanted, current, chart, decision)
     elif decision.rollback_to:
         helm.check(wanted)
+    rendered = plans.rendered_of(wanted, current, decision, chart, objects)
     report = _drift(kube, wanted, current, mask)
-    return wanted, plans.make_plan(current, wanted, chart, decision, rendered, mask, report)
+    return chart, plans.make_plan(rendered, mask, _dry_run(kube, helm, rendered), report)
+
+
+def _dry_run(kube: Kube, helm: Helm, rendered: Rendered) -> dry_run.DryRun:
+    """What the API server says of the objects that differ. Objects that are removed first, or whose namespace is yet to
+    be made, cannot be asked about."""
+    wanted, current, decision = rendered.wanted, rendered.current, rendered.decision
+    if decision.uninstall or current.namespace is None or not (rendered.upgrades or decision.rollback_to):
+        return dry_run.DryRun()
+    on_server = helm.applies_on_server(wanted, current.history.latest)
+    force = wanted.force_conflicts or wanted.drift == REPAIR
+    return dry_run.check(kube, wanted, rendered.before, rendered.after, on_server, force)
 
 
 def _learn(mask: Mask, history: release.History) -> None:
@@ -201,7 +227,7 @@ def _learn(mask: Mask, history: release.History) -> None:
             mask.learn(revision.config)
 
 
-def _read_crds(kube: Kube, wanted: Wanted, current: Current, chart: Chart | None) -> crds.Crds:
+def _read_crds(kube: Kube, wanted: ReleaseOptions, current: CurrentRelease, chart: Chart | None) -> crds.Crds:
     """One list, where this module applies CRDs, or where helm is going to install what is missing."""
     latest = current.history.latest
     if wanted.skip_crds or (latest and not wanted.upgrade_crds):
@@ -211,74 +237,88 @@ def _read_crds(kube: Kube, wanted: Wanted, current: Current, chart: Chart | None
     return crds.read(kube, crds.of_chart(chart, wanted.values), wanted.upgrade_crds) if chart else crds.Crds()
 
 
-def _render(kube: Kube, helm: Helm, wanted: Wanted, current: Current, chart: Chart, decision: Decision) -> Objects:
+def _render(
+    kube: Kube, helm: Helm, wanted: ReleaseOptions, current: CurrentRelease, chart: Chart, decision: ReleaseDecision
+) -> Objects:
     if wanted.source.verify and not reference.is_remote(wanted.source):
-        helm.verify(Path(wanted.chart_ref).expanduser(), reference.keyring_of(wanted.source))
+        helm.verify(Path(chart.path), reference.keyring_of(wanted.source))
     if decision.render == "upgrade":
-        document = helm.render(wanted, chart, plans.labels(current, wanted, decision, chart))
-        plans.check_size(document, wanted)
+        document = helm.render(wanted, chart, decision.labels)
+        release.check_size(document, str(wanted))
         found = release.of_document(document)
         return render.parse_release(found.manifest, found.hooks)
     served = [*custom_api_versions(kube), *crds.versions(current.crds.chart)]
     manifest = helm.template(wanted, chart, kube.version(), served, is_upgrade=bool(decision.rollback_to))
-    plans.check_size(plans.record_of(wanted, chart, manifest), wanted)
+    release.check_size(charts.record_of(chart, wanted.values, manifest), str(wanted))
     return render.parse(manifest)
 
 
-def _drift(kube: Kube, wanted: Wanted, current: Current, mask: Mask) -> drift.Report | None:
+def _drift(kube: Kube, wanted: ReleaseOptions, current: CurrentRelease, mask: Mask) -> drift.DriftReport | None:
     """What differs from the newest revision, where that one serves."""
-    if wanted.drift == plans.IGNORE:
+    if wanted.drift == IGNORE:
         return None
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
     latest = current.history.latest
     if latest is None or latest.status != release.DEPLOYED:
-        return drift.Report()
-    return drift.survey(kube, wanted.namespace, render.parse_release(latest.manifest, latest.hooks), mask)
+        return drift.DriftReport()
+    objects = render.parse_release(latest.manifest, latest.hooks)
+    return drift.survey(kube, wanted.namespace, objects, mask, added=wanted.drift_added)
 
 
-def _execute(kube: Kube, helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask) -> None:
+def _execute(
+    kube: Kube, helm: Helm, wanted: ReleaseOptions, chart: Chart | None, step: Step, mask: Mask
+) -> dict[str, Any]:
+    """Do one step; the keys of the result that only doing it gives."""
     if step.action == plans.NAMESPACE:
         path = f"/api/v1/namespaces/{quote(wanted.namespace)}"
         kube.apply(path, plans.namespace_document(wanted), manager=plans.namespace_manager(wanted))
-        return
+        return {}
     if step.action == plans.PUT_BACK:
         from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
         drift.put_back(kube, step.data)
-        return
+        return {}
+    if step.action == plans.REMOVE_ADDED:
+        from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
+        drift.remove_added(kube, step.data)
+        return {}
     if step.action == plans.CRDS:
         for document in step.data.objects:
             crds.apply(kube, document, seconds_of(wanted.timeout))
-        return
+        return {}
     started = datetime.now(UTC)
     watch = pulls.Watch(kube, wanted.namespace, step.data.objects, started)
     try:
-        _run(helm, wanted, plan, step, mask, watch)
+        return _run(helm, wanted, chart, step, mask, watch)
     except TracingError as error:
         if isinstance(error, ServerLost | RaceLost):
             raise  # there is nobody to ask, or what there is to see is another run's
         if watch.found:
-            raise _unpulled(kube, wanted, watch, error) from error
+            raise _unpulled(kube, wanted, chart, watch, error) from error
         raise _explained(kube, wanted, step, error, started) from error
 
 
-def _run(helm: Helm, wanted: Wanted, plan: Plan, step: Step, mask: Mask, watch: pulls.Watch) -> None:
+def _run(
+    helm: Helm, wanted: ReleaseOptions, chart: Chart | None, step: Step, mask: Mask, watch: pulls.Watch
+) -> dict[str, Any]:
     operation: plans.Operation = step.data
     if step.action == plans.ROLLBACK:
         helm.rollback(wanted, operation.revision, operation.wait, operation.repair, operation.force)
     elif step.action == plans.UNINSTALL:
         helm.uninstall(wanted, operation.wait)
     elif step.action == plans.TEST:
-        plan.result["test"] = mask.all(helm.test(wanted))
-    else:
+        return {"test": mask.all(helm.test(wanted))}
+    elif chart is not None:
         # A rollback is not stopped: helm would leave it pending.
         waits = wanted.wait or wanted.rollback_on_failure
-        document = helm.upgrade(wanted, operation.labels, operation.force, watch if waits else None)
-        plan.result["release"] = release.of_document(document).summary()
+        document = helm.upgrade(wanted, chart, operation.labels, operation.force, watch if waits else None)
+        return {"release": release.of_document(document).summary()}
+    return {}
 
 
-def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, started: datetime) -> TracingError:
+def _explained(kube: Kube, wanted: ReleaseOptions, step: Step, error: TracingError, started: datetime) -> TracingError:
     """The error with what pods and events say, and which revision serves now: four requests at most."""
     # The clocks of this machine and of the cluster may differ a little.
     since = (started - timedelta(seconds=30)).isoformat()
@@ -298,7 +338,9 @@ def _explained(kube: Kube, wanted: Wanted, step: Step, error: TracingError, star
     return type(error)(error.what, "\n".join([error.why, *lines]), error.remedy, **details)
 
 
-def _unpulled(kube: Kube, wanted: Wanted, watch: pulls.Watch, error: TracingError) -> TracingError:
+def _unpulled(
+    kube: Kube, wanted: ReleaseOptions, chart: Chart | None, watch: pulls.Watch, error: TracingError
+) -> TracingError:
     """That an image cannot be pulled, for which helm was stopped, and which revision serves now."""
     details: dict[str, Any] = {**error.details}
     serving = ""
@@ -309,7 +351,7 @@ def _unpulled(kube: Kube, wanted: Wanted, watch: pulls.Watch, error: TracingErro
         serving = plans.serving(history, wanted, error.why)
     except TracingError:
         pass
-    variables = pulls.variables_of(charts.load(wanted.chart_ref).metadata)
+    variables = pulls.variables_of(chart.metadata if chart else {})
     told = pulls.error_of(watch.found, watch.missing_secrets(), wanted.namespace, variables, serving)
     return type(told)(told.what, told.why, told.remedy, **{**details, **told.details})
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import STATUS_ERROR
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
-    ERROR,
     Record,
     ResourceSpans,
     ScopeSpans,
@@ -32,8 +32,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import 
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import resource_spans_size
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import evaluate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import (
-    DROPPED,
-    NOT_SAMPLED,
     SAMPLED,
     Limits,
     PolicyList,
@@ -70,13 +68,33 @@ class TraceFacts:
         return bool(self.failed)
 
 
+@dataclass(slots=True, eq=False)
+class DecidedTrace:
+    """What is known of a trace after its decision; as long as the processor remembers that, late spans have the same
+    object. start, end and failed include the late spans that whoever takes the outcomes adds to them.
+
+    reason, policies: as in Outcome. arrived: when the first span arrived, in seconds. number: its place among the
+    decisions. late: whether spans came late.
+    """
+
+    reason: str
+    policies: tuple[str, ...]
+    arrived: float
+    start: int = 0
+    end: int = 0
+    failed: frozenset[tuple[str, str]] = frozenset()
+    number: int = 0
+    late: bool = False
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of spans.
 
     policies: names of those that voted for the decision. reason: sampled, dropped, not_sampled, too_early (evicted
     undecided at num_traces) or too_large (maximum_trace_size_bytes). late: these came after the decision, and facts are
-    of them alone.
+    of them alone. trace: the same object for the decision on a trace and for its late spans. after: seconds from the
+    first span's arrival to that of late spans.
     """
 
     facts: TraceFacts
@@ -84,6 +102,8 @@ class Outcome:
     policies: tuple[str, ...]
     reason: str
     late: bool
+    trace: DecidedTrace
+    after: float = 0.0
 
 
 _NONE: frozenset[tuple[str, str]] = frozenset()
@@ -110,7 +130,7 @@ def facts(trace_id: str, batches: Iterable[ResourceSpans], size: int) -> TraceFa
                     end = span.end
                 operation = (service, span.name)
                 status = span.status
-                if status is not None and status.code and status.number == ERROR:
+                if status is not None and status.code and status.number == STATUS_ERROR:
                     failed.add(operation)
                 operations[operation] = operations.get(operation, 0) + 1
                 owners[span.span_id] = service
@@ -210,14 +230,14 @@ def _count(key: str, value: Any) -> int:
     return value
 
 
-class _Decided:
+class _DecisionCache:
     """LRU of decisions by the right half of the trace id (cache/lru_cache.go); size 0 holds nothing."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.items: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self.items: OrderedDict[str, DecidedTrace] = OrderedDict()
 
-    def get(self, trace_id: str) -> tuple[str, ...] | None:
+    def get(self, trace_id: str) -> DecidedTrace | None:
         if not self.size:
             return None
         half = trace_id[16:]
@@ -226,12 +246,12 @@ class _Decided:
             self.items.move_to_end(half)
         return found
 
-    def put(self, trace_id: str, policies: tuple[str, ...]) -> bool:
+    def put(self, trace_id: str, decided: DecidedTrace) -> bool:
         """Whether it is held now."""
         if not self.size:
             return False
         half = trace_id[16:]
-        self.items[half] = policies
+        self.items[half] = decided
         self.items.move_to_end(half)
         if len(self.items) > self.size:
             self.items.popitem(last=False)
@@ -241,15 +261,14 @@ class _Decided:
 class _State(Trace):
     """A trace on the processor's map."""
 
-    __slots__ = ("batch", "bytes", "decision", "policies", "reason")
+    __slots__ = ("arrived", "batch", "bytes", "decided")
 
-    def __init__(self, trace_id: str) -> None:
+    def __init__(self, trace_id: str, arrived: float) -> None:
         super().__init__(trace_id, [], 0)
+        self.arrived = arrived
         self.batch = 0
         self.bytes = 0
-        self.decision = ""  # not yet
-        self.policies: tuple[str, ...] = ()
-        self.reason = ""
+        self.decided: DecidedTrace | None = None
 
 
 def by_trace(part: ResourceSpans) -> Iterator[tuple[str, ResourceSpans, int]]:
@@ -330,13 +349,14 @@ class Engine:
         self.settings = settings
         self.policies = PolicyList(settings.policies, settings.sample_on_first_match, limits)
         self._traces: OrderedDict[str, _State] = OrderedDict()
-        self._sampled = _Decided(settings.sampled_cache_size)
-        self._not_sampled = _Decided(settings.non_sampled_cache_size)
+        self._sampled = _DecisionCache(settings.sampled_cache_size)
+        self._not_sampled = _DecisionCache(settings.non_sampled_cache_size)
         self._batches = int(max(1.0, settings.decision_wait))
         self._after_root = settings.decision_wait_after_root_received
         self._pending: dict[int, dict[str, None]] = {}
         self._taken = 0  # ticks so far: the batch of this number is decided next
         self._tick = math.nan  # when
+        self._now = 0.0  # arrival of the request
         self.sizes = Sizes(settings.exact_sizes)
         self._limit = settings.maximum_trace_size_bytes
 
@@ -356,6 +376,7 @@ class Engine:
 
     def advance(self, arrival: float) -> Iterator[Outcome]:
         """The outcomes up to a time."""
+        self._now = arrival
         if math.isnan(self._tick):
             self._tick = math.floor(arrival) + 1.0
         while self._tick <= arrival:
@@ -374,40 +395,39 @@ class Engine:
         self._tick += 1
         for trace_id in ids:
             state = self._traces.get(trace_id)
-            if state is None or state.decision:
+            if state is None or state.decided is not None:
                 continue
-            decision, policies = self.policies.decide(state, now)
-            state.decision, state.policies = decision, policies
-            yield self._outcome(state.id, state.batches, state.bytes, decision, policies, False)
-            self._release(state)
-            state.batches = []
+            yield self._decide(state, *self.policies.decide(state, now))
 
-    def _release(self, state: _State) -> None:
+    def _decide(self, state: _State, reason: str, policies: tuple[str, ...]) -> Outcome:
+        decided = state.decided = DecidedTrace(reason, policies, state.arrived)
+        known = facts(state.id, state.batches, state.bytes)
+        self._release(state, decided)
+        state.batches = []
+        return Outcome(known, reason == SAMPLED, policies, reason, False, decided)
+
+    def _release(self, state: _State, decided: DecidedTrace) -> None:
         """releaseSampledTrace and releaseNotSampledTrace: off the map when a cache holds the decision."""
-        cache = self._sampled if state.decision == SAMPLED else self._not_sampled
-        if cache.put(state.id, state.policies):
+        cache = self._sampled if decided.reason == SAMPLED else self._not_sampled
+        if cache.put(state.id, decided):
             self._traces.pop(state.id, None)
 
-    def _outcome(
-        self, trace_id: str, batches: list[ResourceSpans], size: int, reason: str, policies: tuple[str, ...], late: bool
-    ) -> Outcome:
-        return Outcome(facts(trace_id, batches, size), reason == SAMPLED, policies, reason, late)
+    def _late(self, trace_id: str, batch: ResourceSpans, size: int, decided: DecidedTrace) -> Outcome:
+        known, reason = facts(trace_id, [batch], size), decided.reason
+        after = self._now - decided.arrived
+        return Outcome(known, reason == SAMPLED, decided.policies, reason, True, decided, after)
 
     def process(self, trace_id: str, batch: ResourceSpans, count: int, size: int) -> Iterator[Outcome]:
         """iter and processTrace: spans of one trace and resource, how many they are, and their bytes."""
-        policies = self._sampled.get(trace_id)
-        if policies is not None:
-            yield self._outcome(trace_id, [batch], size, SAMPLED, policies, True)
-            return
-        policies = self._not_sampled.get(trace_id)
-        if policies is not None:
-            yield self._outcome(trace_id, [batch], size, DROPPED if policies else NOT_SAMPLED, policies, True)
+        decided = self._sampled.get(trace_id) or self._not_sampled.get(trace_id)
+        if decided is not None:
+            yield self._late(trace_id, batch, size, decided)
             return
         state = self._traces.get(trace_id)
         if state is None:
             if len(self._traces) >= self.settings.num_traces:
                 yield from self._make_space()
-            state = _State(trace_id)
+            state = _State(trace_id, self._now)
             self._traces[trace_id] = state
             state.batch = self._taken + self._batches
             self._pending.setdefault(state.batch, {})[trace_id] = None
@@ -415,19 +435,16 @@ class Engine:
         if self._after_root > 0 and any(span.is_root for scope in batch.scope_spans for span in scope.spans):
             self._move_earlier(state)
         state.bytes += size
-        if state.decision:
-            if state.decision != SAMPLED:
-                self._release(state)
-            yield self._outcome(trace_id, [batch], size, state.decision, state.policies, True)
-            return
-        if 0 < self._limit < state.bytes:
-            state.decision = NOT_SAMPLED
-            self._remove(state)
-            yield self._outcome(trace_id, [*state.batches, batch], state.bytes, TOO_LARGE, (), False)
-            self._release(state)
-            state.batches = []
+        decided = state.decided
+        if decided is not None:
+            if decided.reason != SAMPLED:
+                self._release(state, decided)
+            yield self._late(trace_id, batch, size, decided)
             return
         state.batches.append(batch)
+        if 0 < self._limit < state.bytes:
+            self._remove(state)
+            yield self._decide(state, TOO_LARGE, ())
 
     def _move_earlier(self, state: _State) -> None:
         """MoveToEarlierBatch."""
@@ -458,8 +475,9 @@ class Engine:
         if not self._traces:
             return
         trace_id, state = self._traces.popitem(last=False)
-        if not state.decision:
-            yield self._outcome(trace_id, state.batches, state.bytes, TOO_EARLY, (), False)
+        if state.decided is None:
+            known = facts(trace_id, state.batches, state.bytes)
+            yield Outcome(known, False, (), TOO_EARLY, False, DecidedTrace(TOO_EARLY, (), state.arrived))
 
 
 def owner(trace_id: str, samplers: int) -> int:

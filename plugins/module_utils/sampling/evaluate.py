@@ -10,7 +10,6 @@ name the file of each rule. Policies are compiled once to functions of a trace a
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,6 +20,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import 
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.tracestate import parse_trace_state
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import conditions as ottl
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import (
+    STATUS_CODES,
+    ReadPolicy,
+    read_policies,
+    refers,
+)
 
 # Decisions of one policy, as in pkg/samplingpolicy/samplingpolicy.go. Built-in policies no longer return the inverted
 # ones.
@@ -28,6 +33,8 @@ SAMPLED, NOT_SAMPLED, DROPPED = "sampled", "not_sampled", "dropped"
 
 MAX_UINT64 = 2**64 - 1
 DEFAULT_HASH_SALT = "default-hash-seed"
+# What to do about an expression that the collector takes and this module cannot evaluate.
+_NOT_HERE = "The collector accepts this, but it cannot be evaluated here: write it otherwise."
 
 
 class PolicyError(Exception):
@@ -151,64 +158,25 @@ class Limits:
         return self
 
 
-class PolicySettings:
-    """Typed access to the settings of a policy; complaints name the policy, its type and the key."""
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """The decoded options of one policy, where its name and type are (for complaints), and the policies in it."""
 
-    def __init__(self, where: str, kind: str, values: Any, known: Sequence[str], limits: Limits) -> None:
-        self.where, self.kind, self.limits = where, kind, limits
-        if values is None:
-            values = {}
-        if not isinstance(values, Mapping):
-            raise self.wrong(f"'{kind}' is not a mapping", f"Write the settings of the policy under '{kind}'.")
-        self.values = values
-        for key in values:
-            if key not in known:
-                raise self.wrong(f"the collector knows no key '{key}' here", f"Known keys: {', '.join(known)}.")
+    policy: ReadPolicy
+    where: str
+    limits: Limits
+
+    def __getitem__(self, option: str) -> Any:
+        return self.policy.settings[option]
 
     def wrong(self, why: str, remedy: str) -> InvalidInput:
-        return InvalidInput(f"tail sampling policy {self.where} (type {self.kind})", why, remedy)
+        return InvalidInput(f"tail sampling policy {self.where} (type {self.policy.kind})", why, remedy)
 
-    def _typed(self, key: str, default: Any, kinds: tuple[type, ...], what: str) -> Any:
-        value = self.values.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise self.wrong(f"{key} is {value!r}", f"Give {what}.")
-        return value
-
-    def integer(self, key: str, bits: int = 64) -> int:
-        value: int = self._typed(key, 0, (int,), "a whole number")
-        if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-            raise self.wrong(f"{key} is {value}", f"Give a whole number of {bits} bits.")
-        return value
-
-    def number(self, key: str) -> float:
-        return float(self._typed(key, 0.0, (int, float), "a number"))
-
-    def text(self, key: str) -> str:
-        value: str = self._typed(key, "", (str,), "a string")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value: bool = self._typed(key, False, (bool,), "true or false")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        value: list[str] = self._typed(key, [], (list, tuple), "a list of strings")
-        for item in value:
-            if not isinstance(item, str):
-                raise self.wrong(f"{key} holds {item!r}", "Give strings (quoted in YAML).")
-        return list(value)
-
-    def mappings(self, key: str) -> list[Mapping[str, Any]]:
-        value: list[Mapping[str, Any]] = self._typed(key, [], (list, tuple), "a list")
-        for item in value:
-            if not isinstance(item, Mapping):
-                raise self.wrong(f"{key} holds {item!r}", "Give mappings.")
-        return list(value)
+    def inside(self, limits: Limits) -> list[Evaluator]:
+        return [_compile(sub, f"{self.where} > {sub.name!r}", limits) for sub in self.policy.inside]
 
 
-def _always_sample(_settings: PolicySettings) -> Evaluator:
+def _always_sample(_settings: _Settings) -> Evaluator:
     """internal/sampling/always_sample.go"""
     return lambda trace, now: SAMPLED
 
@@ -219,10 +187,10 @@ def _milliseconds(nanoseconds: int) -> int:
     return bounded // 1_000_000 if bounded >= 0 else -(-bounded // 1_000_000)
 
 
-def _latency(settings: PolicySettings) -> Evaluator:
+def _latency(settings: _Settings) -> Evaluator:
     """internal/sampling/latency.go: the duration is that of the spans seen so far, and the first span at which it lies
     in the range decides; so the upper bound does not exclude a trace that is longer but has a prefix that is not."""
-    lower, upper = settings.integer("threshold_ms"), settings.integer("upper_threshold_ms")
+    lower, upper = settings["threshold_ms"], settings["upper_threshold_ms"]
 
     def evaluate(trace: Trace, now: float) -> str:
         first = last = 0
@@ -248,52 +216,42 @@ def _integer(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _numeric_attribute(settings: PolicySettings) -> Evaluator:
+def _numeric_attribute(settings: _Settings) -> Evaluator:
     """internal/sampling/numeric_tag_filter.go, and getSharedPolicyEvaluator of processor.go: a bound of 0 is none."""
-    low, high = settings.integer("min_value"), settings.integer("max_value")
-    if not low and not high:
-        raise settings.wrong(
-            "neither min_value nor max_value is set (0 counts as not set), and the collector would crash at the first "
-            "trace",
-            "Set one to another value than 0, or compare in an ottl_condition.",
-        )
+    low, high = settings["min_value"], settings["max_value"]
     bottom, top = low or -(2**63), high or 2**63 - 1
 
     def matches(value: Any) -> bool:
         return bottom <= _integer(value) <= top
 
-    return _attribute(settings.text("key"), matches, matches, settings.flag("invert_match"))
+    return _attribute(settings["key"], matches, matches, settings["invert_match"])
 
 
-def _boolean_attribute(settings: PolicySettings) -> Evaluator:
+def _boolean_attribute(settings: _Settings) -> Evaluator:
     """internal/sampling/boolean_tag_filter.go: another type counts as false. Inverted, a trace is sampled unless a
     value equals the one given."""
-    wanted = settings.flag("value")
+    wanted = settings["value"]
 
     def matches(value: Any) -> bool:
         return (value is True) == wanted
 
-    return _attribute(settings.text("key"), matches, matches, settings.flag("invert_match"))
+    return _attribute(settings["key"], matches, matches, settings["invert_match"])
 
 
-def _string_attribute(settings: PolicySettings) -> Evaluator:
+def _string_attribute(settings: _Settings) -> Evaluator:
     """internal/sampling/string_tag_filter.go: exact values or Go regular expressions, found anywhere in the value.
 
     A resource's value of another type counts as "", a span's is passed over. The cache has no part in decisions.
     """
-    values = settings.texts("values")
-    settings.integer("cache_max_size")
+    values = settings["values"]
     matcher: Callable[[str], bool]
-    if settings.flag("enabled_regex_matching"):
+    if settings["enabled_regex_matching"]:
         patterns = []
         for value in values:
             try:
                 patterns.append(ottl.go_regex(value))
             except ottl.OttlError as error:
-                raise settings.wrong(
-                    f"the pattern {value!r}: {error.why}",
-                    "Write it otherwise." if error.unsupported else "Correct the pattern (Go's RE2 syntax).",
-                ) from None
+                raise settings.wrong(f"the pattern {value!r}: {error.why}", _NOT_HERE) from None
         known: dict[str, bool] = {}
 
         def matcher(text: str) -> bool:
@@ -313,7 +271,7 @@ def _string_attribute(settings: PolicySettings) -> Evaluator:
     def span_matches(value: Any) -> bool:
         return isinstance(value, str) and value != "" and matcher(value)
 
-    return _attribute(settings.text("key"), resource_matches, span_matches, settings.flag("invert_match"))
+    return _attribute(settings["key"], resource_matches, span_matches, settings["invert_match"])
 
 
 def fnv1a(data: bytes, state: int = 0xCBF29CE484222325) -> int:
@@ -326,6 +284,8 @@ def fnv1a(data: bytes, state: int = 0xCBF29CE484222325) -> int:
 def probability_threshold(percentage: float) -> int:
     """calculateThreshold of internal/sampling/probabilistic.go: (2^64 - 1) x percentage/100 in a big.Float of 64 bits,
     cut to a whole number within 64 bits."""
+    if math.isinf(percentage):
+        return MAX_UINT64 if percentage > 0 else 0
     exact = Fraction(percentage / 100) * MAX_UINT64
     if exact <= 0:
         return 0
@@ -339,14 +299,11 @@ def probability_threshold(percentage: float) -> int:
     return min(math.floor(round(scaled) / Fraction(2) ** shift), MAX_UINT64)
 
 
-def _probabilistic(settings: PolicySettings) -> Evaluator:
+def _probabilistic(settings: _Settings) -> Evaluator:
     """internal/sampling/probabilistic.go with the feature gate usetracestate off, as it is by default: a hash of salt
     and trace id is at most the threshold."""
-    percentage = settings.number("sampling_percentage")
-    if not math.isfinite(percentage):
-        raise settings.wrong(f"sampling_percentage is {percentage}", "Give 0 to 100.")
-    threshold = probability_threshold(percentage)
-    salted = fnv1a((settings.text("hash_salt") or DEFAULT_HASH_SALT).encode())
+    threshold = probability_threshold(settings["sampling_percentage"])
+    salted = fnv1a((settings["hash_salt"] or DEFAULT_HASH_SALT).encode())
 
     def evaluate(trace: Trace, now: float) -> str:
         return SAMPLED if fnv1a(bytes.fromhex(trace.id), salted) <= threshold else NOT_SAMPLED
@@ -354,16 +311,9 @@ def _probabilistic(settings: PolicySettings) -> Evaluator:
     return evaluate
 
 
-def _status_code(settings: PolicySettings) -> Evaluator:
+def _status_code(settings: _Settings) -> Evaluator:
     """internal/sampling/status_code.go"""
-    names = settings.texts("status_codes")
-    if not names:
-        raise settings.wrong("status_codes is empty", "Name at least one of OK, ERROR, UNSET.")
-    known = {"UNSET": 0, "OK": 1, "ERROR": 2}
-    for name in names:
-        if name not in known:
-            raise settings.wrong(f"unknown status code {name!r}", "Use OK, ERROR or UNSET.")
-    codes = frozenset(known[name] for name in names)
+    codes = frozenset(STATUS_CODES[name] for name in settings["status_codes"])
     unset = 0 in codes
 
     def matches(span: Span) -> bool:
@@ -373,34 +323,32 @@ def _status_code(settings: PolicySettings) -> Evaluator:
     return _has_span(matches)
 
 
-def _rate_limiting(settings: PolicySettings) -> Evaluator:
+def _rate_limiting(settings: _Settings) -> Evaluator:
     """internal/sampling/rate_limiting.go: spans per second; burst_capacity defaults to two seconds' worth."""
-    rate, burst = settings.integer("spans_per_second"), settings.integer("burst_capacity")
+    rate, burst = settings["spans_per_second"], settings["burst_capacity"]
     allow = settings.limits.bucket(rate, burst if burst > 0 else 2 * rate)
     return lambda trace, now: SAMPLED if allow(now, trace.span_count) else NOT_SAMPLED
 
 
-def _bytes_limiting(settings: PolicySettings) -> Evaluator:
+def _bytes_limiting(settings: _Settings) -> Evaluator:
     """internal/sampling/bytes_limiting.go: as rate_limiting, by the protobuf size of the trace."""
-    rate, burst = settings.integer("bytes_per_second"), settings.integer("burst_capacity")
+    rate, burst = settings["bytes_per_second"], settings["burst_capacity"]
     allow = settings.limits.bucket(rate, burst if burst > 0 else 2 * rate)
     return lambda trace, now: SAMPLED if allow(now, trace.size()) else NOT_SAMPLED
 
 
-def _span_count(settings: PolicySettings) -> Evaluator:
+def _span_count(settings: _Settings) -> Evaluator:
     """internal/sampling/span_count_sampler.go: max_spans 0 is no bound."""
-    low, high = settings.integer("min_spans", 32), settings.integer("max_spans", 32)
+    low, high = settings["min_spans"], settings["max_spans"]
     return lambda trace, now: (
         SAMPLED if trace.span_count >= low and (not high or trace.span_count <= high) else NOT_SAMPLED
     )
 
 
-def _trace_state(settings: PolicySettings) -> Evaluator:
+def _trace_state(settings: _Settings) -> Evaluator:
     """internal/sampling/trace_state_filter.go"""
-    key = settings.text("key")
-    values = frozenset(
-        value for value in settings.texts("values") if value and len(key.encode()) + len(value.encode()) < 256
-    )
+    key = settings["key"]
+    values = frozenset(value for value in settings["values"] if value and len(key.encode()) + len(value.encode()) < 256)
 
     def matches(span: Span) -> bool:
         if not span.trace_state:
@@ -411,36 +359,27 @@ def _trace_state(settings: PolicySettings) -> Evaluator:
     return _has_span(matches)
 
 
-def _trace_flags(_settings: PolicySettings) -> Evaluator:
+def _trace_flags(_settings: _Settings) -> Evaluator:
     """internal/sampling/trace_flags.go: the sampled bit."""
     return _has_span(lambda span: bool(span.flags & 1))
 
 
-def _ottl_condition(settings: PolicySettings) -> Evaluator:
+def _ottl_condition(settings: _Settings) -> Evaluator:
     """internal/sampling/ottl.go: any condition on any span, or on any event of it.
 
     Without error_mode an error is passed over, as with silent: the configuration's default is not pkg/ottl's.
     """
-    mode = settings.text("error_mode").lower()
-    if mode not in ("ignore", "silent", "propagate") and "error_mode" in settings.values:
-        raise settings.wrong(f"error_mode is {mode!r}", "Use ignore, silent or propagate.")
-    texts = {"span": settings.texts("span"), "spanevent": settings.texts("spanevent")}
-    if not any(texts.values()):
-        raise settings.wrong("expected at least one OTTL condition to filter on", "Give span or spanevent.")
     compiled: dict[str, list[ottl.Condition]] = {"span": [], "spanevent": []}
-    for context, conditions in texts.items():
-        for text in conditions:
+    for context, conditions in compiled.items():
+        for text in settings[context]:
             try:
-                compiled[context].append(ottl.parse(text, context))
+                conditions.append(ottl.parse(text, context))
             except ottl.OttlError as error:
                 raise settings.wrong(
-                    f"{context} condition {text!r}, at character {error.position + 1}: {error.why}",
-                    "The collector accepts this, but it cannot be evaluated here: write the condition otherwise."
-                    if error.unsupported
-                    else "Correct the condition; the collector would not start.",
+                    f"{context} condition {text!r}, at character {error.position + 1}: {error.why}", _NOT_HERE
                 ) from None
     spans, events = compiled["span"], compiled["spanevent"]
-    raising = mode == "propagate"
+    raising = settings["error_mode"] == "propagate"
 
     def holds(conditions: list[ottl.Condition], place: ottl.Place) -> bool:
         """ConditionSequence.Eval of pkg/ottl/parser.go with logic operation or."""
@@ -485,27 +424,22 @@ def _all_of(evaluators: list[Evaluator], matched: str) -> Evaluator:
     return evaluate
 
 
-def _composite(settings: PolicySettings) -> Evaluator:
+def _composite(settings: _Settings) -> Evaluator:
     """internal/sampling/composite.go and composite_helper.go: sub-policies in the order of composite_sub_policy
     (policy_order is not read); the first that samples decides, within its share of the second.
 
     A share is percent/100 of the total, an equal part where percent is 0, and 0 for a sub-policy without one.
     """
-    total = settings.integer("max_total_spans_per_second")
-    settings.texts("policy_order")
-    subs = settings.mappings("composite_sub_policy")
+    total = settings["max_total_spans_per_second"]
+    subs = settings.policy.inside
     shares: dict[str, int] = {}
-    for item in settings.mappings("rate_allocation"):
-        entry = PolicySettings(settings.where, settings.kind, item, ("policy", "percent"), settings.limits)
-        percent = entry.integer("percent")
-        share = percent / 100 * total if percent > 0 else total / max(len(subs), 1)
-        shares[entry.text("policy")] = int(share)
+    for item in settings["rate_allocation"]:
+        percent = item["percent"]
+        shares[item["policy"]] = int(percent / 100 * total if percent > 0 else total / max(len(subs), 1))
+    evaluators = settings.inside(settings.limits)
     parts = [
-        (
-            _compile(sub, f"{settings.where} > {sub.get('name')!r}", _COMPOSITE_KINDS, settings.limits),
-            settings.limits.share(min(shares.get(sub.get("name", ""), 0), total)),
-        )
-        for sub in subs
+        (one, settings.limits.share(min(shares.get(sub.name, 0), total)))
+        for sub, one in zip(subs, evaluators, strict=True)
     ]
 
     def evaluate(trace: Trace, now: float) -> str:
@@ -517,76 +451,43 @@ def _composite(settings: PolicySettings) -> Evaluator:
     return evaluate
 
 
-def _and(settings: PolicySettings) -> Evaluator:
-    return _all_of(_subs(settings, "and_sub_policy", settings.limits), SAMPLED)
+def _and(settings: _Settings) -> Evaluator:
+    return _all_of(settings.inside(settings.limits), SAMPLED)
 
 
-def _drop(settings: PolicySettings) -> Evaluator:
-    return _all_of(_subs(settings, "drop_sub_policy", settings.limits.inverted()), DROPPED)
+def _drop(settings: _Settings) -> Evaluator:
+    return _all_of(settings.inside(settings.limits.inverted()), DROPPED)
 
 
-def _subs(settings: PolicySettings, key: str, limits: Limits) -> list[Evaluator]:
-    return [
-        _compile(sub, f"{settings.where} > {sub.get('name')!r}", _AND_KINDS, limits) for sub in settings.mappings(key)
-    ]
-
-
-def _not(settings: PolicySettings) -> Evaluator:
+def _not(settings: _Settings) -> Evaluator:
     """internal/sampling/not.go"""
-    sub = settings.values.get("not_sub_policy")
-    if not isinstance(sub, Mapping):
-        raise settings.wrong("not_sub_policy is not a policy", "Give one policy.")
-    one = _compile(sub, f"{settings.where} > {sub.get('name')!r}", _SHARED_KINDS, settings.limits.inverted())
+    [one] = settings.inside(settings.limits.inverted())
     return lambda trace, now: NOT_SAMPLED if one(trace, now) == SAMPLED else SAMPLED
 
 
-_KINDS: dict[str, tuple[Callable[[PolicySettings], Evaluator], tuple[str, ...]]] = {
-    "always_sample": (_always_sample, ()),
-    "latency": (_latency, ("threshold_ms", "upper_threshold_ms")),
-    "numeric_attribute": (_numeric_attribute, ("key", "min_value", "max_value", "invert_match")),
-    "probabilistic": (_probabilistic, ("hash_salt", "sampling_percentage")),
-    "status_code": (_status_code, ("status_codes",)),
-    "string_attribute": (
-        _string_attribute,
-        ("key", "values", "enabled_regex_matching", "cache_max_size", "invert_match"),
-    ),
-    "rate_limiting": (_rate_limiting, ("spans_per_second", "burst_capacity")),
-    "bytes_limiting": (_bytes_limiting, ("bytes_per_second", "burst_capacity")),
-    "span_count": (_span_count, ("min_spans", "max_spans")),
-    "trace_state": (_trace_state, ("key", "values")),
-    "boolean_attribute": (_boolean_attribute, ("key", "value", "invert_match")),
-    "ottl_condition": (_ottl_condition, ("error_mode", "span", "spanevent")),
-    "trace_flags": (_trace_flags, ()),
-    "and": (_and, ("and_sub_policy",)),
-    "not": (_not, ("not_sub_policy",)),
-    "drop": (_drop, ("drop_sub_policy",)),
-    "composite": (
-        _composite,
-        ("max_total_spans_per_second", "policy_order", "composite_sub_policy", "rate_allocation"),
-    ),
+_BUILD: dict[str, Callable[[_Settings], Evaluator]] = {
+    "always_sample": _always_sample,
+    "latency": _latency,
+    "numeric_attribute": _numeric_attribute,
+    "probabilistic": _probabilistic,
+    "status_code": _status_code,
+    "string_attribute": _string_attribute,
+    "rate_limiting": _rate_limiting,
+    "bytes_limiting": _bytes_limiting,
+    "span_count": _span_count,
+    "trace_state": _trace_state,
+    "boolean_attribute": _boolean_attribute,
+    "ottl_condition": _ottl_condition,
+    "trace_flags": _trace_flags,
+    "and": _and,
+    "not": _not,
+    "drop": _drop,
+    "composite": _composite,
 }
-# What may stand inside what: {and,not,drop,composite}_helper.go.
-_SHARED_KINDS = frozenset(_KINDS) - {"and", "not", "drop", "composite"}
-_AND_KINDS = _SHARED_KINDS | {"not"}
-_COMPOSITE_KINDS = _SHARED_KINDS | {"and"}
 
 
-def _compile(policy: Mapping[str, Any], where: str, allowed: frozenset[str], limits: Limits) -> Evaluator:
-    kind = policy.get("type")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise InvalidInput(
-            f"tail sampling policy {where} has the type {kind!r}, which cannot be simulated",
-            "it is no type of the processor 0.158, or comes from an extension",
-            f"Use one of {', '.join(sorted(_KINDS))}.",
-        )
-    if kind not in allowed:
-        raise InvalidInput(
-            f"tail sampling policy {where} has the type {kind}",
-            "the collector does not accept it inside another policy of this type",
-            f"Use one of {', '.join(sorted(allowed))}.",
-        )
-    build, known = _KINDS[kind]
-    return build(PolicySettings(where, kind, policy.get(kind), known, limits))
+def _compile(policy: ReadPolicy, where: str, limits: Limits) -> Evaluator:
+    return _BUILD[policy.kind](_Settings(policy, where, limits))
 
 
 def expand(value: Any, where: str = "") -> Any:
@@ -596,7 +497,7 @@ def expand(value: Any, where: str = "") -> Any:
     Source: https://opentelemetry.io/docs/collector/configuration/#environment-variables
     """
     if isinstance(value, str) and "$" in value:
-        if re.search(r"(?<!\$)(?:\$\$)*\$\{", value):
+        if refers(value):
             raise InvalidInput(f"{where} is {value!r}", "it refers to a value of the collector's environment",
                                "Write the value itself.")  # fmt: skip
         return value.replace("$$", "$")
@@ -607,6 +508,35 @@ def expand(value: Any, where: str = "") -> Any:
     return value
 
 
+def readable(policies: Sequence[Any]) -> list[ReadPolicy]:
+    """The policies, decoded.
+
+    Raises InvalidInput, with everything that the collector refuses, or for a ${…}, which only the collector resolves.
+    """
+    found = read_policies(policies)
+    wrong = [
+        (f"{inner.path}{problem.path}" + (f" ('{one.name}')" if one.name else ""), problem)
+        for one in found
+        for inner in one.everything()
+        for problem in inner.problems
+    ]
+    if wrong:
+        raise InvalidInput(
+            "; ".join(f"policies{where}: {problem.what}" for where, problem in wrong),
+            wrong[0][1].why,
+            " ".join(dict.fromkeys(problem.remedy for _where, problem in wrong)),
+        )
+    for one in found:
+        for inner in one.everything():
+            if inner.refers:
+                raise InvalidInput(
+                    f"policies{inner.path} ('{one.name}') refers to a value of the collector's environment",
+                    "only the collector has that value",
+                    "Write the value itself.",
+                )
+    return found
+
+
 class PolicyList:
     """loadSamplingPolicies and makeDecision of processor.go: policies of type drop come first, and each name is there
     once. The policies of a list keep their own state (token buckets, seconds), so a sampler needs a list of its own.
@@ -615,22 +545,12 @@ class PolicyList:
     def __init__(
         self, policies: Sequence[Any], sample_on_first_match: bool = False, limits: Limits | None = None
     ) -> None:
-        names: set[str] = set()
         first: list[tuple[str, Evaluator]] = []
         then: list[tuple[str, Evaluator]] = []
         limits = limits or Limits()
-        for number, policy in enumerate(expand(list(policies), "policies"), 1):
-            if not isinstance(policy, Mapping):
-                raise InvalidInput(f"tail sampling policy {number} is {policy!r}", "not a mapping",
-                                   "Give a mapping with name and type.")  # fmt: skip
-            name = policy.get("name")
-            if not isinstance(name, str) or not name:
-                raise InvalidInput(f"tail sampling policy {number} has no name", "", "Give it one.")
-            if name in names:
-                raise InvalidInput(f"two tail sampling policies are named {name!r}", "", "Rename one.")
-            names.add(name)
-            evaluator = _compile(policy, repr(name), frozenset(_KINDS), limits)
-            (first if policy["type"] == "drop" else then).append((name, evaluator))
+        for policy in readable(policies):
+            evaluator = _compile(policy, repr(policy.name), limits)
+            (first if policy.kind == "drop" else then).append((policy.name, evaluator))
         self.evaluators = (*first, *then)
         self.first_match = sample_on_first_match
         self.errors = 0

@@ -111,8 +111,17 @@ def _overview(results: Sequence[dict[str, Any]]) -> str:
     for reason, title in (("too_early", "Evicted undecided (num_traces)"), ("too_large", "Too large")):
         if any(reason in result["reasons"] for result in results):
             lines.append([title, *(f"{result['reasons'].get(reason, 0):,} traces" for result in results)])
+    late = [
+        ("Late spans", "late_spans"),
+        ("Traces with late spans", "late_traces"),
+        ("Traces whose first error came late", "late_error_traces"),
+    ]
     if any(result["late_spans"]["seen"] for result in results):
-        lines.append(["Late spans", *(_share(result["late_spans"]) for result in results)])
+        lines += [[title, *(_share(result[key]) for result in results)] for title, key in late]
+        after = (result["late_spans"]["p99_after_ms"] for result in results)
+        lines.append(["Late spans arrived, after the first span (99th percentile)", *map(_milliseconds, after)])
+    if any(result["long_traces"]["seen"] for result in results):
+        lines.append(["Traces longer than the decision wait", *(_share(result["long_traces"]) for result in results)])
     return _table(["", *(escape(result["name"]) for result in results)], lines)
 
 

@@ -93,8 +93,9 @@ def simulate(
     for each trace. InvalidInput for a configuration that the simulator or the collector refuses, before any record is
     read.
     """
-    groups = [Samplers(Settings.from_config(one.config), one.samplers) for one in candidates]
-    summaries = [Summary.of(one.name, one.config) for one in candidates]
+    settings = [Settings.from_config(one.config) for one in candidates]
+    groups = [Samplers(own, one.samplers) for own, one in zip(settings, candidates, strict=True)]
+    summaries = [Summary.of(one.name, own) for own, one in zip(settings, candidates, strict=True)]
     comparison = Comparison() if len(candidates) > 1 else None
     lines = _Decisions(decisions, [one.name for one in candidates]) if decisions else None
 

@@ -11,13 +11,17 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Outcome, TraceFacts
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
+    Outcome,
+    Settings,
+    TraceFacts,
+)
 
 # Durations are counted in bins whose bounds grow by this factor, so a percentile is at most this much too high.
 BIN_FACTOR = 1.002
@@ -46,7 +50,7 @@ class Count:
 
 
 @dataclass(slots=True)
-class Both:
+class SeenAndKept:
     """Of everything, and of what was kept."""
 
     seen: Count = field(default_factory=Count)
@@ -63,10 +67,6 @@ class Both:
             count.traces += traces
             count.spans += spans
             count.size += size
-
-    def merge(self, other: Both) -> None:
-        for mine, theirs in ((self.seen, other.seen), (self.kept, other.kept)):
-            mine.add(theirs.traces, theirs.spans, theirs.size)
 
     def result(self, *units: str) -> dict[str, dict[str, float]]:
         """units: traces, spans, size. Each as seen, kept, lost and the kept percentage."""
@@ -110,6 +110,14 @@ class Durations:
             self.kept[number] += 1
         return number
 
+    def move(self, before: int, nanoseconds: int, kept: bool) -> int:
+        """The new bin of a trace that turned out to be longer. before: the bin in which it was."""
+        for counts in (self.seen, self.kept) if kept else (self.seen,):
+            counts[before] -= 1
+            if not counts[before]:
+                del counts[before]
+        return self.add(nanoseconds, kept)
+
     def percentile(self, share: float) -> int:
         """The bin in which the percentile lies (nearest rank)."""
         rank, passed = math.ceil(share * self.seen.total()), 0
@@ -150,18 +158,15 @@ class Part:
     whole: all of it. errors: of its traces, those with an error of its own; of a policy's, those with any error.
     """
 
-    whole: Both = field(default_factory=Both)
-    errors: Both = field(default_factory=Both)
-
-    def merge(self, other: Part) -> None:
-        self.whole.merge(other.whole)
-        self.errors.merge(other.errors)
+    whole: SeenAndKept = field(default_factory=SeenAndKept)
+    errors: SeenAndKept = field(default_factory=SeenAndKept)
 
 
 class Slowest:
     """The MAX_SLOWEST traces that took longest, with the parts they count for.
 
-    Which traces are slow is known only when all have been seen. The same traces stay in whatever order they come.
+    Which traces are slow is known only when all have been seen. The same traces stay in whatever order they come. A
+    trace that late spans make longer is added again.
     """
 
     def __init__(self) -> None:
@@ -175,19 +180,21 @@ class Slowest:
         elif number >= self._heap[0][0]:
             heapq.heappushpop(self._heap, (number, trace_id, unique, kept, tuple(parts)))
 
-    def merge(self, other: Slowest, mine: Mapping[Part, Part]) -> None:
-        """mine: the part here for each of the other's."""
-        for number, trace_id, unique, kept, parts in other._heap:
-            self.add(number, trace_id, unique, kept, [mine[part] for part in parts])
-
     def above(self, number: int) -> tuple[Counter[Part], Counter[Part]]:
         """Traces in higher bins by part: seen, kept."""
         counts: tuple[Counter[Part], Counter[Part]] = (Counter(), Counter())
-        for bin_, _trace_id, _unique, kept, parts in self._heap:
+        traces: dict[int, tuple[bool, set[Part]]] = {}
+        for bin_, _trace_id, unique, kept, parts in self._heap:
             if bin_ > number:
-                counts[0].update(parts)
-                if kept:
-                    counts[1].update(parts)
+                traces.setdefault(unique, (kept, set()))[1].update(parts)
+        # Of a trace that was added again, the parts that it had before count too.
+        for _bin, _trace_id, unique, _kept, parts in self._heap:
+            if unique in traces:
+                traces[unique][1].update(parts)
+        for kept, found in traces.values():
+            counts[0].update(found)
+            if kept:
+                counts[1].update(found)
         return counts
 
 
@@ -218,11 +225,11 @@ class Load:
 class Summary:
     """One policy set over one recording."""
 
-    def __init__(self, name: str, policies: list[str]) -> None:
-        """policies: names in the order of the list."""
-        self.name = name
+    def __init__(self, name: str, policies: list[str], decision_wait: float = 30.0) -> None:
+        """policies: names in the order of the list. decision_wait: seconds."""
+        self.name, self.decision_wait = name, decision_wait
         self.policies = {policy: Part() for policy in policies}
-        self.total, self.errors = Both(), Both()
+        self.total, self.errors = SeenAndKept(), SeenAndKept()
         self.services: dict[str, Part] = {}
         self.operations: dict[tuple[str, str], Part] = {}
         self.edges_seen: Counter[tuple[str, str]] = Counter()
@@ -230,16 +237,20 @@ class Summary:
         self.durations = Durations()
         self.slowest = Slowest()
         self.reasons: Counter[str] = Counter()
-        self.late = Both()
+        # Spans; and traces with late spans, of which the errors came late, or which only late spans made slow.
+        self.late, self.late_traces, self.late_errors = SeenAndKept(), SeenAndKept(), SeenAndKept()
+        self.lateness = Durations()
         self.start, self.end = 0, 0
 
     @classmethod
-    def of(cls, name: str, config: Mapping[str, Any]) -> Summary:
-        """Of the policies in a processor's configuration."""
-        return cls(name, [policy["name"] for policy in config.get("policies") or ()])
+    def of(cls, name: str, settings: Settings) -> Summary:
+        """Of a processor's settings."""
+        return cls(name, [policy["name"] for policy in settings.policies], settings.decision_wait)
 
     def add(self, outcome: Outcome) -> None:
-        """Late spans count as spans, not as another trace, and make none an error trace."""
+        """Late spans count as spans, not as another trace. What they say of their trace, an error or a longer duration,
+        counts as if the decision had known it: kept or lost is what the decision made of the trace.
+        """
         facts, kept = outcome.facts, outcome.kept
         traces = 0 if outcome.late else 1
         self.total.add(kept, traces, facts.spans, facts.size)
@@ -255,14 +266,14 @@ class Summary:
         self.edges_seen.update(facts.edges)
         if kept:
             self.edges_kept.update(facts.edges)
-        if facts.error:
-            self.errors.add(kept, traces, facts.spans)
-        if outcome.late:
-            self.late.add(kept, 0, facts.spans)
-            return
-        self.reasons[outcome.reason] += 1
         self.start = min(self.start or facts.start, facts.start)
         self.end = max(self.end, facts.end)
+        if outcome.late:
+            self._late(outcome, parts)
+            return
+        self.reasons[outcome.reason] += 1
+        if facts.error:
+            self.errors.add(kept, 1, facts.spans)
         for name in outcome.policies:
             part = self.policies.get(name) or self._policy(name)
             part.whole.add(kept, 1, facts.spans, facts.size)
@@ -274,7 +285,41 @@ class Summary:
         for key in facts.failed:
             self._operation(key).errors.add(kept, 1, 0)
         number = self.durations.add(facts.end - facts.start, kept)
-        self.slowest.add(number, facts.trace_id, self.total.seen.traces, kept, parts)
+        trace = outcome.trace
+        trace.start, trace.end, trace.failed, trace.number = (
+            facts.start,
+            facts.end,
+            facts.failed,
+            self.total.seen.traces,
+        )
+        self.slowest.add(number, facts.trace_id, trace.number, kept, parts)
+
+    def _late(self, outcome: Outcome, parts: list[Part]) -> None:
+        facts, kept, trace = outcome.facts, outcome.kept, outcome.trace
+        self.late.add(kept, 0, facts.spans)
+        self.lateness.add(round(outcome.after * 1e9), kept)
+        if not trace.late:
+            trace.late = True
+            self.late_traces.add(kept, 1, 0)
+        policies = [self.policies.get(name) or self._policy(name) for name in outcome.policies]
+        if failed := facts.failed - trace.failed:
+            if not trace.failed:
+                for count in (self.errors, self.late_errors, *(policy.errors for policy in policies)):
+                    count.add(kept, 1, 0)
+            for service in {name for name, _ in failed} - {name for name, _ in trace.failed}:
+                self._service(service).errors.add(kept, 1, 0)
+            for key in failed:
+                self._operation(key).errors.add(kept, 1, 0)
+            trace.failed |= failed
+        before = trace.end - trace.start
+        trace.start, trace.end = min(trace.start, facts.start), max(trace.end, facts.end)
+        if trace.end - trace.start > before:
+            number = self.durations.move(self.durations.bin(before), trace.end - trace.start, kept)
+            self.slowest.add(number, facts.trace_id, trace.number, kept, [*parts, *policies])
+
+    def _lateness(self, share: float) -> float:
+        """Milliseconds from the arrival of a trace's first span within which this share of the late requests came."""
+        return round(Durations.bound(self.lateness.percentile(share)), 3) if self.lateness.seen else 0.0
 
     def _service(self, name: str) -> Part:
         return self.services.setdefault(name, Part())
@@ -285,24 +330,6 @@ class Summary:
 
     def _policy(self, name: str) -> Part:
         return self.policies.setdefault(name, Part())
-
-    def merge(self, other: Summary) -> None:
-        """Add what another saw of the same recording, of other traces."""
-        for both, theirs in ((self.total, other.total), (self.errors, other.errors), (self.late, other.late)):
-            both.merge(theirs)
-        parts = {part: self._service(name) for name, part in other.services.items()}
-        parts |= {part: self.operations.setdefault(key, Part()) for key, part in other.operations.items()}
-        parts |= {part: self._policy(name) for name, part in other.policies.items()}
-        for part, mine in parts.items():
-            mine.merge(part)
-        self.slowest.merge(other.slowest, parts)
-        self.edges_seen.update(other.edges_seen)
-        self.edges_kept.update(other.edges_kept)
-        self.reasons.update(other.reasons)
-        self.durations.seen.update(other.durations.seen)
-        self.durations.kept.update(other.durations.kept)
-        self.start = min(filter(None, (self.start, other.start)), default=0)
-        self.end = max(self.end, other.end)
 
     def result(self, load: Load, operations: int = 200) -> dict[str, Any]:
         """Everything as plain data. operations: how many are listed, those with the most spans first."""
@@ -342,7 +369,17 @@ class Summary:
                 **shares(len(self.edges_seen), len(self.edges_kept)),
                 "names_of_lost": [f"{caller} -> {callee}" for caller, callee in lost[:EDGES_SHOWN]],
             },
-            "late_spans": shares(self.late.seen.spans, self.late.kept.spans),
+            "late_spans": {
+                **shares(self.late.seen.spans, self.late.kept.spans),
+                "p99_after_ms": self._lateness(SLOW_PERCENTILE),
+                "max_after_ms": self._lateness(1),
+            },
+            "late_traces": shares(self.late_traces.seen.traces, self.late_traces.kept.traces),
+            "late_error_traces": shares(self.late_errors.seen.traces, self.late_errors.kept.traces),
+            "long_traces": {
+                **shares(*self.durations.above(Durations.bin(round(self.decision_wait * 1e9)))),
+                "above_ms": round(self.decision_wait * 1000, 3),
+            },
             "reasons": dict(sorted(self.reasons.items())),
             "policies": {name: votes(part) for name, part in self.policies.items()},
             "services": {name: figures(self.services[name]) for name in sorted(self.services)},
@@ -387,7 +424,7 @@ class Comparison:
         self.differences: list[dict[str, Any]] = []
 
     def add(self, side: int, outcome: Outcome) -> tuple[Decision, Decision] | None:
-        """side: 0 or 1. Both decisions once the other side has decided as well; late spans do not count."""
+        """side: 0 or 1. SeenAndKept decisions once the other side has decided as well; late spans do not count."""
         if outcome.late:
             return None
         mine = Decision.of(outcome)
@@ -456,6 +493,11 @@ def table(results: list[dict[str, Any]], comparison: dict[str, Any] | None = Non
     rows.append(["services", *(_services(result) for result in results)])
     if any(result["late_spans"]["seen"] for result in results):
         rows.append(row("late spans kept", "late_spans"))
+        rows.append(row("traces with late spans kept", "late_traces"))
+        rows.append(row("traces kept whose first error came late", "late_error_traces"))
+        rows.append(["late by, since the first span (p99)", *(_after(result) for result in results)])
+    if any(result["long_traces"]["seen"] for result in results):
+        rows.append(row("traces kept that take longer than decision_wait", "long_traces"))
     for policy in dict.fromkeys(name for result in results for name in result["policies"]):
         counts = [result["policies"].get(policy) for result in results]
         rows.append([f"policy {policy}", *(f"{c['traces']:,} traces" if c else "" for c in counts)])
@@ -478,6 +520,11 @@ def table(results: list[dict[str, Any]], comparison: dict[str, Any] | None = Non
 def _services(result: dict[str, Any]) -> str:
     kept = sum(1 for service in result["services"].values() if service["spans"]["kept"])
     return f"{kept} of {len(result['services'])}"
+
+
+def _after(result: dict[str, Any]) -> str:
+    late = result["late_spans"]
+    return f"{late['p99_after_ms'] / 1000:,.3g} s" if late["seen"] else ""
 
 
 def _cost(cost: dict[str, Any]) -> str:

@@ -148,6 +148,7 @@ HOSTILE["everything"] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_make(name: str, checkout: Path, decoy: tuple[str, Server]) -> None:
     url, wrong = decoy

@@ -66,7 +66,7 @@ def test_options_reach_the_plan(run) -> None:
     done = run(OPTIONS)
     assert done.code == 0
     wanted = done.wanted
-    assert (wanted.name, wanted.namespace, wanted.state, wanted.chart_ref) == ("r", "ns", "present", "/charts/c")
+    assert (wanted.name, wanted.namespace, wanted.state, wanted.source.chart_ref) == ("r", "ns", "present", "/charts/c")
     assert wanted.values == {"password": SECRET, "replicas": 2}
     assert wanted.rollback_on_failure
     assert (wanted.wait, wanted.timeout, wanted.history_max) == (True, "5m", None)
@@ -184,7 +184,7 @@ def test_rollback_to_needs_no_chart(run) -> None:
 
 def test_a_chart_is_needed_unless_the_release_goes(run) -> None:
     assert "chart_ref" in run({"name": "r", "namespace": "ns"}).result["msg"]
-    assert run({"name": "r", "namespace": "ns", "state": "absent"}).wanted.chart_ref == ""
+    assert run({"name": "r", "namespace": "ns", "state": "absent"}).wanted.source.chart_ref == ""
 
 
 def test_the_binary_falls_back_to_the_environment(run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
-from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Answer, Query
+from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Gathered, Query
 from ansible_collections.orion.tracing.plugins.modules import helm_release_info
 
 
@@ -30,14 +30,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Calla
 
     monkeypatch.setattr(helm_release_info.TracingModule, "client", client)
 
-    def call(options: dict[str, Any], outcome: Answer | Exception | None = None) -> SimpleNamespace:
+    def call(options: dict[str, Any], outcome: Gathered | Exception | None = None) -> SimpleNamespace:
         seen: list[Query] = []
 
         def gather(kube, query):
             seen.append(query)
             if isinstance(outcome, Exception):
                 raise outcome
-            return outcome or Answer([], [])
+            return outcome or Gathered([], [])
 
         monkeypatch.setattr(helm_release_info, "gather", gather)
         # Ansible collects warnings for a whole process, and elsewhere if that has loaded its controller.
@@ -65,7 +65,7 @@ def test_options_reach_the_query(run) -> None:
 
 @pytest.mark.parametrize("check", [True, False])
 def test_nothing_ever_changes(run, check: bool) -> None:
-    done = run({"_ansible_check_mode": check}, Answer([{"name": "r"}], ["a kind may not be read"]))
+    done = run({"_ansible_check_mode": check}, Gathered([{"name": "r"}], ["a kind may not be read"]))
     assert done.code == 0
     assert (done.result["changed"], done.result["releases"], done.result["api_calls"]) == (False, [{"name": "r"}], 3)
     assert done.result["warnings"] == ["a kind may not be read"]

@@ -97,13 +97,13 @@ def test_wrong_options_of_the_probe(arguments: dict[str, Any], message: str) -> 
     assert result["failed"] is True and message in result["msg"]
 
 
-def test_a_cluster_that_does_not_answer() -> None:
-    for module, options in (
-        ("trace_probe", {"tail_sampling": {"policies": []}}),
-        ("otlp_replay", {"path": str(FIXTURE)}),
-    ):
-        result = run(module, host="http://127.0.0.1:9", **options)
-        assert "no answer from the API server http://127.0.0.1:9" in result["msg"]
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [("trace_probe", {"tail_sampling": {"policies": []}}), ("otlp_replay", {"path": str(FIXTURE)})],
+)
+def test_a_cluster_that_does_not_answer(module: str, options: dict[str, Any]) -> None:
+    result = run(module, host="http://127.0.0.1:9", **options)
+    assert "no answer from the API server http://127.0.0.1:9" in result["msg"]
 
 
 def test_a_replay(fake: FakePipeline, url: str) -> None:
@@ -151,7 +151,7 @@ def test_a_broken_line_sends_nothing_unless_asked(fake: FakePipeline, url: str, 
     path = tmp_path / "broken.jsonl"
     path.write_text(FIXTURE.read_text() + '{"resourceSpans":\n')
     result = run("otlp_replay", host=url, path=str(path), **REPLAY)
-    assert "1 of 33 lines are broken, nothing was sent: line 33: not JSON" in result["msg"]
+    assert "1 of 33 lines are broken, nothing was sent: line 33: not an OTLP trace document" in result["msg"]
     assert result["broken_lines"] == [{"place": "line 33", "reason": result["broken_lines"][0]["reason"]}]
     assert fake.requests == []
     assert run("otlp_replay", host=url, path=str(path), on_broken_line="skip", **REPLAY)["spans_sent"] == 62

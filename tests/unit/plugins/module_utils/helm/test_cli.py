@@ -29,10 +29,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import (
     environment,
     seconds_of,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import Wanted
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
 
-CHART = charts.of_files({"Chart.yaml": b"name: c\nversion: 1.0.0"})
-WANTED = Wanted("r", "ns", chart_ref="/charts/c", values={"password": "never-an-argument"}, timeout="90s")
+CHART = replace(charts.of_files({"Chart.yaml": b"name: c\nversion: 1.0.0"}), path="/charts/c")
+WANTED = ReleaseOptions("r", "ns", values={"password": "never-an-argument"}, timeout="90s")
 LABELS = {"orion.tracing/chart": "5.abc", "team": "a", "old": None}
 DOCUMENT = {"name": "r", "info": {"status": "deployed"}, "manifest": "# rendered by helm v4.3.1\n"}
 SHELL = sys.executable  # any executable: the fake runner never starts it
@@ -76,7 +76,7 @@ def test_render_is_a_dry_run_of_the_upgrade() -> None:
     fake = Fake(upgrade=good())
     helm = Helm(SHELL, {}, fake)
     assert helm.render(WANTED, CHART, LABELS) == DOCUMENT
-    helm.upgrade(WANTED, LABELS)
+    helm.upgrade(WANTED, CHART, LABELS)
     dry, real = fake.calls
     assert [*real[:2], "", *real[3:], "--dry-run=server"] == [*dry[:2], "", *dry[3:]]
     assert real[:3] == ["upgrade", "r", "/charts/c"]
@@ -95,7 +95,7 @@ def test_values_go_through_standard_input() -> None:
     fake = Fake(upgrade=good())
     helm = Helm(SHELL, {}, fake)
     helm.render(WANTED, CHART, LABELS)
-    helm.upgrade(WANTED, LABELS)
+    helm.upgrade(WANTED, CHART, LABELS)
     assert [json.loads(text) for text in fake.stdin] == [WANTED.values] * 2
     assert "never-an-argument" not in str(fake.calls)
 
@@ -112,7 +112,7 @@ def test_rollback_on_failure_is_called_as_each_major_calls_it(version: str, flag
     helm = Helm(SHELL, {}, fake)
     wanted = replace(WANTED, rollback_on_failure=True, wait=False, history_max=3)
     helm.render(wanted, CHART, {})
-    helm.upgrade(wanted, {})
+    helm.upgrade(wanted, CHART, {})
     dry, real = fake.calls
     assert flag in real
     assert not {"--atomic", "--rollback-on-failure", "--wait"} & set(dry)
@@ -122,7 +122,7 @@ def test_rollback_on_failure_is_called_as_each_major_calls_it(version: str, flag
 def test_a_version_that_is_not_known_yet_is_asked_for() -> None:
     fake = Fake(upgrade=good(), version=Answer(0, "v3.22.0", ""))
     helm = Helm(SHELL, {}, fake)
-    helm.upgrade(replace(WANTED, rollback_on_failure=True), {})
+    helm.upgrade(replace(WANTED, rollback_on_failure=True), CHART, {})
     assert [call[0] for call in fake.calls] == ["version", "upgrade"]
     assert "--atomic" in fake.calls[1]
 
@@ -131,7 +131,7 @@ def test_a_major_to_come_is_taken_for_the_newest_known() -> None:
     fake = Fake(upgrade=good({**DOCUMENT, "manifest": "# rendered by helm v5.0.0"}))
     helm = Helm(SHELL, {}, fake)
     helm.render(WANTED, CHART, {})
-    helm.upgrade(replace(WANTED, rollback_on_failure=True), {})
+    helm.upgrade(replace(WANTED, rollback_on_failure=True), CHART, {})
     assert "--rollback-on-failure" in fake.calls[1]
 
 
@@ -148,11 +148,11 @@ def test_flags_of_both_majors_are_in_the_dry_run_too(option: str) -> None:
     helm = Helm(SHELL, {}, fake)
     wanted = replace(WANTED, **{option: True})
     helm.render(wanted, CHART, {})
-    helm.upgrade(wanted, {})
+    helm.upgrade(wanted, CHART, {})
     assert all(set(OPTIONS[option]) <= set(call) for call in fake.calls)
-    helm.upgrade(WANTED, {})
+    helm.upgrade(WANTED, CHART, {})
     assert not set(OPTIONS[option]) & set(fake.calls[2])
-    helm.upgrade(replace(WANTED, wait_for_jobs=True, wait=False), {})
+    helm.upgrade(replace(WANTED, wait_for_jobs=True, wait=False), CHART, {})
     assert "--wait-for-jobs" not in fake.calls[3]
 
 
@@ -179,7 +179,7 @@ def test_helm_4_drops_it_itself_and_can_be_told_all_the_same() -> None:
     helm = Helm(SHELL, {}, fake)
     wanted = replace(WANTED, post_renderer="p", rollback_on_failure=True)
     helm.render(wanted, CHART, {})
-    helm.upgrade(wanted, {})
+    helm.upgrade(wanted, CHART, {})
     assert "--rollback-on-failure" in fake.calls[1]
     assert helm.processes == 2
 
@@ -189,7 +189,7 @@ def test_force_conflicts_is_helm_4s() -> None:
     fake = Fake(upgrade=good())
     helm = Helm(SHELL, {}, fake)
     helm.render(wanted, CHART, {})
-    helm.upgrade(wanted, {})
+    helm.upgrade(wanted, CHART, {})
     assert "--force-conflicts" not in fake.calls[0]
     assert fake.calls[1][-2:] == ["--server-side=true", "--force-conflicts"]
     old = Fake(upgrade=good({**DOCUMENT, "manifest": "# rendered by helm v3.22.0"}))
@@ -292,7 +292,7 @@ def test_verify() -> None:
 )
 def test_what_helm_means(message: str, kind: type, said: str) -> None:
     with pytest.raises(kind) as caught:
-        Helm(SHELL, {}, Fake(upgrade=bad(f"Error: {message}"))).upgrade(WANTED, {})
+        Helm(SHELL, {}, Fake(upgrade=bad(f"Error: {message}"))).upgrade(WANTED, CHART, {})
     assert caught.type is kind
     assert said in str(caught.value)
     assert message in str(caught.value)
@@ -307,7 +307,7 @@ def test_a_repository_that_refuses_is_not_the_api_server() -> None:
 @pytest.mark.parametrize(("code", "name"), [(-9, "9 \\(SIGKILL\\)"), (-99, "99 \\(unknown\\)")])
 def test_a_helm_that_was_killed(code: int, name: str) -> None:
     with pytest.raises(ToolError, match=f"killed by signal {name}.*on_pending") as caught:
-        Helm(SHELL, {}, Fake(upgrade=bad("", code))).upgrade(WANTED, {})
+        Helm(SHELL, {}, Fake(upgrade=bad("", code))).upgrade(WANTED, CHART, {})
     assert caught.value.details == {"helm_exit_code": code}
 
 
@@ -335,7 +335,7 @@ def test_uninstall_and_rollback() -> None:
 
 
 def test_warnings_before_the_document_are_skipped() -> None:
-    assert Helm(SHELL, {}, Fake(upgrade=good(before="W1123 deprecated\n"))).upgrade(WANTED, {}) == DOCUMENT
+    assert Helm(SHELL, {}, Fake(upgrade=good(before="W1123 deprecated\n"))).upgrade(WANTED, CHART, {}) == DOCUMENT
 
 
 @pytest.mark.parametrize("binary", ["/nowhere/helm", "no-such-program"])
@@ -367,7 +367,7 @@ def test_a_helm_so_old_that_it_does_not_know_the_flags() -> None:
 def test_a_helm_that_is_new_enough_keeps_its_own_message() -> None:
     fake = Fake(upgrade=bad("Error: unknown flag: --x"), version=Answer(0, "v4.0.0", ""))
     with pytest.raises(ToolError, match="unknown flag: --x"):
-        Helm(SHELL, {}, fake).upgrade(WANTED, {})
+        Helm(SHELL, {}, fake).upgrade(WANTED, CHART, {})
 
 
 @pytest.mark.parametrize(

@@ -103,4 +103,4 @@ def test_numbers_are_compared_as_helm_keeps_them() -> None:
 
 def test_rounded_numbers_are_found_with_their_paths() -> None:
     values = {"a": {"b": [1, 901234567890123457]}, "exact": 2**60, "small": 2**53, "neither": "901234567890123457"}
-    assert rounded_numbers(values) == [("a.b[1]", 901234567890123457, int(float(901234567890123457)))]
+    assert rounded_numbers(values) == ["a.b[1]"]

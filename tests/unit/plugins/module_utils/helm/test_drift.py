@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, fields, render
-from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted, Report
+from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Item
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 NS = "ns"
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
@@ -351,7 +352,7 @@ def test_each_kind_is_read_once_and_only_suspects_cost_more() -> None:
 
 def test_an_unchanged_release_costs_discovery_and_one_list_per_kind() -> None:
     kube = Cluster(place(config("a", x="1")), place(config("b", x="1")))
-    assert drift.survey(kube, NS, manifest(config("a", x="1"), config("b", x="1")), Mask()) == Report()
+    assert drift.survey(kube, NS, manifest(config("a", x="1"), config("b", x="1")), Mask()) == drift.DriftReport()
     assert kube.log == [("GET", "/api"), ("GET", f"/api/v1/namespaces/{NS}/configmaps")]
 
 
@@ -360,7 +361,7 @@ def test_discovery_can_be_shared() -> None:
     kube = Cluster(place(config("a", x="1")), place(deployment()))
     served = discover(kube, drift.api_versions(objects, objects))
     assert kube.calls == 2
-    assert drift.survey(kube, NS, objects, Mask(), served) == Report()
+    assert drift.survey(kube, NS, objects, Mask(), served) == drift.DriftReport()
     assert kube.calls == 4
 
 
@@ -384,7 +385,7 @@ def test_nothing_to_compare_costs_nothing() -> None:
         "metadata": {"name": "x"},
     }
     objects = {**manifest(hook, unnamed), render.key_of(definition, render.CRD): definition}
-    assert drift.survey(kube, NS, objects, Mask()) == Report()
+    assert drift.survey(kube, NS, objects, Mask()) == drift.DriftReport()
     assert kube.calls == 0
 
 
@@ -653,3 +654,134 @@ def test_whole_lists_are_told_apart_as_far_as_they_align() -> None:
         f"{POD}rules[1].verbs": (["list"], ["list", "watch"]),
         f"{POD}empty": ({}, None),
     }
+
+
+# What others added
+
+
+EDITED: dict[str, Any] = {
+    "f:metadata": {
+        "f:labels": {"f:team": {}},
+        "f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}, "f:a/b": {}},
+        "f:finalizers": {'v:"f"': {}},
+    },
+    "f:spec": {
+        "f:template": {
+            "f:spec": {
+                "f:containers": {
+                    'k:{"name":"a"}': {
+                        "f:env": {".": {}, 'k:{"name":"DEBUG"}': {".": {}, "f:name": {}, "f:value": {}}},
+                        "f:image": {},
+                    },
+                    'k:{"name":"side"}': {".": {}, "f:name": {}},
+                },
+                "f:nodeSelector": {},
+            }
+        }
+    },
+    "f:status": {"f:replicas": {}},
+}
+
+
+def edited() -> tuple[dict[str, Any], dict[str, Any]]:
+    """A manifest, and the live object with what somebody added by hand and what controllers added."""
+    wanted = deployment(containers=[CONTAINER])
+    env = [{"name": "DEBUG", "value": "1"}]
+    live = deployment(containers=[{**CONTAINER, **DEFAULTS, "env": env}, {"name": "side"}], nodeSelector={"a": "b"})
+    live["metadata"] |= {
+        "resourceVersion": "7",
+        "namespace": NS,
+        "labels": {"team": "x"},
+        "annotations": {"a/b": "c", "deployment.kubernetes.io/revision": "3"},
+        "finalizers": ["f"],
+    }
+    controller = {"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}}
+    owners = [
+        helms({"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"a"}': {"f:imagePullPolicy": {}}}}}}}),
+        owner("kubectl-edit", EDITED, LATE),
+        owner("kube-controller-manager", controller),
+        owner("kubectl", {"f:spec": {"f:replicas": {}}}, subresource="scale"),
+    ]
+    return wanted, owned(live, *owners)
+
+
+ADDED = [
+    "metadata.labels.team",
+    'metadata.annotations["a/b"]',
+    f"{POD}containers[name=a].env",
+    f"{POD}containers[name=side]",
+    f"{POD}nodeSelector",
+]
+
+
+def test_what_others_added_counts_where_it_is_asked_for() -> None:
+    wanted, live = edited()
+    kube = FakeKube({**live, "apiVersion": "apps/v1"}, namespace=NS)
+    assert drift.survey(kube.client(), NS, manifest(wanted), Mask()) == drift.DriftReport()
+    (found,) = drift.survey(kube.client(), NS, manifest(wanted), Mask(), added=True).drifted
+    assert (found.action, found.confirmed, found.differences) == ("changed", True, ())
+    assert [entry["path"] for entry in found.fields] == ADDED
+    assert {(entry["wanted"], entry["manager"], entry["time"]) for entry in found.fields} == {
+        (None, "kubectl-edit", LATE)
+    }
+    assert found.fields[3]["live"] == {"name": "side"}
+    assert not kube.writes and "PATCH" not in kube.methods
+    (entry,) = drift.diff_entries([found], Mask())
+    gone = [line.strip() for line in entry["before"].splitlines() if line not in entry["after"].splitlines()]
+    assert {"team: x", "a/b: c", "- name: DEBUG", "- name: side", "a: b"} <= set(gone)
+
+
+def test_additions_are_removed_by_one_patch_of_the_object_as_it_is() -> None:
+    wanted, live = edited()
+    kube = FakeKube(live, namespace=NS)
+    (found,) = drift.survey(kube.client(), NS, manifest(wanted), Mask(), added=True).drifted
+    live["spec"]["template"]["spec"]["containers"].insert(0, {"name": "first"})  # moved meanwhile
+    live["metadata"]["labels"].pop("team")  # gone meanwhile
+    kube.on("PATCH", {})
+    drift.remove_added(kube.client(), found)
+    assert kube.asked[-1].headers["Content-Type"] == "application/json-patch+json"
+    test, *removals = kube.asked[-1].document
+    assert test == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    pod = "/spec/template/spec"
+    assert sorted(one["path"] for one in removals) == [
+        "/metadata/annotations/a~1b",
+        f"{pod}/containers/1/env",
+        f"{pod}/containers/2",
+        f"{pod}/nodeSelector",
+    ]
+    assert {one["op"] for one in removals} == {"remove"}
+    before = len(kube.asked)
+    kube.objects.clear()
+    drift.remove_added(kube.client(), found)
+    assert kube.methods[before:] == ["GET"]
+
+
+def test_items_of_one_list_are_removed_from_its_end() -> None:
+    live = deployment(containers=[CONTAINER, *({"name": f"x{n}"} for n in range(11))])
+    live["metadata"]["resourceVersion"] = "1"
+    path = ("spec", "template", "spec", "containers")
+    added = tuple(fields.Difference((*path, Item((("name", f"x{n}"),))), None, {}) for n in range(11))
+    kube = FakeKube(live, namespace=NS)
+    kube.on("PATCH", {})
+    url = kube.path_of(live)
+    drift.remove_added(kube.client(), Drifted(render.key_of(live), "changed", live, url, added=added))
+    numbers = [int(one["path"].rpartition("/")[2]) for one in kube.asked[-1].document[1:]]
+    assert numbers == list(range(11, 0, -1))
+
+
+def test_a_key_added_to_a_secret_is_not_shown() -> None:
+    live = secret(data={"p": base64_of("1"), "own": base64_of("added-by-hand")})
+    live = owned(live, helms(), owner("kubectl-edit", {"f:data": {"f:own": {}}}))
+    kube = FakeKube(live, namespace=NS)
+    (found,) = drift.survey(kube.client(), NS, manifest(secret(stringData={"p": "1"})), Mask(), added=True).drifted
+    assert [entry["path"] for entry in found.fields] == ["data.own"]
+    assert "added-by-hand" not in json.dumps(found.summary())
+    assert base64_of("added-by-hand") not in json.dumps(found.summary())
+
+
+def test_an_object_that_is_being_deleted_is_told() -> None:
+    live = config(x="1")
+    live["metadata"]["deletionTimestamp"] = LATE
+    report = drift.survey(FakeKube(live, namespace=NS).client(), NS, manifest(config(x="1")), Mask())
+    assert report.deleting == [f"ConfigMap {NS}/c is being deleted since {LATE}"]
+    assert report.drifted == []

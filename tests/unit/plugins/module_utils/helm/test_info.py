@@ -283,5 +283,5 @@ def test_kinds_that_may_not_be_read_are_warnings() -> None:
 
 def test_no_release_no_drift() -> None:
     kube = Cluster()
-    assert gather(kube, Query(drift=True)) == info.Answer([], [])
+    assert gather(kube, Query(drift=True)) == info.Gathered([], [])
     assert kube.calls == 1

@@ -9,26 +9,25 @@ from dataclasses import replace
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, drift, release, render
-from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
-from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
-from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import (
+from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, documents, drift, release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm.decide import (
     UNKNOWN,
-    Current,
-    Decision,
-    Wanted,
+    CurrentRelease,
+    ReleaseDecision,
     check,
-    check_options,
-    check_size,
     decide,
     is_pinned,
-    labels,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import DryRun
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Difference
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions, check_options
+from ansible_collections.orion.tracing.plugins.module_utils.helm.plan import (
     make_plan,
     namespace_document,
     namespace_manager,
-    next_revision,
     plan_absent,
-    record_of,
+    rendered_of,
     serving,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
@@ -50,26 +49,32 @@ DEPLOYED = Release(
     },
     updated="2026-01-01T00:00:00Z",
 )
-WANTED = Wanted("r", "ns", values={"a": 1})
+WANTED = ReleaseOptions("r", "ns", values={"a": 1})
 NEW = render.parse(CONFIG % "new")
 
 
-def at(status: str, fallback: Release | None = None, **fields: object) -> Current:
+def at(status: str, fallback: Release | None = None, **fields: object) -> CurrentRelease:
     latest = replace(DEPLOYED, status=status, **fields)
-    return Current(History(latest, fallback, newest=latest.revision, deployed=4 if status == "deployed" else 0))
+    return CurrentRelease(History(latest, fallback, newest=latest.revision, deployed=4 if status == "deployed" else 0))
 
 
-def plan_of(current: Current, wanted: Wanted, rendered: dict | None = NEW, chart: charts.Chart = CHART):
+def plan_of(current: CurrentRelease, wanted: ReleaseOptions, rendered: dict | None = NEW, chart: charts.Chart = CHART):
     check(current, wanted)
     decision = decide(current, wanted, chart)
-    return make_plan(current, wanted, chart, decision, rendered if decision.render else None, Mask())
+    objects = rendered if decision.render else None
+    return make_plan(rendered_of(wanted, current, decision, chart, objects), Mask())
+
+
+def how(current: CurrentRelease, wanted: ReleaseOptions, chart: charts.Chart | None) -> ReleaseDecision:
+    """The decision without the number and labels of the revision."""
+    return replace(decide(current, wanted, chart), revision=0, labels={})
 
 
 # What has to be rendered
 
 
 def test_unchanged_needs_no_rendering() -> None:
-    assert decide(at("deployed"), WANTED, CHART) == Decision()
+    assert how(at("deployed"), WANTED, CHART) == ReleaseDecision()
     plan = plan_of(at("deployed"), WANTED)
     assert not plan.changed
     assert plan.result == {"objects": [], "release": DEPLOYED.summary()}
@@ -78,28 +83,30 @@ def test_unchanged_needs_no_rendering() -> None:
 
 @pytest.mark.parametrize("values", [{"a": "1"}, {"a": True}, {}, {"a": 1, "b": None}])
 def test_other_values_are_a_change(values: dict) -> None:
-    assert decide(at("deployed"), replace(WANTED, values=values), CHART) == Decision(render="upgrade", sure=True)
+    assert how(at("deployed"), replace(WANTED, values=values), CHART) == ReleaseDecision(render="upgrade", sure=True)
 
 
 def test_values_equal_as_helm_stores_them() -> None:
-    assert decide(at("deployed"), replace(WANTED, values={"a": 1.0}), CHART) == Decision()
+    assert how(at("deployed"), replace(WANTED, values={"a": 1.0}), CHART) == ReleaseDecision()
 
 
 def test_another_chart_is_a_change() -> None:
     chart = charts.of_files({**CHART.raw, "templates/a.yaml": b"y"})
-    assert decide(at("deployed"), WANTED, chart) == Decision(render="upgrade", sure=True)
+    assert how(at("deployed"), WANTED, chart) == ReleaseDecision(render="upgrade", sure=True)
 
 
 def test_subcharts_and_defaults_are_decided_by_rendering() -> None:
     for extra in ({"charts/s/Chart.yaml": b"name: s"}, {"values.yaml": b"b: 1"}):
         chart = charts.of_files({**CHART.raw, **extra})
-        assert decide(at("deployed"), WANTED, chart) == Decision(render="upgrade", sure=False)
+        assert how(at("deployed"), WANTED, chart) == ReleaseDecision(render="upgrade", sure=False)
         assert not plan_of(at("deployed"), WANTED, render.parse(CONFIG % "old"), chart).changed
         assert plan_of(at("deployed"), WANTED, NEW, chart).changed
 
 
 def test_first_install_is_rendered_by_helm_itself() -> None:
-    assert decide(Current(History(), {"metadata": {}}), WANTED, CHART) == Decision(render="upgrade", sure=True)
+    assert how(CurrentRelease(History(), {"metadata": {}}), WANTED, CHART) == ReleaseDecision(
+        render="upgrade", sure=True
+    )
 
 
 CRD = b"""
@@ -113,7 +120,7 @@ WITH_CRD = charts.of_files({**CHART.raw, "crds/w.yaml": CRD})
 CHARTS_CRDS = crds.of_chart(WITH_CRD, {})
 
 
-def with_crds(current: Current, live: list[dict]) -> Current:
+def with_crds(current: CurrentRelease, live: list[dict]) -> CurrentRelease:
     return replace(current, crds=crds.Crds(CHARTS_CRDS, {item["metadata"]["name"]: item for item in live}))
 
 
@@ -128,7 +135,7 @@ def live_crd(name: str = "v1") -> dict:
 
 
 def test_first_install_with_crds_is_rendered_without_the_server() -> None:
-    current = with_crds(Current(History()), [])
+    current = with_crds(CurrentRelease(History()), [])
     assert decide(current, WANTED, WITH_CRD).render == "template"
     plan = plan_of(current, WANTED, NEW, WITH_CRD)
     assert [(o["name"], o["part"], o["action"]) for o in plan.result["objects"]] == [
@@ -139,7 +146,7 @@ def test_first_install_with_crds_is_rendered_without_the_server() -> None:
 
 
 def test_first_install_with_crds_that_exist_is_a_dry_run() -> None:
-    current = with_crds(Current(History()), [live_crd("v0")])
+    current = with_crds(CurrentRelease(History()), [live_crd("v0")])
     assert decide(current, WANTED, WITH_CRD).render == "upgrade"
     assert [o["part"] for o in plan_of(current, WANTED, NEW, WITH_CRD).result["objects"]] == ["manifest"]
 
@@ -148,7 +155,7 @@ STORED_CRD = {"name": "crds/w.yaml", "data": base64.b64encode(CRD).decode()}
 UPGRADING = replace(WANTED, upgrade_crds=True)
 
 
-def crd_release() -> Current:
+def crd_release() -> CurrentRelease:
     return at("deployed", chart={**DEPLOYED.chart, "files": [STORED_CRD]})
 
 
@@ -171,7 +178,7 @@ def test_crds_that_are_missing_are_applied_after_the_first_install() -> None:
     assert [(o["part"], o["action"]) for o in plan.result["objects"]] == [("crd", "create")]
     changed = replace(UPGRADING, values={})
     assert decide(current, changed, WITH_CRD).render == "template"  # its templates may need what is yet to come
-    first = plan_of(with_crds(Current(History()), []), UPGRADING, NEW, WITH_CRD)
+    first = plan_of(with_crds(CurrentRelease(History()), []), UPGRADING, NEW, WITH_CRD)
     assert [step.name for step in first.steps] == ["install"]
 
 
@@ -180,9 +187,9 @@ def test_crds_that_are_missing_are_applied_after_the_first_install() -> None:
 
 def test_failed_releases_are_upgraded_replaced_or_refused() -> None:
     failed = at("failed", description="it broke")
-    assert decide(failed, WANTED, CHART) == Decision(render="upgrade", sure=True)
+    assert how(failed, WANTED, CHART) == ReleaseDecision(render="upgrade", sure=True)
     replacing = replace(WANTED, on_failed="replace")
-    assert decide(failed, replacing, CHART) == Decision(uninstall=True, render="template", sure=True)
+    assert how(failed, replacing, CHART) == ReleaseDecision(uninstall=True, render="template", sure=True)
     assert [step.name for step in plan_of(failed, replacing).steps] == ["uninstall the unfinished release", "install"]
     assert plan_of(failed, replacing).result["release"]["revision"] == 1
     with pytest.raises(Conflict, match="revision 4 since 2026-01-01T00:00:00Z.*it broke.*on_failed"):
@@ -192,7 +199,7 @@ def test_failed_releases_are_upgraded_replaced_or_refused() -> None:
 def test_a_superseded_revision_whose_successor_is_gone_is_upgraded() -> None:
     superseded = at("superseded")
     check(superseded, replace(WANTED, on_failed="fail"))
-    assert decide(superseded, WANTED, CHART) == Decision(render="upgrade", sure=True)
+    assert how(superseded, WANTED, CHART) == ReleaseDecision(render="upgrade", sure=True)
 
 
 @pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback", "uninstalling"])
@@ -205,7 +212,7 @@ def test_pending_releases_are_refused_unless_told_otherwise(status: str) -> None
 def test_rollback_to_what_is_wanted_is_all() -> None:
     wanted = replace(WANTED, on_pending="rollback")
     current = at("pending-upgrade", replace(DEPLOYED, revision=3))
-    assert decide(current, wanted, CHART) == Decision(rollback_to=3, sure=False)
+    assert how(current, wanted, CHART) == ReleaseDecision(rollback_to=3, sure=False)
     plan = plan_of(current, wanted)
     assert [step.name for step in plan.steps] == ["roll back to revision 3"]
     assert plan.steps[0].data.wait
@@ -215,7 +222,7 @@ def test_rollback_to_what_is_wanted_is_all() -> None:
 def test_rollback_then_upgrade_waits_once() -> None:
     wanted = replace(WANTED, on_pending="rollback", values={"a": 2})
     current = at("pending-upgrade", replace(DEPLOYED, revision=3))
-    assert decide(current, wanted, CHART) == Decision(rollback_to=3, render="template", sure=True)
+    assert how(current, wanted, CHART) == ReleaseDecision(rollback_to=3, render="template", sure=True)
     plan = plan_of(current, wanted)
     assert [(step.name, step.data.wait) for step in plan.steps] == [
         ("roll back to revision 3", False),
@@ -247,7 +254,7 @@ def namespace(labels: dict | None = None, owned: list[str] | None = None, **extr
 
 
 def test_a_missing_namespace_is_refused_or_created() -> None:
-    current = Current(History(), None)
+    current = CurrentRelease(History(), None)
     with pytest.raises(NotFound, match="create_namespace"):
         check(current, WANTED)
     plan = plan_of(current, replace(WANTED, create_namespace=True, namespace_labels={"x": "y"}))
@@ -278,13 +285,13 @@ def test_labels_that_are_no_longer_wanted_are_removed() -> None:
 
 
 def test_a_namespace_that_is_going_away() -> None:
-    current = Current(History(), namespace(status={"phase": "Terminating"}))
+    current = CurrentRelease(History(), namespace(status={"phase": "Terminating"}))
     with pytest.raises(Conflict, match="being deleted"):
         check(current, WANTED)
 
 
 def test_a_namespace_that_may_not_be_read_is_left_to_helm() -> None:
-    assert [step.name for step in plan_of(Current(History(), UNKNOWN), WANTED).steps] == ["install"]
+    assert [step.name for step in plan_of(CurrentRelease(History(), UNKNOWN), WANTED).steps] == ["install"]
 
 
 def test_namespace_document() -> None:
@@ -300,7 +307,7 @@ def test_absent() -> None:
     plan = plan_absent(at("pending-install"), wanted, Mask())
     assert [(step.name, step.data.wait) for step in plan.steps] == [("uninstall", False)]
     assert [o["action"] for o in plan.result["objects"]] == ["delete"]
-    gone = plan_absent(Current(History()), wanted, Mask())
+    gone = plan_absent(CurrentRelease(History()), wanted, Mask())
     assert not gone.changed
     assert gone.result == {"objects": [], "release": plan.result["release"]}
 
@@ -308,29 +315,32 @@ def test_absent() -> None:
 # The note about the chart's content, and the release's labels
 
 
-def noted(chart: charts.Chart, **fields: object) -> Current:
+def noted(chart: charts.Chart, **fields: object) -> CurrentRelease:
     return at("deployed", chart_digest=charts.content_digest(chart), **fields)
 
 
 def test_a_chart_with_subcharts_that_is_noted_needs_no_rendering() -> None:
     chart = charts.of_files({**CHART.raw, "charts/s/Chart.yaml": b"name: s", "values.yaml": b"b: 1"})
-    assert decide(noted(chart), WANTED, chart) == Decision()
-    assert decide(noted(chart), replace(WANTED, values={}), chart) == Decision(render="upgrade", sure=True)
+    assert how(noted(chart), WANTED, chart) == ReleaseDecision()
+    assert how(noted(chart), replace(WANTED, values={}), chart) == ReleaseDecision(render="upgrade", sure=True)
     other = charts.of_files({**chart.raw, "charts/s/Chart.yaml": b"name: s # changed"})
-    assert decide(noted(chart), WANTED, other) == Decision(render="upgrade", sure=False)
+    assert how(noted(chart), WANTED, other) == ReleaseDecision(render="upgrade", sure=False)
 
 
 def test_the_note_says_which_revision_it_is_about() -> None:
     digest = charts.content_digest(CHART)
-    for current, decision, revision in (
-        (at("deployed"), Decision(), 5),
-        (at("pending-upgrade"), Decision(rollback_to=3), 6),
-        (at("failed"), Decision(uninstall=True), 1),
-        (Current(History()), Decision(), 1),
-        (Current(History(newest=7)), Decision(), 8),  # uninstalled with --keep-history
+    changed = replace(WANTED, values={"a": 2}, on_pending="rollback", on_failed="replace")
+    deployed = replace(DEPLOYED, revision=3)
+    for current, revision in (
+        (at("deployed"), 5),
+        (at("pending-upgrade", deployed), 6),
+        (at("failed"), 1),
+        (CurrentRelease(History()), 1),
+        (CurrentRelease(History(newest=7)), 8),  # uninstalled with --keep-history
     ):
-        assert next_revision(current, decision) == revision
-        assert labels(current, WANTED, decision, CHART) == {release.CHART_LABEL: f"{revision}.{digest}"}
+        decision = decide(current, changed, CHART)
+        assert decision.revision == revision
+        assert decision.labels == {release.CHART_LABEL: f"{revision}.{digest}"}
 
 
 def test_labels_are_exact_when_given_and_left_alone_otherwise() -> None:
@@ -358,7 +368,7 @@ def test_labels_are_exact_when_given_and_left_alone_otherwise() -> None:
 def test_a_pinned_chart_that_is_deployed_need_not_be_looked_at() -> None:
     wanted = replace(WANTED, source=Source("c", "https://charts.example.com", "1.0.0"))
     assert is_pinned(at("deployed"), wanted)
-    assert decide(at("deployed"), wanted, None) == Decision()
+    assert how(at("deployed"), wanted, None) == ReleaseDecision()
     assert not plan_of(at("deployed"), wanted, None, None).changed
     for other in (
         replace(wanted, values={}),
@@ -370,7 +380,7 @@ def test_a_pinned_chart_that_is_deployed_need_not_be_looked_at() -> None:
     ):
         assert not is_pinned(at("deployed"), other)
     assert not is_pinned(at("failed"), wanted)
-    assert not is_pinned(Current(History()), wanted)
+    assert not is_pinned(CurrentRelease(History()), wanted)
 
 
 def test_crds_of_subcharts_need_the_chart() -> None:
@@ -382,19 +392,19 @@ def test_crds_of_subcharts_need_the_chart() -> None:
 
 def test_a_post_renderer_is_run_every_time_and_decides() -> None:
     wanted = replace(WANTED, post_renderer="p")
-    assert decide(at("deployed"), wanted, CHART) == Decision(render="upgrade", sure=False)
+    assert how(at("deployed"), wanted, CHART) == ReleaseDecision(render="upgrade", sure=False)
     assert not plan_of(at("deployed"), wanted, render.parse(CONFIG % "old")).changed
     assert plan_of(at("deployed"), wanted).changed
 
 
 # Back to a revision
 
-BACK = Wanted("r", "ns", rollback_to=2)
+BACK = ReleaseOptions("r", "ns", rollback_to=2)
 
 
-def back(target: Release | None, status: str = "deployed") -> Current:
+def back(target: Release | None, status: str = "deployed") -> CurrentRelease:
     latest = replace(DEPLOYED, status=status)
-    return Current(History(latest, target=target, newest=4, revisions=(2, 4)))
+    return CurrentRelease(History(latest, target=target, newest=4, revisions=(2, 4)))
 
 
 def test_rollback_to() -> None:
@@ -420,7 +430,7 @@ def test_rollback_to_what_is_not_there() -> None:
     with pytest.raises(NotFound, match="no revision 2.*helm keeps 2, 4"):
         check(back(None), BACK)
     with pytest.raises(NotFound, match="does not exist"):
-        check(Current(History()), BACK)
+        check(CurrentRelease(History()), BACK)
     pending = back(DEPLOYED, "pending-upgrade")
     with pytest.raises(Conflict, match="on_pending"):
         check(pending, BACK)
@@ -430,17 +440,18 @@ def test_rollback_to_what_is_not_there() -> None:
 # Drift
 
 
-def drifted(action: str = "changed", confirmed: bool = True) -> drift.Report:
+def drifted(action: str = "changed", confirmed: bool = True) -> drift.DriftReport:
     key, document = next(iter(render.parse(CONFIG % "old").items()))
     differences = (Difference(("data", "a"), "old", "by hand"),) if action == "changed" else ()
     found = drift.Drifted(key._replace(namespace="ns"), action, document, "", differences, (), confirmed)
-    return drift.Report([found], [drift.Unreadable("Widget", "e.com/v1", "ns", "forbidden")])
+    return drift.DriftReport([found], [drift.Unreadable("Widget", "e.com/v1", "ns", "forbidden")])
 
 
-def drift_plan(wanted: Wanted, report: drift.Report, current: Current | None = None):
+def drift_plan(wanted: ReleaseOptions, report: drift.DriftReport, current: CurrentRelease | None = None):
     current = current or at("deployed", apply_method="ssa")
     decision = decide(current, wanted, CHART)
-    return make_plan(current, wanted, CHART, decision, NEW if decision.render else None, Mask(), report)
+    rendered = rendered_of(wanted, current, decision, CHART, NEW if decision.render else None)
+    return make_plan(rendered, Mask(), report=report)
 
 
 def test_drift_is_reported_without_a_change() -> None:
@@ -472,7 +483,7 @@ def test_custom_resources_that_helm_would_leave_are_put_back_apart() -> None:
     )
 
     def steps(found: list[drift.Drifted], method: str) -> list[str]:
-        plan = drift_plan(wanted, drift.Report(found), at("deployed", apply_method=method))
+        plan = drift_plan(wanted, drift.DriftReport(found), at("deployed", apply_method=method))
         assert len(plan.result["objects"]) == len(found)
         return [step.name for step in plan.steps]
 
@@ -485,11 +496,11 @@ def test_custom_resources_that_helm_would_leave_are_put_back_apart() -> None:
 def test_custom_resources_that_helm_3_leaves_are_put_back_apart() -> None:
     custom = {"apiVersion": "e.com/v1", "kind": "W", "metadata": {"name": "w"}, "spec": {"a": 1}}
     found = drift.Drifted(render.key_of(custom), "changed", custom, "/w", (Difference(("spec", "a"), 1, 2),))
-    wanted, report = replace(WANTED, drift="repair"), drift.Report([found])
+    wanted, report = replace(WANTED, drift="repair"), drift.DriftReport([found])
     alone = drift_plan(wanted, report, at("deployed"))
     assert [(step.name, step.action, step.data) for step in alone.steps] == [("put back W w", "put back", found)]
     assert alone.result["release"]["revision"] == 4
-    both = drift_plan(wanted, drift.Report([*drifted().drifted, found]), at("deployed"))
+    both = drift_plan(wanted, drift.DriftReport([*drifted().drifted, found]), at("deployed"))
     assert [step.name for step in both.steps] == ["repair drift", "put back W w"]
     assert [step.name for step in drift_plan(wanted, report).steps] == ["repair drift"]  # Helm 4 does it all
 
@@ -509,7 +520,7 @@ def test_an_upgrade_repairs_on_the_way() -> None:
 
 def test_no_drift_and_what_is_not_confirmed_are_left_alone() -> None:
     wanted = replace(WANTED, drift="repair")
-    assert not drift_plan(wanted, drift.Report()).changed
+    assert not drift_plan(wanted, drift.DriftReport()).changed
     plan = drift_plan(wanted, drifted(confirmed=False))
     assert (plan.changed, len(plan.result["drift"])) == (False, 1)
 
@@ -519,7 +530,7 @@ def test_no_drift_and_what_is_not_confirmed_are_left_alone() -> None:
 TEST_HOOK = "apiVersion: v1\nkind: Pod\nmetadata: {name: t, annotations: {helm.sh/hook: test}}\n"
 
 
-def with_test(phase: str) -> Current:
+def with_test(phase: str) -> CurrentRelease:
     hook = {"manifest": TEST_HOOK, "events": ["test"], "last_run": {"phase": phase}}
     return at("deployed", hooks=[hook])
 
@@ -552,8 +563,8 @@ def test_a_record_that_no_secret_can_hold() -> None:
     with pytest.raises(
         InvalidInput, match=r"takes about 1\d{3} KiB.*holds 1024 KiB.*: files/big\.bin \(879 KiB\)\. Keep"
     ):
-        check_size(record_of(WANTED, chart, CONFIG), WANTED)
-    check_size(record_of(WANTED, CHART, CONFIG), WANTED)
+        release.check_size(charts.record_of(chart, WANTED.values, CONFIG), str(WANTED))
+    release.check_size(charts.record_of(CHART, WANTED.values, CONFIG), str(WANTED))
 
 
 # Options that contradict each other
@@ -596,3 +607,138 @@ def test_which_revision_serves() -> None:
     assert serving(failed, WANTED, "UPGRADE FAILED: it broke").endswith(
         "4, failed; revision 3 was the last to be deployed"
     )
+
+
+# A change that no object shows
+
+
+def record_of(plan) -> tuple[dict, dict]:
+    (entry,) = plan.diff
+    assert entry["before_header"] == "Release ns/r (record)"
+    return documents.load(entry["before"]), documents.load(entry["after"])
+
+
+def test_a_chart_version_that_no_object_shows_is_in_the_diff() -> None:
+    chart = charts.of_files({**CHART.raw, "Chart.yaml": b"name: c\nversion: 1.0.1\nappVersion: '3'"})
+    before, after = record_of(plan_of(at("deployed"), WANTED, render.parse(CONFIG % "old"), chart))
+    assert before == {"chart": "c 1.0.0", "app version": "2", "status": "deployed"}
+    assert after == {
+        "chart": "c 1.0.1",
+        "app version": "3",
+        "status": "deployed",
+        "changed files of the chart": ["Chart.yaml"],
+    }
+
+
+def test_values_that_no_object_shows_are_named_and_not_shown() -> None:
+    current = at("deployed", config={"a": 1, "deep": {"same": 1, "gone": "value-of-before"}})
+    wanted = replace(WANTED, values={"a": 1, "deep": {"same": 1.0, "new": "value-of-now"}})
+    plan = plan_of(current, wanted, render.parse(CONFIG % "old"))
+    before, after = record_of(plan)
+    assert sorted(before["values"]) == ["deep.gone"] and sorted(after["values"]) == ["deep.new"]
+    assert before["values"]["deep.gone"].startswith("digest:")
+    assert "value-of" not in str(plan.diff)
+
+
+def test_a_failed_release_that_is_upgraded_to_the_same_shows_its_state() -> None:
+    before, after = record_of(plan_of(at("failed"), WANTED, render.parse(CONFIG % "old")))
+    assert (before["status"], after["status"]) == ("failed", "deployed")
+
+
+def test_a_rollback_to_the_same_content_shows_the_revision() -> None:
+    current = at("deployed", replace(DEPLOYED, revision=3), labels={"a": "b"})
+    history = replace(current.history, target=replace(DEPLOYED, revision=3, config={"a": 1, "b": 2}))
+    plan = plan_of(CurrentRelease(history), replace(WANTED, values={}, rollback_to=3))
+    _before, after = record_of(plan)
+    assert after["values"].keys() == {"b"}
+
+
+def test_the_record_is_shown_only_where_nothing_else_is() -> None:
+    assert [entry["after_header"] for entry in plan_of(at("deployed"), replace(WANTED, values={})).diff] == [
+        "ConfigMap ns/c"
+    ]
+    gone = plan_absent(at("failed", manifest=""), WANTED, Mask())
+    assert record_of(gone) == ({"chart": "c 1.0.0", "app version": "2", "status": "failed"}, None)
+
+
+# A release whose objects were never applied
+
+
+FAILED_HOOK = 'Release "r" failed: failed pre-install: 1 error occurred:\n\t* job h failed'
+
+
+def test_after_a_hook_that_failed_before_the_install_everything_is_yet_to_be_created() -> None:
+    plan = plan_of(at("failed", description=FAILED_HOOK), WANTED, render.parse(CONFIG % "old"))
+    assert [entry["action"] for entry in plan.result["objects"]] == ["create"]
+    assert plan.diff[0]["before"] == ""
+
+
+def test_after_a_hook_that_failed_before_an_upgrade_the_deployed_revision_counts() -> None:
+    failed = 'Upgrade "r" failed: pre-upgrade hooks failed: job h failed'
+    current = at("failed", replace(DEPLOYED, revision=3), description=failed, manifest=CONFIG % "never there")
+    plan = plan_of(current, WANTED)
+    assert [entry["action"] for entry in plan.result["objects"]] == ["update"]
+    assert "a: old" in plan.diff[0]["before"] and "a: new" in plan.diff[0]["after"]
+    applied = at("failed", description='Upgrade "r" failed: timed out', manifest=CONFIG % "half there")
+    assert "a: half there" in plan_of(applied, WANTED).diff[0]["before"]
+
+
+# Objects that are taken over
+
+
+def test_the_diff_says_whose_an_object_was() -> None:
+    wanted = replace(WANTED, take_ownership=True)
+    current = CurrentRelease(History(), {"metadata": {}})
+    live = next(iter(render.parse(CONFIG % "theirs").values()))
+    annotations = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": "other"}
+    live = {**live, "metadata": {**live["metadata"], "uid": "1", "annotations": annotations}}
+    (key,) = NEW
+    rendered = rendered_of(wanted, current, decide(current, wanted, CHART), CHART, NEW)
+    plan = make_plan(rendered, Mask(), DryRun({key: live}))
+    (entry,) = plan.diff
+    assert entry["after_header"] == "ConfigMap ns/c (taken over from release other/a)"
+    assert "a: theirs" in entry["before"] and "release-name: a" in entry["before"]
+    assert "a: new" in entry["after"] and "release-name: r" in entry["after"]
+    assert [item["action"] for item in plan.result["objects"]] == ["update"]
+    plan = make_plan(rendered, Mask(), DryRun({key: {**live, "metadata": {"name": "c"}}}))
+    assert plan.diff[0]["after_header"] == "ConfigMap ns/c (taken over, belongs to no release)"
+
+
+# What others added
+
+
+def added_to(report: drift.DriftReport) -> drift.DriftReport:
+    extra = (Difference(("data", "extra"), None, "x"),)
+    return replace(report, drifted=[replace(item, added=extra) for item in report.drifted])
+
+
+def test_what_was_added_is_removed_before_helm_runs() -> None:
+    repair = replace(WANTED, drift="repair", drift_added=True)
+    report = added_to(drifted())
+    assert [step.action for step in drift_plan(repair, report).steps] == ["remove added", "rollback"]
+    changed = replace(repair, values={"a": 2})
+    assert [step.action for step in drift_plan(changed, report).steps] == ["remove added", "upgrade"]
+    only = replace(report, drifted=[replace(item, differences=()) for item in report.drifted])
+    plan = drift_plan(repair, only)
+    assert [step.name for step in plan.steps] == ["remove what was added to ConfigMap c"]
+    assert plan.result["release"]["revision"] == 4
+    assert "extra: x" in plan.diff[0]["before"] and "extra" not in plan.diff[0]["after"]
+    assert drift_plan(replace(repair, drift="report"), only).steps == []
+
+
+def test_objects_that_are_being_deleted_are_a_warning() -> None:
+    report = drift.DriftReport(deleting=["ConfigMap ns/c is being deleted since 2026"])
+    assert (
+        "ConfigMap ns/c is being deleted since 2026" in drift_plan(replace(WANTED, drift="report"), report).warnings[0]
+    )
+
+
+# Numbers
+
+
+def test_integers_that_helm_rounds_are_unchanged_and_a_warning() -> None:
+    number = 901234567890123457
+    plan = plan_of(at("deployed", config={"a": float(number)}), replace(WANTED, values={"a": number}))
+    assert not plan.changed
+    assert "values: a is an integer that Helm rounds" in plan.warnings[0]
+    assert plan_of(at("deployed"), replace(WANTED, values={"a": 1})).warnings == []

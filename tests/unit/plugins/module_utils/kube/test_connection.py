@@ -81,7 +81,7 @@ def test_a_host_of_the_environment_is_no_part_of_a_kubeconfig() -> None:
         ({"api_key": "k"}, ENVIRON | HOST, "^api_key is set without host"),
         ({"api_key": "k", "kubeconfig": "/mine"}, {}, "^api_key is set without host"),
         ({}, ENVIRON | {"K8S_AUTH_API_KEY": "k"}, "^K8S_AUTH_API_KEY is set without K8S_AUTH_HOST"),
-        ({}, {"K8S_AUTH_VERIFY_SSL": "perhaps"}, "^K8S_AUTH_VERIFY_SSL is 'perhaps': give true or false"),
+        ({}, {"K8S_AUTH_VERIFY_SSL": "perhaps"}, "^K8S_AUTH_VERIFY_SSL is 'perhaps', not a boolean"),
     ],
 )
 def test_what_cannot_be_meant(options: dict[str, Any], environ: dict[str, str], message: str) -> None:

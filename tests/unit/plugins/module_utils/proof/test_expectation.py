@@ -153,5 +153,5 @@ def test_a_single_trace_is_asked_for_without_limits() -> None:
 
 
 def test_what_cannot_be_simulated_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="cannot be simulated"):
+    with pytest.raises(InvalidInput, match="is not a policy type"):
         of([{"name": "x", "type": "extension"}], traces(1))

@@ -154,7 +154,7 @@ def test_maximum_trace_size_bytes() -> None:
     limited = {"maximum_trace_size_bytes": size, **CACHES}
     requests = [(record(span(1, number, error=True)), 0.5 + number / 10) for number in (1, 2, 3)]
     found = run(engine(ERRORS, **limited), *requests)
-    assert brief(found) == [(1, "too_large", 2, False), (1, "not_sampled", 1, True)]
+    assert brief(found) == [(1, "too_large", 2, False), (1, "too_large", 1, True)]
     assert found[0].facts.size == 2 * size
     assert brief(run(engine(ERRORS, **limited), requests[0])) == [(1, "sampled", 1, False)]
 

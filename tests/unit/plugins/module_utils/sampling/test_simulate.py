@@ -1,29 +1,25 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is added up of decisions, compared, shown as a page, and simulated on a cluster."""
+"""What is added up of decisions, compared, and shown as a page."""
 
 from __future__ import annotations
 
 import csv
 import io
 import itertools
-import json
 import math
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document, read
-from ansible_collections.orion.tracing.plugins.module_utils.sampling import distributed, report, summary
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document
+from ansible_collections.orion.tracing.plugins.module_utils.sampling import report, summary
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
+    DecidedTrace,
     Outcome,
-    Samplers,
-    Settings,
     TraceFacts,
-    by_end_time,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
@@ -66,12 +62,17 @@ def facts(number: int, **changes: Any) -> TraceFacts:
     return TraceFacts(**{**values, **changes})
 
 
-def outcome(
-    number: int, kept: bool, *policies: str, reason: str = "", late: bool = False, failed: Any = (), **changes: Any
-) -> Outcome:
+def outcome(number: int, kept: bool, *policies: str, reason: str = "", failed: Any = (), **changes: Any) -> Outcome:
     """failed: operations with an error."""
     reason = reason or ("sampled" if kept else "not_sampled")
-    return Outcome(facts(number, failed=frozenset(failed), **changes), kept, policies, reason, late)
+    known = facts(number, failed=frozenset(failed), **changes)
+    return Outcome(known, kept, policies, reason, False, DecidedTrace(reason, policies, 0.0))
+
+
+def late(first: Outcome, after: float = 5.0, failed: Any = (), **changes: Any) -> Outcome:
+    """Spans of a trace that came after the decision on it."""
+    known = facts(int(first.facts.trace_id, 16), failed=frozenset(failed), **changes)
+    return Outcome(known, first.kept, first.policies, first.reason, True, first.trace, after)
 
 
 def summed(*outcomes: Outcome) -> Summary:
@@ -116,7 +117,6 @@ def test_an_error_is_that_of_the_services_and_operations_that_failed():
         outcome(2, False, failed={web}, **three),
         outcome(3, True, "errors", failed={db}, **three),
         outcome(4, True, **three),
-        outcome(4, True, late=True, failed={db}, **three),
     ).result(Load())
     assert kept_of(result["error_traces"]) == (2, 3)
     assert {name: kept_of(one["error_traces"]) for name, one in result["services"].items()} == {
@@ -195,20 +195,6 @@ def test_a_trace_that_is_decided_again_as_it_was_before():
     assert result["traces"]["seen"] == 6 and result["services"]["cache"]["traces"]["seen"] == 3
 
 
-def test_what_others_saw_of_a_recording_is_put_together(monkeypatch):
-    several = [
-        *slow_ones(),
-        *(outcome(n, n % 3 == 0, "errors", failed={("db", "SELECT")}) for n in range(500, 600)),
-    ]
-    for held in (summary.MAX_SLOWEST, 3):  # with 3, traces that are slow are left out, and the same ones
-        monkeypatch.setattr(summary, "MAX_SLOWEST", held)
-        whole, parts = summed(*several), [summed(*several[number::3]) for number in range(3)]
-        together = summed()
-        for part in parts:
-            together.merge(part)
-        assert together.result(Load()) == whole.result(Load())
-
-
 def by_hand(records_: list[Record], p99_ms: float) -> dict[str, dict[str, tuple[int, int]]]:
     """Error traces and slow traces by service, from the spans themselves: kept, seen. Everything with an error is kept,
     and nothing else."""
@@ -254,10 +240,80 @@ def test_errors_and_slow_traces_are_what_the_spans_say():
 
 
 def test_late_spans_are_spans_of_no_other_trace():
-    result = summed(outcome(1, True, "slow"), outcome(1, True, "slow", late=True, spans=2)).result(Load())
-    assert result["traces"]["seen"] == 1 and result["spans"]["seen"] == 6
-    assert result["late_spans"] == {"seen": 2, "kept": 2, "lost": 0, "percentage": 100.0}
+    first = outcome(1, True, "slow")
+    result = summed(first, late(first, spans=2), late(first, spans=3)).result(Load())
+    assert result["traces"]["seen"] == 1 and result["spans"]["seen"] == 9
+    assert kept_of(result["late_spans"]) == (5, 5)
+    assert kept_of(result["late_traces"]) == (1, 1)
+    assert kept_of(result["late_error_traces"]) == (0, 0)
     assert result["policies"]["slow"]["traces"] == 1
+
+
+def test_an_error_that_comes_late_makes_an_error_trace():
+    web, db = ("web", "GET /"), ("db", "SELECT")
+    kept, lost = outcome(1, True, "slow"), outcome(2, False)
+    known = outcome(3, False, failed={web})
+    result = summed(
+        kept, lost, known, outcome(4, False),
+        late(kept, failed={db}), late(kept, failed={db}),  # one trace, however often
+        late(lost, failed={db}), late(known, failed={web, db}),
+    ).result(Load())  # fmt: skip
+    assert kept_of(result["error_traces"]) == (1, 3)
+    # The third trace was known to have an error when it was decided.
+    assert kept_of(result["late_error_traces"]) == (1, 2)
+    assert kept_of(result["late_traces"]) == (1, 3)
+    assert kept_of(result["services"]["db"]["error_traces"]) == (1, 3)
+    assert kept_of(result["services"]["web"]["error_traces"]) == (0, 1)
+    assert {one["operation"]: kept_of(one["error_traces"]) for one in result["operations"]} == {
+        "GET /": (0, 1),
+        "SELECT": (1, 3),
+    }
+    assert result["policies"]["slow"]["error_traces"] == 1
+
+
+def test_a_trace_is_as_long_as_its_late_spans_make_it():
+    """100 traces of 10 ms, one of which goes on for 70 s after its decision."""
+    several = [outcome(number, number % 2 == 0) for number in range(100)]
+    result = summed(
+        *several, *(late(several[7], after=seconds, end=START + seconds * 1000 * MS) for seconds in (20, 70))
+    ).result(Load())
+    assert kept_of(result["slow_traces"]) == (0, 1)
+    assert (
+        kept_of(result["services"]["web"]["slow_traces"]) == kept_of(result["services"]["db"]["slow_traces"]) == (0, 1)
+    )
+    assert kept_of(result["long_traces"]) == (0, 1) and result["long_traces"]["above_ms"] == 30_000
+    assert result["durations"][-1]["up_to"] == 100_000 and sum(one["seen"] for one in result["durations"]) == 100
+    assert result["late_spans"]["max_after_ms"] == pytest.approx(70_000, rel=0.002)
+
+
+def test_a_late_span_that_begins_earlier_counts_too():
+    first = outcome(1, True)
+    result = summed(first, late(first, start=START - 900 * MS)).result(Load())
+    assert [one["seen"] for one in result["durations"]] == [1] and result["durations"][0]["up_to"] == 1000
+
+
+@pytest.mark.parametrize("cache", [{"sampled_cache_size": 10, "non_sampled_cache_size": 10}, None])
+@pytest.mark.parametrize(("wait", "late_errors", "kept"), [("1s", (0, 1), 0), ("10s", (0, 0), 1)])
+def test_whether_a_decision_wait_is_long_enough(wait, late_errors, kept, cache):
+    """A trace whose retry fails 5 s later: with or without decision caches, lost after 1 s, kept after 10 s."""
+    records_ = [
+        record(span(1, number=1, start=START)),
+        record(span(1, number=2, parent=1, start=START + 5000 * MS, error=True)),
+        record(span(2, number=1, start=START + 9000 * MS)),
+    ]
+    more = {"decision_cache": cache} if cache else {}
+    tried = [Candidate("errors", {**config(ERRORS, **more), "decision_wait": wait})]
+    [result] = simulate(records_, tried, Load()).results
+    assert kept_of(result["error_traces"]) == (kept, 1)
+    assert kept_of(result["late_error_traces"]) == late_errors
+    assert kept_of(result["late_traces"]) == late_errors
+    assert kept_of(result["long_traces"]) == ((0, 1) if wait == "1s" else (0, 0))
+    if late_errors[1]:
+        assert result["late_spans"]["max_after_ms"] == pytest.approx(5000, rel=0.01)
+    text = summary.table([result])
+    assert ("traces kept whose first error came late" in text) is bool(late_errors[1])
+    page = report.page([result], None, "x")
+    assert ("Traces whose first error came late" in page) is bool(late_errors[1])
 
 
 def test_operations_are_bounded(monkeypatch):
@@ -314,7 +370,7 @@ def test_comparison_waits_for_both_sides_and_lists_differences():
     both = Comparison()
     assert both.add(0, outcome(1, True, "errors")) is None
     assert both.add(0, outcome(2, True, "slow")) is None
-    assert both.add(1, outcome(1, True, "all", late=True)) is None
+    assert both.add(1, late(outcome(1, True, "all"))) is None
     pair = both.add(1, outcome(2, False, reason="dropped"))
     assert pair and [one.kept for one in pair] == [True, False]
     both.add(1, outcome(3, True, "all"))
@@ -410,7 +466,7 @@ def test_the_page_is_self_contained_and_escapes():
     one = summed(
         *(outcome(n, n % 2 == 0, "errors", services={nasty: 4}, operations={(nasty, nasty): 4}) for n in range(20)),
         outcome(99, False, edges=frozenset({("web", nasty)})),
-        outcome(7, True, "slow", late=True),
+        late(outcome(7, True, "slow")),
         outcome(100, False, reason="too_early"),
     ).result(Load())
     comparison = Comparison()
@@ -445,77 +501,3 @@ def test_the_page_has_error_traces_and_slow_traces_of_each_service_and_operation
 def test_many_services_are_cut_in_the_page():
     one = summed(outcome(1, True, "errors", services={f"s{n}": 1 for n in range(50)})).result(Load())
     assert report.page([one], None, "x").count("… and 10 services with fewer spans.") == 2  # picture and table
-
-
-RECORDED = config(
-    ERRORS,
-    {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": 30}},
-    {
-        "name": "a-few-bytes",
-        "type": "and",
-        "and": {
-            "and_sub_policy": [
-                ALL,
-                {"name": "limit", "type": "bytes_limiting", "bytes_limiting": {"bytes_per_second": 200}},
-            ]
-        },
-    },
-    num_traces=4,
-    decision_cache={"sampled_cache_size": 100},
-)
-
-
-def split(folder: Path) -> list[str]:
-    """A recording of 600 traces over 60 seconds in four files; a trace's second request may lie in another file."""
-    lines = []
-    for number in range(600):
-        at = START + number * 100 * MS
-        for part, delay in ((1, 0), (2, 2700)):
-            took = 1 if number % 200 else 300
-            one = span(number * 7919 + 1, part, part - 1, took, start=at + delay * MS, error=number % 37 == 0)
-            lines.append((at + delay * MS, json.dumps(document(({"service.name": f"s{part}"}, [one])))))
-    lines.sort()
-    paths = []
-    for number in range(4):
-        path = folder / f"{number}.jsonl"
-        path.write_text("\n".join(text for _at, text in lines[number * 300 : (number + 1) * 300]) + "\n")
-        paths.append(str(path))
-    return paths
-
-
-def test_on_a_cluster_it_is_exactly_what_it_is_on_one_machine(tmp_path):
-    """Limits, evictions and late spans included; two worker processes of Dask."""
-    from distributed import Client, LocalCluster
-
-    paths = split(tmp_path)
-    alone = Summary("policies", [policy["name"] for policy in RECORDED["policies"]])
-    samplers = Samplers(Settings.from_config(RECORDED), 3)
-    for one, arrival in by_end_time(itertools.chain.from_iterable(map(read, paths))):
-        for found in samplers.feed(one, arrival):
-            alone.add(found)
-    for found in samplers.finish():
-        alone.add(found)
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        Client(cluster),
-    ):
-        together = distributed.simulate(paths, RECORDED, 3)
-    assert together.result(Load()) == alone.result(Load())
-    result = alone.result(Load())
-    assert result["reasons"].keys() == {"sampled", "too_early"} and result["late_spans"]["seen"]
-    assert result["error_traces"]["seen"] >= 17
-    assert result["services"]["s1"]["error_traces"]["seen"] and result["services"]["s1"]["slow_traces"]["seen"]
-
-
-def test_the_steps_on_a_cluster_by_themselves(tmp_path):
-    [first, *_rest] = paths = split(tmp_path)
-    found = list(distributed.pieces((0, first, 0.0), 3))
-    assert {sampler for sampler, _piece in found} == {0, 1, 2}
-    assert distributed.latest(first) == max(piece[2] for _sampler, piece in found)
-    later = list(distributed.pieces((1, paths[1], 9e9), 3))
-    assert {piece[2] for _sampler, piece in later} == {9e9}
-    parts = [piece for sampler, piece in found if sampler == 1]
-    one = distributed.decide(reversed(parts), RECORDED, "x")
-    assert one.total.seen.spans == sum(piece[5] for piece in parts) and one.name == "x"
-    assert distributed._decide((1, [(1, piece) for piece in parts]), RECORDED, "x").total == one.total
-    assert re.fullmatch(r"\d", str(distributed._sampler(found[0])))

@@ -22,6 +22,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import FakePipeline
 
+pytestmark = pytest.mark.slow
+
 RUN = "0123456789abcdef"
 FIXTURE = Path(__file__).resolve().parents[4] / "fixtures/replay.jsonl"
 

@@ -1,0 +1,195 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""What the API server will refuse, asked before helm writes anything: one dry run per object that differs.
+
+Helm's own dry run renders, and compares nothing with the live objects. Each object that differs from the recorded one
+is applied here with dryRun=All, under Helm's field manager. Found this way: fields that cannot change (the volume
+claims of a StatefulSet), fields that somebody else owns, objects that are being deleted, and invalid ones.
+
+What a dry run cannot decide is left to helm: a kind or namespace that comes with the release, a missing permission, an
+admission webhook that does not answer.
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import HELM, OWNER_ANNOTATION
+from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
+from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import APPLY_PATCH, Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Served, discover
+
+THREADS = 8
+NAMESPACE_ANNOTATION = "meta.helm.sh/release-namespace"
+# The words of k8s.io/kubernetes pkg/apis/*/validation for fields that cannot change.
+IMMUTABLE = re.compile(
+    r"immutable|[Uu]pdates to .*forbidden|may not (be )?change|cannot (be )?(change|update|modif)"
+    r"|can not be (less|change)"
+)
+# Trouble of server-side apply with an object that a client-side apply, as Helm 3 does, takes as it is.
+TYPED = re.compile(r"typed patch|duplicate entries for key|not declared in schema")
+INVALID, CONFLICT = 422, 409
+TERMINATING, OWNED, FIXED, REFUSED = "terminating", "owned", "fixed", "refused"
+REMEDIES = {
+    TERMINATING: "Wait until it is gone (kubectl wait --for=delete), or remove its finalizers, then run again.",
+    OWNED: "Set force_conflicts, or drift to repair, to take the fields over, or leave them out of the chart.",
+    FIXED: (
+        "Such a field cannot change in place: set it back, or delete the object first (of a StatefulSet, kubectl delete"
+        " --cascade=orphan keeps pods and volumes)."
+    ),
+    REFUSED: "Correct the values or the chart.",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """why the API server will not take an object; kind: TERMINATING, OWNED, FIXED or REFUSED."""
+
+    key: Key
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """taken: live objects that exist and are not this release's, with what is recorded there of their owner."""
+
+    taken: Mapping[Key, dict[str, Any]] = field(default_factory=dict)
+
+
+def check(kube: Kube, wanted: ReleaseOptions, before: Objects, after: Objects, on_server: bool, force: bool) -> DryRun:
+    """Ask the API server about every object of after that before has otherwise.
+
+    on_server: helm applies on the server. force: fields that others changed are taken over.
+    Requests: one or two of discovery and one per object, in parallel; with take_ownership one more per object that
+    exists already. None where nothing differs. Conflict or InvalidInput with everything that will be refused.
+    """
+    objects = {
+        key: document
+        for key, document in after.items()
+        if key.part == MANIFEST and key.name and documents.canonical(document) != documents.canonical(before.get(key))
+    }
+    if not objects:
+        return DryRun()
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
+    try:
+        served = discover(kube, drift.api_versions(objects))
+    except TracingError:
+        return DryRun()
+
+    def ask(key: Key) -> tuple[Key, dict[str, Any] | Refusal | None]:
+        return key, _ask(kube, served, wanted, key, objects[key], on_server, force, is_new=key not in before)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = list(pool.map(ask, objects))
+    refusals = [answer for _key, answer in answers if isinstance(answer, Refusal)]
+    if refusals:
+        raise _error(wanted, refusals)
+    return DryRun({key: answer for key, answer in answers if isinstance(answer, dict)})
+
+
+def owner_of(live: Mapping[str, Any]) -> str:
+    """The release of a live object, as namespace/name; "" where it belongs to none."""
+    annotations = (live.get("metadata") or {}).get("annotations") or {}
+    name, namespace = annotations.get(OWNER_ANNOTATION), annotations.get(NAMESPACE_ANNOTATION)
+    return f"{namespace}/{name}" if name else ""
+
+
+def marked(document: Mapping[str, Any], wanted: ReleaseOptions) -> dict[str, Any]:
+    """The object with the marks of ownership that Helm adds to it."""
+    metadata = dict(document.get("metadata") or {})
+    annotations = {OWNER_ANNOTATION: wanted.name, NAMESPACE_ANNOTATION: wanted.namespace}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
+    return {**document, "metadata": metadata}
+
+
+def _ask(
+    kube: Kube,
+    served: Served,
+    wanted: ReleaseOptions,
+    key: Key,
+    document: dict[str, Any],
+    on_server: bool,
+    force: bool,
+    is_new: bool,
+) -> dict[str, Any] | Refusal | None:
+    """The refusal; the live object where it is taken over; None otherwise."""
+    from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
+
+    resource = served.resource(key.group, drift.version_of(document), key.kind)
+    if resource is None:
+        return None
+    inside = (key.namespace or wanted.namespace) if resource.namespaced else ""
+    full = key._replace(namespace=inside)
+    sent = marked(drift.prepared(document, resource, full), wanted)
+    url = resource.url(inside, key.name)
+    query = {"fieldManager": HELM, "force": str(force or not on_server).lower(), "dryRun": "All"}
+    try:
+        answer = kube.send("PATCH", url, query, json.dumps(sent).encode(), {"Content-Type": APPLY_PATCH})
+    except TracingError:
+        return None
+    if not answer.ok:
+        return _refused(full, answer, on_server, is_new)
+    applied = answer.json()
+    if isinstance(applied, dict) and (applied.get("metadata") or {}).get("deletionTimestamp"):
+        return Refusal(full, TERMINATING, "it is being deleted, and would disappear after helm has applied it")
+    if not (is_new and wanted.take_ownership and answer.status == 200):
+        return None
+    try:
+        live = kube.get(url)
+    except TracingError:
+        return None
+    return live if live and owner_of(live) != f"{wanted.namespace}/{wanted.name}" else None
+
+
+def _refused(key: Key, answer: Response, on_server: bool, is_new: bool) -> Refusal | None:
+    why = refusal("", answer).why
+    if answer.status == CONFLICT and on_server and "conflict" in why:
+        return Refusal(key, OWNED, why)
+    if answer.status == INVALID and IMMUTABLE.search(why) and not is_new:
+        return Refusal(key, FIXED, why)
+    if TYPED.search(why):
+        return Refusal(key, REFUSED, why) if on_server else None
+    # A client-side apply may get there: it removes fields that an apply on the server leaves.
+    return Refusal(key, REFUSED, why) if answer.status == INVALID and (is_new or on_server) else None
+
+
+def _error(wanted: ReleaseOptions, refusals: list[Refusal]) -> TracingError:
+    lines = []
+    for one in refusals:
+        where = f"{one.key.namespace}/{one.key.name}" if one.key.namespace else one.key.name
+        lines.append(f"{one.key.kind} {where}: {one.why}")
+    kinds = dict.fromkeys(one.kind for one in refusals)
+    what = f"{wanted} cannot be applied, and nothing was changed"
+    remedy = " ".join(REMEDIES[kind] for kind in kinds)
+    error: type[TracingError] = InvalidInput if REFUSED in kinds or FIXED in kinds else Conflict
+    return error(what, "\n".join(lines), remedy)
+
+
+def shown(taken: Mapping[Key, dict[str, Any]], after: Objects, wanted: ReleaseOptions, mask: Mask) -> Objects:
+    """What a diff shows of objects that are taken over: of the live ones, the fields that the manifest states, and
+    whose they are."""
+    from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import subset_differences, with_value
+
+    found: dict[Key, dict[str, Any]] = {}
+    for key, live in taken.items():
+        mask.object(live)
+        document = marked(after[key], wanted)
+        for path, _wanted, present in subset_differences(document, live):
+            document = with_value(document, path, present)
+        found[key] = document
+    return found
