@@ -41,7 +41,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     number,
     usable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import (
     JAEGER,
     MIN_KUBERNETES,
@@ -66,7 +66,6 @@ DURATIONS = (
     "collector_wait_timeout",
     "object_storage_expiry_margin",
 )
-ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
@@ -246,12 +245,6 @@ def urls(v: Variables) -> Iterator[Finding]:
             yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
 
 
-def routes(v: Variables) -> Iterator[Finding]:
-    both = [r for r in items(v, ROUTES[0]) if r in items(v, ROUTES[1])]
-    if both:
-        yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
-
-
 def container_images(v: Variables) -> Iterator[Finding]:
     """Images of every role whose variables are there, and the versions that configurations are for."""
     for prefix in sorted({match[1] for name in v if (match := IMAGE.fullmatch(name))} or {""}):
@@ -343,10 +336,7 @@ def _same_rule(finding: Finding, other: Finding) -> bool:
 def _linted(v: Variables) -> Iterator[Finding]:
     if usable(0, integer, v.get("collector_num_traces")) < 1:
         return
-    for found in lint_variables(v):
-        variable = _base(found.path)
-        path = found.path.removeprefix(variable)
-        yield Finding(variable, found.problem, "", found.remedy, found.severity, path, found.code)
+    yield from lint_variables(v)
 
 
 def expiry(v: Variables) -> Iterator[Finding]:
@@ -547,7 +537,6 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     transport,
     regions,
     urls,
-    routes,
     container_images,
     store_reader,
     red_metrics,

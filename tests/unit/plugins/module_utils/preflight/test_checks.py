@@ -194,7 +194,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"collector_tail_sampling_policies": [{"type": "latency"}]},
             "collector_tail_sampling_policies[0]",
-            "is no policy",
+            "the policy has no name",
         ),
         (
             {
@@ -203,7 +203,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
                 ]
             },
             "collector_tail_sampling_extra_policies[0].rate_limiting.spans_per_second",
-            "'90' is not a number, without quotes",
+            "'90' is not a number",
         ),
         ({"collector_gateway_replicas": "nan"}, "collector_gateway_replicas", "is 'nan', not a number"),
         ({"collector_gateway_resources": {"limits": "1Gi"}}, "collector_gateway_resources", "is '1Gi', not a mapping"),
@@ -328,7 +328,11 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
         ),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
         ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "the only one tested"),
-        ({"collector_critical_routes": ["/health"]}, "collector_critical_routes", "which wins"),
+        (
+            {"collector_critical_routes": ["/health"]},
+            "collector_critical_routes[0]",
+            "is in collector_dropped_routes too",
+        ),
         ({"object_storage_versioning": True}, "object_storage_versioning", "keeps all that Tempo deletes"),
     ],
 )

@@ -237,7 +237,7 @@ def test_strings_of_the_command_line_are_converted() -> None:
             "tempo_retention: is '7 days', not a Go duration. Write 168h.",
         ),
         ({"tempo_compaction_window": "0s"}, "tempo_compaction_window: is '0s', not longer than zero"),
-        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: is 'None', not a Go duration"),
+        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: is '', not a Go duration"),
         ({"tempo_retention": "1m"}, "tempo_retention: is 1m, shorter than tempo_blocklist_poll"),
         ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout: is 1m, shorter"),
         ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention: is 1m"),
