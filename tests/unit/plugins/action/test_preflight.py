@@ -75,6 +75,9 @@ def test_roles_are_checked_with_their_defaults(preflight: Any) -> None:
         "tracing_kubeconfig",
         "tracing_helm_binary",
         "object_storage_endpoint_url",
+        # They follow object_storage_endpoint_url.
+        "tempo_s3_endpoint",
+        "tempo_s3_insecure",
     }
     lines = {line.split(" ", 1)[1].split(":")[0]: line for line in result["msg"].splitlines()[1:]}
     assert "cannot be evaluated: 'nowhere_defined' is undefined" in lines["tempo_s3_prefix"]
