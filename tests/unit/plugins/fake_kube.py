@@ -114,6 +114,11 @@ class FakeKube:
     def writes(self) -> list[Request]:
         return [one for one in self.asked if one.method != "GET" and "dryRun" not in one.query and one.path != REVIEWS]
 
+    @property
+    def reviews(self) -> list[dict[str, Any]]:
+        """The permissions that were asked about."""
+        return [one.document["spec"]["resourceAttributes"] for one in self.asked if one.path == REVIEWS]
+
     # How it answers
 
     def client(self) -> Kube:
@@ -129,7 +134,7 @@ class FakeKube:
                 query = {name: values[-1] for name, values in parse_qs(url.query).items()}
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 answer = fake.answer(Request(self.command, url.path, query, headers, self.body()))
-                self.answer(answer.status, answer.body)
+                self.answer(answer.status, answer.body, answer.headers)
 
             do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
