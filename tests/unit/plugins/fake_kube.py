@@ -19,22 +19,22 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
-from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Resource
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 V1, APPS = ("", "v1"), ("apps", "v1")
 RESOURCES = {
-    "ConfigMap": Resource(*V1, "configmaps", True),
-    "Secret": Resource(*V1, "secrets", True),
-    "Service": Resource(*V1, "services", True),
-    "Pod": Resource(*V1, "pods", True),
-    "Event": Resource(*V1, "events", True),
-    "Namespace": Resource(*V1, "namespaces", False),
-    "Deployment": Resource(*APPS, "deployments", True),
-    "StatefulSet": Resource(*APPS, "statefulsets", True),
-    "ClusterRole": Resource("rbac.authorization.k8s.io", "v1", "clusterroles", False),
-    "StorageClass": Resource("storage.k8s.io", "v1", "storageclasses", False),
-    "CustomResourceDefinition": Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", False),
+    "ConfigMap": ApiResource(*V1, "configmaps", True),
+    "Secret": ApiResource(*V1, "secrets", True),
+    "Service": ApiResource(*V1, "services", True),
+    "Pod": ApiResource(*V1, "pods", True),
+    "Event": ApiResource(*V1, "events", True),
+    "Namespace": ApiResource(*V1, "namespaces", False),
+    "Deployment": ApiResource(*APPS, "deployments", True),
+    "StatefulSet": ApiResource(*APPS, "statefulsets", True),
+    "ClusterRole": ApiResource("rbac.authorization.k8s.io", "v1", "clusterroles", False),
+    "StorageClass": ApiResource("storage.k8s.io", "v1", "storageclasses", False),
+    "CustomResourceDefinition": ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", False),
 }
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -70,7 +70,7 @@ class FakeKube:
     def __init__(
         self,
         *objects: dict[str, Any],
-        resources: dict[str, Resource] | None = None,
+        resources: dict[str, ApiResource] | None = None,
         namespace: str = "default",
         version: str = "v1.34.4",
     ) -> None:
