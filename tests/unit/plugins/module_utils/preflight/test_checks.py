@@ -23,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
     error,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access, Facts, check, report
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLES = Path(__file__).resolve().parents[5] / "roles"
 OTHER_STORE = {
@@ -33,22 +34,9 @@ FINE = Facts(kubernetes_version="v1.34.4", namespace_phase="Active", storage_cla
 
 
 def defaults() -> dict[str, Any]:
-    """The roles' defaults, with the few templates in them that matter here resolved."""
-    values: dict[str, Any] = {}
-    for role in ("collector", "tempo", "object_storage", "preflight"):
-        values |= yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
-    return values | {
-        "object_storage_manage": True,
-        "object_storage_bucket": "orion-traces",
-        "object_storage_region": "us-east-1",
-        "object_storage_public_access_block": True,
-        "tempo_s3_bucket": "orion-traces",
-        "tempo_s3_region": "us-east-1",
-        "tempo_s3_endpoint": "s3.us-east-1.amazonaws.com",
-        "tempo_retention": "168h",
-        "tempo_search_max_duration": "168h",
-        "collector_tempo_endpoint": "tempo-distributor.tracing.svc:4317",
-    }
+    """The roles' defaults, as the action plugin hands them over."""
+    values = role_defaults("collector", "tempo", "object_storage", object_storage_bucket="orion-traces")
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def found(changes: dict[str, Any], facts: Facts = FINE) -> list[Finding]:
@@ -199,7 +187,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"collector_tail_sampling_policies": [{"type": "latency"}]},
             "collector_tail_sampling_policies[0]",
-            "is no policy",
+            "the policy has no name",
         ),
         (
             {
@@ -208,7 +196,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
                 ]
             },
             "collector_tail_sampling_extra_policies[0].rate_limiting.spans_per_second",
-            "'90' is not a number, without quotes",
+            "'90' is not a number",
         ),
         ({"collector_gateway_replicas": "nan"}, "collector_gateway_replicas", "is 'nan', not a number"),
         ({"collector_gateway_resources": {"limits": "1Gi"}}, "collector_gateway_resources", "is '1Gi', not a mapping"),
@@ -229,7 +217,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"object_storage_lifecycle_rules": ["all"]},
             "object_storage_lifecycle_rules",
-            "'all', which is not a rule",
+            "rule 1 is not a dictionary",
         ),
         (
             {"tempo_s3_insecure": True, "object_storage_tls_only": False, "tempo_s3_ca_secret": "s"},
@@ -283,7 +271,11 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
         ({"tempo_s3_endpoint": "s3.example.org:8333"}, "tempo_s3_credentials_secret", "is not AWS"),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
         ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "the only one tested"),
-        ({"collector_critical_routes": ["/health"]}, "collector_critical_routes", "which wins"),
+        (
+            {"collector_critical_routes": ["/health"]},
+            "collector_critical_routes[0]",
+            "is in collector_dropped_routes too",
+        ),
         ({"object_storage_versioning": True}, "object_storage_versioning", "keeps all that Tempo deletes"),
     ],
 )
