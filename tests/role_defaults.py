@@ -10,10 +10,18 @@ from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import host_of
 from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged
 
-# Defaults that take the variable of another role, by the lookup, which only a play has.
-OF_OTHER_ROLES = {"object_storage_manage": True, "tempo_s3_bucket": "{{ object_storage_bucket }}"}
+# Defaults that need a plugin of this collection, which only a play has: mostly the lookup, for another role's variable.
+OF_OTHER_ROLES = {
+    "object_storage_manage": True,
+    "object_storage_iam_partition": "aws",
+    "object_storage_public_access_block": "{{ true if object_storage_endpoint_url == '' else none }}",
+    "tempo_s3_bucket": "{{ object_storage_bucket }}",
+    "tempo_s3_insecure": "{{ object_storage_endpoint_url is match('(?i)http://') }}",
+    "tempo_s3_addressing_style": "{{ object_storage_addressing_style }}",
+}
 
 
 def role_defaults(*terms: str, **variables: Any) -> dict[str, Any]:
@@ -21,7 +29,9 @@ def role_defaults(*terms: str, **variables: Any) -> dict[str, Any]:
 
     variables: those that are set, with the templates in them; one with a value of the wrong type keeps it.
     """
-    found: dict[str, Any] = json.loads(_read(terms, json.dumps(variables)))
+    region = variables.get("tempo_s3_region") or variables.get("tracing_region") or "us-east-1"
+    endpoint = {"tempo_s3_endpoint": host_of(variables.get("object_storage_endpoint_url") or "", region)}
+    found: dict[str, Any] = json.loads(_read(terms, json.dumps({**endpoint, **variables})))
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import aws
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import connection
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import retention as tempo_retention
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
@@ -24,8 +25,23 @@ def s3_connection(variables: dict[str, Any]) -> dict[str, Any]:
         return connection(variables)
 
 
+def s3_host(endpoint_url: str, region: str) -> str:
+    """See s3_host.yml."""
+    return aws.host_of(endpoint_url, region)
+
+
+def s3_partition(region: str) -> str:
+    """See s3_partition.yml."""
+    return aws.partition_of(region).name
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"s3_connection": s3_connection, "tempo_lifecycle_rules": tempo_lifecycle_rules}
+        return {
+            "s3_connection": s3_connection,
+            "s3_host": s3_host,
+            "s3_partition": s3_partition,
+            "tempo_lifecycle_rules": tempo_lifecycle_rules,
+        }

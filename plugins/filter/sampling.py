@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 

@@ -322,7 +322,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.base import T
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording, read
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
@@ -421,7 +421,7 @@ class Broken:
 def recorded(source: Recording, broken: Broken) -> Iterator[spans.Record]:
     """The records of a recording."""
     try:
-        yield from spans.read(source, broken)
+        yield from read(source, broken)
     except (OSError, BrokenDocument) as error:
         remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
         raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error

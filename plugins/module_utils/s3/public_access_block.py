@@ -10,7 +10,14 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
+    Aspect,
+    Call,
+    Document,
+    Parts,
+    Target,
+    set_,
+)
 
 SETTINGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 SNAKE = {re.sub(r"\B([A-Z])", r"_\1", name).lower(): name for name in SETTINGS}
@@ -64,6 +71,15 @@ def options(document: Document, target: Target) -> dict[str, Any]:
     return {"public_access_block": document or False}
 
 
+def parts_of(document: Document) -> list[str]:
+    return [f"public_access_block.{name}" for name in SETTINGS if (document or {}).get(name)]
+
+
+def only(document: Document, kept: frozenset[str]) -> Document:
+    rest = {name: on and f"public_access_block.{name}" in kept for name, on in document.items()}
+    return rest if any(rest.values()) else None
+
+
 ASPECT = Aspect(
     option="public_access_block",
     asked=set_("public_access_block"),
@@ -73,5 +89,6 @@ ASPECT = Aspect(
     wanted=wanted,
     write=write,
     options=options,
+    parts=Parts(parts_of, only),
     fresh=dict.fromkeys(SETTINGS, True),
 )

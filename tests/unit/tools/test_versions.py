@@ -54,7 +54,7 @@ def added(document: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_there_is_documentation_to_look_at() -> None:
-    assert len(MODULES) >= 10 and len(SIDECARS) >= 13 and len(SPECS) == 8
+    assert len(MODULES) >= 10 and len(SIDECARS) >= 13 and len(SPECS) >= 8
 
 
 @pytest.mark.parametrize("path", MODULES + SIDECARS, ids=lambda path: path.stem)

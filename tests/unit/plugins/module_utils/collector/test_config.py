@@ -113,19 +113,43 @@ def test_own_policies_replace_and_extra_policies_add():
 
 def test_policy_lists_are_checked():
     twice = [{"name": "a", "type": "always_sample"}, {"name": "a", "type": "always_sample"}]
-    assert "[1]: the name 'a' is used more than once" in findings(collector_tail_sampling_policies=twice)
-    for broken in (
-        {"name": "a"},
-        {"name": "a", "type": "latency", "latency": "1s"},
-        {"name": "a", "type": "and", "and": {"and_sub_policy": ["b"]}},
-        {"name": "a", "type": "not", "not": {"not_sub_policy": {"name": "b"}}},
+    assert "[1].name: 'a' is the name of another policy too" in findings(collector_tail_sampling_policies=twice)
+    for broken, path in (
+        ({"name": "a"}, ""),
+        ({"name": "a", "type": "latency", "latency": "1s"}, ".latency"),
+        ({"name": "a", "type": "latency", "latency": {"threshold_ms": "1s"}}, ".latency.threshold_ms"),
+        ({"name": "a", "type": "latency", "description": "team a"}, ".description"),
+        ({"name": "a", "type": "and", "and": {"and_sub_policy": ["b"]}}, ".and.and_sub_policy[0]"),
+        ({"name": "a", "type": "not", "not": {"not_sub_policy": {"name": "b"}}}, ".not.not_sub_policy"),
     ):
-        assert "[0]: is {'name': 'a'" in findings(collector_tail_sampling_extra_policies=[broken])
+        places = [str(one.place) for one in wrong(collector_tail_sampling_extra_policies=[broken])]
+        assert places == [f"collector_tail_sampling_extra_policies[0]{path}"]
     places = [str(one.place) for one in wrong(collector_tail_sampling_policies=[1, *twice, "x"])]
-    assert places == [f"collector_tail_sampling_policies[{index}]" for index in (0, 3, 2)]
-    assert "[0]: the name 'errors' is used more than once" in findings(
+    assert places == [f"collector_tail_sampling_policies[{place}" for place in ("0]", "2].name", "3]")]
+    assert "[0].name: 'errors' is the name of another policy too" in findings(
         collector_tail_sampling_extra_policies=[{"name": "errors", "type": "always_sample"}]
     )
+
+
+def test_sub_policies_need_no_name():
+    unnamed = {"name": "a", "type": "and", "and": {"and_sub_policy": [{"type": "always_sample"}]}}
+    assert policies(collector_tail_sampling_policies=[unnamed]) == [unnamed]
+
+
+def test_values_from_the_collector_s_environment_are_passed_on():
+    for own in (
+        {"name": "a", "type": "latency", "latency": "${env:LATENCY}"},
+        {"name": "a", "type": "string_attribute", "string_attribute": {"key": "http.target", "values": "${env:PATHS}"}},
+        {"name": "a", "type": "and", "and": {"and_sub_policy": ["${env:POLICY}"]}},
+    ):
+        assert policies(collector_tail_sampling_policies=[own]) == [own]
+
+
+def test_vetoes_beside_the_role_s_policies_keep_nothing():
+    veto = string_policy("no-health", "url.path", values=["/health"], invert_match=True)
+    names = [one["name"] for one in policies(collector_tail_sampling_extra_policies=[veto])]
+    assert "not-excluded" not in names and names[-1] == "no-health"
+    assert [one["name"] for one in policies(collector_tail_sampling_policies=[veto])] == ["no-health", "not-excluded"]
 
 
 # Older spellings
@@ -153,8 +177,8 @@ def test_renamed_attribute_with_patterns():
         [string_policy("c", "http.method", values=["^P(OS|U)T$"], enabled_regex_matching=True)]
     )
     assert policy["ottl_condition"]["span"] == [
-        'IsMatch(span.attributes["http.request.method"], "^P(OS|U)T$")',
-        'IsMatch(span.attributes["http.method"], "^P(OS|U)T$")',
+        'IsMatch(span.attributes["http.request.method"], "^P(OS|U)T$$")',
+        'IsMatch(span.attributes["http.method"], "^P(OS|U)T$$")',
     ]
 
 

@@ -13,7 +13,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import (
     MEBIBYTE,
     REGIONS,
@@ -131,6 +131,7 @@ LOADS = (1, 50, 1000, 5000, 40_000, 250_000)
 MORE_LOADS = [round(1.1**step, 1) for step in range(1, 130)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["distributed", "monolithic"])
 def test_more_load_never_takes_less(profile):
     """Of replicas, cores, volumes and bucket. Limits are of one replica, and a third sampler makes the reserve for one

@@ -187,7 +187,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"collector_tail_sampling_policies": [{"type": "latency"}]},
             "collector_tail_sampling_policies[0]",
-            "is no policy",
+            "the policy has no name",
         ),
         (
             {
@@ -196,7 +196,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
                 ]
             },
             "collector_tail_sampling_extra_policies[0].rate_limiting.spans_per_second",
-            "'90' is not a number, without quotes",
+            "'90' is not a number",
         ),
         ({"collector_gateway_replicas": "nan"}, "collector_gateway_replicas", "is 'nan', not a number"),
         ({"collector_gateway_resources": {"limits": "1Gi"}}, "collector_gateway_resources", "is '1Gi', not a mapping"),
@@ -217,7 +217,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"object_storage_lifecycle_rules": ["all"]},
             "object_storage_lifecycle_rules",
-            "'all', which is not a rule",
+            "rule 1 is not a dictionary",
         ),
         (
             {"tempo_s3_insecure": True, "object_storage_tls_only": False, "tempo_s3_ca_secret": "s"},
@@ -271,7 +271,11 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
         ({"tempo_s3_endpoint": "s3.example.org:8333"}, "tempo_s3_credentials_secret", "is not AWS"),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
         ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "the only one tested"),
-        ({"collector_critical_routes": ["/health"]}, "collector_critical_routes", "which wins"),
+        (
+            {"collector_critical_routes": ["/health"]},
+            "collector_critical_routes[0]",
+            "is in collector_dropped_routes too",
+        ),
         ({"object_storage_versioning": True}, "object_storage_versioning", "keeps all that Tempo deletes"),
     ],
 )
