@@ -36,6 +36,8 @@ SUITES: dict[str, list[Case]] = {
     "patterns": [([policy], {}) for policy in lists.patterns()],
     "random": lists.random_lists(seed=7, count=120),
 }
+# Of `make test-all` alone
+MORE: dict[str, list[Case]] = {f"random, seed {seed}": lists.random_lists(seed, count=120) for seed in range(8, 13)}
 
 
 def settings(case: Case) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     def run(suite: str) -> list[Spans] | Exception:
         try:
             folder = tmp_path_factory.mktemp(suite)
-            return keep(otelcol, folder, [settings(case) for case in SUITES[suite]], requests(suite))
+            return keep(otelcol, folder, [settings(case) for case in cases_of(suite)], requests(suite))
         except (AssertionError, DidNotStart, OSError) as error:
             return error
 
@@ -64,6 +66,10 @@ def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return answers
 
 
+def cases_of(suite: str) -> list[Case]:
+    return SUITES[suite] if suite in SUITES else MORE[suite]
+
+
 def requests(suite: str) -> list[bytes]:
     return TEXTS if suite == "patterns" else REQUESTS
 
@@ -74,10 +80,15 @@ def spans(suite: str) -> Sequence[Any]:
 
 
 @pytest.mark.parametrize(
-    ("suite", "number"), [(suite, number) for suite, cases in SUITES.items() for number in range(len(cases))]
+    ("suite", "number"),
+    [
+        pytest.param(suite, number, marks=[pytest.mark.nightly] if suite in MORE else [])
+        for suite, cases in {**SUITES, **MORE}.items()
+        for number in range(len(cases))
+    ],
 )
 def test_same_traces_are_kept(collector: Callable[[str], list[Spans]], suite: str, number: int) -> None:
-    case = SUITES[suite][number]
+    case = cases_of(suite)[number]
     kept = {trace_id: len(ids) for trace_id, ids in collector(suite)[number].items()}
     simulated = decide(settings(case), spans(suite))
     differing = sorted(kept.items() ^ simulated.items())

@@ -19,12 +19,17 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters 
     Exporter,
     destinations,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.collector.names import (
+    detector_findings,
+    detector_settings,
+    dimension_findings,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
     Ceiling,
     default_policies,
     literal,
     modern_policies,
-    well_formed,
+    refused,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
@@ -60,15 +65,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.collector i
     sampler_retry_seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans, queued_spans
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import read_policies
 
 Config = dict[str, Any]
 
 POD_IP = "${env:MY_POD_IP}"
 POD_NAME = "${env:MY_POD_NAME}"
-
-# What a gateway must not stamp on other nodes' spans: these describe the machine that the gateway itself runs on.
-OWN_HOST = ("host.id", "host.image.id", "host.name", "host.type", "cloud.availability_zone")
-CLOUD_DETECTORS = ("ec2", "eks")
 
 # Where the chart mounts the samplers' volume.
 QUEUE_DIRECTORY = "/var/lib/otelcol/file_storage"
@@ -192,44 +194,31 @@ def _policies(read: _Variables, load: _Load) -> list[Config]:
     extra = read.listing("collector_tail_sampling_extra_policies")
     written = [(Place("collector_tail_sampling_policies").item(i), policy) for i, policy in enumerate(instead)]
     written += [(Place("collector_tail_sampling_extra_policies").item(i), policy) for i, policy in enumerate(extra)]
-    own: list[Config] = []
-    places: list[Place] = []
-    for place, policy in written:
-        if well_formed(policy):
-            own.append(policy)
-            places.append(place)
-        else:
-            read.wrong(
-                place,
-                f"is {policy!r}, not a policy",
-                "Give it a name, a type and settings under the type's name, and so each policy inside it.",
-                code="malformed-policy",
-            )
     built = default_policies(
         _plain(read.number("collector_sampling_percentage", maximum=100)),
         read.integer("collector_latency_threshold_ms"),
         read.routes("collector_critical_routes"),
         read.routes("collector_dropped_routes"),
     )
-    own, outdated = modern_policies(own, places)
+    # Built policies come first, so a name that is used twice is a problem of the user's policy.
+    before = [] if instead else built
+    everything = [*before, *(policy for _place, policy in written)]
+    decoded = read_policies(everything, [""] * len(everything))[len(before) :]
+    good = [item for item, one in zip(written, decoded, strict=True) if not one.all_problems]
+    for (place, _policy), one in zip(written, decoded, strict=True):
+        read.findings += refused(one, place)
+    all_read = len(good) == len(written)
+    own, outdated = modern_policies(
+        [policy for _place, policy in good], [place for place, _policy in good], alone=all_read and not before
+    )
     read.findings += outdated
-    policies = own if instead else built + own
-    names = [policy["name"] for policy in policies]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        repeated = [place for place, policy in zip(places, own, strict=False) if policy["name"] == name]
-        read.wrong(
-            repeated[-1] if repeated else "collector_tail_sampling_policies",
-            f"the name '{name}' is used more than once",
-            "Give each policy a name of its own.",
-            "the collector refuses to start",
-            "duplicate-name",
-        )
+    policies = before + own
     ceiling = load.ceiling
     if (ceiling.spans or ceiling.size) and read.is_mapping("collector_rate_allocation"):
-        found = ceiling.findings(policies, all_read=len(own) >= len(written))
+        found = ceiling.findings(policies, all_read=all_read)
         read.findings += found
         # What was not read, or has no share, cannot be divided either.
-        if found or len(own) < len(written):
+        if found or not all_read:
             return policies
         _small_shares(read, load, policies)
         return ceiling.apply(policies)
@@ -377,12 +366,12 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
         },
     }
     if detectors := read.listing("collector_resource_detectors", str):
-        own_host = {"resource_attributes": {name: {"enabled": False} for name in OWN_HOST}}
+        read.findings += detector_findings(detectors, Place("collector_resource_detectors"))
         processors["resource_detection"] = {
             "detectors": detectors,
             "timeout": "5s",
             "override": False,
-            **{name: own_host for name in CLOUD_DETECTORS if name in detectors},
+            **detector_settings(detectors),
         }
     for processor, key, name in (
         ("resource", "attributes", "collector_resource_attributes"),
@@ -660,6 +649,7 @@ def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _
     connectors: Config = {}
     pipelines: Config = {"traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": kept}}
     dimensions = read.listing("collector_span_metrics_dimensions", str)
+    read.findings += dimension_findings(dimensions, Place("collector_span_metrics_dimensions"))
     url = read.text("collector_remote_write_url", empty=True)
     if url and not re.match(r"https?://", url):
         read.wrong("collector_remote_write_url", f"is '{url}', not a URL", "Begin it with http:// or https://.")

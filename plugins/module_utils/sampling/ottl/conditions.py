@@ -47,7 +47,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values
 
 Condition = Callable[[Place], bool]
 
-__all__ = ["Condition", "EvaluationError", "OttlError", "Place", "go_regex", "parse"]
+__all__ = ["Condition", "EvaluationError", "OttlError", "Place", "constant_value", "go_regex", "parse"]
 
 
 def go_regex(text: str, position: int = 0) -> re.Pattern[str]:
@@ -363,6 +363,11 @@ class _Compiler:
             return getter
         get = getter.get
         return Getter(lambda place: convert(get(place)))
+
+
+def constant_value(node: Node, context: str) -> Any:
+    """The value of a tree without paths. OttlError, and EvaluationError where the collector's evaluation fails."""
+    return _Compiler(context).value(node).get(Place())
 
 
 def parse(text: str, context: str) -> Condition:
