@@ -496,15 +496,21 @@ class Application:
             self._lack_whole(aspect, error)
             return
         if not self.tolerant:
-            raise unsupported_error(self.store.endpoint, {part: Lacking(error.why) for part in suspects}) from error
+            raise unsupported_error(
+                self.store.endpoint,
+                {part: Lacking(error.why, aspect.parts.left_out(wanted, part)) for part in suspects if aspect.parts},
+            ) from error
         kept, refused = self._try_parts(aspect, wanted, parts, error)
         rest = aspect.parts.only(wanted, kept) if aspect.parts else None
-        if rest is None and isinstance(error, Unsupported):
+        if rest is None and isinstance(error, Unsupported) and len(parts) > 1:
             self._lack_whole(aspect, error)
             return
         for part, answer in refused.items():
             self._lack(part, answer, error, aspect.parts.left_out(wanted, part) if aspect.parts else "")
-        self._replan(aspect.option, rest)
+        if rest is None and isinstance(error, Unsupported):
+            self._unplan(aspect.option)
+        else:
+            self._replan(aspect.option, rest)
 
     def _try_parts(
         self, aspect: Aspect, wanted: Document, parts: list[str], error: TracingError
