@@ -171,3 +171,28 @@ def read(source: Recording | str | Path, broken: Callable[[str, str], None] | No
             broken(message.place, str(error))
         else:
             yield record
+
+
+class BrokenRecords:
+    """Counts records that are not OTLP, or refuses the first one with InvalidInput. For the option on_broken_line."""
+
+    def __init__(self, path: str, refuse: bool) -> None:
+        self.path, self.refuse, self.count = path, refuse, 0
+
+    def __call__(self, place: str, why: str) -> None:
+        self.count += 1
+        if self.refuse:
+            raise InvalidInput(
+                f"path {self.path}: {place} is broken",
+                why,
+                "Repair it, or set on_broken_line to skip to leave such records out.",
+            )
+
+
+def read_option(source: Recording, broken: BrokenRecords) -> Iterator[Record]:
+    """As read, for the recording of the option path: InvalidInput where it cannot be read."""
+    try:
+        yield from read(source, broken)
+    except (OSError, BrokenDocument) as error:
+        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
+        raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error

@@ -336,14 +336,14 @@ def _generator(reader: Reader, v: Variables) -> None:
 
 def _extra(reader: Reader, v: Variables) -> None:
     extra, place = v["tempo_extra_config"], Place("tempo_extra_config")
-    # Another version may define other keys.
-    tag = v.get("tempo_image_tag")
-    if images.tagged_version(tag) in (None, VERSION):
+    # Another minor version may define other keys.
+    version = images.tagged_version(v.get("tempo_image_tag"))
+    if version is None or version == VERSION or version[0] != VERSION[0]:
         reader.findings += unknown_keys(extra, place)
     block = place.key("storage").key("trace").key("block")
-    version = _inside(extra, "storage", "trace", "block", "version")
-    if version is not None and version not in BLOCK_VERSIONS:
-        reader.wrong(block.key("version"), f"is {version!r}", f"Choose {' or '.join(BLOCK_VERSIONS)}.",
+    written = _inside(extra, "storage", "trace", "block", "version")
+    if written is not None and written not in BLOCK_VERSIONS:
+        reader.wrong(block.key("version"), f"is {written!r}", f"Choose {' or '.join(BLOCK_VERSIONS)}.",
                      "Tempo 2.10 does not write blocks of another version")  # fmt: skip
     _columns(reader, _inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
              block.key("parquet_dedicated_columns"))  # fmt: skip
