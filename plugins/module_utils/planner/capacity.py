@@ -136,7 +136,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlannedComponent:
     """One component. Of each replica, cpu: cores of its request; memory: bytes of its limit; storage: of its volume."""
 
     name: str
@@ -157,11 +157,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CapacityPlan:
     """Everything that follows from the inputs."""
 
     inputs: Inputs
-    parts: list[Part]
+    parts: list[PlannedComponent]
     num_traces: int
     queue_spans: int
     queue_volume: int
@@ -187,7 +187,7 @@ def _gibibytes(size: float) -> int:
     return max(1, math.ceil(size / GIBIBYTE - 1e-9))
 
 
-def collectors(i: Inputs) -> list[Part]:
+def collectors(i: Inputs) -> list[PlannedComponent]:
     """Gateways and samplers.
 
     replicas = offered / (spans per core × 60 %), two at least. A sampler's memory is sampler_memory of what
@@ -209,7 +209,7 @@ def collectors(i: Inputs) -> list[Part]:
     if not i.persistent_queue:
         sampler = max(sampler, queue_spans(i, samplers) * numbers.BYTES_PER_QUEUED_SPAN)
     return [
-        Part(
+        PlannedComponent(
             "gateway",
             "collector_gateway_resources",
             gateways,
@@ -217,7 +217,7 @@ def collectors(i: Inputs) -> list[Part]:
             max(256 * MEBIBYTE, math.ceil(gateway)),
             replicas_variable="collector_gateway_replicas",
         ),
-        Part(
+        PlannedComponent(
             "sampler",
             "collector_sampler_resources",
             samplers,
@@ -239,7 +239,7 @@ def queue_spans(i: Inputs, samplers: int) -> int:
     return load.queued_spans(rate, samplers, i.outage_minutes)
 
 
-def tempo(i: Inputs) -> list[Part]:
+def tempo(i: Inputs) -> list[PlannedComponent]:
     """Tempo's components, for what is kept. CPU and memory go with the share of a documented replica's rate that each
     one gets: distributor 2 cores and 2 GB at 10 MB/s, ingester 2.5 cores and 8 GB at 4 MB/s received three times,
     compactor 1 core and 4 GB at 4 MB/s, querier 1 core and 4 GB at 2 MB/s.
@@ -271,8 +271,8 @@ def _of(share: float, cpu: float, memory: float) -> tuple[float, float]:
 
 def _part(
     name: str, replicas: int, cpu: float, gib: float, least: float = 0.5, storage: float = 0.0, alone: bool = False
-) -> Part:
-    return Part(
+) -> PlannedComponent:
+    return PlannedComponent(
         name,
         f"tempo_{name}_resources",
         replicas,
@@ -284,7 +284,7 @@ def _part(
     )
 
 
-def plan(i: Inputs, prices: Prices) -> Plan:
+def plan(i: Inputs, prices: Prices) -> CapacityPlan:
     """All figures.
 
     Ingestion limit of a distributor, or of all with the strategy global: platform.tempo.ingestion_limit.
@@ -310,7 +310,7 @@ def plan(i: Inputs, prices: Prices) -> Plan:
     each = "distributor" in by_name and not i.global_limit
     distributors = by_name["distributor"].replicas if each else 1
     volume = DISK_FACTOR * queue * i.bytes_per_span if i.persistent_queue else 0
-    made = Plan(
+    made = CapacityPlan(
         inputs=i,
         parts=parts,
         num_traces=num_traces(i, samplers),
@@ -404,7 +404,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     return inputs, prices, notes
 
 
-def wanted(made: Plan) -> dict[str, Any]:
+def wanted(made: CapacityPlan) -> dict[str, Any]:
     """Inventory variables that fit the plan."""
     values: dict[str, Any] = {}
     for part in made.parts:
@@ -422,7 +422,7 @@ def wanted(made: Plan) -> dict[str, Any]:
     return values
 
 
-def shortfalls(made: Plan, v: Mapping[str, Any]) -> Iterator[str]:
+def shortfalls(made: CapacityPlan, v: Mapping[str, Any]) -> Iterator[str]:
     """Where the inventory is smaller than the plan: variable, its value and what is needed."""
     for name, needed in wanted(made).items():
         value = v.get(name)
@@ -454,7 +454,7 @@ def _memory(value: Any) -> float:
     return usable(math.inf, memory_bytes, value)
 
 
-def snippet(made: Plan) -> str:
+def snippet(made: CapacityPlan) -> str:
     """wanted() as YAML for group_vars."""
     i = made.inputs
     lines = [
@@ -470,7 +470,7 @@ def snippet(made: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def result(made: Plan) -> dict[str, Any]:
+def result(made: CapacityPlan) -> dict[str, Any]:
     """The plan as plain data; sizes in bytes, rates per second, money in USD per month."""
     i = made.inputs
     return {
@@ -510,7 +510,7 @@ def result(made: Plan) -> dict[str, Any]:
     }
 
 
-def table(made: Plan) -> str:
+def table(made: CapacityPlan) -> str:
     """The plan as text for people."""
     i = made.inputs
     rows = [
@@ -535,7 +535,7 @@ def table(made: Plan) -> str:
     return "\n\n".join((align(rows, set()), align(parts, {1, 2, 3, 4}), align(cost, {1})))
 
 
-def _storage(made: Plan) -> list[list[str]]:
+def _storage(made: CapacityPlan) -> list[list[str]]:
     return [
         ["bucket", f"{made.stored_per_day / GIBIBYTE:,.1f} GiB a day, {made.at_rest / GIBIBYTE:,.0f} GiB at rest"],
         ["requests", f"{made.puts:,.0f} PUT and {made.gets:,.0f} GET a day"],

@@ -25,7 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoredTrace
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
 # The traces of these are read one by one, since they are usually kept.
@@ -48,7 +48,7 @@ Check = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProbeSettings:
     """The pipeline that is probed.
 
     tail_sampling: the samplers' configuration of the processor of that name. gateway: what gateways do before.
@@ -85,7 +85,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ProbeTrace:
-    """One trace: a document per service, and its spans as store.Trace has them (span id → parent's)."""
+    """One trace: a document per service, and its spans as store.StoredTrace has them (span id → parent's)."""
 
     case: str
     trace_id: str
@@ -113,7 +113,7 @@ class Observation:
     """
 
     seconds: float = 0.0
-    read: dict[str, Trace] = field(default_factory=dict)
+    read: dict[str, StoredTrace] = field(default_factory=dict)
     complete_at: dict[str, float] = field(default_factory=dict)
     decided: bool = False
     alone: bool = False
@@ -123,7 +123,7 @@ class Observation:
     block: Block | None = None
     block_at: float | None = None
     block_problem: str = ""
-    recorded: dict[str, Trace] = field(default_factory=dict)
+    recorded: dict[str, StoredTrace] = field(default_factory=dict)
     recorded_at: float | None = None
     recorded_problem: str = ""
     accepted_spans: int = 0
@@ -131,7 +131,7 @@ class Observation:
     kept_traces: int = 0
 
 
-def build(settings: Settings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
+def build(settings: ProbeSettings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
     """All traces of a run, as settings.cases has them, ending at now (Unix nanoseconds).
 
     The ids of ordinary traces are random. Those of the other cases pass head sampling, and are such that an ordinary
@@ -160,7 +160,7 @@ def build(settings: Settings, run: str, now: int, random: Random | None = None) 
     return found
 
 
-def expected(settings: Settings, traces: Sequence[ProbeTrace]) -> Expectation:
+def expected(settings: ProbeSettings, traces: Sequence[ProbeTrace]) -> Expectation:
     """What the configuration makes of the traces. InvalidInput where it keeps none of them: nothing could be read back,
     and that nothing is there proves nothing."""
     found = expect(settings.tail_sampling, settings.gateway, {one.trace_id: one.documents for one in traces})
@@ -184,7 +184,7 @@ def expected(settings: Settings, traces: Sequence[ProbeTrace]) -> Expectation:
 
 
 def trace(
-    case: str, settings: Settings, run: str, now: int, random: Random | None = None, trace_id: str = ""
+    case: str, settings: ProbeSettings, run: str, now: int, random: Random | None = None, trace_id: str = ""
 ) -> ProbeTrace:
     """One trace over three services; a health check is one span. Attributes are those of the stable conventions.
 
@@ -273,7 +273,7 @@ def requests(traces: Sequence[ProbeTrace]) -> list[tuple[int, otlp.Document]]:
     return planned
 
 
-def is_complete(sent: ProbeTrace, read: Trace | None) -> bool:
+def is_complete(sent: ProbeTrace, read: StoredTrace | None) -> bool:
     """Whether all spans of a trace are there, and no others."""
     return read is not None and read.spans.keys() == sent.spans.keys()
 
@@ -283,7 +283,7 @@ def is_alone(expectation: Expectation, since: Increase) -> bool:
     return since.new_traces == len(expectation.arriving) and not since.interrupted.get("sampler")
 
 
-def planned_checks(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
+def planned_checks(settings: ProbeSettings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     """name and expected of every check that a run with these traces makes."""
     must = len(bounds.kept)
     checks = _read_back(settings, traces, bounds) if settings.reads_back else _counted(traces, bounds)
@@ -309,7 +309,7 @@ def _counted(traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     ]
 
 
-def _read_back(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
+def _read_back(settings: ProbeSettings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     """What reading back tells."""
     checks = []
     for case in settings.cases:
@@ -333,7 +333,7 @@ def _read_back(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds)
 
 
 def evaluate(
-    settings: Settings, traces: Sequence[ProbeTrace], expectation: Expectation, seen: Observation
+    settings: ProbeSettings, traces: Sequence[ProbeTrace], expectation: Expectation, seen: Observation
 ) -> list[Check]:
     """The planned checks with observed, seconds and passed."""
     bounds = expectation.alone if seen.alone else expectation.shared

@@ -34,8 +34,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
     MARGIN_SECONDS,
     Criteria,
     NotNow,
+    StoredTrace,
     StoreReader,
-    Trace,
 )
 
 RUN_ATTRIBUTE = "orion.replay.run"
@@ -57,7 +57,7 @@ FLOW = ("gateway", "sampler")
 
 
 @dataclass(slots=True)
-class TraceFacts:
+class RecordedTrace:
     """start, end: Unix nanoseconds of all its spans. spans: their number. error: whether one has status ERROR."""
 
     start: int
@@ -75,7 +75,7 @@ class FileFacts:
     spans: int = 0
     broken_lines: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
-    traces: dict[str, TraceFacts] = field(default_factory=dict)
+    traces: dict[str, RecordedTrace] = field(default_factory=dict)
     services: set[str] = field(default_factory=set)
 
     @property
@@ -105,7 +105,7 @@ def scan(recording: Recording) -> FileFacts:
             facts.services |= otlp.services(document)
             for span in otlp.spans(document):
                 start = int(span["startTimeUnixNano"])
-                trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts(start))
+                trace = facts.traces.setdefault(span["traceId"].lower(), RecordedTrace(start))
                 trace.start = min(trace.start, start)
                 trace.end = max(trace.end, int(span["endTimeUnixNano"]))
                 trace.spans += 1
@@ -327,10 +327,10 @@ class Replay:
 
     def _look(
         self, reader: StoreReader, ids: Sequence[str], start: int, end: int, limit: Deadline
-    ) -> tuple[dict[str, Trace], set[str]]:
+    ) -> tuple[dict[str, StoredTrace], set[str]]:
         """Those of these traces that are there now, and ids that the store could not answer for within the limit."""
 
-        def one(trace_id: str) -> Trace | bool | None:
+        def one(trace_id: str) -> StoredTrace | bool | None:
             if not limit.left:
                 return False
             try:
@@ -338,10 +338,10 @@ class Replay:
             except NotNow:
                 return False
 
-        there: dict[str, Trace] = {}
+        there: dict[str, StoredTrace] = {}
         unknown: set[str] = set()
         for trace_id, answer in zip(ids, in_threads(one, ids), strict=True):
-            if isinstance(answer, Trace):
+            if isinstance(answer, StoredTrace):
                 there[trace_id] = answer
             elif answer is False:
                 unknown.add(trace_id)

@@ -40,8 +40,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
     MARGIN_SECONDS,
     Criteria,
     NotNow,
+    StoredTrace,
     StoreReader,
-    Trace,
 )
 
 POLL = 0.5
@@ -93,7 +93,7 @@ class Probe:
         self,
         pipeline: Pipeline,
         reader: StoreReader | None,
-        settings: probe.Settings,
+        settings: probe.ProbeSettings,
         run: str,
         timeout: float,
         bucket: Bucket | None = None,
@@ -317,7 +317,7 @@ class Probe:
             except TracingError as error:
                 self.seen.recorded_problem = str(error)
                 return
-            self.seen.recorded = {trace_id: Trace.of(some) for trace_id, some in spans.items()}
+            self.seen.recorded = {trace_id: StoredTrace.of(some) for trace_id, some in spans.items()}
             if self._whole_in_recording():
                 self.seen.recorded_at = self.sent_at.elapsed
                 self.progress(f"the recording has the kept traces after {self.sent_at.elapsed:.1f} s")
