@@ -35,8 +35,8 @@ DAY, HOURS_PER_MONTH = 86400, 730.5
 # Spans per second and core. tests/bench/tiers.py measures 48,000 and more for both tiers together on a fast core; a
 # vendor's sizing guide says 15,000 for a collector, so these leave room for slower cores and richer spans.
 GATEWAY_SPANS_PER_CORE, SAMPLER_SPANS_PER_CORE = 25_000, 15_000
-# Replicas are counted so that they are busy by this much, and the loss of one can be borne.
-BUSY = 0.6
+# Replicas are planned for this utilization, so that the others can take over the load of one that is lost.
+MAX_UTILIZATION = 0.6
 # num_traces of a small platform.
 MIN_NUM_TRACES = 10_000
 
@@ -196,8 +196,8 @@ def collectors(i: Inputs) -> list[PlannedComponent]:
     A gateway holds a second's worth, with the garbage that GOGC 400 allows, and its queue, a span for each 8 KiB of the
     limit, what a sampler would get in 15 seconds.
     """
-    gateways = max(2, math.ceil(i.offered / (GATEWAY_SPANS_PER_CORE * BUSY)))
-    samplers = max(2, math.ceil(i.offered / (SAMPLER_SPANS_PER_CORE * BUSY)))
+    gateways = max(2, math.ceil(i.offered / (GATEWAY_SPANS_PER_CORE * MAX_UTILIZATION)))
+    samplers = max(2, math.ceil(i.offered / (SAMPLER_SPANS_PER_CORE * MAX_UTILIZATION)))
     to_one_sampler = i.offered / gateways / samplers
     waiting = numbers.MAX_SAMPLER_RETRY_SECONDS * to_one_sampler * numbers.BYTES_PER_QUEUED_SPAN
     gateway = max(waiting, numbers.gateway_memory_limit(i.offered / gateways, i.bytes_per_span))

@@ -38,11 +38,11 @@ PLAIN_ROUTE = "/orion/probe"
 MIN_PLAIN = 300
 COUNTS = {ERROR: 3, SLOW: 3, CRITICAL: 3, DROPPED: 20}
 # Trace ids that are tried for each case (see build).
-TRIES = 300
+MAX_ID_ATTEMPTS = 300
 # Traces that share requests where many are sent: their services still go separately, to different gateways.
-CHUNK = 50
+GROUP_TRACES = 50
 # Trace ids that a check names.
-NAMED = 3
+IDS_NAMED = 3
 
 Check = dict[str, Any]
 
@@ -134,9 +134,9 @@ class Observation:
 def build(settings: ProbeSettings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
     """All traces of a run, as settings.cases has them, ending at now (Unix nanoseconds).
 
-    The ids of ordinary traces are random. Those of the other cases pass head sampling, and are such that an ordinary
-    trace with the same id has the other outcome, as far as any of TRIES ids is: so what becomes of an error trace is
-    due to its error, not to the baseline percentage.
+    The ids of ordinary traces are random. Those of the other cases pass head sampling, and are chosen so that an ordinary
+    trace with the same id has the other outcome (if one of MAX_ID_ATTEMPTS ids is such): an error trace is then kept for
+    its error, not by the baseline percentage.
     """
     kept = keeps(settings.tail_sampling, settings.gateway)
     found: list[ProbeTrace] = []
@@ -146,7 +146,7 @@ def build(settings: ProbeSettings, run: str, now: int, random: Random | None = N
             continue
         telling: list[ProbeTrace] = []
         others: list[ProbeTrace] = []
-        for _number in range(TRIES):
+        for _number in range(MAX_ID_ATTEMPTS):
             one = trace(case, settings, run, now, random)
             passes = settings.gateway.passes(one.trace_id)
             plain = trace(PLAIN, settings, run, now, random, one.trace_id)
@@ -259,14 +259,16 @@ def _document(service: str, spans: list[otlp.Span]) -> otlp.Document:
 def requests(traces: Sequence[ProbeTrace]) -> list[tuple[int, otlp.Document]]:
     """What to send: (number of the gateway, document).
 
-    Traces that must be kept have one request per trace and service, the others one per CHUNK traces and service. The
+    Traces that must be kept have one request per trace and service, the others one per GROUP_TRACES traces and service. The
     services of one trace always go to neighbouring gateways.
     """
     planned: list[tuple[int, otlp.Document]] = []
     groups = [[one] for one in traces if one.case in KEPT_CASES]
     for case in (DROPPED, PLAIN):
         same = [one for one in traces if one.case == case]
-        groups += [same[first : first + CHUNK] for first in range(0, len(same), CHUNK)]
+        groups += [
+            same[first : first + GROUP_TRACES] for first in range(0, len(same), GROUP_TRACES)
+        ]
     for number, group in enumerate(groups):
         for place, documents in enumerate(zip(*(one.documents for one in group), strict=True)):
             planned.append((number + place, otlp.merge(documents)))
@@ -379,8 +381,8 @@ def _case(
         parts.append("nor any other trace")
     for what, some in (("missing", missing), ("unexpected", sorted(extra))):
         if some:
-            named = ", ".join(f"{one} ({_why(one, expectation, bounds)})" for one in some[:NAMED])
-            parts.append(f"{what}: {named}{', …' if len(some) > NAMED else ''}")
+            named = ", ".join(f"{one} ({_why(one, expectation, bounds)})" for one in some[:IDS_NAMED])
+            parts.append(f"{what}: {named}{', …' if len(some) > IDS_NAMED else ''}")
     good = len(whole) == len(there) and not missing and not extra and not empty and (certain or seen.decided)
     at = max(seen.complete_at.get(one.trace_id, seen.seconds) for one in sent) if certain else seen.settled_at
     return ", ".join(parts), at, good
@@ -443,7 +445,7 @@ def _recorded(traces: Sequence[ProbeTrace], bounds: Bounds, seen: Observation) -
     parts = [f"{len(whole)} of {len(bounds.kept)} kept traces"]
     extra = sorted(seen.recorded.keys() - bounds.kept.keys() - set(bounds.possible))
     if extra:
-        parts.append(f"unexpected: {', '.join(extra[:NAMED])}{', …' if len(extra) > NAMED else ''}")
+        parts.append(f"unexpected: {', '.join(extra[:IDS_NAMED])}{', …' if len(extra) > IDS_NAMED else ''}")
     if seen.recorded_problem and len(whole) < len(bounds.kept):
         parts.append(seen.recorded_problem)
     return ", ".join(parts), seen.recorded_at, len(whole) == len(bounds.kept) and not extra

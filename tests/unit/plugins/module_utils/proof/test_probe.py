@@ -275,7 +275,7 @@ def test_many_wrong_traces_are_named_by_the_first() -> None:
         if one.case == "dropped":
             seen.searched[one.trace_id] = 1
     shown = verdicts(traces, expectation, seen)["health checks dropped"][0]
-    assert shown.count("dropped by health-checks") == probe.NAMED and shown.endswith(", …")
+    assert shown.count("dropped by health-checks") == probe.IDS_NAMED and shown.endswith(", …")
 
 
 def test_policies_that_keep_nothing_of_the_proof_are_told() -> None:
