@@ -11,7 +11,7 @@ from typing import Any
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import host_of
-from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged, roles
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged
 
 # Defaults that need a plugin of this collection, which only a play has: mostly the lookup, for another role's variable.
 OF_OTHER_ROLES = {
@@ -40,7 +40,7 @@ def _read(terms: tuple[str, ...], variables: str) -> str:
     loader, given = DataLoader(), {**OF_OTHER_ROLES, **json.loads(variables)}
     given = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in given.items()}
     read = RoleVariables(Templar(loader=loader, variables=given), loader, given)
-    found = merged(read.read(*term.split(".")) if term.split(".")[0] in roles() else read.one(term) for term in terms)
+    found = merged(map(read.term, terms))
     wrong = [finding for finding in found.findings if finding.variable not in given]
     assert not wrong, wrong
     return json.dumps(found.values)

@@ -22,14 +22,11 @@ options:
   _terms:
     description:
       - Names of roles of this collection, and of single variables of its roles. For a role, its variables are returned.
+      - A role's name may be followed by a dot and the name of one of its entry points, C(main) by default.
       - A role's name also makes unknown variables fail; a variable's name does not.
     type: list
     elements: str
     required: true
-  entry_point:
-    description: Entry point of the roles in O(_terms), as in their argument specs.
-    type: str
-    default: main
 """
 
 EXAMPLES = """
@@ -46,9 +43,7 @@ EXAMPLES = """
   ansible.builtin.debug:
     msg: "{{ (variables | combine({'tracing_expected_traces_per_second': 10000}) | orion.tracing.tracing_plan).table }}"
   vars:
-    variables: >-
-      {{ lookup('orion.tracing.role_variables', 'tempo', 'collector')
-         | combine(lookup('orion.tracing.role_variables', 'preflight', entry_point='plan')) }}
+    variables: "{{ lookup('orion.tracing.role_variables', 'tempo', 'collector', 'preflight.plan') }}"
 
 - name: Show the name of the bucket
   ansible.builtin.debug:
@@ -80,8 +75,8 @@ class LookupModule(LookupBase):
         if not terms:
             raise AnsibleError("Name a role of this collection.")
         read = RoleVariables(self._templar, self._loader, variables or {})
-        asked = [term for term in terms if term in roles()]
-        found = merged(read.read(t, self.get_option("entry_point")) if t in asked else read.one(t) for t in terms)
+        asked = [term.split(".")[0] for term in terms if term.split(".")[0] in roles()]
+        found = merged(map(read.term, terms))
         unknown = read.unknown(*asked) if asked else []
         try:
             refuse(f"the variables of {' and '.join(terms)} are wrong", [*found.findings, *unknown])

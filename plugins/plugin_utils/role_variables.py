@@ -69,6 +69,11 @@ class RoleVariables:
     def __init__(self, templar: Templar, loader: DataLoader, variables: Mapping[str, Any]) -> None:
         self._templar, self._loader, self._variables = templar, loader, variables
 
+    def term(self, term: str) -> Values:
+        """The variables of a role (verify), of an entry point of a role (verify.replay), or a variable."""
+        role, _dot, entry_point = term.partition(".")
+        return self.read(role, entry_point or MAIN) if role in roles() else self.one(term)
+
     def read(self, role: str, entry_point: str = MAIN) -> Values:
         """All variables of a role's entry point, and those that every role has. AnsibleError for an unknown name."""
         return self._read(role, {**self.shared(), **self.options(role, entry_point)})

@@ -19,6 +19,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters 
     Exporter,
     destinations,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.collector.names import (
+    detector_findings,
+    detector_settings,
+    dimension_findings,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
     Ceiling,
     default_policies,
@@ -66,10 +71,6 @@ Config = dict[str, Any]
 
 POD_IP = "${env:MY_POD_IP}"
 POD_NAME = "${env:MY_POD_NAME}"
-
-# What a gateway must not stamp on other nodes' spans: these describe the machine that the gateway itself runs on.
-OWN_HOST = ("host.id", "host.image.id", "host.name", "host.type", "cloud.availability_zone")
-CLOUD_DETECTORS = ("ec2", "eks")
 
 # Where the chart mounts the samplers' volume.
 QUEUE_DIRECTORY = "/var/lib/otelcol/file_storage"
@@ -365,12 +366,12 @@ def _gateway_config(read: _Variables, queue_size: int, decision_wait: float) -> 
         },
     }
     if detectors := read.listing("collector_resource_detectors", str):
-        own_host = {"resource_attributes": {name: {"enabled": False} for name in OWN_HOST}}
+        read.findings += detector_findings(detectors, Place("collector_resource_detectors"))
         processors["resource_detection"] = {
             "detectors": detectors,
             "timeout": "5s",
             "override": False,
-            **{name: own_host for name in CLOUD_DETECTORS if name in detectors},
+            **detector_settings(detectors),
         }
     for processor, key, name in (
         ("resource", "attributes", "collector_resource_attributes"),
@@ -648,6 +649,7 @@ def _sampler_config(read: _Variables, load: _Load, made: Destinations, queues: _
     connectors: Config = {}
     pipelines: Config = {"traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": kept}}
     dimensions = read.listing("collector_span_metrics_dimensions", str)
+    read.findings += dimension_findings(dimensions, Place("collector_span_metrics_dimensions"))
     url = read.text("collector_remote_write_url", empty=True)
     if url and not re.match(r"https?://", url):
         read.wrong("collector_remote_write_url", f"is '{url}', not a URL", "Begin it with http:// or https://.")

@@ -156,8 +156,8 @@ def reach(subject: Subject) -> Iterator[Finding]:
                 "unreachable-policy",
                 node.at(),
                 f"'{node.name}' makes no difference",
-                "Remove one of the two. To keep less of some traces, leave them out of the wider policy with a policy "
-                "of type and that holds one of type not.",
+                "Remove one of the two. To keep fewer of some traces, exclude those from the wider policy: replace it "
+                "by one of type `and` with a sub-policy of type `not`.",
                 f"{other.shown} samples all that it does",
             )
 
@@ -236,8 +236,11 @@ def _reason(policy: ReadPolicy) -> str:
     return "a sub-policy excludes what another one demands"
 
 
+_RARE = ("cache_max_size", "burst_capacity", "invert_match", "enabled_regex_matching", "policy_order")
+
+
 def _remedy(policy: ReadPolicy) -> str:
-    options = [option for option in TYPES[policy.kind].fields if option not in ("cache_max_size", "burst_capacity")]
+    options = [option for option in TYPES[policy.kind].fields if option not in _RARE]
     return f"Correct {', '.join(options)}, or remove the policy."
 
 

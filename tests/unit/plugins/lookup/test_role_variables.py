@@ -24,14 +24,14 @@ from ansible.plugins.loader import init_plugin_loader, lookup_loader
 from ansible.template import Templar, trust_as_template
 init_plugin_loader(sys.argv[1:])
 for line in sys.stdin:
-    terms, options, variables, trusted = json.loads(line)
+    terms, variables, trusted = json.loads(line)
     if trusted:
         variables = {n: trust_as_template(v) if isinstance(v, str) else v for n, v in variables.items()}
     loader = DataLoader()
     templar = Templar(loader=loader, variables=variables)
     plugin = lookup_loader.get("orion.tracing.role_variables", loader=loader, templar=templar)
     try:
-        answer = {"found": plugin.run(terms, variables=templar.available_variables, **options)}
+        answer = {"found": plugin.run(terms, variables=templar.available_variables)}
     except AnsibleError as error:
         answer = {"error": str(error)}
     print(json.dumps(answer), flush=True)
@@ -42,20 +42,18 @@ class Lookup:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def ask(self, terms: tuple[str, ...], entry_point: str, variables: dict[str, Any], trusted: bool) -> Any:
+    def ask(self, terms: tuple[str, ...], variables: dict[str, Any], trusted: bool) -> Any:
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps([terms, {"entry_point": entry_point}, variables, trusted]) + "\n")
+        self.process.stdin.write(json.dumps([terms, variables, trusted]) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def __call__(
-        self, *terms: str, entry_point: str = "main", trusted: bool = True, **variables: Any
-    ) -> dict[str, Any]:
-        (found,) = self.ask(terms, entry_point, variables, trusted)["found"]
+    def __call__(self, *terms: str, trusted: bool = True, **variables: Any) -> dict[str, Any]:
+        (found,) = self.ask(terms, variables, trusted)["found"]
         return found
 
-    def errors(self, *terms: str, entry_point: str = "main", **variables: Any) -> str:
-        return self.ask(terms, entry_point, variables, True)["error"]
+    def errors(self, *terms: str, **variables: Any) -> str:
+        return self.ask(terms, variables, True)["error"]
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +106,10 @@ def test_single_variables_come_without_their_role(lookup: Lookup) -> None:
 
 
 def test_an_entry_point_has_its_own_variables(lookup: Lookup) -> None:
-    found = lookup("preflight", entry_point="plan", plan_queries_per_day="10")
+    found = lookup("preflight.plan", plan_queries_per_day="10")
     assert (found["plan_queries_per_day"], found["plan_stored_bytes_per_byte"], found["plan_prices"]) == (10, 0.5, {})
-    assert "replay_path: is not set. Set it to a file of recorded traces" in lookup.errors(
-        "verify", entry_point="replay"
-    )
-    assert "has no entry point nowhere. It has main, simulate" in lookup.errors("collector", entry_point="nowhere")
+    assert "replay_path: is not set. Set it to a file of recorded traces" in lookup.errors("verify.replay")
+    assert "has no entry point nowhere. It has main, simulate" in lookup.errors("collector.nowhere")
 
 
 def test_every_error_is_listed(lookup: Lookup) -> None:

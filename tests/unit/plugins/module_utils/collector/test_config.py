@@ -326,8 +326,37 @@ def test_detectors_leave_the_gateway_s_own_host_out():
     assert detection["override"] is False
     for detector in ("eks", "ec2"):
         assert detection[detector]["resource_attributes"]["host.id"] == {"enabled": False}
+    others = gateway(collector_resource_detectors=["gcp", "azure", "system"])["processors"]["resource_detection"]
+    for detector, attributes in (
+        ("gcp", ("host.name", "cloud.availability_zone", "gcp.gce.instance.name")),
+        ("azure", ("host.name", "cloud.availability_zone", "azure.vm.name")),
+        ("system", ("host.name", "os.type")),
+    ):
+        for attribute in attributes:
+            assert others[detector]["resource_attributes"][attribute] == {"enabled": False}
     assert "ec2" not in gateway(collector_resource_detectors=["env"])["processors"]["resource_detection"]
     assert "resource_detection" not in gateway(collector_resource_detectors=[])["processors"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"collector_resource_detectors": ["env", "esk"]}, "collector_resource_detectors[1]", "Did you mean eks?"),
+        ({"collector_resource_detectors": ["k8snode"]}, "collector_resource_detectors[0]", "K8S_NODE_NAME"),
+        ({"collector_resource_detectors": ["k8s_api"]}, "collector_resource_detectors[0]", "K8S_NODE_NAME"),
+        *(
+            ({"collector_span_metrics_dimensions": ["tenant", name]}, "collector_span_metrics_dimensions[1]", "already")
+            for name in ("service.name", "span.name", "span.kind", "status.code", "collector.instance.id")
+        ),
+        ({"collector_span_metrics_dimensions": ["a", "b", "a"]}, "collector_span_metrics_dimensions[2]", "twice"),
+        ({"collector_span_metrics_dimensions": [""]}, "collector_span_metrics_dimensions[0]", "empty"),
+        ({"collector_resource_attributes": {"x": None}}, "collector_resource_attributes.x", "not a string"),
+    ],
+)
+def test_names_that_the_collector_refuses(changes, place, words):
+    """tests/parity/test_names.py has the collector's own answers."""
+    [finding] = wrong(**changes)
+    assert str(finding.place) == place and words in str(finding)
 
 
 def test_attributes_never_replace_an_application_s_own():
