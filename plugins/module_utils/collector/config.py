@@ -65,9 +65,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.collector i
     sampler_retry_seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import kept_spans, queued_spans
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import COLLECTOR, dotted, minor
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import read_policies
 
 Config = dict[str, Any]
+
+# The first version with load_balancing, the newest of the component names in the configuration.
+# Source: https://github.com/open-telemetry/opentelemetry-collector-contrib/pull/48533
+OLDEST_COLLECTOR = (0, 153)
 
 POD_IP = "${env:MY_POD_IP}"
 POD_NAME = "${env:MY_POD_NAME}"
@@ -121,11 +126,29 @@ class _Variables(Reader):
         self.findings += found
         if found or not {"collector_image_repository", "collector_image_tag"} <= variables.keys():
             return {}
+        self._version(variables["collector_image_tag"])
         return {
             **images.image_values(variables, "collector"),
             "pullPolicy": "IfNotPresent",
             "pullSecrets": images.pull_secrets(variables, "collector"),
         }
+
+    def _version(self, tag: Any) -> None:
+        """A tag that does not name a version is not judged."""
+        name, version, tested = "collector_image_tag", images.tagged_version(tag), minor(COLLECTOR)
+        remedy = f"Use a tag of {dotted(tested)}, such as {COLLECTOR}."
+        if version and version < OLDEST_COLLECTOR:
+            self.wrong(
+                name,
+                f"is {tag}, older than {dotted(OLDEST_COLLECTOR)}",
+                remedy,
+                "it does not have the component names of the role's configuration, such as load_balancing, and refuses "
+                "to start",
+            )
+        elif version and version != tested:
+            self.doubtful(
+                name, f"is {tag}, but the role's configuration is that of {dotted(tested)}, the only one tested", remedy
+            )
 
     def tier(self, tier: str) -> tuple[dict[str, Any], int]:
         """Replicas, resources and GOMEMLIMIT of a tier, and how many spans its queue may hold."""

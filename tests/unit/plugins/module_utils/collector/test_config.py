@@ -690,6 +690,20 @@ def test_what_a_gateway_holds_back_for_a_sampler_comes_before_the_decision(wait,
     assert balancer["sending_queue"]["num_consumers"] == 100
 
 
+@pytest.mark.parametrize("tag", ["0.152.1", "v0.99.0", "0.128.0-amd64"])
+def test_a_collector_without_the_component_names_is_refused(tag):
+    [finding] = wrong(collector_image_tag=tag)
+    assert finding.variable == "collector_image_tag" and "Use a tag of 0.158" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("tag", "severities"), [("0.157.0", ["warning"]), ("0.159.0", ["warning"]), ("0.158.3", []), ("latest", [])]
+)
+def test_a_collector_that_was_not_tested_is_a_warning(tag, severities):
+    found = cc.collector_values(variables(collector_image_tag=tag, **FITS))[1]
+    assert [finding.severity for finding in found] == severities
+
+
 def test_a_missing_variable_is_named():
     given = variables()
     for name in ("collector_num_traces", "collector_decision_wait"):
