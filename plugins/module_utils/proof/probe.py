@@ -134,9 +134,9 @@ class Observation:
 def build(settings: ProbeSettings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
     """All traces of a run, as settings.cases has them, ending at now (Unix nanoseconds).
 
-    The ids of ordinary traces are random. Those of the other cases pass head sampling, and are chosen so that an ordinary
-    trace with the same id has the other outcome (if one of MAX_ID_ATTEMPTS ids is such): an error trace is then kept for
-    its error, not by the baseline percentage.
+    The ids of ordinary traces are random. Those of the other cases pass head sampling, and are chosen so that an
+    ordinary trace with the same id has the other outcome (if one of MAX_ID_ATTEMPTS ids is such): an error trace is then
+    kept for its error, not by the baseline percentage.
     """
     kept = keeps(settings.tail_sampling, settings.gateway)
     found: list[ProbeTrace] = []
@@ -259,8 +259,8 @@ def _document(service: str, spans: list[otlp.Span]) -> otlp.Document:
 def requests(traces: Sequence[ProbeTrace]) -> list[tuple[int, otlp.Document]]:
     """What to send: (number of the gateway, document).
 
-    Traces that must be kept have one request per trace and service, the others one per GROUP_TRACES traces and service. The
-    services of one trace always go to neighbouring gateways.
+    Traces that must be kept have one request per trace and service, the others one per GROUP_TRACES traces and service.
+    The services of one trace always go to neighbouring gateways.
     """
     planned: list[tuple[int, otlp.Document]] = []
     groups = [[one] for one in traces if one.case in KEPT_CASES]
