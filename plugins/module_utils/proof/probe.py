@@ -135,8 +135,8 @@ def build(settings: ProbeSettings, run: str, now: int, random: Random | None = N
     """All traces of a run, as settings.cases has them, ending at now (Unix nanoseconds).
 
     The ids of ordinary traces are random. Those of the other cases pass head sampling, and are chosen so that an
-    ordinary trace with the same id has the other outcome (if one of MAX_ID_ATTEMPTS ids is such): an error trace is then
-    kept for its error, not by the baseline percentage.
+    ordinary trace with the same id has the other outcome (if one of MAX_ID_ATTEMPTS ids is such): an error trace is
+    then kept for its error, not by the baseline percentage.
     """
     kept = keeps(settings.tail_sampling, settings.gateway)
     found: list[ProbeTrace] = []
@@ -266,9 +266,7 @@ def requests(traces: Sequence[ProbeTrace]) -> list[tuple[int, otlp.Document]]:
     groups = [[one] for one in traces if one.case in KEPT_CASES]
     for case in (DROPPED, PLAIN):
         same = [one for one in traces if one.case == case]
-        groups += [
-            same[first : first + GROUP_TRACES] for first in range(0, len(same), GROUP_TRACES)
-        ]
+        groups += [same[first : first + GROUP_TRACES] for first in range(0, len(same), GROUP_TRACES)]
     for number, group in enumerate(groups):
         for place, documents in enumerate(zip(*(one.documents for one in group), strict=True)):
             planned.append((number + place, otlp.merge(documents)))
