@@ -33,7 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     PermissionDenied,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import (
-    LONGEST_MESSAGE,
+    MAX_MESSAGE_BYTES,
     Message,
     framed,
     unpacked,
@@ -224,10 +224,10 @@ class S3Recording:
                 continue
             if one.key != self.prefix:
                 _check_name(self.name, one.key)
-            if one.size > LONGEST_MESSAGE:
+            if one.size > MAX_MESSAGE_BYTES:
                 raise InvalidInput(
                     f"{self.name}: object {one.key} has {one.size} bytes",
-                    f"objects of up to {LONGEST_MESSAGE} bytes are read from a bucket",
+                    f"objects of up to {MAX_MESSAGE_BYTES} bytes are read from a bucket",
                     "Download it and give the file.",
                 )
             yield one
