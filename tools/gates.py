@@ -30,8 +30,7 @@ SANITY = WORK / "sanity/ansible_collections/orion/tracing"
 INVENTORY = f"--inventory={ROOT / 'inventories/local'}"
 # Apart from the cluster of `make up`, whatever its name.
 TEST_CLUSTER = f"{os.environ.get('ORION_CLUSTER') or 'orion'}-test"
-# Most tests wait for servers and programs that they start, so there may be more of them at once than processors.
-WORKERS = str(2 * (os.cpu_count() or 1))
+PROCESSORS = os.cpu_count() or 1
 
 CHECK, TEST, TEST_ALL = "check", "test", "test-all"
 EVERYWHERE, PULL_REQUEST, NIGHTLY = (CHECK, TEST, TEST_ALL), (TEST, TEST_ALL), (TEST_ALL,)
@@ -194,8 +193,7 @@ GATES = (
         "tests/unit",
         "-m",
         "not slow and not nightly",
-        "-n",
-        WORKERS,
+        f"-n{PROCESSORS}",
         "--dist=worksteal",
         commands=(CHECK,),
     ),
@@ -230,8 +228,8 @@ GATES = (
         "unit",
         "unit and chart tests; branch coverage of module_utils at least 90 %",
         "tests/unit",
-        "-n",
-        WORKERS,
+        # Most of these tests wait for servers and programs that they start.
+        f"-n{2 * PROCESSORS}",
         "--dist=worksteal",
         "--cov",
         "--cov-branch",
@@ -261,8 +259,6 @@ GATES = (
         "modules and roles on a cluster",
         "tests/integration",
         needs=CLUSTER,
-        before=peers.prepare,
-        env={"ORION_PEERS": str(peers.VENV)},
     ),
     nightly(
         "integration-all",

@@ -19,6 +19,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from snapshot import buckets, objects
 
 ROOT = Path(__file__).resolve().parents[2]
+# What a pull request needs. All other tests here are in `make test-all` alone, and so are those with Helm 3 and with moto,
+# whose S3 the unit tests have too.
+PULL_REQUEST = ("test_bad_input.py", "test_helm_release.py", "test_helm_release_info.py", "test_s3_stores.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # The hook of a folder is given the items of all folders.
+        if item.path.parent != Path(__file__).parent:
+            continue
+        case = item.name.partition("[")[2]
+        if item.path.name not in PULL_REQUEST or "helm3" in case or "moto" in case:
+            item.add_marker(pytest.mark.nightly)
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ def tls_registry(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -
     yield from registry_of("tls", tmp_path_factory.mktemp("registry"), packages)
 
 
-@pytest.fixture(params=["ORION_HELM3", "ORION_HELM"])
+@pytest.fixture(params=["ORION_HELM3", "ORION_HELM"], ids=["helm3", "helm4"])
 def helm(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helm:
     """A helm with a home, and the module with a cache, of their own."""
     home = tmp_path / "home"

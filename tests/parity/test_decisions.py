@@ -43,6 +43,8 @@ SUITES: dict[str, list[Case]] = {
     "fixed": [([policy], {}) for policy in lists.fixed()],
     "surprising": [(policies, {}) for policies in lists.surprising()],
 }
+# Of `make test-all` alone
+MORE: dict[str, list[Case]] = {f"random, seed {seed}": lists.random_lists(seed, count=120) for seed in range(8, 13)}
 
 
 def settings(case: Case) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     def run(suite: str) -> list[Spans] | Exception:
         try:
             folder = tmp_path_factory.mktemp(suite)
-            return keep(otelcol, folder, [settings(case) for case in SUITES[suite]], requests(suite))
+            return keep(otelcol, folder, [settings(case) for case in cases_of(suite)], requests(suite))
         except (AssertionError, DidNotStart, OSError) as error:
             return error
 
@@ -71,6 +73,10 @@ def collector(otelcol: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return answers
 
 
+def cases_of(suite: str) -> list[Case]:
+    return SUITES[suite] if suite in SUITES else MORE[suite]
+
+
 def requests(suite: str) -> list[bytes]:
     return TEXTS if suite == "patterns" else REQUESTS
 
@@ -81,10 +87,15 @@ def spans(suite: str) -> Sequence[Any]:
 
 
 @pytest.mark.parametrize(
-    ("suite", "number"), [(suite, number) for suite, cases in SUITES.items() for number in range(len(cases))]
+    ("suite", "number"),
+    [
+        pytest.param(suite, number, marks=[pytest.mark.nightly] if suite in MORE else [])
+        for suite, cases in {**SUITES, **MORE}.items()
+        for number in range(len(cases))
+    ],
 )
 def test_same_traces_are_kept(collector: Callable[[str], list[Spans]], suite: str, number: int) -> None:
-    case = SUITES[suite][number]
+    case = cases_of(suite)[number]
     kept = {trace_id: len(ids) for trace_id, ids in collector(suite)[number].items()}
     simulated = decide(settings(case), spans(suite))
     differing = sorted(kept.items() ^ simulated.items())

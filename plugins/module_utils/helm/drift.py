@@ -50,7 +50,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects, show
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Resource, Served, discover
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource, Served, discover
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
 MISSING, CHANGED = "missing", "changed"
@@ -147,7 +147,7 @@ def survey(
 
     with ThreadPoolExecutor(THREADS) as pool:
         found: dict[Key, Drifted] = {}
-        reads: dict[tuple[Resource, str], list[tuple[Key, Drifted]]] = {}
+        reads: dict[tuple[ApiResource, str], list[tuple[Key, Drifted]]] = {}
         for key, document in wanted.items():
             resource = served.resource(key.group, version_of(document), key.kind)
             inside = "" if resource and not resource.namespaced else key.namespace or namespace
@@ -256,7 +256,7 @@ def api_versions(*manifests: Objects) -> set[str]:
 
 
 def _read(
-    kube: Kube, resource: Resource, namespace: str, members: Sequence[tuple[Key, Drifted]]
+    kube: Kube, resource: ApiResource, namespace: str, members: Sequence[tuple[Key, Drifted]]
 ) -> dict[str, dict[str, Any]] | TracingError:
     """The live objects by name; the refusal where they may not be read."""
     try:
@@ -337,7 +337,7 @@ def version_of(document: Mapping[str, Any]) -> str:
     return str(document.get("apiVersion", "")).rpartition("/")[2]
 
 
-def prepared(document: Mapping[str, Any], resource: Resource | None, key: Key) -> dict[str, Any]:
+def prepared(document: Mapping[str, Any], resource: ApiResource | None, key: Key) -> dict[str, Any]:
     """The object as it is applied: in a version that is served, in its namespace, without what is not Helm's."""
     sent = {name: value for name, value in plain_secret(document).items() if name != "status"}
     metadata = {**(sent.get("metadata") or {}), "namespace": key.namespace}

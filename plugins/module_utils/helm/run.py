@@ -217,7 +217,7 @@ def _dry_run(kube: Kube, helm: Helm, rendered: Rendered) -> dry_run.DryRun:
         return dry_run.DryRun()
     on_server = helm.applies_on_server(wanted, current.history.latest)
     force = wanted.force_conflicts or wanted.drift == REPAIR
-    return dry_run.check(kube, wanted, rendered.before, rendered.after, on_server, force)
+    return dry_run.check(kube, wanted, rendered.before, rendered.after, on_server, force, current.crds.chart)
 
 
 def _learn(mask: Mask, history: release.History) -> None:

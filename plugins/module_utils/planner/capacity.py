@@ -24,7 +24,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, boolean, number, usable
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.platform import collector as numbers
 from ansible_collections.orion.tracing.plugins.module_utils.platform import load
 from ansible_collections.orion.tracing.plugins.module_utils.platform import tempo as tempo_numbers
@@ -342,47 +342,48 @@ DISK_FACTOR = 1.2 * numbers.DISK_PER_BYTE / numbers.QUEUE_SHARE_OF_VOLUME
 
 
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
-    """Inputs and prices of inventory variables, and what to say about them. InvalidVariables has every error."""
+    """Inputs and prices of inventory variables, and what to say about them. InvalidVariables has every error.
+
+    v: the variables of the roles tempo and collector, and of the entry point plan of the role preflight.
+    """
     read = Reader(v)
-    retention_name = "tempo_retention" if v.get("tempo_retention") else "tracing_retention"
-    block_seconds = read.duration("tempo_ingester_max_block_duration", 30 * 60)
-    profile = str(v.get("tempo_profile", "distributed"))
+    block_seconds = read.duration("tempo_ingester_max_block_duration")
+    profile = read.text("tempo_profile")
     if profile not in ("distributed", "monolithic"):
         read.wrong("tempo_profile", f"is {profile!r}, not a profile", "Choose distributed or monolithic.")
     exporters = destinations(v).exporters
     inputs = Inputs(
-        traces_per_second=read.number("tracing_expected_traces_per_second", 1000, 0.001),
-        spans_per_trace=read.number("tracing_expected_spans_per_trace", 20, 1),
-        bytes_per_span=read.number("tracing_expected_bytes_per_span", 500, 1),
-        kept_percentage=read.number("tracing_expected_kept_percentage", 25, 0, 100),
-        baseline_percentage=read.number("collector_sampling_percentage", 10),
-        retention=read.duration(retention_name, 7 * DAY),
-        decision_wait=read.duration("collector_decision_wait", 10),
-        outage_minutes=read.number("collector_outage_minutes", 5),
-        max_spans=read.number("collector_max_total_spans_per_second", 0),
-        max_bytes=read.number("collector_max_total_bytes_per_second", 0),
+        traces_per_second=read.number("tracing_expected_traces_per_second", minimum=0.001),
+        spans_per_trace=read.number("tracing_expected_spans_per_trace", minimum=1),
+        bytes_per_span=read.number("tracing_expected_bytes_per_span", minimum=1),
+        kept_percentage=read.number("tracing_expected_kept_percentage", maximum=100),
+        baseline_percentage=read.number("collector_sampling_percentage"),
+        retention=read.duration("tempo_retention"),
+        decision_wait=read.duration("collector_decision_wait"),
+        outage_minutes=read.number("collector_outage_minutes"),
+        max_spans=read.number("collector_max_total_spans_per_second"),
+        max_bytes=read.number("collector_max_total_bytes_per_second"),
         profile=profile,
-        replication_factor=int(read.number("tempo_replication_factor", 3, 1)),
-        persistent_queue=usable(False, boolean, v.get("collector_persistent_queue_enabled")),
+        replication_factor=read.integer("tempo_replication_factor", minimum=1),
+        persistent_queue=read.boolean("collector_persistent_queue_enabled"),
         block_seconds=block_seconds,
-        local_seconds=block_seconds + read.duration("tempo_ingester_complete_block_timeout", 15 * 60),
-        stored_bytes_per_byte=read.number("plan_stored_bytes_per_byte", 0.5, 0.01),
-        queries_per_day=read.number("plan_queries_per_day", 1000),
-        metrics_generator=usable(False, boolean, v.get("tempo_metrics_generator_enabled")),
-        num_traces=read.number("collector_num_traces", 0),
+        local_seconds=block_seconds + read.duration("tempo_ingester_complete_block_timeout"),
+        stored_bytes_per_byte=read.number("plan_stored_bytes_per_byte", minimum=0.01),
+        queries_per_day=read.number("plan_queries_per_day"),
+        metrics_generator=read.boolean("tempo_metrics_generator_enabled"),
+        num_traces=read.number("collector_num_traces"),
         kept_destinations=max(1, sum(one.traces == "kept" for one in exporters)),
         unsampled_share=sum(one.share for one in exporters if one.traces == "all") / 100,
-        own_store=v.get("tracing_store", "tempo") == "tempo",
-        global_limit=v.get("tempo_ingestion_rate_strategy", "local") == "global",
+        own_store=v["tracing_store"] == "tempo",
+        global_limit=v["tempo_ingestion_rate_strategy"] == "global",
     )
     notes = []
-    region = str(v.get("tracing_region", "us-east-1"))
+    region = v["tracing_region"]
     if region not in REGIONS:
         notes.append(f"tracing_region {region} has no prices here: those of us-east-1 are taken. Give plan_prices.")
     prices = REGIONS.get(region, Prices())
-    own = v.get("plan_prices") or {}
-    unknown = sorted(set(own) - set(asdict(prices))) if isinstance(own, Mapping) else [str(own)]
-    if unknown:
+    own = read.mapping("plan_prices")
+    if unknown := sorted(set(own) - set(asdict(prices))):
         read.wrong("plan_prices", f"has unknown prices {', '.join(unknown)}", f"Known are {', '.join(asdict(prices))}.")
     else:
         try:

@@ -48,9 +48,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
     dotted,
     minor,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
@@ -166,13 +168,13 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
     """What contradicts the endpoint; its form is the tempo role's to check."""
     endpoint = text(v, "tempo_s3_endpoint")
     bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
-    if not bare:
+    if not tempo.ENDPOINT.fullmatch(bare):
         return
-    match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
+    found = region_of_host(bare.partition(":")[0])
     region = text(v, "tempo_s3_region")
-    if match and region and match[1] != region:
+    if found and region and found != region:
         yield error(
-            "tempo_s3_region", f"is {region}, not the region of tempo_s3_endpoint {bare}", f"Set it to {match[1]}."
+            "tempo_s3_region", f"is {region}, not the region of tempo_s3_endpoint {bare}", f"Set it to {found}."
         )
     if not is_aws(f"https://{bare}") and not text(v, "tempo_s3_credentials_secret"):
         yield warning(
@@ -180,6 +182,11 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
             f"is empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
             "Name a Secret with the keys access_key and secret_key.",
         )
+
+
+def one_store(v: Variables) -> Iterator[Finding]:
+    """One S3 store for all that use the bucket."""
+    yield from contradictions_of_store(v, managed(v))
 
 
 def buckets(v: Variables) -> Iterator[Finding]:
@@ -206,7 +213,7 @@ def transport(v: Variables) -> Iterator[Finding]:
     if not managed(v) or not flag(v, "object_storage_tls_only"):
         return
     url = text(v, "object_storage_endpoint_url")
-    if url.startswith("http://"):
+    if url.lower().startswith("http://"):
         yield error(
             "object_storage_tls_only",
             f"true, but object_storage_endpoint_url {url} is plain HTTP, which the bucket's policy would refuse",
@@ -221,7 +228,7 @@ def transport(v: Variables) -> Iterator[Finding]:
 
 
 def regions(v: Variables) -> Iterator[Finding]:
-    if not managed(v) or text(v, "object_storage_endpoint_url"):
+    if not managed(v) or not is_aws(text(v, "object_storage_endpoint_url")):
         return
     made, used = text(v, "object_storage_region"), text(v, "tempo_s3_region")
     if made and used and made != used:
@@ -233,7 +240,7 @@ def regions(v: Variables) -> Iterator[Finding]:
 def urls(v: Variables) -> Iterator[Finding]:
     for name in URLS:
         value = text(v, name)
-        parts = urlsplit(value)
+        parts = usable(urlsplit(""), urlsplit, value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
 
@@ -337,7 +344,10 @@ def expiry(v: Variables) -> Iterator[Finding]:
     yield from contradictions(v) if managed(v) else emptied(v)
     if not managed(v):
         return
-    tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
+    tidied = any(
+        isinstance(rule, Mapping) and "NoncurrentVersionExpiration" in rule
+        for rule in items(v, "object_storage_lifecycle_rules")
+    )
     if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
         yield warning(
             "object_storage_versioning",
@@ -525,6 +535,7 @@ def _base(variable: str) -> str:
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
     s3_endpoint,
+    one_store,
     buckets,
     transport,
     regions,

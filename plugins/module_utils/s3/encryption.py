@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
+    Aspect,
+    Call,
+    Document,
+    Parts,
+    Target,
+    set_,
+)
 
 ALGORITHMS = {"sse_s3": "AES256", "sse_kms": "aws:kms", "dsse_kms": "aws:kms:dsse"}
 # AWS's own key for S3, which is used where no key is named.
@@ -109,6 +116,14 @@ def options(document: Document, target: Target) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None} if name else {}
 
 
+def parts_of(document: Document) -> list[str]:
+    return ["bucket_key_enabled"] if document.get("BucketKeyEnabled") else []
+
+
+def only(document: Document, kept: frozenset[str]) -> Document:
+    return document if kept or "BucketKeyEnabled" not in document else {**document, "BucketKeyEnabled": False}
+
+
 ASPECT = Aspect(
     option="encryption",
     asked=set_("encryption"),
@@ -118,5 +133,6 @@ ASPECT = Aspect(
     wanted=wanted,
     write=write,
     options=options,
+    parts=Parts(parts_of, only),
     fresh={"SSEAlgorithm": "AES256"},
 )

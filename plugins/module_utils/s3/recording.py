@@ -32,8 +32,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     NotFound,
     PermissionDenied,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import LONGEST_MESSAGE, Message, framed
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import (
+    LONGEST_MESSAGE,
+    Message,
+    framed,
+    unpacked,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
@@ -366,7 +370,7 @@ def _in_object(number: int, key: str, content: bytes | None) -> Iterator[Message
         yield Message(number, place, problem="it is gone: it expired or was deleted after it had been listed")
         return
     try:
-        with otlp.unpacked(io.BytesIO(content)) as stream:
+        with unpacked(io.BytesIO(content)) as stream:
             for one in framed(key, stream):
                 line = f"{place}, {one.place}" if one.number > 1 else place
                 yield Message(number, line, one.text, one.protobuf, one.problem)

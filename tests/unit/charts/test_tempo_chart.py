@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import VERSION, tagged_version
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tagged_version
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import VERSION
 from ansible_collections.orion.tracing.tests.unit.charts.tempo_configs import CASES, ROLE, values_of, verify
 
 CHART = ROLE / "files" / "chart"

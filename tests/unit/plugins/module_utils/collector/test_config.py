@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    text = (ROLE / "defaults" / "main.yml").read_text().replace("{{ tracing_namespace }}", "tracing")
-    return {**yaml.safe_load(text), **changes}
+    return {**role_defaults("collector"), **changes}
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -717,9 +716,3 @@ def test_whole_percentages_are_written_without_a_fraction():
     assert repr(policies(collector_sampling_percentage=2.0)[-1]["probabilistic"]) == "{'sampling_percentage': 2}"
     head = gateway(collector_head_sampling_percentage="50")["processors"]["probabilistic_sampler"]
     assert repr(head["sampling_percentage"]) == "50"
-
-
-def test_defaults_and_argument_specs_are_the_same():
-    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    assert {name: spec["default"] for name, spec in specs.items()} == defaults

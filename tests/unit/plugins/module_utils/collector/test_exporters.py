@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector import exporters as ce
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Place, errors
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 REF = {"secret": "vendor", "key": "token"}
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    text = (ROLE / "defaults" / "main.yml").read_text().replace("{{ tracing_namespace }}", "tracing")
-    return {**yaml.safe_load(text), "tracing_expected_traces_per_second": 100, **changes}
+    return {**role_defaults("collector"), "tracing_expected_traces_per_second": 100, **changes}
 
 
 def sampler(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:

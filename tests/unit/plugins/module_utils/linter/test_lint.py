@@ -16,6 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import l
 from ansible_collections.orion.tracing.plugins.module_utils.linter.subject import CODES, LintLoad
 from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[5]
 MEBIBYTE = 2**20
@@ -465,7 +466,7 @@ def test_a_clean_configuration_has_no_finding():
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    return {**yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text()), **changes}
+    return {**role_defaults("collector"), **changes}
 
 
 @pytest.mark.parametrize("inventory", ["local", "staging", "production"])

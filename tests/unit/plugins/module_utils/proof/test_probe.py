@@ -30,6 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
     EPOCH,
     FakePipeline,
@@ -561,19 +562,8 @@ def test_the_proof_is_written_in_one_step(tmp_path: Path) -> None:
 
 def deployed(**variables: Any) -> dict[str, Any]:
     """What the collector role makes of its defaults and these variables."""
-    defaults = yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text())
-    plain = {name: value for name, value in defaults.items() if "{{" not in str(value)}
-    values, _warnings = collector_values({**plain, **UNTEMPLATED, **variables})
+    values, _warnings = collector_values({**role_defaults("collector"), **variables})
     return values
-
-
-# Defaults that Ansible templates.
-UNTEMPLATED = {
-    "collector_chart_ref": "chart",
-    "collector_resource_attributes": {"deployment.environment.name": "production", "k8s.cluster.name": "c"},
-    "collector_span_attributes": {"environment": "production"},
-    "collector_tempo_endpoint": "http://tempo:4318",
-}
 
 
 def own(*policies: dict[str, Any]) -> dict[str, Any]:

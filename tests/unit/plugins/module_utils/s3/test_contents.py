@@ -77,7 +77,6 @@ def run(check_mode: bool = False, progress: Any = lambda line: None, **given: An
     store = Store.connect(params)
     state = bucket.read(store, params)
     plan = bucket.make_plan(state, params)
-    bucket.check_plan(store, params, plan)
     if not check_mode:
         bucket.apply(store, params, state, plan, progress)
     return plan, store
