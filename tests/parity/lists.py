@@ -565,7 +565,7 @@ def surprising() -> list[list[Policy]]:
         drop(), {"name": "drop", "type": "drop"}, drop(policy("span_count", min_spans=1)), drop(policy("span_count")),
         drop(ottl("true")),
         drop(not_(ottl("false"))), drop(policy("string_attribute", key="a", values=[""], invert_match=True)),
-        drop(policy("status_code", status_codes=["OK", "ERROR", "UNSET"])), drop(policy("latency", threshold_ms=-1)),
+        drop(policy("status_code", status_codes=["OK", "ERROR", "UNSET"])),
         drop(ALWAYS, policy("probabilistic", sampling_percentage=100)), drop(not_(policy("trace_state", key="a"))),
         drop(not_(policy("rate_limiting"))),
     ]  # fmt: skip
