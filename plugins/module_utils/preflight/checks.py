@@ -527,11 +527,6 @@ def _halves(problem: TracingError) -> tuple[str, str]:
     return CONNECTION.sub("", what), problem.remedy
 
 
-def _base(variable: str) -> str:
-    """The variable's own name, without the place inside it."""
-    return re.split(r"[.\[]", variable, maxsplit=1)[0]
-
-
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
     s3_endpoint,

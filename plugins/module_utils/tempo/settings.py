@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE, MEBIBYTE, QUANTITY_REMEDY
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, errors
@@ -323,7 +324,7 @@ def _generator(reader: Reader, v: Variables) -> None:
             "Set the URL of a Prometheus remote-write receiver, such as http://prometheus:9090/api/v1/write.",
         )
     place = Place("tempo_extra_config").key("metrics_generator").key("storage").key("remote_write")
-    given = _inside(extra, "metrics_generator", "storage", "remote_write")
+    given = inside(extra, "metrics_generator", "storage", "remote_write")
     for index, entry in enumerate(given if isinstance(given, list) else []):
         if isinstance(entry, Mapping) and not entry.get("url"):
             reader.wrong(
@@ -341,11 +342,11 @@ def _extra(reader: Reader, v: Variables) -> None:
     if version is None or version == VERSION or version[0] != VERSION[0]:
         reader.findings += unknown_keys(extra, place)
     block = place.key("storage").key("trace").key("block")
-    written = _inside(extra, "storage", "trace", "block", "version")
+    written = inside(extra, "storage", "trace", "block", "version")
     if written is not None and written not in BLOCK_VERSIONS:
         reader.wrong(block.key("version"), f"is {written!r}", f"Choose {' or '.join(BLOCK_VERSIONS)}.",
                      "Tempo 2.10 does not write blocks of another version")  # fmt: skip
-    _columns(reader, _inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
+    _columns(reader, inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
              block.key("parquet_dedicated_columns"))  # fmt: skip
 
 
@@ -372,9 +373,3 @@ def _columns(reader: Reader, columns: Any, place: Place) -> None:
             )
         elif count > most:
             reader.wrong(place, f"has {count} columns of type {kind_} and scope {scope}", f"Give at most {most}.")
-
-
-def _inside(value: Any, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

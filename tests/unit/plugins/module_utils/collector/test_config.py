@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
+from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler import LATENCY_BUCKETS
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -423,7 +424,7 @@ def test_exemplars_are_of_kept_traces_alone():
     ]
     metrics = config["connectors"]["span_metrics/sampled"]
     assert "dimensions" not in metrics
-    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(cc.LATENCY_BUCKETS) / 4
+    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(LATENCY_BUCKETS) / 4
 
 
 # Limits
@@ -688,6 +689,20 @@ def test_what_a_gateway_holds_back_for_a_sampler_comes_before_the_decision(wait,
     balancer = values(collector_decision_wait=wait)["gateway"]["config"]["exporters"]["load_balancing"]
     assert balancer["protocol"]["otlp"]["retry_on_failure"]["max_elapsed_time"] == bridge
     assert balancer["sending_queue"]["num_consumers"] == 100
+
+
+@pytest.mark.parametrize("tag", ["0.152.1", "v0.99.0", "0.128.0-amd64"])
+def test_a_collector_without_the_component_names_is_refused(tag):
+    [finding] = wrong(collector_image_tag=tag)
+    assert finding.variable == "collector_image_tag" and "Use a tag of 0.158" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("tag", "severities"), [("0.157.0", ["warning"]), ("0.159.0", ["warning"]), ("0.158.3", []), ("latest", [])]
+)
+def test_a_collector_that_was_not_tested_is_a_warning(tag, severities):
+    found = cc.collector_values(variables(collector_image_tag=tag, **FITS))[1]
+    assert [finding.severity for finding in found] == severities
 
 
 def test_a_missing_variable_is_named():

@@ -129,17 +129,19 @@ BREAKS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[dict[str, Any]]]] 
 
 def defaults() -> dict[str, Any]:
     merged: dict[str, Any] = {}
-    for role in BREAKS:
+    for role in ("tracing", *BREAKS):
         merged |= yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     merged |= {"object_storage_bucket": "orion-traces", "tracing_environment": "test", "tracing_cluster_name": "test"}
     # Breaking one must not break those that take its value by default.
     merged |= {"tempo_retention": "168h", "tempo_search_max_duration": "168h", "tracing_retention": "168h"}
     merged |= {"tracing_namespace": "tracing", "tracing_region": "us-east-1", "grafana_tempo_url": "http://tempo:3200"}
+    merged |= {"tempo_s3_bucket": "orion-traces", "tempo_s3_region": "us-east-1", "tempo_s3_insecure": False}
+    merged |= {"tempo_s3_endpoint": "s3.us-east-1.amazonaws.com", "tempo_s3_addressing_style": "auto"}
     merged |= {"tracing_expected_traces_per_second": 100, "collector_tempo_endpoint": "http://tempo:4318"}
     merged |= {"tracing_image_registry": "", "tracing_image_pull_secrets": [], "object_storage_manage": True}
 
     def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "{{" in value and "|" not in value:
+        if isinstance(value, str) and "{{" in value and not set("|(") & set(value):
             return resolve(jinja2.Template(value).render(role_path="", role_name="", **merged))
         if isinstance(value, dict):
             return {key: resolve(item) for key, item in value.items()}

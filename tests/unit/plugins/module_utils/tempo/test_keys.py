@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Options of tempo.yaml that Tempo does not define. tests/unit/charts/test_tempo_configs.py asks Tempo about the table."""
+"""Options of tempo.yaml that Tempo does not define. test_tempo_configs.py asks Tempo about the table."""
 
 from __future__ import annotations
 
