@@ -15,7 +15,11 @@ import yaml
 
 FILTERS = Path(__file__).resolve().parents[4] / "plugins/filter"
 # What the roles require, and an example's own names.
-VARIABLES = {"object_storage_bucket": "orion-traces", "tracing_region": "eu-central-1"}
+VARIABLES = {
+    "object_storage_bucket": "orion-traces",
+    "object_storage_endpoint_url": "https://s3.example.org:8333",
+    "tracing_region": "eu-central-1",
+}
 
 
 def tasks() -> dict[str, dict[str, Any]]:
