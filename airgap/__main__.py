@@ -41,7 +41,7 @@ def find(artifacts: dict[str, Artifact], name: str) -> str:
     for artifact in artifacts.values():
         if name == artifact.ref:
             return artifact.name
-    raise AirgapError(f"{name}: no such artefact; `python -m airgap list` names them all")
+    raise AirgapError(f"{name}: there is no such artefact; `python -m airgap list` lists all")
 
 
 def build(artifacts: dict[str, Artifact], store: cache.Store, arguments: argparse.Namespace) -> int:

@@ -89,7 +89,7 @@ def write(path: Path, images: list[Image]) -> dict[Path, Written]:
 
 class Copy:
     """An archive of one image whose config and layers are there already. Use it in a with statement, and add the layers
-    from the lowest to the topmost; an archive that an error leaves unfinished is no archive."""
+    from the lowest to the topmost; an archive that an error leaves unfinished is not usable."""
 
     def __init__(self, path: Path, ref: str, config: bytes) -> None:
         self.ref, self.config = ref, config

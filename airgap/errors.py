@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class AirgapError(Exception):
-    """Its text is printed as it is, so it names what failed, the reason and the way out."""
+    """Its text is printed as it is, so it names what failed, the reason and the remedy."""

@@ -97,7 +97,7 @@ def _row(name: str, fields: dict[str, Any], artifacts: dict[str, Artifact]) -> I
         built_ref = reader.normalized(artifacts[build].ref or "") or "" if build in artifacts else ""
         if built_ref.rpartition(":")[0] != fields["repository"]:
             raise AirgapError(
-                f"images.yml: images: {name}: build: {build!r} is no entry of kind image whose ref is in "
+                f"images.yml: images: {name}: build: {build!r} is not an entry of kind image with a ref in "
                 f"{fields['repository']}; name one, or leave build out"
             )
     return Image(name, fields["repository"], str(fields.get("tag", "")), fields["license"], build, built_ref)
@@ -116,7 +116,7 @@ def read_folder(path: Path, architecture: str) -> list[ArchivedImage]:
     """
     if not path.is_dir():
         if os.environ.get(FOLDER_VARIABLE):
-            raise AirgapError(f"{FOLDER_VARIABLE} is {path}, which is no folder; make it, or unset the variable")
+            raise AirgapError(f"{FOLDER_VARIABLE} is {path}, which is not a folder; create it, or unset the variable")
         return []
     images: list[ArchivedImage] = []
     errors = []
@@ -201,7 +201,7 @@ def program(source: Source) -> Path:
         path = next(iter(source.archived.entrypoint), "")
         if not path:
             raise AirgapError(
-                f"{source.archived.path}: {source.ref} starts no program; is it the publisher's own image?"
+                f"{source.archived.path}: {source.ref} does not start a program; is it the publisher's own image?"
             )
         partial = file.with_suffix(f".{os.getpid()}")
         reader.extract(source.archived, path, partial)

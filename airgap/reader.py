@@ -109,7 +109,7 @@ def normalized(name: str) -> str | None:
 def read(path: Path, architecture: str) -> list[ArchivedImage]:
     """The named images of an archive, for Linux on `architecture` (Go's word: amd64, arm64).
 
-    Errors: AirgapError, naming the file and the remedy, where it is no image archive, is truncated or incomplete, is
+    Errors: AirgapError, naming the file and the remedy, if it is not an image archive, is truncated or incomplete, is
     for another platform, or names none of its images.
     """
     documents, names = _scan(path)
@@ -148,8 +148,8 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
                 "was copied from"
             ) from error
         raise AirgapError(
-            f"{path} is no image archive: it is no tar, plain or compressed with gzip; save the image again with "
-            "`docker save --output FILE NAME:TAG`, or move the file out of the folder"
+            f"{path} is not an image archive: it is not a tar file, plain or compressed with gzip; save the image "
+            "again with `docker save --output FILE NAME:TAG`, or move the file out of the folder"
         ) from error
 
 
@@ -160,7 +160,7 @@ def _extracted(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     except KeyError as error:
         raise tarfile.ReadError(str(error)) from error
     if content is None:
-        raise tarfile.ReadError(f"{member.name} is no file")
+        raise tarfile.ReadError(f"{member.name} is not a file")
     return content
 
 
@@ -212,8 +212,8 @@ class _Contents:
         if "index.json" in self.documents:
             return self.oci()
         raise AirgapError(
-            f"{self.path} is no image archive: it has neither manifest.json (docker save) nor index.json (OCI layout); "
-            "save the image again with `docker save --output FILE NAME:TAG`, or move the file out of the folder"
+            f"{self.path} is not an image archive: it has neither manifest.json (docker save) nor index.json "
+            "(OCI layout); save it again with `docker save --output FILE NAME:TAG`, or move the file out of the folder"
         )
 
     def docker(self) -> Iterator[_Candidate]:
@@ -224,7 +224,7 @@ class _Contents:
     def oci(self) -> Iterator[_Candidate]:
         for descriptor in self.parsed("index.json", dict).get("manifests") or []:
             annotations = descriptor.get("annotations") or {}
-            # a lone tag is no name: an index has no place for the repository that it belongs to
+            # a lone tag is not a name: an index has no place for the repository that it belongs to
             given = [annotations[key] for key in NAME_ANNOTATIONS if set("/:") & set(annotations.get(key, ""))]
             yield from self.described(descriptor, self.refs(given[:1]))
 
@@ -243,7 +243,7 @@ class _Contents:
                 yield from self.described(below, refs)
             return
         if "layers" not in manifest or "config" not in manifest:
-            raise self.incomplete(f"{blob} is no image manifest")
+            raise self.incomplete(f"{blob} is not an image manifest")
         config = self.blob(manifest["config"])
         layers = tuple(self.blob(layer) for layer in manifest["layers"])
         yield _Candidate(refs, self.platform(config), config, layers)
@@ -262,7 +262,7 @@ class _Contents:
     def platform(self, config: str) -> str:
         document = self.parsed(config, dict)
         if not isinstance(document.get("rootfs"), dict) or "diff_ids" not in document["rootfs"]:
-            raise AirgapError(f"{self.path} holds no image: {config} is no image config; move it out of the folder")
+            raise AirgapError(f"{self.path} has no image: {config} is not an image config; move it out of the folder")
         return f"{document.get('os', '?')}/{document.get('architecture', '?')}"
 
     def parsed(self, name: str, kind: type) -> Any:
@@ -271,7 +271,7 @@ class _Contents:
         try:
             document = json.loads(self.documents[name])
         except ValueError as error:
-            raise self.incomplete(f"{name} is no JSON: {error}") from error
+            raise self.incomplete(f"{name} is not JSON: {error}") from error
         if not isinstance(document, kind):
             raise self.incomplete(f"{name} is not what its name says")
         return document

@@ -17,7 +17,7 @@ usable() { # pyenv's shims answer for versions that are not there, so ask the in
 needed="Python 3.12 or newer with the venv module"
 if [ -n "${ORION_PYTHON:-}" ]; then
   usable "$ORION_PYTHON" || {
-    echo "ORION_PYTHON is $ORION_PYTHON, which is no $needed ($("$ORION_PYTHON" -V 2>&1 || true)): name another one, or unset it." >&2
+    echo "ORION_PYTHON is $ORION_PYTHON, which is not $needed ($("$ORION_PYTHON" -V 2>&1 || true)): name another one, or unset it." >&2
     exit 1
   }
   python=$ORION_PYTHON

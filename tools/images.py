@@ -24,7 +24,7 @@ from tools.steps import Failed
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # A mirror's prefix, as tracing_image_registry takes it
 MIRROR_VARIABLE = "ORION_IMAGE_REGISTRY"
-# The store that stands in where the image of the first one is not to be had
+# The store that is installed if the image of the first one is not available
 STORE, OTHER_STORE = "tempo", "jaeger"
 
 
@@ -73,7 +73,7 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
     for source in found.values():
         print(line(source), flush=True)
     for image in images.unused(archived, table.values()):
-        print(f"      {image.path} is left aside: nothing here uses {' '.join(image.refs)}")
+        print(f"      {image.path} is ignored: nothing here uses {' '.join(image.refs)}")
     missing = [table[name] for name in table if name not in found and name not in (STORE, OTHER_STORE)]
     if STORE not in found and OTHER_STORE not in found:
         missing += [table[STORE]]
@@ -82,8 +82,8 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
     if STORE not in found:
         print(
             f"      no origin has {table[STORE].ref} (searched: {', '.join(origins)}; archives in {images.folder()}):\n"
-            "      Jaeger stands in as an embedded store. TraceQL and blocks in the bucket are not proven then.\n"
-            "      docs/airgap.md says how to bring the image.",
+            "      Jaeger is installed as the store instead. The proof then does not cover TraceQL and "
+            "blocks in the\n      bucket. docs/airgap.md describes how to bring the image.",
             flush=True,
         )
     return found
@@ -137,7 +137,7 @@ def program(source: Source) -> Path | None:
         return images.program(source)
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
-        print(f"      no container engine answers here that could pull {source.ref}: its program is not at hand")
+        print(f"      there is no container engine here to pull {source.ref}, so its program is not available")
         return None
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.tar"

@@ -47,7 +47,7 @@ def on_path(tool: str) -> str | None:
     version = re.search(r"v(\d+)\.(\d+)", words)
     if version and tuple(map(int, version.groups())) >= OLDEST[tool]:
         return found
-    print(f"      {found} is older than {'.'.join(map(str, OLDEST[tool]))} and is left aside")
+    print(f"      {found} is older than {'.'.join(map(str, OLDEST[tool]))} and is ignored")
     return None
 
 
@@ -168,4 +168,4 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
 
 def down() -> None:
     playbook("local_down")
-    print(f"Removed. The cache stays in {cache.default_root().parent}; {INVENTORY.relative_to(ROOT)} is as it was.")
+    print(f"Removed. The cache stays in {cache.default_root().parent}; {INVENTORY.relative_to(ROOT)} is unchanged.")

@@ -76,7 +76,7 @@ def proxies(environ: Mapping[str, str], built: bool) -> Iterator[str]:
         asked.add(parts.netloc)
         try:
             if not parts.hostname:
-                raise ValueError("it is no URL")
+                raise ValueError("it is not a URL")
             socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), PROXY_SECONDS).close()
         except (OSError, ValueError, KeyError) as error:
             problem = f"{name} names a proxy that does not answer ({parts.hostname or 'no host'}: {error})"

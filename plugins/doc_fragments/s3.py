@@ -6,24 +6,24 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    # Where the store is and who asks: orion.tracing.s3.connection, for a module whose validate_certs is the cluster's.
+    # Address and credentials: orion.tracing.s3.connection, for a module whose validate_certs is the cluster's.
     CONNECTION = r"""
 options:
   endpoint_url:
     description:
-      - URL of the S3 store, C(https://host[:port]). AWS by default.
+      - URL of the S3 store, C(https://host[:port]), without the bucket. AWS by default.
       - Falls back to the environment variables E(AWS_ENDPOINT_URL_S3) and E(AWS_ENDPOINT_URL).
     type: str
   region:
     description:
-      - Region that requests are signed for. AWS creates a bucket there.
+      - Region that requests are signed for, and in which AWS creates a bucket.
       - Falls back to the environment variables E(AWS_REGION) and E(AWS_DEFAULT_REGION), then to the profile, then to
         V(us-east-1).
     type: str
   access_key:
     description:
       - Access key. Without it, boto3 looks for credentials in its own order (the environment's E(AWS_ACCESS_KEY_ID),
-        E(AWS_SECRET_ACCESS_KEY) and E(AWS_SESSION_TOKEN), profile, web identity, role). With it, none of them counts.
+        E(AWS_SECRET_ACCESS_KEY) and E(AWS_SESSION_TOKEN), profile, web identity, role). With it, none of these is used.
     type: str
   secret_key:
     description:
@@ -35,12 +35,12 @@ options:
     type: str
   ca_bundle:
     description:
-      - File with the certificate authorities that the store's certificate is checked against.
+      - PEM file with the certificate authorities that the store's certificate is checked against.
       - Falls back to the environment variable E(AWS_CA_BUNDLE).
     type: path
 """
 
-    # How it is spoken to; beside orion.tracing.s3.connection.
+    # TLS and addressing; beside orion.tracing.s3.connection.
     DOCUMENTATION = r"""
 options:
   validate_certs:
@@ -54,5 +54,5 @@ options:
     type: str
     choices: [auto, path, virtual]
 requirements:
-  - boto3 (Python package)
+  - boto3 >= 1.40 (Python package)
 """

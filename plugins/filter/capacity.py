@@ -7,19 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.planner import capacity
+from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def tracing_plan(variables: dict[str, Any]) -> dict[str, Any]:
     """What the expected load takes, as data, text and a snippet for group_vars."""
-    if not isinstance(variables, dict):
-        raise AnsibleFilterError(f"tracing_plan takes a mapping of variables, not {type(variables).__name__}")
-    try:
+    with role_variables("tracing_plan", variables):
         return capacity.tracing_plan(variables)
-    except InvalidInput as error:
-        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

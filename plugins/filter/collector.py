@@ -7,18 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector_config
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
     """Values of the collector chart. Outdated spellings are shown as warnings, so no task reports a change for them."""
-    try:
+    with role_variables("collector_values", variables):
         values, warnings = collector_config.collector_values(variables)
-    except InvalidInput as error:
-        raise AnsibleFilterError(str(error)) from error
     for warning in warnings:
         Display().warning(str(warning))
     return values

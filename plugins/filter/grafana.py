@@ -7,17 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import grafana_values as build
+from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def grafana_values(variables: dict[str, Any]) -> dict[str, Any]:
     """See grafana_values.yml."""
-    try:
+    with role_variables("grafana_values", variables):
         return build(variables)
-    except TracingError as error:
-        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

@@ -8,14 +8,18 @@ module: helm_release
 short_description: Install, upgrade and uninstall Helm releases, showing every object that changes
 version_added: 0.1.0
 description:
-  - Brings a Helm release to the chart and values given, with the helm command (Helm 3.18 or newer, or Helm 4).
-  - What is installed is read from the release record in the cluster. Where chart content and values are the same,
-    nothing is started and nothing changes.
-  - The difference is shown per Kubernetes object, on the first install too, in check mode as in a real run. Values of
-    Secrets appear as a digest with a random key only.
-  - Failed releases, and those that an interrupted helm left pending, are seen and recovered as the options say.
-  - Charts come from a directory, a packaged chart, a chart repository or an OCI registry; one that is pinned and
-    unchanged is not downloaded.
+  - Installs or upgrades a Helm release to the given chart and values with the helm command (Helm 3.18 or newer, or Helm
+    4), or uninstalls it.
+  - Compares the chart and the values with the release record in the cluster. If they are equal, no helm process is
+    started, and nothing changes.
+  - Shows the difference for each Kubernetes object, in check mode as in a real run, also on the first install. Values
+    of Secrets are shown as digests with a random key.
+  - Asks the API server about each object that differs, by a server-side dry run, before anything is written. Fields
+    that cannot change, conflicts with other field managers and objects that are being deleted are errors in check mode
+    too.
+  - Recovers failed releases, and releases that an interrupted helm left pending, as the options specify.
+  - Charts come from a directory, a packaged chart, a chart repository or an OCI registry. A pinned chart is downloaded
+    only if something changes.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -39,8 +43,8 @@ options:
     aliases: [namespace]
   release_state:
     description:
-      - Whether the release is there.
-      - V(absent) leaves the namespace, custom resource definitions and volumes of StatefulSets alone.
+      - Whether the release exists.
+      - V(absent) keeps the namespace, custom resource definitions and volumes of StatefulSets.
     type: str
     choices: [present, absent]
     default: present
@@ -49,7 +53,7 @@ options:
     description:
       - Path of a chart directory or of a packaged chart (C(.tgz)), an C(oci://) reference, the URL of a packaged chart,
         or, with O(chart_repo_url), the name of a chart in that repository.
-      - Required if O(release_state=present), unless O(rollback_to) is given.
+      - Required if O(release_state=present), unless O(rollback_to) is set.
     type: str
     aliases: [chart]
   chart_repo_url:
@@ -57,180 +61,188 @@ options:
     type: str
   chart_version:
     description:
-      - The version of a chart from elsewhere, all of it (SemVer). Ranges are refused, as they mean another chart
-        tomorrow.
+      - "Exact version of a remote chart (SemVer, e.g. V(1.2.3)). Ranges are rejected: they may resolve differently
+        later."
       - Required with O(chart_repo_url), and for an C(oci://) reference without a tag or digest.
     type: str
   chart_digest:
     description:
-      - C(sha256:) and the SHA-256 of the packaged chart in hexadecimal. Another file is refused.
-      - For OCI, that is the digest of the chart's layer.
+      - SHA-256 of the packaged chart, as C(sha256:) and 64 hexadecimal digits. A file with another digest is rejected.
+      - For OCI, the digest of the chart's layer.
     type: str
   repo_username:
-    description: User of the chart repository or registry. Needs O(repo_password).
+    description: User of the chart repository or registry. Requires O(repo_password).
     type: str
   repo_password:
-    description: Password of O(repo_username). It goes to helm through standard input or a file of mode 0600.
+    description: Password of O(repo_username). Passed to helm through standard input or a file of mode 0600.
     type: str
   repo_ca_file:
-    description: File with the certificate authority of the chart repository or registry.
+    description: File with the CA certificate of the chart repository or registry.
     type: path
   insecure_skip_tls_verify:
-    description: Whether to skip the check of the certificate of the chart repository or registry.
+    description: Whether to skip verification of the certificate of the chart repository or registry.
     type: bool
     default: false
   plain_http:
-    description: Whether to speak HTTP with the registry.
+    description: Whether to use HTTP for the registry.
     type: bool
     default: false
   verify:
     description:
-      - Whether the packaged chart has to be signed (provenance file). Checked when it is downloaded, or, for a file on
-        this machine, before it is installed.
+      - Whether the packaged chart must be signed (provenance file). Verified after download, or, for a local file,
+        before it is rendered.
     type: bool
     default: false
   keyring:
-    description: File with the public keys for O(verify). That of GnuPG before version 2.1 by default.
+    description: File with the public keys for O(verify). Defaults to C(~/.gnupg/pubring.gpg).
     type: path
   values:
     description:
-      - The values, over the defaults of the chart. Values of an earlier revision are not kept.
-      - They never appear in results, nor on a command line.
+      - Values that override the chart's defaults. Values of earlier revisions are not reused.
+      - They never appear in results, or on a command line.
+      - Helm reads numbers as 64-bit floats. An integer beyond 2^53 that would be rounded gives a warning.
     type: dict
     default: {}
     aliases: [release_values]
   values_files:
     description:
-      - Files of values on the host the module runs on, merged as helm does. Mappings are merged at every depth, lists
-        are replaced, null removes a default of the chart, later files win, and O(values) wins over all of them.
+      - Values files on the host that the module runs on, merged as helm does. Mappings are merged at every depth, lists
+        are replaced, null removes a default of the chart, later files override earlier ones, and O(values) overrides
+        all of them.
     type: list
     elements: path
   create_namespace:
-    description: Whether to create the namespace where it does not exist.
+    description: Whether to create the namespace if it does not exist.
     type: bool
     default: false
   namespace_labels:
     description:
-      - Labels of the namespace, set by server-side apply when it is created and repaired when they drift, for example
-        C(pod-security.kubernetes.io/enforce).
-      - Other labels of the namespace are left alone; labels that an earlier run set for this release and that are no
-        longer given are removed.
+      - Labels of the namespace, for example C(pod-security.kubernetes.io/enforce). Set by server-side apply when the
+        namespace is created, and again if they differ.
+      - Other labels of the namespace are kept. Labels that an earlier run set for this release and that are no longer
+        listed are removed.
     type: dict
   wait:
     description:
-      - Whether to wait until the objects are ready, or gone.
-      - An install or upgrade ends early where an image will never be pulled.
+      - Whether to wait until the objects are ready, or deleted.
+      - An install or upgrade is stopped early if an image can never be pulled.
     type: bool
     default: true
   wait_for_jobs:
-    description: Whether O(wait) includes the end of all jobs.
+    description: Whether O(wait) includes the completion of all jobs.
     type: bool
     default: false
   timeout:
-    description: How long helm waits for any single operation, as a Go duration.
+    description: Timeout of each helm operation, as a Go duration.
     type: str
     default: 5m
     aliases: [wait_timeout]
   history_max:
-    description: Revisions that helm keeps, 10 by default; 0 keeps all.
+    description: Number of revisions that helm keeps. Defaults to 10; 0 keeps all.
     type: int
   rollback_on_failure:
-    description: Whether a failed upgrade is rolled back, and a failed install removed. Waits, whatever O(wait) says.
+    description:
+      - Whether to roll back a failed upgrade, and to remove a failed install. Implies waiting, also with O(wait=false).
     type: bool
     default: false
     aliases: [atomic]
   on_pending:
     description:
-      - What to do about a release in one of the states C(pending-install), C(pending-upgrade), C(pending-rollback) and
-        C(uninstalling). Another helm may be at work on it, or have been interrupted, which cannot be told apart.
-      - V(fail) reports it.
-      - V(rollback) goes back to the revision before, then upgrades; where there is none, an unfinished install is
-        removed first.
+      - What to do if the release is C(pending-install), C(pending-upgrade), C(pending-rollback) or C(uninstalling). The
+        record does not show whether another helm is still running or was interrupted.
+      - V(fail) reports an error.
+      - V(rollback) rolls back to the previous revision, then upgrades. An unfinished first install is removed first.
       - V(replace) uninstalls the release and installs it again.
     type: str
     choices: [fail, rollback, replace]
     default: fail
   on_failed:
     description:
-      - What to do about a release whose last operation failed.
+      - What to do if the last operation on the release failed.
       - V(upgrade) upgrades it.
       - V(replace) uninstalls it and installs it again.
-      - V(fail) reports it.
+      - V(fail) reports an error.
     type: str
     choices: [upgrade, replace, fail]
     default: upgrade
   skip_crds:
-    description: Whether to leave out the custom resource definitions in the chart's C(crds) folder.
+    description:
+      - Whether to skip the custom resource definitions in the chart's C(crds) folder, for example because the user may
+        not install them.
     type: bool
     default: false
   upgrade_crds:
     description:
-      - Whether to bring the custom resource definitions in the C(crds) folders of the chart and of its enabled
-        subcharts to what the chart says, by server-side apply with the field manager C(orion.tracing). Helm itself
-        installs them once and never changes them.
-      - Costs one request when nothing differs. Needs the rights to list and patch CustomResourceDefinitions.
+      - Whether to apply the custom resource definitions in the C(crds) folders of the chart and of its enabled
+        subcharts, by server-side apply with the field manager C(orion.tracing). Helm itself installs them once and
+        never updates them.
+      - Costs one request if nothing differs. Requires the verbs C(list) and C(patch) on CustomResourceDefinitions.
     type: bool
     default: false
   take_ownership:
-    description: Whether to take over objects that exist already and belong to no release, or to another one.
+    description:
+      - Whether to take over existing objects that belong to another release, or to none. The diff shows each as an
+        update, with the release that it belonged to.
     type: bool
     default: false
   force_conflicts:
     description:
-      - Whether to take over fields that others changed, with server-side apply. Needs Helm 4.
+      - Whether to take over fields that another field manager owns, with server-side apply. Requires Helm 4.
     type: bool
     default: false
   labels:
     description:
-      - Labels of the release record, exactly these. Others are removed; without this option, they are left alone.
+      - Labels of the release record. Other labels are removed. If this option is not set, labels are kept as they are.
       - A difference makes a new revision, as it does with helm.
     type: dict
   description:
-    description: Description of the revision that is made. Another text alone makes none.
+    description: Description of the new revision. A different description alone does not make a new revision.
     type: str
   post_renderer:
     description:
       - A program that changes the rendered objects. With Helm 3, an executable; with Helm 4, the name of a plugin.
-      - Only running it tells what it does, so that every run with this option costs one rendering.
+      - Its effect is only known after running it, so each run with this option starts one helm process.
     type: str
   post_renderer_args:
-    description: Arguments for O(post_renderer). They are on a command line.
+    description: Arguments for O(post_renderer). They are visible on a command line.
     type: list
     elements: str
   rollback_to:
     description:
-      - Revision whose chart, values and objects are brought back. Nothing changes where the newest revision is deployed
-        and has them already.
-      - Excludes O(chart_ref) and everything else that says what to install.
+      - Revision whose chart, values and objects are restored. Nothing changes if the newest revision is deployed and
+        has the same content.
+      - Mutually exclusive with O(chart_ref) and all other options that describe what to install.
     type: int
   test:
     description:
-      - Whether to run the chart's tests (C(helm test)) after the release was installed, upgraded or rolled back. The
-        module fails where one of them does.
-      - Tests are not run when nothing changes, unless they failed the last time.
+      - Whether to run the chart's tests (C(helm test)) after an install, upgrade or rollback. The module fails if a
+        test fails.
+      - If nothing changes, tests are run only if they failed the last time.
     type: bool
     default: false
   drift:
     description:
-      - What to do about objects that somebody changed or deleted, other than through helm. Only fields of the release's
-        own manifest count; each kind is read once, in parallel.
-      - V(ignore) does not look. V(report) returns what differs, and shows it in the diff, without counting as changed.
-      - V(repair) has helm apply the manifest of the newest revision again (C(helm rollback) to it, without hooks),
-        which makes a new revision with the same content. Nothing is rendered, so random values stay what they are.
+      - What to do about objects that were changed or deleted other than through helm. Only fields that the release's
+        manifest states are compared, unless O(drift_added=true). Each kind is read once, in parallel.
+      - V(ignore) does not compare.
+      - V(report) returns the differences and shows them in the diff. They do not count as a change.
+      - V(repair) has helm apply the manifest of the newest revision again (C(helm rollback), without hooks), which
+        makes a new revision with the same content. Nothing is rendered, so random values do not change.
     type: str
     choices: [ignore, report, repair]
     default: ignore
   drift_added:
     description:
-      - Whether O(drift) covers what others added to objects of the release, such as an environment variable, a label or
-        a key of a ConfigMap. Reported fields have no V(wanted) value; V(repair) removes them.
-      - The field managers of the objects tell who added a field. Kubernetes' own controllers do not count, nor do
-        admission webhooks.
+      - Whether O(drift) includes what others added to objects of the release, such as an environment variable, a label
+        or a key of a ConfigMap. In such fields, C(wanted) is null. With O(drift=repair) they are
+        removed.
+      - Determined from the field managers of each object. Kubernetes' own controllers and admission webhooks do not
+        count.
     type: bool
     default: false
   binary_path:
     description:
-      - The helm binary, a path or a name on E(PATH).
+      - The helm binary, as a path or a name on E(PATH).
       - Falls back to the environment variable E(HELM_BINARY).
     type: str
     default: helm
@@ -239,12 +251,13 @@ requirements:
   - PyYAML (Python package)
 notes:
   - Release records are read from Secrets, Helm's default.
-  - Helm installs the custom resource definitions in a chart's C(crds) folder once and never changes them. See
+  - Helm installs the custom resource definitions in a chart's C(crds) folder once and never updates them. See
     O(upgrade_crds).
-  - Charts from elsewhere are kept in C($XDG_CACHE_HOME/orion-tracing/charts) (C(~/.cache) where that is not set), in
-    check mode, too.
-  - Releases carry the label C(orion.tracing/chart), a digest of the chart's content. It tells that a chart with
-    subcharts, which release records do not hold, is unchanged.
+  - Remote charts are cached in C($XDG_CACHE_HOME/orion-tracing/charts) (default C(~/.cache)), in check mode too.
+  - Releases have the label C(orion.tracing/chart), a digest of the chart's content. It shows that a chart with
+    subcharts, which release records do not contain, has not changed.
+  - The dry runs need the verb C(patch) on the objects that differ. Without it they are skipped, and helm reports what
+    the API server refuses.
 seealso:
   - name: Helm
     description: The package manager for Kubernetes.
@@ -394,22 +407,24 @@ steps:
   elements: str
   sample: ["label namespace tracing", upgrade]
 diff:
-  description: One entry per object that differs or drifted, and one each for the namespace and the release's labels.
+  description:
+    - One entry per object that differs or drifted, and one each for the namespace and the release's labels.
+    - If no object differs, one entry for the release record shows what does, with values as digests.
   returned: success
   type: list
   elements: dict
 helm_processes:
-  description: How many helm processes were started; 0 where nothing changed.
+  description: Number of helm processes started; 0 if nothing changed.
   returned: success
   type: int
   sample: 2
 api_calls:
-  description: How many requests this module itself made to the API server, those for pods while helm waits included.
+  description: Number of requests that the module made to the API server, dry runs and looks at pods included.
   returned: success
   type: int
   sample: 1
 not_ready:
-  description: What is wrong with the pods of the release.
+  description: Why pods of the release are not ready, with the end of the log of containers that ended.
   returned: when helm failed
   type: list
   elements: str
@@ -445,7 +460,7 @@ drift:
       type: bool
       sample: true
     fields:
-      description: Fields that differ, with V(path), V(wanted), V(live), and V(manager) and V(time) of who changed them.
+      description: Fields that differ, each with its path, both values, and the field manager and time of the change.
       type: list
       elements: dict
       sample:

@@ -26,28 +26,28 @@ attributes:
     support: none
 options:
   release_name:
-    description: Name of the release. All releases by default.
+    description: Name of the release. Defaults to all releases.
     type: str
     aliases: [name]
   release_namespace:
-    description: Namespace of the release. All namespaces by default, which needs the right to list Secrets in all.
+    description: Namespace of the release. Defaults to all, which requires the verb C(list) on Secrets of the cluster.
     type: str
     aliases: [namespace]
   release_state:
     description:
-      - Show only releases whose newest revision is in one of these states.
-      - By default all but those that were uninstalled with their history kept.
-      - V(pending) stands for C(pending-install), C(pending-upgrade) and C(pending-rollback).
+      - Return only releases whose newest revision is in one of these states.
+      - Defaults to all except releases that were uninstalled with their history kept.
+      - V(pending) means C(pending-install), C(pending-upgrade) and C(pending-rollback).
     type: list
     elements: str
     choices: [all, deployed, failed, pending, superseded, uninstalled, uninstalling]
     default: []
   with_values:
     description:
-      - Whether to return values, as they are. They often hold secrets, and which of them do cannot be told from their
-        names, so none is masked. Set C(no_log) on the task where that matters; by default they are not returned.
-      - V(user) returns those that were given at the installation or the last upgrade.
-      - V(computed) returns them over the defaults of the chart.
+      - Whether to return values. They are not masked, since names do not show reliably which of them are secret. Set
+        C(no_log) on the task if they may hold secrets.
+      - V(user) returns those given at the install or the last upgrade.
+      - V(computed) returns them merged over the defaults of the chart.
     type: str
     choices: [none, user, computed]
     default: none
@@ -60,25 +60,26 @@ options:
     type: bool
     default: false
   objects:
-    description: Whether to return which objects belong to the release.
+    description: Whether to return the list of objects that belong to the release.
     type: bool
     default: false
   drift:
     description:
-      - Whether to compare the live objects with the manifest of the revision that is deployed.
-      - Only fields that the manifest states count. Hooks and the custom resource definitions of a chart's C(crds)
-        folder are left out, and so is what controllers own by design, such as the replicas of an autoscaled Deployment.
-      - Needs the verbs C(get) and C(list) on the kinds of the release. With the verb C(patch), differences are
+      - Whether to compare the live objects with the manifest of the deployed revision.
+      - Only fields that the manifest states are compared, unless O(drift_added=true). Hooks, the custom resource
+        definitions of a chart's C(crds) folder, and fields that controllers set by design, such as the replicas of an
+        autoscaled Deployment, are ignored.
+      - Requires the verbs C(get) and C(list) on the kinds of the release. With the verb C(patch), differences are
         confirmed by a dry run of a server-side apply, which changes nothing.
       - A kind that the user may not read, and an object that is being deleted, give a warning.
     type: bool
     default: false
   drift_added:
     description:
-      - Whether O(drift) covers what others added to objects of the release, such as an environment variable, a label or
-        a key of a ConfigMap. Reported fields have no V(wanted) value.
-      - The field managers of the objects tell who added a field. Kubernetes' own controllers do not count, nor do
-        admission webhooks.
+      - Whether O(drift) includes what others added to objects of the release, such as an environment variable, a label
+        or a key of a ConfigMap. In such fields, C(wanted) is null.
+      - Determined from the field managers of each object. Kubernetes' own controllers and admission webhooks do not
+        count.
     type: bool
     default: false
 requirements:

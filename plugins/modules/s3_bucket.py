@@ -10,10 +10,14 @@ version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:
-  - Owns the documents of a bucket's configuration, on AWS and on S3-compatible stores.
-  - An option that is not set leaves its document alone; one that is set makes it exactly so.
-  - Only what was asked for is read, all of it at the same time; an unchanged bucket costs reads only, one for each
-    document and one for the bucket.
+  - Manages each document of a bucket's configuration, on AWS and on S3-compatible stores.
+  - An option that is not set leaves its document alone; one that is set replaces the document.
+  - Documents are checked against the S3 API's model before anything is sent, in check mode too. The error names each
+    rule, statement or tag that the API would refuse, the reason and the correct spelling.
+  - Only the documents of options that are set are read, all at the same time. An unchanged bucket costs one read
+    for each document and one for the bucket.
+  - A conflict with a change that is still under way (C(OperationAborted)), and C(NoSuchBucket) for a bucket just
+    created, are retried for up to 60 s for each request.
   - Check mode and diff cover every document.
 extends_documentation_fragment:
   - orion.tracing.s3
@@ -48,7 +52,7 @@ options:
       - Whether O(state=absent) first deletes everything that is in the bucket, that is all objects, versions, delete
         markers and unfinished multipart uploads. Nothing brings them back.
       - Versions under object lock are respected, and the module fails and names them.
-      - An interrupted run is continued by running again. Without O(state=absent), the option means nothing.
+      - Run again to continue an interrupted run. Without O(state=absent), the option has no effect.
     type: bool
     default: false
     aliases: [force]
@@ -60,16 +64,16 @@ options:
   encryption:
     description:
       - How new objects are encrypted by default.
-      - V(none) removes the setting. AWS then still encrypts with V(sse_s3), so there both mean the same.
-      - V(AES256), V(aws:kms) and V(aws:kms:dsse) are the API's words for V(sse_s3), V(sse_kms) and V(dsse_kms).
+      - V(none) removes the setting. AWS then still encrypts with V(sse_s3), so both have the same effect there.
+      - V(AES256), V(aws:kms) and V(aws:kms:dsse) are the API's names for V(sse_s3), V(sse_kms) and V(dsse_kms).
     type: str
     choices: [none, sse_s3, sse_kms, dsse_kms, AES256, "aws:kms", "aws:kms:dsse"]
   kms_key_id:
     description:
       - Id, ARN or alias of the KMS key for O(encryption=sse_kms) and O(encryption=dsse_kms). The store's own key by
         default.
-      - All names of one key are the same key. Only if AWS has a key's id and the option an alias, KMS is asked, which
-        needs the permission C(kms:DescribeKey).
+      - Id, ARN and alias of one key are equal. KMS is asked, which needs the permission C(kms:DescribeKey), only if the
+        option is an alias and the bucket has the key's id or ARN.
     type: str
     aliases: [encryption_key_id]
   bucket_key_enabled:
@@ -80,26 +84,27 @@ options:
   public_access_block:
     description:
       - V(true) or V(false) for all four settings of Block Public Access.
-      - Or a dictionary of C(BlockPublicAcls), C(BlockPublicPolicy), C(IgnorePublicAcls), C(RestrictPublicBuckets); what
-        it leaves out is V(false). Names such as C(block_public_acls) are understood, too.
+      - Or a dictionary of C(BlockPublicAcls), C(BlockPublicPolicy), C(IgnorePublicAcls), C(RestrictPublicBuckets).
+        Missing ones are V(false). Names such as C(block_public_acls) are accepted, too.
     type: raw
     aliases: [public_access]
   object_ownership:
     description:
-      - Whether ACLs count, and to whom uploaded objects belong. V(BucketOwnerEnforced) turns ACLs off, as AWS does for
-        new buckets.
+      - Whether ACLs have an effect, and who owns uploaded objects. V(BucketOwnerEnforced) disables ACLs, which is what
+        AWS does for new buckets.
       - V(none) deletes the ownership controls.
     type: str
     choices: [BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter, none]
   object_lock_enabled:
     description:
       - Whether the bucket has object lock, which also turns versioning on.
-      - It is set when the bucket is created and never again. If the bucket exists and is different, the module fails
-        before it changes anything.
+      - It can only be set when the bucket is created. If an existing bucket differs, the module fails before it changes
+        anything.
     type: bool
   object_lock_default_retention:
     description:
-      - For how long new objects cannot be deleted. An empty dictionary removes the retention for objects to come.
+      - For how long new objects cannot be deleted. An empty dictionary removes the default; objects that exist keep
+        their retention.
       - Needs a bucket with object lock.
     type: dict
     suboptions:
@@ -115,13 +120,18 @@ options:
         type: int
   lifecycle_rules:
     description:
-      - All lifecycle rules, under boto3's own names. An empty list removes them.
-      - C(Status) is C(Enabled) unless given; no C(Filter), or one with an empty C(Prefix), is every object.
+      - All lifecycle rules, with boto3's names and values (C(Enabled), C(GLACIER)); other spellings are refused. An
+        empty list removes all rules.
+      - C(Status) defaults to C(Enabled); a rule without C(Filter), or with an empty C(Prefix), applies to every object.
+      - A C(Date) is a day; a time other than midnight UTC is refused.
       - A rule without C(ID) is compared by its content.
+      - On stores other than AWS, C(StorageClass) may be a name of the store's own.
     type: list
     elements: dict
   tags:
-    description: All tags. An empty dictionary removes them. Those of AWS itself (C(aws:)) stay.
+    description:
+      - All tags. An empty dictionary removes them. Tags that AWS sets itself (C(aws:)) stay.
+      - Values are text; numbers and booleans become text, lists and dictionaries are refused.
     type: dict
     aliases: [resource_tags]
   tls_only:
@@ -144,23 +154,24 @@ options:
     type: raw
   on_unsupported:
     description:
-      - What to do if the store lacks a document that was asked for. V(fail) changes nothing, as far as the store
-        says so when it is read.
-      - V(warn) does the rest, warns, and returns it in RV(unsupported).
-      - A store other than AWS is also asked afterwards whether it has what it accepted; what it dropped counts as
-        lacking.
-      - What was not asked for never matters.
+      - What to do if the store does not support a document, or a part of one, that an option asks for.
+      - V(fail) fails, before anything changes if the store refuses to read the document.
+      - V(warn) sets everything else, warns, and lists in RV(unsupported) what was left out. If a store refuses a part
+        of a document, such as C(Transitions) in O(lifecycle_rules), only this part is left out. Filters of lifecycle
+        rules and statements of policies are never dropped alone, since the rest would then apply to more objects.
+      - A store other than AWS is read again afterwards; whatever it accepted and did not keep counts as unsupported.
     type: str
     choices: [fail, warn]
     default: fail
   progress_file:
     description:
-      - A file that lines about the progress of O(force_empty) are appended to.
+      - File to which lines about the progress of O(force_empty) are appended.
       - Set by the action plugin, which shows them while the module runs on the controller.
     type: path
 notes:
-  - Users, keys and quotas of a store other than AWS are not part of the S3 API but of each vendor's own administration
-    API, so they are none of this module's business (community.aws#1587). It takes keys that exist.
+  - Users, keys and quotas of a store other than AWS belong to each vendor's administration API, not to the S3 API, so
+    this module does not manage them (community.aws#1587). The keys must exist.
+  - If the bucket is on AWS and in another region than O(region), the module warns and names the bucket's region.
 seealso:
   - module: orion.tracing.s3_bucket_info
 """
@@ -241,7 +252,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 bucket:
-  description: The bucket as it is after the module.
+  description: The bucket after the module has run.
   returned: success
   type: dict
   contains:
@@ -254,7 +265,7 @@ bucket:
       type: str
       sample: arn:aws:s3:::orion-traces-123456789012
     region:
-      description: The region that it is in, as far as the store says so.
+      description: Region of the bucket, or the region used if the store does not report one.
       type: str
       sample: us-east-1
     endpoint_url:
@@ -262,11 +273,11 @@ bucket:
       type: str
       sample: https://s3.us-east-1.amazonaws.com
     exists:
-      description: Whether it is there; in check mode, whether it would be.
+      description: Whether the bucket exists; in check mode, whether it would.
       type: bool
       sample: true
 steps:
-  description: What was written, or would be in check mode, in that order.
+  description: The changes made, or in check mode those that would be made, in order.
   returned: success
   type: list
   elements: str
@@ -308,19 +319,24 @@ error_count:
   type: int
   sample: 1
 unsupported:
-  description: What was asked for and the store does not have.
+  description: What options ask for and the store does not support.
   returned: always, on failure only if that is the reason
   type: list
   elements: dict
   contains:
     feature:
-      description: The option.
+      description: The option, or the part of its document.
       type: str
-      sample: public_access_block
+      sample: lifecycle_rules[].Transitions
     answer:
-      description: What the store said.
+      description: The store's answer.
       type: str
       sample: 'NotImplemented: A header you provided implies functionality that is not implemented'
+    left_out:
+      description: What was left out, if it is a part of a document.
+      type: str
+      returned: for a part of a document
+      sample: Transitions of rule archive
 api_calls:
   description: HTTP requests that were sent, retries included.
   returned: success
@@ -377,7 +393,6 @@ def main() -> None:
         store = Store.connect(module.params, contents.PATIENCE if emptying else None)
         state = bucket.read(store, module.params)
         plan = bucket.make_plan(state, module.params)
-        bucket.check_plan(store, module.params, plan)
         if not module.check_mode:
             bucket.apply(store, module.params, state, plan, progress(module.params))
         store.close()

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Shows what a long module is doing while it runs.
+"""Shows what a long module is doing while it runs, and its table at the end.
 
 A module cannot print: its output is its result. So it appends lines to a file that the action plugin watches. That
 needs a module that runs as the same user on the controller; elsewhere it runs without progress.
@@ -24,7 +24,8 @@ INTERVAL = 0.2
 
 
 class ProgressAction(ActionBase):
-    """Runs the module of the same name with its option progress_file set, and displays the lines of that file."""
+    """Runs the module of the same name with its option progress_file set, and displays the lines of that file, and then
+    RV(table) and RV(notes) if the module returns them."""
 
     _supports_check_mode = True
     _supports_async = True
@@ -38,6 +39,9 @@ class ProgressAction(ActionBase):
             if local and not background and "progress_file" not in arguments:
                 arguments["progress_file"] = stack.enter_context(displayed(self._task.action.rpartition(".")[2]))
             result |= self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=background)
+        # As it is: a callback folds text, or shows it with escapes.
+        if result.get("table") and not self._task.no_log:
+            Display().display("\n".join([result["table"], *result.get("notes", [])]))
         if not background:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

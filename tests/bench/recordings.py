@@ -120,7 +120,7 @@ def exporter(url: str, prefix: str, form: dict[str, str]) -> dict[str, Any]:
 
 def simulate(source: str, url: str) -> dict[str, float]:
     """In this process: a file, or a prefix of the bucket."""
-    from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+    from ansible_collections.orion.tracing.plugins.module_utils.otlp import recordings as spans
     from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
     from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
     from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording

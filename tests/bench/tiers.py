@@ -39,6 +39,7 @@ from typing import Any
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/collector"
@@ -305,12 +306,8 @@ def start(otelcol: str, folder: Path, name: str, config: dict[str, Any], environ
 
 
 def shipped(changes: dict[str, Any], sink: Sink) -> dict[str, Any]:
-    text = (ROLE / "defaults/main.yml").read_text()
-    for name, value in {"tracing_namespace": "tracing", "tracing_environment": "production",
-                        "tracing_cluster_name": "orion-prod", "role_path": str(ROLE)}.items():  # fmt: skip
-        text = text.replace("{{ " + name + " }}", value)
     variables = {
-        **yaml.safe_load(text),
+        **role_defaults("collector"),
         "collector_resource_detectors": ["env"],
         "collector_decision_wait": "2s",
         "collector_tempo_endpoint": f"http://127.0.0.1:{sink.port}",

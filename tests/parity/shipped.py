@@ -4,27 +4,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
-
-ROLE = Path(__file__).resolve().parents[2] / "roles/collector"
-FROM_INVENTORY = {
-    "tracing_namespace": "tracing",
-    "tracing_environment": "production",
-    "tracing_cluster_name": "orion-prod",
-    "role_path": str(ROLE),
-}
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 
 def chart_values(**changes: Any) -> dict[str, Any]:
     """From the role's defaults and these variables."""
-    text = (ROLE / "defaults/main.yml").read_text()
-    for name, value in FROM_INVENTORY.items():
-        text = text.replace("{{ " + name + " }}", value)
-    return collector_values({**yaml.safe_load(text), **changes})[0]
+    return collector_values({**role_defaults("collector"), **changes})[0]
 
 
 def tail_sampling(**changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import read as read_file
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, parse_json
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import read as read_file
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import (
     Engine,
     Outcome,

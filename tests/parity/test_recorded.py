@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, read
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, read
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import facts
 from lists import ERRORS, SLOW, and_, composite, drop, not_, ottl, policy
 from real import Spans, keep

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import NESTED, ReadPolicy, read_policy
 
 Policy = dict[str, Any]
 
@@ -212,62 +213,59 @@ def _all_of(name: str, policies: list[Policy]) -> Policy:
 
 def _matches_renamed(policy: Policy) -> list[str]:
     """OTTL conditions for a policy on a renamed attribute; empty when the policy is not about one."""
-    kind = policy["type"]
-    settings = policy.get(kind) or {}
-    key = settings.get("key")
-    keys = RENAMED.get(key, ()) if isinstance(key, str) else ()
-    if kind == "string_attribute":
-        given = settings.get("values")
-        # As the collector does, a single text counts as a list of one. What else is wrong, the linter says.
-        values = [
-            str(value) for value in ([given] if isinstance(given, str) else given if isinstance(given, list) else [])
-        ]
-        if not values:
-            return []
-        if not settings.get("enabled_regex_matching"):
-            return [_equals_any(key, values) for key in keys]
-        # A user's own pattern is passed on as it is: upstream's syntax, $$ for $ included.
-        return [f'IsMatch(span.attributes["{key}"], {json.dumps(value)})' for key in keys for value in values]
-    if kind == "numeric_attribute":
-        # As the collector does, a bound of 0 counts as none.
-        bounds = [(">=", settings.get("min_value")), ("<=", settings.get("max_value"))]
-        tests = [(operator, value) for operator, value in bounds if isinstance(value, int) and value]
-        return [" and ".join(f'span.attributes["{key}"] {o} {v}' for o, v in tests) for key in keys] if tests else []
-    return []
-
-
-NESTED = {
-    "and": "and_sub_policy",
-    "drop": "drop_sub_policy",
-    "composite": "composite_sub_policy",
-    "not": "not_sub_policy",
-}
+    read = read_policy(policy)
+    if read.refers or read.kind not in ("string_attribute", "numeric_attribute"):
+        return []
+    settings, keys = read.settings, RENAMED.get(read.settings["key"], ())
+    if read.kind == "string_attribute":
+        values = settings["values"]
+        if settings["enabled_regex_matching"]:
+            return [f'IsMatch(span.attributes["{key}"], {_ottl(value)})' for key in keys for value in values]
+        values = [value for value in values if value]
+        return [_equals_any(key, values) for key in keys] if values else []
+    bounds = [(">=", settings["min_value"]), ("<=", settings["max_value"])]
+    tests = [(operator, value) for operator, value in bounds if value]
+    return [" and ".join(f'span.attributes["{key}"] {o} {v}' for o, v in tests) for key in keys] if tests else []
 
 
 def below(policy: Policy) -> list[Any]:
     """The policies inside a policy."""
-    inside = (policy.get(policy["type"]) or {}).get(NESTED.get(policy["type"], ""), [])
+    inside = _settings(policy).get(NESTED.get(policy["type"], "")) or []
     return inside if isinstance(inside, list) else [inside]
 
 
-def well_formed(policy: Any) -> bool:
-    """Whether it is a mapping with a name, a type and settings under the type's name, and so is what it holds."""
-    if not isinstance(policy, dict) or not all(isinstance(policy.get(key), str) for key in ("name", "type")):
-        return False
-    if not isinstance(policy.get(policy["type"]) or {}, dict):
-        return False
-    return all(well_formed(item) for item in below(policy))
+def _settings(policy: Policy) -> dict[str, Any]:
+    """Those of the policy's type; {} where the collector's environment has them (${env:…})."""
+    settings = policy.get(policy["type"])
+    return settings if isinstance(settings, dict) else {}
 
 
-def modern_policies(policies: list[Policy], places: Sequence[Place] = ()) -> tuple[list[Policy], list[Finding]]:
-    """Well-formed policies in today's spelling, and warnings about the outdated ones.
+def refused(policy: ReadPolicy, place: Place) -> list[Finding]:
+    """Everything in a policy for which the collector refuses to start, or panics. place: where paths in it begin."""
+    return [
+        error(
+            Place(place.variable, f"{place.path}{one.path}{problem.path}"),
+            problem.what,
+            problem.remedy,
+            problem.why,
+            problem.code,
+        )
+        for one in policy.everything()
+        for problem in one.problems
+    ]
 
-    places: of the policies, by default positions under "policies".
+
+def modern_policies(
+    policies: list[Policy], places: Sequence[Place] = (), alone: bool = True
+) -> tuple[list[Policy], list[Finding]]:
+    """Policies that the collector takes in today's spelling, and warnings about the outdated ones.
+
+    places: of the policies, by default positions under "policies". alone: whether the processor gets no other policies.
 
     - Attributes renamed by the stable semantic conventions are matched under both names.
     - A top-level invert_match was a veto, and sampled the rest only if no other policy decided against. Since
-      collector 0.144 it samples all that does not match. It becomes a drop policy, plus always_sample when the list
-      holds nothing but vetoes. Inside another policy it still means what it meant and stays.
+      collector 0.144 it samples all that does not match. It becomes a drop policy, plus always_sample when there is
+      nothing but vetoes. Inside another policy it still means what it meant and stays.
 
     Source: tail_sampling's README and the changes contrib #39833, #44132 and #48976.
     """
@@ -281,17 +279,18 @@ def modern_policies(policies: list[Policy], places: Sequence[Place] = ()) -> tup
         found.append(
             warning(
                 place,
-                f"policy '{policy['name']}' matches {key}, which current SDKs do not set; it is matched as "
+                f"policy '{policy.get('name', '')}' matches {key}, which current SDKs do not set; it is matched as "
                 f"{', '.join(RENAMED[key])}",
                 f"Write the policy with {RENAMED[key][0]}.",
                 code="outdated-key",
             )
         )
-        return _ottl_policy(policy["name"], conditions)
+        return _ottl_policy(policy.get("name", ""), conditions)
 
     def nested(policy: Policy, place: Place) -> Policy:
-        kind = policy["type"]
-        settings = dict(policy.get(kind) or {})
+        if not isinstance(policy, dict):
+            return policy
+        kind, settings = policy["type"], dict(_settings(policy))
         if below(policy):
             items = [nested(item, place) for item in below(policy)]
             settings[NESTED[kind]] = items if isinstance(settings[NESTED[kind]], list) else items[0]
@@ -304,7 +303,7 @@ def modern_policies(policies: list[Policy], places: Sequence[Place] = ()) -> tup
     for index, policy in enumerate(policies):
         place = places[index] if index < len(places) else Place("policies").item(index)
         kind = policy["type"]
-        if (policy.get(kind) or {}).get("invert_match"):
+        if _settings(policy).get("invert_match") is True:
             vetoes += 1
             settings = {key: value for key, value in policy[kind].items() if key != "invert_match"}
             found.append(
@@ -320,6 +319,6 @@ def modern_policies(policies: list[Policy], places: Sequence[Place] = ()) -> tup
             result.append({"name": policy["name"], "type": "drop", "drop": {"drop_sub_policy": [match]}})
         else:
             result.append(nested(policy, place))
-    if vetoes and vetoes == len(policies):
+    if alone and vetoes and vetoes == len(policies):
         result.append({"name": "not-excluded", "type": "always_sample"})
     return result, found

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+from ansible.module_utils.parsing import convert_bool
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     DURATION_REMEDY,
     MEBIBYTE,
@@ -35,10 +36,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
 P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
-
-# Ansible's own spellings, in any case.
-BOOLEANS = dict.fromkeys(("true", "yes", "on", "1", "y", "t"), True)
-BOOLEANS |= dict.fromkeys(("false", "no", "off", "0", "n", "f"), False)
 
 _ITEMS: dict[type, str] = {object: "", str: " of strings", dict: " of mappings"}
 _CPU = re.compile(r"\d+(\.\d+)?m?")
@@ -88,11 +85,11 @@ def integer(value: Any, minimum: float = -math.inf) -> int:
 
 
 def boolean(value: Any) -> bool:
-    """By BOOLEANS, in any case."""
-    found = BOOLEANS.get(str(value).strip().lower())
-    if found is None:
-        raise WrongValue(f"is {value!r}, not a boolean", "Give true or false.")
-    return found
+    """By Ansible's own spellings, in any case."""
+    try:
+        return bool(convert_bool.boolean(value))
+    except TypeError:
+        raise WrongValue(f"is {value!r}, not a boolean", "Give true or false.") from None
 
 
 def listing(value: Any, kind: type = object) -> list[Any]:

@@ -1,9 +1,9 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""OTLP/JSON traces: build, parse, shift in time, stream from a file. Pure, apart from reading the file.
+"""OTLP/JSON traces as data: build, merge, move in time, inspect. Pure: no I/O, no Ansible.
 
-OTLP protobuf is read by turning it into the same documents.
+records.py reads them, from JSON and protobuf.
 
 A document is an ExportTraceServiceRequest in the OTLP/JSON encoding: lowerCamelCase names, ids in hexadecimal, enums as
 numbers, 64-bit numbers as strings. Times are Unix nanoseconds.
@@ -14,31 +14,27 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
-import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from random import Random, SystemRandom
-from typing import IO, Any, cast
-
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from typing import Any
 
 Document = dict[str, Any]
 Span = dict[str, Any]
 
+# Enums: JSON has their numbers, but some writers give the names.
 KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
-STATUS_ERROR = 2
+KIND_NUMBERS = {f"SPAN_KIND_{name}": number for name, number in {"UNSPECIFIED": 0, **KINDS}.items()}
+STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+STATUS_ERROR = STATUS_CODES["STATUS_CODE_ERROR"]
 TRACE_ID_DIGITS = 32
 SPAN_ID_DIGITS = 16
-_TIMES = ("startTimeUnixNano", "endTimeUnixNano")
-_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
+TIMES = ("startTimeUnixNano", "endTimeUnixNano")
+IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 _HEX = frozenset("0123456789abcdef")
 
 
 class BrokenDocument(ValueError):
-    """Text that is no trace document; the message says what is wrong with it."""
+    """Text that is not a trace document; the message is what is wrong with it."""
 
 
 def new_id(digits: int, random: Random | None = None) -> str:
@@ -159,67 +155,8 @@ def count_spans(document: Mapping[str, Any]) -> int:
 
 def is_error(one: Mapping[str, Any]) -> bool:
     """Whether a span's status is ERROR."""
-    return (one.get("status") or {}).get("code") in (STATUS_ERROR, "STATUS_CODE_ERROR")
-
-
-def parse(line: bytes) -> Document:
-    """A document that is whole: each span has ids of the right length and two times. BrokenDocument if it is not."""
-    try:
-        document = json.loads(line)
-    except ValueError as error:
-        raise BrokenDocument(f"not JSON: {error}") from None
-    return _whole(document)
-
-
-def no_protobuf() -> InvalidInput:
-    """The error where the Python package that reads OTLP protobuf is missing."""
-    return InvalidInput(
-        "the recording holds OTLP protobuf",
-        "the Python package opentelemetry-proto, which reads it, is not installed",
-        "Install it where the module runs, or record JSON: format json of the file exporter, otlp_json of S3's.",
-    )
-
-
-def parse_protobuf(message: bytes) -> Document:
-    """As parse, from an ExportTraceServiceRequest or TracesData in protobuf, which look alike.
-
-    InvalidInput where the Python package opentelemetry-proto is missing.
-    """
-    try:
-        from google.protobuf import json_format
-        from google.protobuf.message import DecodeError
-        from opentelemetry.proto.trace.v1 import trace_pb2
-    except ImportError as error:
-        raise no_protobuf() from error
-    try:
-        document = json_format.MessageToDict(trace_pb2.TracesData.FromString(message), use_integers_for_enums=True)
-    except DecodeError as error:
-        raise BrokenDocument(f"no OTLP protobuf message: {error}") from None
-    # Protobuf's own JSON form has ids in base64, OTLP's in hexadecimal.
-    for one in spans(document):
-        for holder in (one, *one.get("links", ())):
-            for key in _IDS.intersection(holder):
-                holder[key] = base64.b64decode(holder[key]).hex()
-    return _whole({"resourceSpans": [], **document})
-
-
-def _whole(document: Any) -> Document:
-    if not isinstance(document, dict) or not isinstance(document.get("resourceSpans"), list):
-        raise BrokenDocument("no object with a list resourceSpans (an OTLP ExportTraceServiceRequest)")
-    try:
-        for one in spans(document):
-            for key, digits in (("traceId", TRACE_ID_DIGITS), ("spanId", SPAN_ID_DIGITS)):
-                if len(one[key]) != digits or not _HEX.issuperset(one[key].lower()) or not one[key].strip("0"):
-                    raise BrokenDocument(f"{key} {one[key]!r} is not {digits} hexadecimal digits, or all zeros")
-            for key in _TIMES:
-                int(one[key])
-    except BrokenDocument:
-        raise
-    except KeyError as error:
-        raise BrokenDocument(f"a span without {error.args[0]}") from None
-    except (AttributeError, TypeError, ValueError) as error:
-        raise BrokenDocument(f"not the form of an OTLP document: {error}") from None
-    return cast(Document, document)
+    code = (one.get("status") or {}).get("code", 0)
+    return bool(STATUS_CODES.get(code, 0) == STATUS_ERROR if isinstance(code, str) else code == STATUS_ERROR)
 
 
 def shift(document: Document, offset: Callable[[str], int], added: Mapping[str, Any]) -> None:
@@ -230,7 +167,7 @@ def shift(document: Document, offset: Callable[[str], int], added: Mapping[str, 
     extra = attributes(added)
     for one in spans(document):
         by = offset(one["traceId"])
-        for key in _TIMES:
+        for key in TIMES:
             one[key] = str(int(one[key]) + by)
         for event in one.get("events") or ():
             event["timeUnixNano"] = str(int(event.get("timeUnixNano", 0)) + by)
@@ -243,21 +180,3 @@ def rename_traces(document: Document, new: Callable[[str], str]) -> None:
         for holder in (one, *(one.get("links") or ())):
             if holder.get("traceId"):
                 holder["traceId"] = new(holder["traceId"].lower())
-
-
-@contextmanager
-def opened(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file, plain or gzip. Damaged or cut gzip data is an OSError too."""
-    with Path(path).open("rb") as raw, unpacked(raw) as stream:
-        yield stream
-
-
-@contextmanager
-def unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    """What is in a file or buffer, plain or gzip, which is known by its first two bytes. Errors are those of opened."""
-    magic = raw.read(2)
-    raw.seek(0)
-    try:
-        yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
-    except (EOFError, zlib.error) as error:
-        raise OSError(f"damaged gzip data: {error}") from error

@@ -14,14 +14,24 @@ v0.158.0.
 
 from __future__ import annotations
 
+import gzip
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument, Document
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
+    Record,
+    json_document,
+    parse_json,
+    parse_protobuf,
+    protobuf_document,
+)
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # One protobuf message is all there is in it.
@@ -29,7 +39,7 @@ _ALONE = re.compile(r"\.binpb(\.gz)?$")
 # Its first byte then: field 1 (resource_spans), of a length.
 _FIRST_FIELD = b"\x0a"
 # More than a collector sends at once by far; a longer one means that the file is none of these.
-LONGEST_MESSAGE = 256 * 2**20
+MAX_MESSAGE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +56,17 @@ class Message:
     protobuf: bool = False
     problem: str = ""
 
-    def document(self) -> otlp.Document:
-        """The request as OTLP/JSON has it. BrokenDocument if it is none."""
+    def record(self) -> Record:
+        """The request as the simulator needs it. BrokenDocument if it is not one."""
         if self.problem:
-            raise otlp.BrokenDocument(self.problem)
-        return otlp.parse_protobuf(self.text) if self.protobuf else otlp.parse(self.text)
+            raise BrokenDocument(self.problem)
+        return parse_protobuf(self.text) if self.protobuf else parse_json(self.text)
+
+    def document(self) -> Document:
+        """The request as OTLP/JSON has it. BrokenDocument if it is not one."""
+        if self.problem:
+            raise BrokenDocument(self.problem)
+        return protobuf_document(self.text) if self.protobuf else json_document(self.text)
 
 
 class Recording(Protocol):
@@ -73,7 +89,7 @@ class FileRecording:
 
     def messages(self) -> Iterator[Message]:
         """Raises OSError for a file that cannot be read, damaged gzip data included, InvalidInput for zstd."""
-        with otlp.opened(self.name) as stream:
+        with opened(self.name) as stream:
             yield from framed(self.name, stream)
 
 
@@ -88,8 +104,8 @@ def framed(name: str, stream: IO[bytes]) -> Iterator[Message]:
             "Decompress it (zstd -d), or record with the exporter's compression none or gzip.",
         )
     if begin[:1] == _FIRST_FIELD and _ALONE.search(name):
-        text = stream.read(LONGEST_MESSAGE + 1)
-        too_long = f"longer than {LONGEST_MESSAGE} bytes" if len(text) > LONGEST_MESSAGE else ""
+        text = stream.read(MAX_MESSAGE_BYTES + 1)
+        too_long = f"longer than {MAX_MESSAGE_BYTES} bytes" if len(text) > MAX_MESSAGE_BYTES else ""
         yield Message(1, "message 1", b"" if too_long else text, True, too_long)
     elif begin[:1] in (b"{", b" ", b"\t", b"\r", b"\n", b""):
         for number, line in enumerate(stream, 1):
@@ -110,7 +126,7 @@ def _prefixed(stream: IO[bytes]) -> Iterator[bytes | str]:
     end, what is wrong with the rest."""
     while prefix := stream.read(4):
         length = int.from_bytes(prefix, "big")
-        if len(prefix) < 4 or length > LONGEST_MESSAGE:
+        if len(prefix) < 4 or length > MAX_MESSAGE_BYTES:
             yield "neither OTLP/JSON lines nor OTLP protobuf with length prefixes, or cut in a prefix"
             return
         message = stream.read(length)
@@ -118,3 +134,65 @@ def _prefixed(stream: IO[bytes]) -> Iterator[bytes | str]:
             yield f"ends after {len(message)} of the {length} bytes of a message"
             return
         yield message
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file, plain or gzip. Damaged or cut gzip data is an OSError too."""
+    with Path(path).open("rb") as raw, unpacked(raw) as stream:
+        yield stream
+
+
+@contextmanager
+def unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The content of a file or buffer, plain or gzip, which is known by its first two bytes. Errors: as opened."""
+    magic = raw.read(2)
+    raw.seek(0)
+    try:
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if magic == b"\x1f\x8b" else raw
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"damaged gzip data: {error}") from error
+
+
+def read(source: Recording | str | Path, broken: Callable[[str, str], None] | None = None) -> Iterator[Record]:
+    """The records of a recording, or of a file by its path, in their order.
+
+    broken: called with the place of a record and what is wrong with it; the record is skipped. Without it
+    BrokenDocument is raised. Raises what the recording raises, and InvalidInput for protobuf where the Python package
+    for it is missing.
+    """
+    recording = FileRecording(source) if isinstance(source, str | Path) else source
+    for message in recording.messages():
+        try:
+            record = message.record()
+        except BrokenDocument as error:
+            if broken is None:
+                raise BrokenDocument(f"{message.place}: {error}") from None
+            broken(message.place, str(error))
+        else:
+            yield record
+
+
+class BrokenRecords:
+    """Counts records that are not OTLP, or refuses the first one with InvalidInput. For the option on_broken_line."""
+
+    def __init__(self, path: str, refuse: bool) -> None:
+        self.path, self.refuse, self.count = path, refuse, 0
+
+    def __call__(self, place: str, why: str) -> None:
+        self.count += 1
+        if self.refuse:
+            raise InvalidInput(
+                f"path {self.path}: {place} is broken",
+                why,
+                "Repair it, or set on_broken_line to skip to leave such records out.",
+            )
+
+
+def read_option(source: Recording, broken: BrokenRecords) -> Iterator[Record]:
+    """As read, for the recording of the option path: InvalidInput where it cannot be read."""
+    try:
+        yield from read(source, broken)
+    except (OSError, BrokenDocument) as error:
+        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
+        raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error

@@ -1,10 +1,11 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Recorded traces as the simulator needs them, from OTLP/JSON and OTLP protobuf.
+"""The reader of OTLP/JSON and OTLP protobuf: records for the simulator, documents for whoever changes and sends them.
 
-A record is what one export request held. Its spans keep their attributes and events undecoded until a policy asks for
-them. One record is in memory at a time. recordings.py finds the requests in files, s3/recording.py in a bucket.
+Both accept the same requests and refuse others with the same text. A record is what one export request held. Its spans
+keep their attributes and events undecoded until a policy asks for them. recordings.py finds the requests in files,
+s3/recording.py in a bucket.
 
 Fields bear the names of opentelemetry/proto/trace/v1/trace.proto; times are Unix nanoseconds.
 Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
@@ -13,15 +14,13 @@ Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Recording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument, Document
 
 
 class _Plain:
@@ -43,6 +42,7 @@ else:
     HAS_MSGSPEC = True
 
 try:
+    from google.protobuf import json_format
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.trace.v1 import trace_pb2
 except ImportError:
@@ -66,10 +66,8 @@ else:
 
 _TEXTS: tuple[type, ...] = (bytes, msgspec.Raw) if HAS_MSGSPEC else (bytes,)
 
-_HEX = frozenset("0123456789abcdef")
-STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
-KINDS = {f"SPAN_KIND_{name}": number for name, number in {"UNSPECIFIED": 0, **otlp.KINDS}.items()}
-ERROR = STATUS_CODES["STATUS_CODE_ERROR"]
+_NO_SPAN_ID = "0" * otlp.SPAN_ID_DIGITS
+_SPAN_ID_LENGTHS = {otlp.SPAN_ID_DIGITS}
 
 
 class Status(Struct):
@@ -80,7 +78,7 @@ class Status(Struct):
 
     @property
     def number(self) -> int:
-        return STATUS_CODES.get(self.code, 0) if isinstance(self.code, str) else self.code
+        return otlp.STATUS_CODES.get(self.code, 0) if isinstance(self.code, str) else self.code
 
 
 _UNKNOWN = object()
@@ -165,7 +163,7 @@ class Span(Struct, _Attributed, rename={
 
     @property
     def kind_number(self) -> int:
-        return KINDS.get(self.kind, 0) if isinstance(self.kind, str) else self.kind
+        return otlp.KIND_NUMBERS.get(self.kind, 0) if isinstance(self.kind, str) else self.kind
 
     @property
     def is_root(self) -> bool:
@@ -299,24 +297,46 @@ def json_loads(text: Any) -> Any:
     return msgspec.json.decode(text) if HAS_MSGSPEC else json.loads(text)
 
 
-def _whole(record: Record) -> Record:
-    """BrokenDocument unless every span has a trace id and a span id; they become lower-case."""
+def _checked(record: Record) -> Record:
+    """BrokenDocument unless every span has a trace id and a span id; all ids become lower-case."""
     for part in record.resource_spans:
         for scope in part.scope_spans:
-            previous = ""
-            for span in scope.spans:
-                if len(span.span_id) != 16:
-                    raise BrokenDocument(f"the span id {span.span_id!r} is not 16 hexadecimal digits")
+            spans = scope.spans
+            ids = [span.span_id for span in spans]
+            # Together, since this runs for every span; one by one only to name what is wrong.
+            text = "".join(ids)
+            if not _are_hexadecimal(text) or {*map(len, ids)} - _SPAN_ID_LENGTHS or _NO_SPAN_ID in ids:
+                for span in spans:
+                    _check_id("span", span.span_id, otlp.SPAN_ID_DIGITS)
+            previous: str | None = None
+            for span in spans:
                 if span.trace_id != previous:
                     previous = span.trace_id
-                    if len(previous) != 32 or not _HEX.issuperset(previous):
-                        if len(previous) != 32 or not _HEX.issuperset(previous.lower()):
-                            raise BrokenDocument(f"the trace id {previous!r} is not 32 hexadecimal digits")
-                        span.trace_id = previous.lower()
+                    _check_id("trace", previous, otlp.TRACE_ID_DIGITS)
+                    text += previous
+            if text != text.lower():
+                for span in spans:
+                    span.trace_id, span.span_id = span.trace_id.lower(), span.span_id.lower()
+                    span.parent_span_id = span.parent_span_id.lower()
     return record
 
 
-def from_document(document: Mapping[str, Any], length: int = 0) -> Record:
+def _are_hexadecimal(text: str) -> bool:
+    try:
+        # It passes over white space, but then gives fewer bytes.
+        return 2 * len(bytes.fromhex(text)) == len(text)
+    except ValueError:
+        return False
+
+
+def _check_id(name: str, value: str, digits: int) -> None:
+    if len(value) != digits or not _are_hexadecimal(value) or not value.strip("0"):
+        raise BrokenDocument(f"the {name} id {value!r} is not {digits} hexadecimal digits, or all zeros")
+
+
+def from_document(
+    document: Mapping[str, Any], length: int = 0, read_id: Callable[[str, int], str] = otlp.hex_id
+) -> Record:
     """A record from a decoded OTLP/JSON document; also understands Tempo's older names and ids in base64."""
     parts = []
     for part in document.get("resourceSpans") or document.get("batches") or ():
@@ -332,7 +352,7 @@ def from_document(document: Mapping[str, Any], length: int = 0) -> Record:
                         dropped_attributes_count=int(about.get("droppedAttributesCount") or 0),
                         decoded=None,
                     ),
-                    spans=[_span(one) for one in scope.get("spans") or ()],
+                    spans=[_span(one, read_id) for one in scope.get("spans") or ()],
                     schema_url=scope.get("schemaUrl", ""),
                 )
             )
@@ -352,12 +372,19 @@ def from_document(document: Mapping[str, Any], length: int = 0) -> Record:
     return Record(resource_spans=parts, length=length)
 
 
-def _span(one: Mapping[str, Any]) -> Span:
+def _as_written(value: str, digits: int) -> str:
+    """_checked decides whether it is an id of so many digits."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected {digits} hexadecimal digits, got {value!r}")
+    return value
+
+
+def _span(one: Mapping[str, Any], read_id: Callable[[str, int], str]) -> Span:
     status = one.get("status") or {}
     return Span(
-        trace_id=otlp.hex_id(one["traceId"], otlp.TRACE_ID_DIGITS),
-        span_id=otlp.hex_id(one["spanId"], otlp.SPAN_ID_DIGITS),
-        parent_span_id=otlp.hex_id(one["parentSpanId"], otlp.SPAN_ID_DIGITS) if one.get("parentSpanId") else "",
+        trace_id=read_id(one["traceId"], otlp.TRACE_ID_DIGITS),
+        span_id=read_id(one["spanId"], otlp.SPAN_ID_DIGITS),
+        parent_span_id=read_id(one["parentSpanId"], otlp.SPAN_ID_DIGITS) if one.get("parentSpanId") else "",
         trace_state=one.get("traceState", ""),
         flags=int(one.get("flags") or 0),
         name=one.get("name", ""),
@@ -375,49 +402,94 @@ def _span(one: Mapping[str, Any]) -> Span:
     )
 
 
-def _json_decoder() -> Callable[[bytes], Record]:
-    """A function from a line to a record."""
-    if HAS_MSGSPEC:
-        decoder = msgspec.json.Decoder(Record, strict=False)
-
-        def quick(line: bytes) -> Record:
-            try:
-                record = decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise BrokenDocument(f"no OTLP trace document: {error}") from None
-            record.length = len(line)
-            return record
-
-        return quick
-
-    return decode_plainly
+_DECODER = msgspec.json.Decoder(Record, strict=False) if HAS_MSGSPEC else None
 
 
-def decode_plainly(line: bytes) -> Record:
-    """What the decoder does where msgspec is not installed. Zeros may be left out, as in protobuf's JSON form."""
+def _decode(text: bytes) -> Record:
+    if _DECODER is None:
+        return decode_plainly(text)
     try:
-        document = json.loads(line)
+        record: Record = _DECODER.decode(text)
+    except ValueError as error:  # msgspec's errors, and that of text that is not UTF-8
+        raise BrokenDocument(f"not an OTLP trace document: {error}") from None
+    record.length = len(text)
+    return record
+
+
+def decode_plainly(text: bytes) -> Record:
+    """What decodes where msgspec is not installed, unchecked. Zeros may be left out, as in protobuf's JSON form."""
+    try:
+        document = json.loads(text)
         if not isinstance(document, dict) or not isinstance(document.get("resourceSpans"), list):
-            raise BrokenDocument("no object with a list resourceSpans (an OTLP ExportTraceServiceRequest)")
-        return from_document(document, len(line))
+            raise BrokenDocument("not an OTLP trace document: there is no list resourceSpans")
+        return from_document(document, len(text), _as_written)
     except BrokenDocument:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BrokenDocument(f"no OTLP trace document: {error}") from None
+        raise BrokenDocument(f"not an OTLP trace document: {error}") from None
 
 
-def parse_json(line: bytes) -> Record:
-    """A record from one OTLP/JSON document. BrokenDocument if it is none."""
-    return _whole(_json_decoder()(line))
+def parse_json(text: bytes) -> Record:
+    """A record from one OTLP/JSON document. BrokenDocument if it is not one. Numbers may be text, and enums names."""
+    return _checked(_decode(text))
 
 
-def parse_protobuf(message: bytes) -> Record:
-    """A record from an ExportTraceServiceRequest or TracesData, which look alike. BrokenDocument if it is none."""
-    document = trace_pb2.TracesData()
+def json_document(text: bytes) -> Document:
+    """As parse_json, with all there is in the text. BrokenDocument also for a span without its two times."""
+    parse_json(text)
+    return _movable(json_loads(text))
+
+
+def _movable(document: Document) -> Document:
+    """BrokenDocument unless every span has what documents.shift changes."""
+    for one in otlp.spans(document):
+        for key in otlp.TIMES:
+            if key not in one:
+                raise BrokenDocument(f"a span without {key}")
+        for key in ("attributes", "events", "links"):
+            if not isinstance(one.get(key) or [], list):
+                raise BrokenDocument(f"a span's {key} are not a list")
+    return document
+
+
+def _message(text: bytes) -> Any:
+    """The TracesData in it; an ExportTraceServiceRequest has the same encoding."""
+    if not HAS_PROTO:
+        raise InvalidInput(
+            "the recording holds OTLP protobuf",
+            "the Python package opentelemetry-proto, which reads it, is not installed",
+            "Install it where the module runs, or record JSON: format json of the file exporter, otlp_json of S3's.",
+        )
+    message = trace_pb2.TracesData()
     try:
-        document.ParseFromString(message)
+        message.ParseFromString(text)
     except DecodeError as error:
-        raise BrokenDocument(f"no OTLP protobuf message: {error}") from None
+        raise BrokenDocument(f"not an OTLP protobuf message: {error}") from None
+    return message
+
+
+def parse_protobuf(text: bytes) -> Record:
+    """A record from an ExportTraceServiceRequest or TracesData. BrokenDocument if it is not one, InvalidInput where the
+    Python package opentelemetry-proto is missing.
+    """
+    return _checked(_from_message(_message(text), len(text)))
+
+
+def protobuf_document(text: bytes) -> Document:
+    """As parse_protobuf, as an OTLP/JSON document. BrokenDocument also for a span without its two times."""
+    message = _message(text)
+    _checked(_from_message(message, len(text)))
+    found = json_format.MessageToDict(message, use_integers_for_enums=True)
+    document: Document = {"resourceSpans": [], **found}
+    # Protobuf's own JSON form has ids in base64, OTLP's in hexadecimal.
+    for one in otlp.spans(document):
+        for holder in (one, *one.get("links", ())):
+            for key in otlp.IDS.intersection(holder):
+                holder[key] = base64.b64decode(holder[key]).hex()
+    return _movable(document)
+
+
+def _from_message(document: Any, length: int) -> Record:
     parts = [
         ResourceSpans(
             resource=Resource(
@@ -444,7 +516,7 @@ def parse_protobuf(message: bytes) -> Record:
         )
         for part in document.resource_spans
     ]
-    return _whole(Record(resource_spans=parts, length=len(message)))
+    return Record(resource_spans=parts, length=length)
 
 
 def _protobuf_span(one: Any) -> Span:
@@ -467,27 +539,3 @@ def _protobuf_span(one: Any) -> Span:
         dropped_links_count=one.dropped_links_count,
         decoded=None,
     )
-
-
-def read(source: Recording | str | Path, broken: Callable[[str, str], None] | None = None) -> Iterator[Record]:
-    """The records of a recording, or of a file by its path, in their order.
-
-    broken: called with the place of a record and what is wrong with it; the record is skipped. Without it
-    BrokenDocument is raised. Raises what the recording raises, and InvalidInput for protobuf where the Python package
-    for it is missing.
-    """
-    recording = FileRecording(source) if isinstance(source, str | Path) else source
-    decode = _json_decoder()
-    for message in recording.messages():
-        if message.protobuf and not HAS_PROTO:
-            raise otlp.no_protobuf()
-        try:
-            if message.problem:
-                raise BrokenDocument(message.problem)
-            record = parse_protobuf(message.text) if message.protobuf else _whole(decode(message.text))
-        except (BrokenDocument, binascii.Error) as error:
-            if broken is None:
-                raise BrokenDocument(f"{message.place}: {error}") from None
-            broken(message.place, str(error))
-        else:
-            yield record

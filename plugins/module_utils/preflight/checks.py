@@ -41,16 +41,18 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     number,
     usable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import (
     JAEGER,
     MIN_KUBERNETES,
     dotted,
     minor,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
-from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED, is_aws
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
+from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
@@ -64,7 +66,6 @@ DURATIONS = (
     "collector_wait_timeout",
     "object_storage_expiry_margin",
 )
-ROUTES = ("collector_critical_routes", "collector_dropped_routes")
 URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
@@ -167,13 +168,13 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
     """What contradicts the endpoint; its form is the tempo role's to check."""
     endpoint = text(v, "tempo_s3_endpoint")
     bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
-    if not bare:
+    if not tempo.ENDPOINT.fullmatch(bare):
         return
-    match = re.fullmatch(r"s3[.-](?:dualstack\.)?([a-z]+(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?", bare)
+    found = region_of_host(bare.partition(":")[0])
     region = text(v, "tempo_s3_region")
-    if match and region and match[1] != region:
+    if found and region and found != region:
         yield error(
-            "tempo_s3_region", f"is {region}, not the region of tempo_s3_endpoint {bare}", f"Set it to {match[1]}."
+            "tempo_s3_region", f"is {region}, not the region of tempo_s3_endpoint {bare}", f"Set it to {found}."
         )
     if not is_aws(f"https://{bare}") and not text(v, "tempo_s3_credentials_secret"):
         yield warning(
@@ -181,6 +182,11 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
             f"is empty, so Tempo would ask AWS for credentials, but {bare} is not AWS",
             "Name a Secret with the keys access_key and secret_key.",
         )
+
+
+def one_store(v: Variables) -> Iterator[Finding]:
+    """One S3 store for all that use the bucket."""
+    yield from contradictions_of_store(v, managed(v))
 
 
 def buckets(v: Variables) -> Iterator[Finding]:
@@ -207,7 +213,7 @@ def transport(v: Variables) -> Iterator[Finding]:
     if not managed(v) or not flag(v, "object_storage_tls_only"):
         return
     url = text(v, "object_storage_endpoint_url")
-    if url.startswith("http://"):
+    if url.lower().startswith("http://"):
         yield error(
             "object_storage_tls_only",
             f"true, but object_storage_endpoint_url {url} is plain HTTP, which the bucket's policy would refuse",
@@ -222,7 +228,7 @@ def transport(v: Variables) -> Iterator[Finding]:
 
 
 def regions(v: Variables) -> Iterator[Finding]:
-    if not managed(v) or text(v, "object_storage_endpoint_url"):
+    if not managed(v) or not is_aws(text(v, "object_storage_endpoint_url")):
         return
     made, used = text(v, "object_storage_region"), text(v, "tempo_s3_region")
     if made and used and made != used:
@@ -234,15 +240,9 @@ def regions(v: Variables) -> Iterator[Finding]:
 def urls(v: Variables) -> Iterator[Finding]:
     for name in URLS:
         value = text(v, name)
-        parts = urlsplit(value)
+        parts = usable(urlsplit(""), urlsplit, value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
-
-
-def routes(v: Variables) -> Iterator[Finding]:
-    both = [r for r in items(v, ROUTES[0]) if r in items(v, ROUTES[1])]
-    if both:
-        yield warning(ROUTES[0], f"{', '.join(both)} is in {ROUTES[1]} too, which wins", f"Take it out of {ROUTES[1]}.")
 
 
 def container_images(v: Variables) -> Iterator[Finding]:
@@ -336,10 +336,7 @@ def _same_rule(finding: Finding, other: Finding) -> bool:
 def _linted(v: Variables) -> Iterator[Finding]:
     if usable(0, integer, v.get("collector_num_traces")) < 1:
         return
-    for found in lint_variables(v):
-        variable = _base(found.path)
-        path = found.path.removeprefix(variable)
-        yield Finding(variable, found.problem, "", found.remedy, found.severity, path, found.code)
+    yield from lint_variables(v)
 
 
 def expiry(v: Variables) -> Iterator[Finding]:
@@ -347,7 +344,10 @@ def expiry(v: Variables) -> Iterator[Finding]:
     yield from contradictions(v) if managed(v) else emptied(v)
     if not managed(v):
         return
-    tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
+    tidied = any(
+        isinstance(rule, Mapping) and "NoncurrentVersionExpiration" in rule
+        for rule in items(v, "object_storage_lifecycle_rules")
+    )
     if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
         yield warning(
             "object_storage_versioning",
@@ -527,19 +527,14 @@ def _halves(problem: TracingError) -> tuple[str, str]:
     return CONNECTION.sub("", what), problem.remedy
 
 
-def _base(variable: str) -> str:
-    """The variable's own name, without the place inside it."""
-    return re.split(r"[.\[]", variable, maxsplit=1)[0]
-
-
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
     s3_endpoint,
+    one_store,
     buckets,
     transport,
     regions,
     urls,
-    routes,
     container_images,
     store_reader,
     red_metrics,

@@ -1,17 +1,18 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""One bucket: what is there, what has to change, and the change."""
+"""One bucket: its present configuration, the plan, and its application."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     ApiError,
     Conflict,
@@ -24,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import (
     contents,
     encryption,
     lifecycle,
+    model,
     names,
     object_lock,
     object_ownership,
@@ -39,8 +41,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.client import (
     not_empty,
     region_of,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.s3.model import all_of
 
-# In the order in which they are written: what protects comes before what opens.
+# In the order in which they are written: protective documents come before the policy, which may grant access.
 ASPECTS: tuple[Aspect, ...] = (
     public_access_block.ASPECT,
     object_ownership.ASPECT,
@@ -53,13 +56,17 @@ ASPECTS: tuple[Aspect, ...] = (
 )
 WORKERS = 8
 DELETE = Call("delete_bucket", "s3:DeleteBucket")
-# How a bucket is deleted that others keep writing to: so many times, it is emptied and tried.
+# How often a bucket that others keep writing to is emptied and deleted again.
 DELETIONS = 3
-# How a store with several regions answers to a bucket for none of them.
+# The answer of a store with several regions to a bucket without one.
 LOCATION_WANTED = "IllegalLocationConstraintException"
-# How stores other than AWS refuse a document that is good enough for AWS (minio/minio#16120).
+# Answers of stores other than AWS to a document that AWS accepts (minio/minio#16120).
 REFUSED = frozenset({"InvalidArgument", "InvalidRequest", "MalformedXML"})
-# Some stores are seen to have a new document only after a moment; so long is waited before it is read again.
+# Conflicts with a change that is still under way: sent again after RETRY_FIRST, twice that and so on, up to
+# RETRY_LONGEST, for RETRY_SECONDS in all. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+TRANSIENT = frozenset({"OperationAborted", "ConditionalRequestConflict"})
+RETRY_SECONDS, RETRY_FIRST, RETRY_LONGEST = 60.0, 1.0, 8.0
+# Some stores answer with a new document only after a moment: seconds before each attempt to read it.
 PATIENCE = (0.0, 0.3, 1.0)
 
 
@@ -67,7 +74,8 @@ PATIENCE = (0.0, 0.3, 1.0)
 class State:
     """What was read. documents and unsupported (the store's answer) are by aspect; contents is read for deletion only.
 
-    kms_key_arn: what AWS KMS says that kms_key_id stands for, where the documents do not show it.
+    region: where the bucket is, or would be created. kms_key_arn: the ARN that AWS KMS gives for kms_key_id, where the
+    documents do not show it.
     """
 
     exists: bool
@@ -90,42 +98,69 @@ def arn_of(bucket: str, partition: str) -> str:
 
 
 def asked(params: dict[str, Any]) -> list[Aspect]:
-    """The aspects that the options say something about."""
+    """The aspects that the options set."""
     return [aspect for aspect in ASPECTS if params["state"] == "present" and aspect.asked(params)]
 
 
 def check_options(params: dict[str, Any]) -> None:
-    """Refuse what cannot work whatever the store says. Pure."""
+    """Refuse options that contradict each other or cannot work with any store. Pure."""
+    error = all_of(_contradictions(params))
+    if error:
+        raise error
+
+
+def _contradictions(params: dict[str, Any]) -> Iterator[InvalidInput]:
     wrong = names.problem(params["name"])
     if wrong:
-        raise InvalidInput(
+        yield InvalidInput(
             f"name {params['name']!r} cannot be a bucket",
             wrong,
             "See https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.",
         )
-    if (params.get("endpoint_url") or "").startswith("http://"):
+    if urlsplit(params.get("endpoint_url") or "").scheme == "http":
         for option in ("tls_only", "minimum_tls_version"):
             if params.get(option) not in (None, False, "none"):
-                raise InvalidInput(
+                yield InvalidInput(
                     f"{option} cannot work with endpoint_url {params['endpoint_url']}",
                     "a store that honours the policy would refuse every later request to this endpoint",
                     f"Use an https:// endpoint, or unset {option}.",
                 )
     algorithm = encryption.algorithm(params)
     if params.get("kms_key_id") and algorithm in (None, "AES256"):
-        raise InvalidInput("kms_key_id needs encryption: sse_kms")
-    # False is what AES256 has, so it may be said (amazon.aws#2734).
+        yield InvalidInput("kms_key_id needs encryption: sse_kms")
+    # False is what AES256 has, so it is accepted (amazon.aws#2734).
     if params.get("bucket_key_enabled") and algorithm != "aws:kms":
-        raise InvalidInput("bucket_key_enabled needs encryption: sse_kms")
+        yield InvalidInput("bucket_key_enabled needs encryption: sse_kms")
     if params.get("object_lock_enabled") and params.get("versioning") is False:
-        raise InvalidInput("object_lock_enabled needs versioning, so versioning cannot be false")
-    # Whatever is there now, a document that cannot be made from the options is refused before anything is sent.
-    for aspect in asked(params):
-        aspect.wanted(params, None, Target(arn_of(params["name"], "aws"), custom=False))
+        yield InvalidInput("object_lock_enabled needs versioning, so versioning cannot be false")
+
+
+def check_documents(store: Store, params: dict[str, Any]) -> None:
+    """Refuse documents that the S3 API would refuse, whatever the bucket has now. Sends nothing."""
+    target = Target(arn_of(params["name"], store.partition), store.custom)
+    error = all_of(flaw for aspect in asked(params) for flaw in _flaws(store, params, aspect, target))
+    if error:
+        raise error
+
+
+def _flaws(store: Store, params: dict[str, Any], aspect: Aspect, target: Target) -> Iterable[InvalidInput]:
+    shape = store.input_shape(aspect.read.operation.replace("get_", "put_", 1))
+    found = list(aspect.flaws(params, target, shape))
+    if found:
+        return found
+    try:
+        wanted = aspect.wanted(params, None, target)
+    except InvalidInput as error:
+        return [error]
+    if wanted is None:
+        return []
+    arguments = {**aspect.write(wanted).arguments, "Bucket": params["name"]}
+    return model.flaws(arguments, shape, aspect.option, store.custom)
 
 
 def read(store: Store, params: dict[str, Any]) -> State:
-    """Read the bucket and the asked aspects, all at the same time."""
+    """Read the bucket and the asked aspects, all at the same time, after check_documents."""
+    check_documents(store, params)
     bucket = params["name"]
     aspects = asked(params)
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
@@ -185,6 +220,7 @@ def make_plan(state: State, params: dict[str, Any]) -> Plan:
         "endpoint_url": state.endpoint,
         "exists": present,
     }
+    _warn_of_region(plan, state, params)
     if not present:
         _plan_deletion(plan, state, params)
         return plan
@@ -196,14 +232,14 @@ def make_plan(state: State, params: dict[str, Any]) -> Plan:
         plan.diff.append(difference(bucket, "bucket", None, shown))
         if lock:
             documents["object_lock"] = object_lock.CREATED
-    lacking: dict[str, str] = {}
+    lacking: dict[str, Lacking] = {}
     for aspect in asked(params):
         current = documents.get(aspect.option)
         wanted = aspect.wanted(params, current, target)
         if not _needed(aspect, params, state, current, wanted, target):
             continue
         if aspect.option in state.unsupported:
-            lacking[aspect.option] = state.unsupported[aspect.option]
+            lacking[aspect.option] = Lacking(state.unsupported[aspect.option])
             continue
         aspect.check(current, wanted, target)
         verb = "delete" if wanted is None else "put"
@@ -211,14 +247,24 @@ def make_plan(state: State, params: dict[str, Any]) -> Plan:
         plan.diff.append(difference(bucket, aspect.option, current, wanted))
     if unanswered(params, state) and not state.custom:
         plan.warnings.append(
-            f"kms_key_id {params['kms_key_id']} is compared by its name, because KMS does not tell its key: grant "
-            "kms:DescribeKey, or give the ARN of the key"
+            f"kms_key_id {params['kms_key_id']} is compared by its name, because KMS refused to describe its key: "
+            "grant kms:DescribeKey, or give the ARN of the key"
         )
     if lacking and params["on_unsupported"] == "fail":
         raise unsupported_error(state.endpoint, lacking)
-    for option, answer in lacking.items():
-        note_unsupported(plan, state.endpoint, option, answer)
+    for option, lack in lacking.items():
+        note_unsupported(plan, state.endpoint, option, lack)
     return plan
+
+
+def _warn_of_region(plan: Plan, state: State, params: dict[str, Any]) -> None:
+    """Stores other than AWS answer with any region, and mean nothing by it."""
+    said = params.get("region")
+    if state.exists and not state.custom and said and said != "aws-global" and said != state.region:
+        plan.warnings.append(
+            f"bucket {params['name']} is in region {state.region}, not in {said} (option region), and stays there: a "
+            f"bucket cannot be moved. Set region: {state.region}, or choose another name"
+        )
 
 
 def _plan_deletion(plan: Plan, state: State, params: dict[str, Any]) -> None:
@@ -238,7 +284,7 @@ def _plan_deletion(plan: Plan, state: State, params: dict[str, Any]) -> None:
 
 
 def unanswered(params: dict[str, Any], state: State) -> str:
-    """The alias of a KMS key that nobody could compare with the key that the bucket has; "" if none."""
+    """The alias of a KMS key that could not be compared with the bucket's key; "" if none."""
     return "" if state.kms_key_arn else encryption.unresolved(params, state.documents.get("encryption"))
 
 
@@ -247,14 +293,14 @@ def _needed(
 ) -> bool:
     if state.exists or state.custom or aspect.fresh is None:
         return bool(wanted != current)
-    # AWS gives a new bucket a document of its own: say explicitly what is wanted, and take back what is not.
+    # AWS gives a new bucket a document of its own: write what is wanted explicitly, and remove what is not.
     return wanted is not None or aspect.wanted(params, aspect.fresh, target) != aspect.fresh
 
 
 def create(region: str, custom: bool, lock: bool) -> Call:
     """The request that makes a bucket, with object lock or without.
 
-    us-east-1 is said by saying nothing; other stores have no such regions and often refuse the element
+    us-east-1 requires omitting LocationConstraint; other stores have no such regions and often refuse the element
     (amazon.aws#2420). Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     """
     arguments = {} if custom or region in ("us-east-1", "aws-global") else location(region)
@@ -274,31 +320,40 @@ def difference(bucket: str, what: str, before: Any, after: Any) -> dict[str, str
 
 
 def _text(document: Any) -> str:
-    return "" if document is None else json.dumps(document, indent=2, sort_keys=True) + "\n"
+    return "" if document is None else json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def unsupported_error(endpoint: str, features: dict[str, str]) -> Unsupported:
-    """features: the store's answer by option."""
-    answers = "; ".join(f"{option} ({answer})" for option, answer in features.items())
+@dataclass(frozen=True)
+class Lacking:
+    """A feature that the store does not have. answer: the store's; left_out: what was not set, "" for all of it."""
+
+    answer: str
+    left_out: str = ""
+
+
+def unsupported_error(endpoint: str, features: dict[str, Lacking]) -> Unsupported:
+    """features: by option, or part of its document."""
+    by_answer: dict[str, list[str]] = {}
+    for feature, lack in features.items():
+        by_answer.setdefault(lack.answer, []).append(feature)
+    answers = "; ".join(f"{' or '.join(found)} ({answer})" for answer, found in by_answer.items())
     return Unsupported(
         f"the store at {endpoint} does not support {answers}",
         "",
         "Change or unset the option for this store, or set on_unsupported: warn.",
-        unsupported=[{"feature": option, "answer": answer} for option, answer in features.items()],
+        unsupported=[_shown(feature, lack) for feature, lack in features.items()],
     )
 
 
-def note_unsupported(plan: Plan, endpoint: str, option: str, answer: str) -> None:
-    """Record in the result, and as a warning, that a feature was asked for and is not there."""
-    plan.result["unsupported"].append({"feature": option, "answer": answer})
-    plan.warnings.append(f"the store at {endpoint} does not support {option}, which is therefore not set: {answer}")
+def _shown(feature: str, lack: Lacking) -> dict[str, str]:
+    return {"feature": feature, "answer": lack.answer, **({"left_out": lack.left_out} if lack.left_out else {})}
 
 
-def check_plan(store: Store, params: dict[str, Any], plan: Plan) -> None:
-    """Refuse requests that the S3 API does not know, before the first one is sent, in check mode too."""
-    for step in plan.steps:
-        if step.data is not None:
-            store.check(params["name"], step.data)
+def note_unsupported(plan: Plan, endpoint: str, feature: str, lack: Lacking) -> None:
+    """Record in the result, and as a warning, that a feature was asked for and the store lacks it."""
+    plan.result["unsupported"].append(_shown(feature, lack))
+    left_out = f"so this is left out: {lack.left_out}" if lack.left_out else "which is therefore not set"
+    plan.warnings.append(f"the store at {endpoint} does not support {feature}, {left_out}. It answered {lack.answer}")
 
 
 def apply(
@@ -307,29 +362,46 @@ def apply(
     state: State,
     plan: Plan,
     progress: Callable[[str], None] = lambda line: None,
+    clock: Clock | None = None,
 ) -> None:
     """Send the steps. With on_unsupported=warn, what the store turns out to lack is taken out of the plan again.
 
+    A conflict with a change that is still under way, and a new bucket that a part of the store does not see yet, are
+    waited for, RETRY_SECONDS at most for each request.
+
     A store other than AWS is asked afterwards whether it has kept what it accepted: some forget what they do not know
-    (minio/minio#19115), and every later run would differ. progress: called with a line for people now and then.
+    (minio/minio#19115), and every later run would differ. progress: called now and then with a line for the user.
     """
-    Application(store, params, state, plan, progress).run()
+    Application(store, params, state, plan, progress, clock or Clock()).run()
+
+
+def _refused(error: TracingError) -> bool:
+    """Whether the store lacks what a document asks for, or may."""
+    return isinstance(error, Unsupported) or error.details.get("code") in REFUSED
 
 
 class Application:
     """One run of a plan's steps."""
 
     def __init__(
-        self, store: Store, params: dict[str, Any], state: State, plan: Plan, progress: Callable[[str], None]
+        self,
+        store: Store,
+        params: dict[str, Any],
+        state: State,
+        plan: Plan,
+        progress: Callable[[str], None],
+        clock: Clock,
     ) -> None:
         self.store, self.params, self.state, self.plan, self.progress = store, params, state, plan, progress
+        self.clock = clock
+        self.created = False
         self.bucket: str = params["name"]
         self.target = state.target(self.bucket)
         self.aspects = {aspect.option: aspect for aspect in ASPECTS}
         self.tolerant = params["on_unsupported"] == "warn"
-        # By option: the document that was sent at last; the store's answer, by feature, to what it lacks.
+        # By option, the document that was sent last; by feature, what the store lacks.
         self.sent: dict[str, Document] = {}
-        self.lacking: dict[str, str] = {}
+        self.lacking: dict[str, Lacking] = {}
 
     def run(self) -> None:
         run_steps(self.plan.steps, self._execute)
@@ -337,8 +409,8 @@ class Application:
         doubtful = [option for option in self.sent if self.store.custom or (alias and option == "encryption")]
         if doubtful:
             self._verify(doubtful)
-        for feature, answer in self.lacking.items():
-            note_unsupported(self.plan, self.store.endpoint, feature, answer)
+        for feature, lack in self.lacking.items():
+            note_unsupported(self.plan, self.store.endpoint, feature, lack)
 
     def _execute(self, step: Step) -> None:
         if step.name == "create bucket":
@@ -364,78 +436,161 @@ class Application:
         except Conflict as error:
             if error.details.get("code") != "BucketAlreadyOwnedByYou":
                 raise
+        self.created = True
         if not self.store.custom:
             self.store.wait(self.bucket)
 
     def _make(self, call: Call) -> None:
-        """Create the bucket; a store with regions of its own asks for the region in its own way."""
+        """Create the bucket; a store with regions of its own may demand the region in the request."""
         try:
-            self.store.call(self.bucket, call)
+            self._send(call)
         except ApiError as error:
             if error.details.get("code") != LOCATION_WANTED or not self.store.custom:
                 raise
-            self.store.call(
-                self.bucket, Call(call.operation, call.action, {**call.arguments, **location(self.state.region)})
-            )
+            self._send(Call(call.operation, call.action, {**call.arguments, **location(self.state.region)}))
+
+    def _send(self, call: Call) -> None:
+        """Send a request about the bucket, again while it is refused for a moment only."""
+        deadline, seconds = Deadline(self.clock, RETRY_SECONDS), RETRY_FIRST
+        while True:
+            try:
+                self.store.call(self.bucket, call)
+                return
+            except (Conflict, NotFound) as error:
+                if not self._transient(error):
+                    raise
+                if not deadline.wait(seconds):
+                    what = f"{error.what}, for {RETRY_SECONDS:.0f} s"
+                    raise type(error)(what, error.why, "Run again in some minutes.", **error.details) from error
+            seconds = min(2 * seconds, RETRY_LONGEST)
+
+    def _transient(self, error: TracingError) -> bool:
+        code = error.details.get("code")
+        return code in TRANSIENT or (self.created and code == "NoSuchBucket")
 
     def _put(self, aspect: Aspect, call: Call) -> None:
         if aspect.option in self.lacking:
             return
         wanted = self._wanted(aspect, self._before(aspect))
         try:
-            self.store.call(self.bucket, call)
+            self._send(call)
             self.sent[aspect.option] = wanted
         except NotFound as error:
             # SeaweedFS answers with ownership controls that it does not let be deleted: it has none.
             if wanted is not None or error.details.get("code") not in aspect.absent:
                 raise
             self.sent[aspect.option] = wanted
-        except Unsupported as error:
-            self._lack(aspect.option, error.why, error)
-            self._unplan(aspect.option)
-        except ApiError as error:
-            if not self.store.custom or error.details.get("code") not in REFUSED:
+        except (Unsupported, ApiError) as error:
+            if not _refused(error) or not (self.store.custom or isinstance(error, Unsupported)):
                 raise
-            self._less(aspect, wanted, error)
+            self._reduce(aspect, wanted, error)
 
-    def _less(self, aspect: Aspect, wanted: Document, error: ApiError) -> None:
-        """The store refuses the document: name the part that is known for it, and do without it if that is allowed."""
-        feature, rest = aspect.fallback(wanted) or (aspect.option, None)
-        if feature == aspect.option:
-            # Nothing tells a document that the store does not have from one that is wrong.
-            raise error
-        self._lack(feature, error.why, error)
-        if rest == self._before(aspect):
-            self._unplan(aspect.option)
+    def _reduce(self, aspect: Aspect, wanted: Document, error: TracingError) -> None:
+        """The store refuses the document: set the parts of it that the store has, if on_unsupported allows it."""
+        parts = aspect.parts.of(wanted) if aspect.parts and wanted is not None else []
+        suspects = [part for part in parts if part not in aspect.parts.common] if aspect.parts else []
+        if not suspects:
+            # Without parts, nothing distinguishes a document that the store lacks from one that is wrong.
+            if not isinstance(error, Unsupported):
+                raise error
+            self._lack_whole(aspect, error)
             return
-        self.store.call(self.bucket, aspect.write(rest))
-        self.sent[aspect.option] = rest
-        self._replan(aspect.option, rest)
+        if not self.tolerant:
+            raise unsupported_error(
+                self.store.endpoint,
+                {part: Lacking(error.why, aspect.parts.left_out(wanted, part)) for part in suspects if aspect.parts},
+            ) from error
+        kept, refused = self._try_parts(aspect, wanted, parts, error)
+        rest = aspect.parts.only(wanted, kept) if aspect.parts else None
+        if rest is None and isinstance(error, Unsupported) and len(parts) > 1:
+            self._lack_whole(aspect, error)
+            return
+        for part, answer in refused.items():
+            self._lack(part, answer, error, aspect.parts.left_out(wanted, part) if aspect.parts else "")
+        if rest is None and isinstance(error, Unsupported):
+            self._unplan(aspect.option)
+        else:
+            self._replan(aspect.option, rest)
+
+    def _try_parts(
+        self, aspect: Aspect, wanted: Document, parts: list[str], error: TracingError
+    ) -> tuple[frozenset[str], dict[str, str]]:
+        """Set as many parts as the store takes, beginning with those that the bucket has. Returns them, and the answers
+        to the others."""
+        assert aspect.parts
+        before = self._before(aspect)
+        kept = frozenset(aspect.parts.of(before) if before is not None else []) & frozenset(parts)
+        if before is None or aspect.parts.only(wanted, kept) != before:
+            kept = frozenset()
+        now, refused = before, {}
+        base = aspect.parts.only(wanted, kept)
+        if base is not None and base != now:
+            self._send(aspect.write(base))
+            now = base
+        for part in parts:
+            more = aspect.parts.only(wanted, kept | {part})
+            if part in kept or more == aspect.parts.only(wanted, kept):
+                kept |= {part}
+            elif more == wanted:
+                refused[part] = error.why
+            else:
+                try:
+                    self._send(aspect.write(more))
+                    kept, now = kept | {part}, more
+                except (Unsupported, ApiError) as answer:
+                    if not _refused(answer):
+                        raise
+                    if part in aspect.parts.common and not isinstance(answer, Unsupported):
+                        # Not a part that stores lack, so the document is wrong.
+                        raise error from answer
+                    refused[part] = answer.why
+        rest = aspect.parts.only(wanted, kept)
+        if rest is None and now is not None and not isinstance(error, Unsupported):
+            self._send(aspect.write(None))
+        if rest is not None:
+            self.sent[aspect.option] = rest
+        return kept, refused
+
+    def _lack_whole(self, aspect: Aspect, error: TracingError) -> None:
+        self._lack(aspect.option, error.why, error)
+        self._unplan(aspect.option)
 
     def _verify(self, options: list[str]) -> None:
-        """Whether another run would find what this one sent."""
+        """Whether another run would find the documents that this one sent."""
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             kept = list(pool.map(self._kept, options))
         for option, (settled, now) in zip(options, kept, strict=True):
             if not settled:
-                has = "nothing" if now is None else json.dumps(now, sort_keys=True)
-                self._lack(option, f"it accepts the document, but afterwards it has {has}", None)
+                has = "nothing" if now is None else json.dumps(now, sort_keys=True, ensure_ascii=False)
+                answer = f"it accepts the document, but afterwards it has {has}"
+                for part, left_out in self._forgotten(self.aspects[option], now).items():
+                    self._lack(part, answer, None, left_out)
             if now != self.sent[option]:
                 self._replan(option, now)
+
+    def _forgotten(self, aspect: Aspect, now: Document) -> dict[str, str]:
+        """What the store has made nothing of: parts of the document, with what is left out, or all of it."""
+        sent = self.sent[aspect.option]
+        if aspect.parts and sent is not None and now is not None:
+            has = frozenset(aspect.parts.of(now))
+            gone = [part for part in aspect.parts.of(sent) if part not in has]
+            if gone and aspect.parts.only(sent, has) == now:
+                return {part: aspect.parts.left_out(sent, part) for part in gone}
+        return {aspect.option: ""}
 
     def _kept(self, option: str) -> tuple[bool, Document]:
         """Whether the store has what was sent, and what it has."""
         aspect, sent = self.aspects[option], self.sent[option]
         now: Document = sent
         for seconds in PATIENCE:
-            time.sleep(seconds)
+            self.clock.sleep(seconds)
             try:
                 now = read_aspect(self.store, self.bucket, aspect)
             except (Unsupported, NotFound):
                 return True, sent
-            # Without KMS to ask, the key that the store has now is what it makes of the alias.
+            # Without KMS, the key that the store has now is the one of the alias.
             alias = option == "encryption" and encryption.unresolved(self.params, now)
-            # What was left out on purpose has been told already.
+            # What was left out on purpose has been reported.
             if alias or now == sent or self._wanted(aspect, now) == now:
                 return True, now
         return False, now
@@ -447,7 +602,7 @@ class Application:
     def _delete(self, call: Call) -> None:
         for left in reversed(range(DELETIONS)):
             try:
-                self.store.call(self.bucket, call)
+                self._send(call)
                 return
             except NotFound:
                 return
@@ -467,19 +622,19 @@ class Application:
     def _wanted(self, aspect: Aspect, current: Document) -> Document:
         return aspect.wanted(self.params, current, self.target)
 
-    def _lack(self, feature: str, answer: str, cause: Exception | None) -> None:
-        self.lacking[feature] = answer
+    def _lack(self, feature: str, answer: str, cause: Exception | None, left_out: str = "") -> None:
+        self.lacking[feature] = Lacking(answer, left_out)
         if not self.tolerant:
             raise unsupported_error(self.store.endpoint, self.lacking) from cause
 
     def _unplan(self, option: str) -> None:
-        """Take a step out of what is told to have changed."""
+        """Take a step out of the reported changes."""
         self.plan.steps = [step for step in self.plan.steps if step.action != option]
         header = f"{self.bucket}: {option}"
         self.plan.diff = [entry for entry in self.plan.diff if entry["after_header"] != header]
 
     def _replan(self, option: str, now: Document) -> None:
-        """Tell what the store has made of a step."""
+        """Report what became of a step."""
         before = self._before(self.aspects[option])
         if now == before:
             self._unplan(option)

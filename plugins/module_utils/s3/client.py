@@ -1,13 +1,14 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""A connection to an S3 store: AWS or anything that speaks its protocol. Errors come out in this collection's words."""
+"""A connection to an S3 store: AWS or anything that speaks its protocol. botocore's errors become TracingErrors."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
+import ssl
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,22 +25,25 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, partition_of
 
+# The oldest boto3 that is tested, as in requirements.txt, and so the oldest botocore: they have the same numbers.
+BOTO3 = (1, 40)
 # An endpoint that swallows packets is given up after about (attempts × connect) + back-off = 9 s.
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 2.5, 10, 3
 
 CREDENTIALS_REFUSED = {
     "ExpiredToken": "The session has expired: get new credentials.",
     "ExpiredTokenException": "The session has expired: get new credentials.",
-    "InvalidAccessKeyId": "The store does not know access_key (or AWS_ACCESS_KEY_ID).",
+    "InvalidAccessKeyId": "Correct access_key (or AWS_ACCESS_KEY_ID): the store has no such key.",
     "InvalidToken": "session_token (or AWS_SESSION_TOKEN) does not belong to these keys.",
     "RequestTimeTooSkewed": "Set the clock of the machine that runs the module.",
     "SignatureDoesNotMatch": "secret_key (or AWS_SECRET_ACCESS_KEY) does not belong to access_key.",
 }
-# What stores answer about a part of the API that they do not have.
+# Answers to requests of a part of the API that a store lacks.
 UNSUPPORTED = frozenset(
     {
-        # The options of encryption know only algorithms that exist.
+        # The option encryption takes only algorithms that exist, so the store lacks it.
         "InvalidEncryptionAlgorithmError",
         "MethodNotAllowed",
         "NotImplemented",
@@ -52,17 +56,15 @@ UNSUPPORTED = frozenset(
     }
 )
 HEAD = Call("head_bucket", "s3:ListBucket")
+# What OpenSSL reports where the other side answers in plain HTTP.
+PLAIN = re.compile(
+    r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|record layer failure", re.IGNORECASE
+)
 LOCATION = Call("get_bucket_location", "s3:GetBucketLocation")
 
 
 class Unsupported(TracingError):
     """The store does not have this part of the S3 API."""
-
-
-def is_aws(endpoint_url: str) -> bool:
-    """Whether an endpoint is AWS's own, VPC and dual-stack endpoints included; "" is."""
-    host = urlsplit(endpoint_url).hostname or ""
-    return not endpoint_url or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 class Store:
@@ -94,13 +96,11 @@ class Store:
         Identity, instance role. It is botocore's client that boto3 hands out, so nothing is lost without boto3's layer
         above, but for the time of its import.
         """
-        url = params.get("endpoint_url") or ""
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise InvalidInput(f"endpoint_url {url} is not a URL", "", "Write it as https://host[:port].")
+        check_endpoint(params.get("endpoint_url") or "", params.get("name") or "")
+        _check_ca(params)
         if bool(params.get("access_key")) != bool(params.get("secret_key")):
             lacking = "secret_key" if params.get("access_key") else "access_key"
-            raise InvalidInput(f"{lacking} is missing", "", "Set both access_key and secret_key, or none of them.")
+            raise InvalidInput(f"{lacking} is missing", "", "Set both access_key and secret_key, or neither.")
         return cls(*_connect(params, read_seconds or READ_SECONDS))
 
     def close(self) -> None:
@@ -140,17 +140,10 @@ class Store:
                 return content
         raise AssertionError("unreachable")
 
-    def check(self, bucket: str, call: Call) -> None:
-        """Refuse arguments that the S3 API does not have, or of a wrong type, without sending them."""
-        from botocore.exceptions import ParamValidationError
-        from botocore.validate import validate_parameters
-
-        name = self._client.meta.method_to_api_mapping[call.operation]
-        shape = self._client.meta.service_model.operation_model(name).input_shape
-        try:
-            validate_parameters({**call.arguments, "Bucket": bucket}, shape)
-        except ParamValidationError as error:
-            raise _invalid(error, call) from error
+    def input_shape(self, operation: str) -> Any:
+        """The API's model of an operation's arguments, a botocore.model.Shape. operation: boto3's method."""
+        name = self._client.meta.method_to_api_mapping[operation]
+        return self._client.meta.service_model.operation_model(name).input_shape
 
     def wait(self, bucket: str) -> None:
         """Until a new bucket is seen by every part of the store, at most 20 s."""
@@ -192,8 +185,8 @@ class Store:
     def head(self, bucket: str) -> dict[str, Any] | None:
         """The answer to HeadBucket, None for a bucket that does not exist.
 
-        A refusal is told apart by further requests, because the answer to HEAD has no body: wrong credentials, a bucket
-        of one's own without the permission to use it, somebody else's bucket.
+        The answer to HEAD has no body, so further requests find the reason of a refusal: wrong credentials, a bucket of
+        these credentials' account without the permission to use it, another account's bucket.
         """
         try:
             return self.call(bucket, HEAD)
@@ -244,11 +237,17 @@ class Store:
         where = f"the S3 endpoint {self.endpoint} (option endpoint_url)"
         if isinstance(error, known.ParamValidationError):
             return _invalid(error, call)
+        if isinstance(error, known.SSLError) and PLAIN.search(str(error)):
+            return Unreachable(
+                f"no TLS connection to {where}",
+                f"the server does not answer with TLS on this port ({_reason(error)})",
+                "Write the port on which it speaks TLS, or http:// if it has none.",
+            )
         if isinstance(error, known.SSLError):
             return Unreachable(
                 f"no TLS connection to {where}",
                 _reason(error),
-                "Give the certificate authority in ca_bundle, and use a host name that the certificate has.",
+                "Set ca_bundle to the certificate authority, and use a host name that the certificate has.",
             )
         if isinstance(error, (known.ConnectionError, known.HTTPClientError)):
             return Unreachable(
@@ -277,6 +276,7 @@ class Store:
 def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
     """botocore's client, and the partition of its region."""
     try:
+        from botocore import __version__ as found
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
         from botocore.session import get_session
@@ -286,6 +286,7 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
             str(error),
             "Install boto3, which brings it, for the interpreter that runs the module (ansible_python_interpreter).",
         ) from error
+    _check_version(found)
     url = params.get("endpoint_url") or ""
     custom = not is_aws(url)
     settings: dict[str, Any] = {
@@ -297,7 +298,7 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
         "s3": {"addressing_style": params.get("addressing_style") or ("path" if custom else "auto")},
     }
     if is_loopback(url):
-        # Whatever proxies the environment names, none of them leads to this machine.
+        # No proxy of the environment leads to this machine.
         settings["proxies"] = {}
     if custom:
         # Checksums that botocore adds by itself since 1.36 are refused by many stores (boto/boto3#4392).
@@ -316,7 +317,7 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
             verify=verify,
             config=Config(**settings),
         )
-        return client, "aws" if custom else session.get_partition_for_region(client.meta.region_name)
+        return client, partition_of(client.meta.region_name).name
     except (BotoCoreError, OSError, ValueError) as error:
         raise InvalidInput(
             "the S3 connection options cannot be used",
@@ -325,8 +326,60 @@ def _connect(params: dict[str, Any], read_seconds: float) -> tuple[Any, str]:
         ) from error
 
 
+def check_endpoint(url: str, bucket: str = "") -> None:
+    """Refuse an endpoint that is not a URL, holds credentials, or names the bucket, which requests add themselves."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        # The text may hold a password, so neither it nor the parser's message is shown.
+        raise InvalidInput("endpoint_url is not a URL", "", "Write it as https://host[:port].") from error
+    if not url:
+        return
+    if "@" in url:
+        raise InvalidInput(
+            "endpoint_url holds credentials", "they would be shown in messages", "Use access_key and secret_key."
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInput(f"endpoint_url {url} is not a URL", "", "Write it as https://host[:port].")
+    if parts.query or parts.fragment:
+        raise InvalidInput(f"endpoint_url {url} has a query or a fragment", "", "Write it as https://host[:port].")
+    in_path = bool(bucket) and bucket in parts.path.split("/")
+    if in_path or (bucket and is_aws(url) and parts.hostname.startswith(f"{bucket}.")):
+        raise InvalidInput(
+            f"endpoint_url {url} names the bucket in its {'path' if in_path else 'host'}",
+            "requests would treat it as the first part of an object's key",
+            f"Leave {bucket} out of endpoint_url.",
+        )
+
+
+def _check_ca(params: dict[str, Any]) -> None:
+    """botocore reports a missing file without its name, and only with the first request."""
+    path = params.get("ca_bundle")
+    if not path or params.get("validate_certs") is False or urlsplit(params.get("endpoint_url") or "").scheme == "http":
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        # ssl.SSLError, for a file without certificates, is an OSError, too.
+        why = error.strerror or str(error)
+        raise InvalidInput(f"ca_bundle {path} cannot be used", why, "Name a file of PEM certificates.") from error
+
+
+def _check_version(found: str) -> None:
+    oldest = ".".join(map(str, BOTO3))
+    numbers = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
+    if numbers < BOTO3:
+        raise InvalidInput(
+            f"botocore {found} is too old",
+            f"the modules for S3 need boto3 and botocore {oldest} or newer",
+            f"Run `pip install 'boto3>={oldest}'` for the interpreter that runs the module "
+            "(ansible_python_interpreter).",
+        )
+
+
 def region_of(head: dict[str, Any] | None) -> str:
-    """The region that the answer to HeadBucket names, "" if none."""
+    """The region in the answer to HeadBucket, "" if there is none."""
     headers = (head or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str((head or {}).get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 
@@ -345,7 +398,7 @@ def refusal(response: dict[str, Any], call: Call, bucket: str) -> TracingError:
         return PermissionDenied(
             f"{call.action}{on} was refused",
             why,
-            f"Grant {call.action} to these credentials, and see whether the bucket's policy denies it.",
+            f"Grant {call.action} to these credentials, and check whether the bucket's policy denies it.",
             **details,
         )
     if code in UNSUPPORTED or status in (405, 501):
@@ -354,17 +407,17 @@ def refusal(response: dict[str, Any], call: Call, bucket: str) -> TracingError:
         return NotFound(f"{call.operation}{on} found nothing", why, **details)
     if code == "BucketAlreadyExists":
         return Conflict(
-            f"bucket {bucket} belongs to somebody else",
+            f"bucket {bucket} belongs to another account",
             why,
-            "Names are shared by all accounts of a store: choose another one.",
+            "All accounts of a store share the names of buckets: choose another one.",
             **details,
         )
     if code == "BucketNotEmpty":
         return not_empty(bucket, why)
     if code in ("InvalidBucketState", "InvalidBucketAclWithObjectOwnership"):
-        return Conflict(f"{call.operation}{on} does not go together with what the bucket has", why, **details)
+        return Conflict(f"{call.operation}{on} conflicts with the bucket's configuration", why, **details)
     if status == 409:
-        return Conflict(f"{call.operation}{on} met another change", why, "Run again in a minute.", **details)
+        return Conflict(f"{call.operation}{on} conflicts with another change", why, "Run again in a minute.", **details)
     return ApiError(f"{call.operation}{on} answered {status or code}", why, **details)
 
 
@@ -388,7 +441,7 @@ def _invalid(error: Exception, call: Call) -> InvalidInput:
 
 
 def _reason(error: Exception) -> str:
-    """botocore's own sentence repeats the URL; what urllib3 or the socket said is the reason."""
+    """The message of urllib3 or of the socket: botocore's own only repeats the URL."""
     inner = getattr(error, "kwargs", {}).get("error")
     inner = getattr(inner, "reason", inner)
     words = next((arg for arg in reversed(getattr(inner, "args", ())) if isinstance(arg, str)), str(inner or error))
@@ -396,7 +449,7 @@ def _reason(error: Exception) -> str:
 
 
 def _content_md5(params: dict[str, Any], **_: Any) -> None:
-    """Send Content-MD5 where S3 demands a checksum: botocore sends CRC32 instead, which older stores do not know.
+    """Send Content-MD5 where S3 demands a checksum: botocore sends CRC32 instead, which older stores do not support.
 
     Source: https://github.com/boto/boto3/issues/4392 and boto/botocore#3415.
     """

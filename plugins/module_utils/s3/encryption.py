@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
+    Aspect,
+    Call,
+    Document,
+    Parts,
+    Target,
+    set_,
+)
 
 ALGORITHMS = {"sse_s3": "AES256", "sse_kms": "aws:kms", "dsse_kms": "aws:kms:dsse"}
 # AWS's own key for S3, which is used where no key is named.
@@ -15,7 +22,7 @@ DEFAULT_KEY = "alias/aws/s3"
 
 
 def algorithm(params: dict[str, Any]) -> str | None:
-    """The API's word for the option encryption, which takes both kinds of words; None for none."""
+    """The API's name for the value of the option encryption, which takes both names; None for none."""
     given = params.get("encryption")
     return ALGORITHMS.get(given, given) if given not in (None, "none") else None
 
@@ -27,7 +34,7 @@ def parse(answer: dict[str, Any]) -> Document:
     if not default:
         return None
     document = {"SSEAlgorithm": default["SSEAlgorithm"]}
-    # Bucket keys exist for KMS only; what AWS says about them otherwise depends on how the bucket was made.
+    # Bucket keys exist for KMS only; without it, AWS's answer depends on how the bucket was created.
     if default["SSEAlgorithm"] != "AES256":
         document["BucketKeyEnabled"] = bool(rules[0].get("BucketKeyEnabled"))
     if default.get("KMSMasterKeyID"):
@@ -38,7 +45,7 @@ def parse(answer: dict[str, Any]) -> Document:
 
 
 def same_key(given: str, current: str, kms_key_arn: str = "") -> bool:
-    """Whether two names are of one key, as far as they show it: ARN, id, alias, or the ARN of an alias.
+    """Whether two names mean one key, as far as the names show: ARN, id, alias, or the ARN of an alias.
 
     kms_key_arn: the ARN that KMS gives for the first one.
     Source: https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
@@ -50,7 +57,7 @@ def same_key(given: str, current: str, kms_key_arn: str = "") -> bool:
 
 
 def _name(key: str) -> str:
-    """What an ARN says after the account, without "key/"; an alias keeps its "alias/"."""
+    """The part of an ARN after the account, without "key/"; an alias keeps its "alias/"."""
     return key.rsplit(":", 1)[-1].removeprefix("key/")
 
 
@@ -109,6 +116,14 @@ def options(document: Document, target: Target) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None} if name else {}
 
 
+def parts_of(document: Document) -> list[str]:
+    return ["bucket_key_enabled"] if document.get("BucketKeyEnabled") else []
+
+
+def only(document: Document, kept: frozenset[str]) -> Document:
+    return document if kept or "BucketKeyEnabled" not in document else {**document, "BucketKeyEnabled": False}
+
+
 ASPECT = Aspect(
     option="encryption",
     asked=set_("encryption"),
@@ -118,5 +133,6 @@ ASPECT = Aspect(
     wanted=wanted,
     write=write,
     options=options,
+    parts=Parts(parts_of, only),
     fresh={"SSEAlgorithm": "AES256"},
 )

@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
+    Aspect,
+    Call,
+    Document,
+    Parts,
+    Target,
+    set_,
+)
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
 PERIODS = ("Days", "Years")
@@ -94,6 +101,14 @@ def options(document: Document, target: Target) -> dict[str, Any]:
     return {"object_lock_enabled": True, "object_lock_default_retention": retention}
 
 
+def parts_of(document: Document) -> list[str]:
+    return ["object_lock_default_retention"] if "DefaultRetention" in document else []
+
+
+def only(document: Document, kept: frozenset[str]) -> Document:
+    return document if kept else CREATED
+
+
 ASPECT = Aspect(
     option="object_lock",
     asked=set_("object_lock_enabled", "object_lock_default_retention"),
@@ -104,4 +119,5 @@ ASPECT = Aspect(
     write=write,
     options=options,
     check=check,
+    parts=Parts(parts_of, only),
 )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
@@ -26,3 +27,11 @@ def s3_options() -> dict[str, dict[str, Any]]:
         "validate_certs": {"type": "bool", "default": True},
         "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"]},
     }
+
+
+def connection(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The connection options that variables of the object_storage role give; those that are empty are left out, so that
+    a module falls back to the environment. variables: at least object_storage_<option> for each of s3_options().
+    """
+    given = {option: variables[f"object_storage_{option}"] for option in s3_options()}
+    return {option: value for option, value in given.items() if value not in (None, "")}

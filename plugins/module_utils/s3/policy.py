@@ -1,15 +1,17 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The bucket policy: own statements, and the ready ones that refuse plain HTTP and outdated TLS. Pure."""
+"""The bucket policy: the user's statements, and the ready ones that refuse plain HTTP and outdated TLS. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import model
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
 
 # The ready statements, by the option that each belongs to.
@@ -17,6 +19,13 @@ TLS_SID, VERSION_SID = "DenyInsecureTransport", "DenyOutdatedTls"
 READY = {TLS_SID: "tls_only", VERSION_SID: "minimum_tls_version"}
 TLS_VERSIONS = ("none", "1.2", "1.3")
 VERSION = "2012-10-17"
+VERSIONS = (VERSION, "2008-10-17")
+EFFECTS = ("Allow", "Deny")
+PAIRS = ("Principal", "Action", "Resource")
+KEYS = ("Sid", "Effect", *PAIRS, *(f"Not{key}" for key in PAIRS), "Condition")
+PRINCIPALS = ("AWS", "Service", "Federated", "CanonicalUser")
+# Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
+MAX_BYTES = 20480
 ROOT = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):root$")
 
 
@@ -124,24 +133,90 @@ def given(value: Any) -> dict[str, Any]:
             f"unknown key {unknown[0]}" if unknown else "a statement is not a dictionary",
             "A document has Version, Id and Statement.",
         )
-    _check(statements)
     return {**document, "Statement": statements}
 
 
-def _check(statements: list[dict[str, Any]]) -> None:
-    for number, statement in enumerate(statements, 1):
-        missing = [key for key in ("Effect", "Principal", "Action", "Resource") if not _has(statement, key)]
-        if missing:
-            raise InvalidInput(
-                f"policy: statement {number} has no {missing[0]}",
+def flaws(params: dict[str, Any], target: Target, shape: Any) -> Iterator[InvalidInput]:
+    """Everything in the policy that S3 would answer with a bare MalformedPolicy, each with its statement.
+
+    Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html and
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security_iam_service-with-iam.html
+    """
+    if params.get("policy") is None:
+        return
+    try:
+        document = given(params["policy"])
+    except InvalidInput as error:
+        yield error
+        return
+    version = document.get("Version")
+    if version and str(version) not in VERSIONS:
+        yield InvalidInput(f"policy: Version {str(version)!r} does not exist", "", f"Write {VERSION}.")
+    found = False
+    for number, statement in enumerate(document["Statement"], 1):
+        label = f"policy: statement {number}" + (f" (Sid {statement['Sid']})" if statement.get("Sid") else "")
+        for what, why, remedy in _statement_flaws(statement, target):
+            found = True
+            yield InvalidInput(f"{label}{what}", why, remedy)
+    if not found and not target.custom:
+        size = len(json.dumps(wanted(params, None, target), separators=(",", ":")).encode())
+        if size > MAX_BYTES:
+            yield InvalidInput(f"policy has {size} bytes", f"S3 takes {MAX_BYTES} at most", "Join statements.")
+
+
+def _statement_flaws(statement: dict[str, Any], target: Target) -> Iterator[tuple[str, str, str]]:
+    for key in sorted(set(map(str, statement)) - set(KEYS)):
+        right = model.nearest(key, KEYS)
+        yield f": {key} is not an element", "", f"Write {right}." if right else f"Elements: {', '.join(KEYS)}."
+    for key in ("Effect", *PAIRS):
+        if not _has(statement, key):
+            yield (
+                f" has no {key}",
                 "",
                 "A bucket policy's statement needs Effect, Principal, Action and Resource (or their Not… forms).",
             )
-        option = READY.get(str(statement.get("Sid")))
-        if option:
-            raise InvalidInput(
-                f"policy: the Sid {statement['Sid']} belongs to the option {option}", "", f"Set {option} instead."
-            )
+        elif statement.get(key) and statement.get(f"Not{key}"):
+            yield f" has {key} and Not{key}", "they exclude each other", "Keep one of them."
+    effect = statement.get("Effect")
+    if effect and effect not in EFFECTS:
+        yield f": Effect cannot be {effect!r}", "", f"Write {model.nearest(str(effect), EFFECTS) or 'Allow or Deny'}."
+    option = READY.get(str(statement.get("Sid")))
+    if option:
+        yield f": the Sid {statement['Sid']} belongs to the option {option}", "", f"Set {option} instead."
+    conditions = statement.get("Condition") or {}
+    if not isinstance(conditions, dict) or not all(isinstance(tests, dict) for tests in conditions.values()):
+        yield ": Condition is malformed", "", "Write {OPERATOR: {KEY: VALUE}}."
+    for key in ("Principal", "NotPrincipal"):
+        yield from _principal_flaws(key, statement.get(key))
+    for key in ("Action", "NotAction"):
+        for action in _list(statement.get(key) or []):
+            if not re.match(r"(?i)(s3:.|\*$)", str(action)):
+                yield f": {key} {str(action)!r} is not an action of S3", "", "Write s3:GetObject, s3:* and so on."
+    for key in ("Resource", "NotResource"):
+        for resource in _list(statement.get(key) or []):
+            yield from _resource_flaws(key, str(resource), target)
+
+
+def _principal_flaws(key: str, value: Any) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, dict):
+        for kind in sorted(set(map(str, value)) - set(PRINCIPALS)):
+            right = model.nearest(kind, PRINCIPALS)
+            yield f": {key} has no {kind}", "", f"Write {right}." if right else f"It has {', '.join(PRINCIPALS)}."
+    elif value and value != "*":
+        yield f": {key} {str(value)!r} is malformed", "a text can only be *", 'Write {AWS: "..."}.'
+
+
+def _resource_flaws(key: str, resource: str, target: Target) -> Iterator[tuple[str, str, str]]:
+    """Resources of other buckets. A bucket's name with a wildcard or a variable in it is left to the store."""
+    match = re.fullmatch(r"arn:([^:]*):s3:::([^/*?$]+)(/.*)?", resource, re.DOTALL)
+    right = f"Write {target.arn} or {target.arn}/*."
+    if match is None:
+        if "*" not in resource and "$" not in resource and "?" not in resource:
+            yield f": {key} {resource!r} is not the ARN of a bucket", "", right
+        return
+    partition, bucket = target.arn.split(":")[1], target.arn.rpartition(":")[2]
+    if match[2] != bucket or (match[1] != partition and not target.custom):
+        yield f": {key} {resource} is not of this bucket", "a bucket's policy can only name its own bucket", right
 
 
 def _has(statement: dict[str, Any], key: str) -> bool:
@@ -199,4 +274,5 @@ ASPECT = Aspect(
     wanted=wanted,
     write=write,
     options=options,
+    flaws=flaws,
 )

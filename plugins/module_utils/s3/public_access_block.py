@@ -8,12 +8,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Document, Target, set_
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import (
+    Aspect,
+    Call,
+    Document,
+    Parts,
+    Target,
+    set_,
+)
 
 SETTINGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 SNAKE = {re.sub(r"\B([A-Z])", r"_\1", name).lower(): name for name in SETTINGS}
-TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def parse(answer: dict[str, Any]) -> Document:
@@ -43,12 +50,11 @@ def wanted(params: dict[str, Any], current: Document, target: Target) -> Documen
 
 def _boolean(name: str, value: Any) -> bool:
     # The option is raw, so that it takes both forms; values from templates arrive as text.
-    text = str(value).lower()
-    if text in TRUE or text in FALSE:
-        return text in TRUE
-    raise InvalidInput(
-        f"public_access_block: {value!r} is not a boolean", "", f"Write true or false, or a dictionary of {name}, …"
-    )
+    try:
+        return bool(boolean(value))
+    except TypeError:
+        remedy = f"Write true or false, or a dictionary of {name}, …"
+        raise InvalidInput(f"public_access_block: {value!r} is not a boolean", "", remedy) from None
 
 
 def write(document: Document) -> Call:
@@ -65,6 +71,15 @@ def options(document: Document, target: Target) -> dict[str, Any]:
     return {"public_access_block": document or False}
 
 
+def parts_of(document: Document) -> list[str]:
+    return [f"public_access_block.{name}" for name in SETTINGS if (document or {}).get(name)]
+
+
+def only(document: Document, kept: frozenset[str]) -> Document:
+    rest = {name: on and f"public_access_block.{name}" in kept for name, on in document.items()}
+    return rest if any(rest.values()) else None
+
+
 ASPECT = Aspect(
     option="public_access_block",
     asked=set_("public_access_block"),
@@ -74,5 +89,6 @@ ASPECT = Aspect(
     wanted=wanted,
     write=write,
     options=options,
+    parts=Parts(parts_of, only),
     fresh=dict.fromkeys(SETTINGS, True),
 )

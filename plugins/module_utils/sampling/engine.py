@@ -22,8 +22,8 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import STATUS_ERROR
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import (
-    ERROR,
     Record,
     ResourceSpans,
     ScopeSpans,
@@ -130,7 +130,7 @@ def facts(trace_id: str, batches: Iterable[ResourceSpans], size: int) -> TraceFa
                     end = span.end
                 operation = (service, span.name)
                 status = span.status
-                if status is not None and status.code and status.number == ERROR:
+                if status is not None and status.code and status.number == STATUS_ERROR:
                     failed.add(operation)
                 operations[operation] = operations.get(operation, 0) + 1
                 owners[span.span_id] = service

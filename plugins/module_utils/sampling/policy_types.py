@@ -195,7 +195,8 @@ class Change:
 class ReadPolicy:
     """A policy as the collector has it.
 
-    settings: every option of the type with its value, zero values included; {} for an unknown type. inside: the
+    settings: every option of the type with its value, zero values included; {} for an unknown type. given: the options
+    that are written and not null. inside: the
     policies in it, whose paths begin where the policy's own do. problems, changes: of this policy alone. ignored: keys
     beside name and type that hold settings which no policy of this type reads. refers: whether a value of it is
     ${…}, which only the collector's environment gives; such a value counts as zero.
@@ -210,6 +211,7 @@ class ReadPolicy:
     changes: tuple[Change, ...] = ()
     ignored: tuple[str, ...] = ()
     refers: bool = False
+    given: frozenset[str] = frozenset()
 
     def everything(self) -> Iterator[ReadPolicy]:
         """This policy and all in it."""
@@ -355,12 +357,13 @@ def _integer(value: float, bits: int) -> int:
     return (whole + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
-def read_policies(policies: Sequence[Any]) -> list[ReadPolicy]:
-    """The policies of a processor. Paths begin with [0]; the problems of repeated names are at the later ones."""
+def read_policies(policies: Sequence[Any], paths: Sequence[str] = ()) -> list[ReadPolicy]:
+    """The policies of a processor. paths: of each, by default [0], [1] and so on. A repeated name is a problem of the
+    later policy."""
     found: list[ReadPolicy] = []
     names: set[str] = set()
     for index, written in enumerate(policies):
-        one = read_policy(written, f"[{index}]")
+        one = read_policy(written, paths[index] if paths else f"[{index}]")
         if one.name and one.name in names:
             again = Problem(
                 ".name",
@@ -382,6 +385,8 @@ def read_policy(written: Any, path: str = "", around: str = "") -> ReadPolicy:
     A policy in another one needs no name. A reference (${…}) is not resolved, and $$ is $.
     """
     read = _Reader(path)
+    if isinstance(written, str) and refers(written):
+        return ReadPolicy("", "", path, refers=True)
     if written is not None and not isinstance(written, Mapping):
         read.problem(
             "",
@@ -427,8 +432,19 @@ def read_policy(written: Any, path: str = "", around: str = "") -> ReadPolicy:
             )
     if known and not read.problems and not read.refers:
         _start(read, kind, settings)
+    own = written.get(kind)
+    given = {str(option) for option, value in own.items() if value is not None} if isinstance(own, Mapping) else set()
     return ReadPolicy(
-        name, kind, path, settings, inside, tuple(read.problems), tuple(read.changes), tuple(ignored), read.refers
+        name=name,
+        kind=kind,
+        path=path,
+        settings=settings,
+        inside=inside,
+        problems=tuple(read.problems),
+        changes=tuple(read.changes),
+        ignored=tuple(ignored),
+        refers=read.refers,
+        given=frozenset(given),
     )
 
 

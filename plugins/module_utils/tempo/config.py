@@ -26,6 +26,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings impor
     read,
 )
 
+# How Tempo's S3 client names the bucket; bucket_lookup_type is an enumeration of minio-go, whose 1 is the host name.
+# Source: grafana/tempo v2.10.8, tempodb/backend/s3/config.go
+ADDRESSING: dict[str, dict[str, Any]] = {
+    "": {},
+    "auto": {},
+    "path": {"forcepathstyle": True},
+    "virtual": {"bucket_lookup_type": 1},
+}
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
 
@@ -212,6 +220,7 @@ def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
         s3["prefix"] = v["tempo_s3_prefix"]
     if v["tempo_s3_insecure"]:
         s3["insecure"] = True
+    s3 |= ADDRESSING[v["tempo_s3_addressing_style"]]
     if v["tempo_s3_ca_secret"]:
         s3["tls_ca_path"] = S3_CA_PATH
     return s3

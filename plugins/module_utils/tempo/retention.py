@@ -16,15 +16,18 @@ for each prefix. Other errors in an entry are reported by the collector role.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible.module_utils.parsing.convert_bool import BOOLEANS_TRUE as TRUE
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import lifecycle
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 
 EXPIRY, RULES = "object_storage_expiry_days", "object_storage_lifecycle_rules"
 MARGIN = "object_storage_expiry_margin"
@@ -34,7 +37,6 @@ DAY = 86400
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 # The folder of all traces while multitenancy is off: Tempo's util.FakeTenantID.
 TENANT = "single-tenant"
-TRUE = ("true", "yes", "on", "1", "y", "t")
 
 Variables = Mapping[str, Any]
 
@@ -113,6 +115,8 @@ def contradictions(v: Variables) -> Iterator[Finding]:
         yield error(EXPIRY, f"is {v[EXPIRY]!r}, not a number of days", "0 is never.")
     yield from _recordings(v, days)
     yield from emptied(v)
+    wrong, usable = _given_rules(v)
+    yield from wrong
     if str(v.get("tracing_store") or "tempo") != "tempo":
         return
     retention, margin = _seconds(v, _retention(v)), _seconds(v, MARGIN)
@@ -122,17 +126,25 @@ def contradictions(v: Variables) -> Iterator[Finding]:
         yield error(
             EXPIRY, f"the store would delete blocks after {days} days, but may {until}", f"Set {least} or more, or 0."
         )
-    if v.get(RULES) is not None and not isinstance(v[RULES], list):
-        yield error(RULES, f"is {v[RULES]!r}, not a list", "Write rules as boto3 takes them.")
-        return
-    for given in v.get(RULES) or []:
-        try:
-            rule = lifecycle.normalise(given)
-        except (AttributeError, TypeError, TracingError):
-            yield error(RULES, f"has {given!r}, which is not a rule", "Write rules as boto3 takes them.")
-            continue
+    for rule in usable:
         if rule["Status"] == "Enabled" and _meets_tempo(rule["Filter"], v):
             yield from _rule(rule, least, until)
+
+
+def _given_rules(v: Variables) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """What is wrong with the given rules, and those that are usable, normalised."""
+    if v.get(RULES) is not None and not isinstance(v[RULES], list):
+        return [error(RULES, f"is {v[RULES]!r}, not a list", "Write rules as boto3 takes them.")], []
+    custom = not is_aws(str(v.get("object_storage_endpoint_url") or ""))
+    wrong, usable = [], []
+    for index, rule in enumerate(v.get(RULES) or []):
+        flaws = list(lifecycle.rule_flaws(rule, index + 1, custom))
+        for flaw in flaws:
+            what = flaw.what.removeprefix(f"{lifecycle.OPTION}: ")
+            wrong.append(error(RULES, what, flaw.remedy, flaw.why))
+        if not flaws:
+            usable.append(lifecycle.normalise(rule))
+    return wrong, usable
 
 
 def _recordings(v: Variables, days: int | None) -> Iterator[Finding]:
@@ -169,15 +181,26 @@ def emptied(v: Variables) -> Iterator[Finding]:
     """Recordings that Tempo would delete: without a prefix of its own, it takes each folder of its bucket for a tenant,
     and the recordings' for one that has no block any more.
     """
-    trace = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
-    own_prefix = str((trace.get("s3") or {}).get("prefix") or v.get("tempo_s3_prefix") or "").strip("/")
-    if str(trace.get("empty_tenant_deletion_enabled", "")).lower() in TRUE and not own_prefix:
+    enabled = inside(v.get("tempo_extra_config"), "storage", "trace", "empty_tenant_deletion_enabled")
+    if str(enabled).lower() in TRUE and not tempo_folder(v):
         for one in recordings(v, _tempos(v)):
             yield error(
                 one.where.key("prefix"),
                 f"Tempo would take {one.prefix} for an empty tenant and delete it (empty_tenant_deletion_enabled)",
                 "Name another bucket for the recordings, or set empty_tenant_deletion_enabled to false.",
             )
+
+
+def tempo_folder(v: Variables) -> str:
+    """The folder of Tempo's objects, with a slash at its end; "" for the top of the bucket.
+
+    Tempo joins its prefix and the names of its objects with path.Join, so a slash at the beginning stays in the keys.
+    Source: grafana/tempo v2.10.8, tempodb/backend/backend.go (KeyPathWithPrefix, ObjectFileName)
+    """
+    own = inside(v.get("tempo_extra_config"), "storage", "trace", "s3", "prefix")
+    prefix = str(own or v.get("tempo_s3_prefix") or "")
+    folder = re.sub("/+", "/", f"{prefix}/")
+    return "" if folder == "/" else folder
 
 
 def _own(v: Variables) -> str:
@@ -223,21 +246,22 @@ def _meets_tempo(condition: dict[str, Any], v: Variables) -> bool:
     Their names begin with tempo_s3_prefix and the tenant. A rule by size may mean some of them; one by tag means none,
     because Tempo tags nothing unless storage.trace.s3.tags says so.
     """
-    extra = v.get("tempo_extra_config") or {}
-    storage = ((extra.get("storage") or {}).get("trace") or {}).get("s3") or {}
+    extra = v.get("tempo_extra_config")
+    storage = inside(extra, "storage", "trace", "s3")
     condition = condition.get("And", condition)
-    if ("Tag" in condition or "Tags" in condition) and not storage.get("tags"):
+    if ("Tag" in condition or "Tags" in condition) and not inside(storage, "tags"):
         return False
-    folder = str(storage.get("prefix") or v.get("tempo_s3_prefix") or "").strip("/")
-    folder = f"{folder}/" if folder else ""
-    if str(extra.get("multitenancy_enabled", "")).lower() not in TRUE:
+    folder = tempo_folder(v)
+    if str(inside(extra, "multitenancy_enabled")).lower() not in TRUE:
         folder += f"{TENANT}/"
     prefix = str(condition.get("Prefix") or "")
     return prefix.startswith(folder) or folder.startswith(prefix)
 
 
 def _retention(v: Variables) -> str:
-    return "tempo_retention" if "tempo_retention" in v else "tracing_retention"
+    # By default they are the same: then the platform's is the one to change.
+    name = "tracing_retention"
+    return "tempo_retention" if v.get("tempo_retention", v.get(name)) != v.get(name) else name
 
 
 def _seconds(v: Variables, name: str) -> float | None:

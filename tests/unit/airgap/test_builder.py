@@ -183,7 +183,7 @@ def test_go_is_told_where_to_write_and_not_what_to_fetch_from(store, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["path", "nothing"], "nothing: no such artefact; `python -m airgap list` names them all"),
+        (["path", "nothing"], "nothing: there is no such artefact; `python -m airgap list` lists all"),
         (["path", "kind"], "kind is not built; run `python -m airgap build kind`"),
         (["build", "--jobs", "0"], "--jobs 0: at least one build has to run"),
     ],

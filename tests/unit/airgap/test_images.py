@@ -57,9 +57,9 @@ def test_the_local_inventory_takes_tags_from_the_set_up_and_else_asks_for_what_t
     ("fields", "message"),
     [
         ({"repository": "x", "licence": "MIT"}, "images: weed: missing license, unknown licence"),
-        ({"repository": "x/y", "license": "MIT", "build": "tool"}, "build: 'tool' is no entry of kind image"),
-        ({"repository": "x/y", "license": "MIT", "build": "none"}, "build: 'none' is no entry of kind image"),
-        ({"repository": "x/y", "license": "MIT", "build": "picture"}, "whose ref is in x/y"),
+        ({"repository": "x/y", "license": "MIT", "build": "tool"}, "build: 'tool' is not an entry of kind image"),
+        ({"repository": "x/y", "license": "MIT", "build": "none"}, "build: 'none' is not an entry of kind image"),
+        ({"repository": "x/y", "license": "MIT", "build": "picture"}, "with a ref in x/y"),
     ],
 )
 def test_a_row_that_cannot_be_is_refused(artifacts, checkout, fields, message):
@@ -140,7 +140,7 @@ def test_notes_and_checksums_beside_archives_are_left_alone(folder):
 
 def test_a_folder_that_was_named_has_to_be_there_and_the_default_one_not(folder, monkeypatch, tmp_path):
     folder.rmdir()
-    with pytest.raises(AirgapError, match="ORION_IMAGE_DIR is .*, which is no folder; make it"):
+    with pytest.raises(AirgapError, match="ORION_IMAGE_DIR is .*, which is not a folder; create it"):
         images.read_folder(images.folder(), "amd64")
     monkeypatch.delenv("ORION_IMAGE_DIR")
     assert images.folder() == tmp_path / "cache" / "images"

@@ -37,13 +37,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "images"
 
 
-def test_without_tempos_image_the_other_store_stands_in_and_it_is_said(folder, capsys):
+def test_without_tempos_image_the_other_store_is_used_and_a_message_says_so(folder, capsys):
     found = local_images.find(ARTIFACTS, everything=False)
     assert {source.origin for source in found.values()} == {"build"}
     assert "jaeger" in found and "tempo" not in found
     printed = capsys.readouterr().out
     assert f"no origin has {TEMPO} (searched: pull, archive, build; archives in {folder})" in printed
-    assert "TraceQL and blocks in the bucket are not proven" in printed
+    assert "The proof then does not cover TraceQL and blocks" in printed
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -67,7 +67,7 @@ def test_an_archive_of_another_version_is_used_and_named_as_such(folder, capsys)
 def test_an_archive_that_nothing_uses_is_named(folder, capsys):
     file = write(folder / "shop.tar", archives.docker(LAYERS, ["quay.io/acme/shop:1"]))
     local_images.find(ARTIFACTS, everything=False)
-    assert f"{file} is left aside: nothing here uses quay.io/acme/shop:1" in capsys.readouterr().out
+    assert f"{file} is ignored: nothing here uses quay.io/acme/shop:1" in capsys.readouterr().out
 
 
 def test_where_a_registry_answers_all_is_pulled_and_no_archive_read(folder, monkeypatch, capsys):
@@ -212,7 +212,7 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
     source = images.Source(TABLE["tempo"], "pull", TEMPO)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert local_images.program(source) is None
-    assert f"no container engine answers here that could pull {TEMPO}" in capsys.readouterr().out
+    assert f"there is no container engine here to pull {TEMPO}" in capsys.readouterr().out
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     saved = write(tmp_path / "saved.tar", archives.docker_25(LAYERS, TEMPO))
     script = ENGINE.format(log=tmp_path / "log", archive=saved, ref=TEMPO)

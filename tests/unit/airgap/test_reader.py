@@ -113,9 +113,9 @@ OCI = Layout()
 ONE = OCI.image(LAYERS)
 ONES_BLOB = ONE["digest"].removeprefix("sha256:")
 BAD = {
-    "no tar": (b"hello", "is no image archive: it is no tar"),
-    "empty": (b"", "is no image archive: it is no tar"),
-    "another tar": (tar(("x", b"{}")), "is no image archive: it has neither manifest.json"),
+    "no tar": (b"hello", "is not an image archive: it is not a tar"),
+    "empty": (b"", "is not an image archive: it is not a tar"),
+    "another tar": (tar(("x", b"{}")), "is not an image archive: it has neither manifest.json"),
     "cut off": (archives.docker(LAYERS, [REF])[:-9000], "is truncated or damaged (unexpected end of data)"),
     "cut off, gzip": (
         gzip.compress(archives.docker(LAYERS, [REF]))[:300],
@@ -143,16 +143,16 @@ BAD = {
     "no name": (archives.docker(LAYERS, None), "does not say which image it holds; save it by name"),
     "only a tag": (archives.oci(LAYERS, "2.10.8"), "does not say which image it holds; save it by name"),
     "no image": (tar(("manifest.json", b"[]")), "holds no image; this machine needs linux/amd64"),
-    "no json": (tar(("manifest.json", b"[{]")), "manifest.json is no JSON"),
+    "no json": (tar(("manifest.json", b"[{]")), "manifest.json is not JSON"),
     "other json": (tar(("manifest.json", b"{}")), "manifest.json is not what its name says"),
     "other entries": (tar(("manifest.json", b'["x"]')), "its manifest or index is malformed"),
     "a chart": (
         tar(*Layout().members(named({"digest": "sha256:aa"}, REF)), ("blobs/sha256/aa", b'{"schemaVersion": 2}')),
-        "blobs/sha256/aa is no image manifest",
+        "blobs/sha256/aa is not an image manifest",
     ),
     "no rootfs": (
         tar(("manifest.json", b'[{"Config": "c", "RepoTags": ["x:1"], "Layers": []}]'), ("c", b"{}")),
-        "holds no image: c is no image config",
+        "has no image: c is not an image config",
     ),
 }
 

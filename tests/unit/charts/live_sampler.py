@@ -24,11 +24,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector.config import QUEUE_DIRECTORY, collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import SECRET_DIRECTORY
+from ansible_collections.orion.tracing.plugins.module_utils.collector.queues import QUEUE_DIRECTORY
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
-DEFAULTS = Path(__file__).resolve().parents[3] / "roles/collector/defaults/main.yml"
 LIMIT = 60.0
 # The trace id of a span in protobuf: field 1 of 16 bytes. What only looks like one must not hide one that follows.
 TRACE_ID = re.compile(rb"(?=\x0a\x10(.{16}))", re.DOTALL)
@@ -83,7 +84,7 @@ class Sampler:
         self.http, self.metrics = free_ports(2)
         self.processes: list[subprocess.Popen[bytes]] = []
         given = {
-            **yaml.safe_load(DEFAULTS.read_text()),
+            **role_defaults("collector"),
             "tracing_namespace": "tracing",
             "collector_decision_wait": "1s",
             "collector_tempo_endpoint": "http://127.0.0.1:9",

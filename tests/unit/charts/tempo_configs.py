@@ -23,17 +23,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_config, tempo_values
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "tempo"
 APPROVED = Path(__file__).parent / "approved" / "tempo"
 COMMAND = "ORION_TEMPO=PATH python tests/unit/charts/tempo_configs.py"
 ACCEPTED_BY = "# Accepted by Tempo "
-# The role's own pattern (roles/tempo/tasks/main.yml), without the image, which is not in tempo.yaml.
-ROLE_VARIABLES = re.compile(r"tempo_(?!image_)|tracing_namespace$|tracing_expected_|collector_max_total_")
+# Beside the role's own variables, as in roles/tempo/tasks/main.yml.
+LIMITS = ("collector_max_total_spans_per_second", "collector_max_total_bytes_per_second")
+# Without the image, which is not in tempo.yaml, and which the local inventory reads from a file.
+IN_CONFIGURATION = re.compile(
+    r"tempo_(?!image_)|tracing_(namespace|region|retention|expected_\w+)$|object_storage_bucket$"
+)
 
 SMALL = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 SIZES = ("distributor", "ingester", "querier", "query_frontend", "compactor")
@@ -129,9 +133,8 @@ def values_of(case: str) -> dict[str, Any]:
     given = CONFIGURATIONS[case]
     if case.startswith("inventory-"):
         inventory = ROOT / "inventories" / case.removeprefix("inventory-") / "group_vars" / "all.yml"
-        shared = ("tracing_region", "tracing_retention", "object_storage_bucket")
         variables = yaml.safe_load(inventory.read_text())
-        given = {name: value for name, value in variables.items() if ROLE_VARIABLES.match(name) or name in shared}
+        given = {n: value for n, value in variables.items() if IN_CONFIGURATION.match(n) or n in LIMITS}
     return tempo_values(_variables(given))
 
 
@@ -141,15 +144,7 @@ def config_of(variables: dict[str, Any]) -> dict[str, Any]:
 
 
 def _variables(given: dict[str, Any]) -> dict[str, Any]:
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    merged = {**defaults, "object_storage_bucket": "orion-traces", **given}
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "{{" in value:
-            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
-        return value
-
-    return {name: resolve(value) for name, value in merged.items()}
+    return role_defaults("tempo", *LIMITS, **{"object_storage_bucket": "orion-traces", **given})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "collector"
 CHART = ROLE / "files" / "chart"
@@ -20,11 +21,8 @@ CHART = ROLE / "files" / "chart"
 
 def values(**changes: Any) -> dict[str, Any]:
     """Chart values from the role's own defaults, with the detectors that can start outside of EKS."""
-    text = (ROLE / "defaults" / "main.yml").read_text()
-    for name, value in {"tracing_namespace": "tracing", "tracing_environment": "production",
-                        "tracing_cluster_name": "orion-prod", "role_path": str(ROLE)}.items():  # fmt: skip
-        text = text.replace("{{ " + name + " }}", value)
-    return collector_values({**yaml.safe_load(text), "collector_resource_detectors": ["env", "ec2"], **changes})[0]
+    given = {**role_defaults("collector"), "collector_resource_detectors": ["env", "ec2"], **changes}
+    return collector_values(given)[0]
 
 
 def pod(workload: dict[str, Any]) -> dict[str, Any]:

@@ -26,9 +26,9 @@ import boto3
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
-    DEFAULTS,
     Receiver,
     Request,
     Sampler,
@@ -162,7 +162,7 @@ def test_the_page_says_of_each_recipe_what_was_done():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_start(launch: Launch, tmp_path: Path, name: str) -> None:
-    variables = {**yaml.safe_load(DEFAULTS.read_text()), **RECIPES[name]}
+    variables = {**role_defaults("collector"), **RECIPES[name]}
     _authority, pem, key = certificate(tmp_path, "any")
     secrets: dict[str, dict[str, str]] = {}
     for one in references(variables):

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import grafana_values
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "grafana"
 CHART = ROLE / "files" / "chart"
@@ -21,20 +21,13 @@ CHART = ROLE / "files" / "chart"
 
 def values(**changes: Any) -> dict[str, Any]:
     """The values that the role would pass."""
-    merged = {
-        **yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()),
+    given = {
         "grafana_prometheus_url": "http://prometheus:9090",
         "grafana_loki_url": "http://loki-gateway",
         "grafana_trace_query_time_shift": "30m",
         **changes,
     }
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "{{" in value:
-            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
-        return value
-
-    return grafana_values({name: resolve(value) for name, value in merged.items()})
+    return grafana_values(role_defaults("grafana", **given))
 
 
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])

@@ -28,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -138,7 +139,7 @@ def lab(
     url, bucket = store
     plain = {"insecure": True}
     variables = {
-        **yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text()),
+        **role_defaults("collector"),
         "tracing_namespace": "tracing",
         "tracing_store": "otlp",
         "tracing_region": "us-east-1",
@@ -164,7 +165,7 @@ def lab(
 
     def prove(read: bool = True, recordings: str = "recordings", limit: float = LIMIT) -> Proof:
         kube: Any = Cluster(otlp, metrics, ports[16686])
-        settings = probe.Settings(
+        settings = probe.ProbeSettings(
             config["processors"]["tail_sampling"],
             critical_route="/api/v1/orders",
             dropped_route="/health",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = (
@@ -26,16 +27,13 @@ NAMES = (
 def seen(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The inventory's variables and the roles' defaults, evaluated by Ansible. found: what is in local.json."""
     (folder / "local.json").write_text(json.dumps(found))
-    defaults: dict[str, Any] = {}
-    for role in ("collector", "tempo", "object_storage", "local_backends", "grafana", "verify"):
-        defaults |= yaml.safe_load((ROOT / "roles" / role / "defaults/main.yml").read_text())
     inventory = folder / "inventory"
     inventory.mkdir()
     (inventory / "group_vars").mkdir()
     (inventory / "hosts.yml").write_text((ROOT / "inventories/local/hosts.yml").read_text())
     own = yaml.safe_load((ROOT / "inventories/local/group_vars/all.yml").read_text())
-    (inventory / "group_vars/all.yml").write_text(yaml.safe_dump(defaults | own))
-    shown = {name: "{{ " + name + " }}" for name in NAMES}
+    (inventory / "group_vars/all.yml").write_text(yaml.safe_dump(own))
+    shown = {name: f"{{{{ lookup('orion.tracing.role_variables', '{name}').{name} }}}}" for name in NAMES}
     task = {"ansible.builtin.copy": {"dest": str(folder / "seen.json"), "content": "{{ shown | to_json }}"}}
     play = [{"hosts": "all", "gather_facts": False, "vars": {"shown": shown}, "tasks": [task]}]
     (folder / "play.yml").write_text(yaml.safe_dump(play))
@@ -68,8 +66,7 @@ def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
     assert values["local_backends_jaeger_enabled"] and values["local_backends_jaeger_image_tag"] == "2.13.0-orion"
     assert values["verify_bucket"] == values["grafana_tempo_url"] == ""
     assert (values["verify_recordings_bucket"], values["verify_recordings_prefix"]) == ("orion-traces", "recordings")
-    defaults = yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text())
-    made, _warnings = collector_values({**defaults, "tracing_namespace": "tracing", **values})
+    made, _warnings = collector_values({**role_defaults("collector"), **values})
     config = made["sampler"]["config"]
     assert config["service"]["pipelines"]["traces"]["exporters"] == ["otlp_http/jaeger", "awss3/recordings"]
     assert config["exporters"]["otlp_http/jaeger"]["endpoint"] == "http://jaeger.local-backends.svc:4318"

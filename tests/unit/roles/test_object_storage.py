@@ -93,15 +93,6 @@ def test_an_iam_role_that_cannot_be_made(role: Callable[..., str], variables: di
     assert "no answer from" not in output
 
 
-def test_defaults_and_argument_spec_agree() -> None:
-    spec = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    assert "tracing_store" in defaults["object_storage_manage"]
-    # A spec takes no template as the default of a boolean.
-    defaults["object_storage_manage"] = None
-    assert {name: option.get("default") for name, option in spec.items()} == defaults
-
-
 def test_every_option_of_the_module_has_a_variable() -> None:
     documentation = MODULE.read_text().split('"""')[1]
     options = set(yaml.safe_load(documentation)["options"]) - set(NOT_OF_THE_ROLE)

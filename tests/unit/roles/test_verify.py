@@ -81,14 +81,6 @@ def test_policies_that_show_nothing_fail_with_what_to_do(verify: Callable[..., s
     assert "failed=1" in shown and "collector_tail_sampling_extra_policies" in shown
 
 
-def test_defaults_and_argument_specs_are_the_same() -> None:
-    specs = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    assert specs.keys() == defaults.keys()
-    given = {name: spec["default"] for name, spec in specs.items() if "default" in spec}
-    assert given == {name: defaults[name] for name in given}
-
-
 def test_no_variable_repeats_another_roles_default() -> None:
     """What the role shares with others has their name, and what it takes from them is a reference."""
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())

@@ -77,7 +77,7 @@ def test_a_python_that_is_named_is_taken_or_refused(checkout: Path, tmp_path: Pa
     done = run(checkout, tmp_path / "bin", ORION_PYTHON=str(named))
     assert done.returncode == 1 and not (checkout / ".venv").exists()
     assert done.stderr == (
-        f"ORION_PYTHON is {named}, which is no Python 3.12 or newer with the venv module (Python 3.11.2): "
+        f"ORION_PYTHON is {named}, which is not Python 3.12 or newer with the venv module (Python 3.11.2): "
         "name another one, or unset it.\n"
     )
     python(named, usable=True, version="3.13.1")

@@ -13,7 +13,7 @@ from typing import Any
 
 import ansible_collections
 import pytest
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 SECRET = "not-to-be-shown"
 ANSIBLE = Path(sys.executable).with_name("ansible")
@@ -75,13 +75,44 @@ def test_roles_are_checked_with_their_defaults(preflight: Any) -> None:
         "tracing_kubeconfig",
         "tracing_helm_binary",
         "object_storage_endpoint_url",
+        # They follow object_storage_endpoint_url.
+        "tempo_s3_endpoint",
+        "tempo_s3_insecure",
     }
-    by_name = {f["variable"]: f["what"] for f in result["findings"]}
-    assert "cannot be evaluated: 'nowhere_defined' is undefined" in by_name["tempo_s3_prefix"]
-    assert "tempo_retnetion: is no variable of this role; did you mean tempo_retention?\n" in result["msg"]
-    assert by_name["tempo_log_level"] == "is 'loud', not one of the choices"
-    assert "tempo_ingester_replicas is only 2" in by_name["tempo_replication_factor"]
+    lines = {line.split(" ", 1)[1].split(":")[0]: line for line in result["msg"].splitlines()[1:]}
+    assert "cannot be evaluated: 'nowhere_defined' is undefined" in lines["tempo_s3_prefix"]
+    assert "is not a variable of this collection; did you mean tempo_retention?" in lines["tempo_retnetion"]
+    assert "is 'loud', not one of the choices" in lines["tempo_log_level"]
+    assert "tempo_ingester_replicas is only 2" in lines["tempo_replication_factor"]
     assert result["msg"].count("\n") == len(result["findings"])
+
+
+def test_each_unknown_variable_is_named_whatever_its_value(preflight: Any) -> None:
+    misspelt = {
+        "collector_gateway_replica": 0,
+        "collector_sampler_replica": 0,
+        "tracing_prov": 0,
+        "simulate_fiel": 0,
+        "plan_foo": 0,
+    }
+    roles = ["object_storage", "tempo", "collector", "grafana", "verify"]
+    result = preflight({"roles": roles}, {"object_storage_bucket": "orion-traces", "tracing_store": "otlp", **misspelt})
+    assert set(misspelt) <= {f["variable"] for f in result["findings"]}
+    assert "did you mean tracing_prove?" in result["msg"] and "plan_prices" in result["msg"]
+
+
+def test_two_variables_with_the_same_wrong_value_are_two_findings(preflight: Any) -> None:
+    variables = {"collector_gateway_replicas": 0, "collector_max_recv_msg_size_mib": 0}
+    result = preflight({"roles": ["collector"]}, variables)
+    assert set(variables) <= {f["variable"] for f in result["findings"]}
+
+
+def test_a_variable_that_repeats_another_is_not_a_second_finding(preflight: Any) -> None:
+    result = preflight({"roles": ["object_storage", "tempo"]}, {"tracing_retention": "7 days"})
+    assert [f["variable"] for f in result["findings"] if "7 days" in f["what"]] == ["tracing_retention"]
+    both = {"tracing_retention": "7 days", "tempo_retention": "7 days"}
+    result = preflight({"roles": ["object_storage", "tempo"]}, both)
+    assert [f["variable"] for f in result["findings"] if "7 days" in f["what"]] == list(both)
 
 
 def test_variables_alone(preflight: Any) -> None:
@@ -101,14 +132,6 @@ def test_a_cluster_that_the_environment_chose_is_named_first(preflight: Any, tmp
 
 
 def test_it_is_named_on_success_too(tmp_path: Path) -> None:
-    class Api(Handler):
-        def do_GET(self) -> None:
-            self.body()
-            known = {"gitVersion": "v1.34.0", "status": {"allowed": True}, "items": []}
-            self.answer(200, json.dumps(known).encode())
-
-        do_POST = do_GET
-
     helm = tmp_path / "helm"
     helm.write_text("#!/bin/sh\necho v4.0.0\n")
     helm.chmod(0o755)
@@ -122,7 +145,7 @@ def test_it_is_named_on_success_too(tmp_path: Path) -> None:
     }
     argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
     argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
-    with serving(Api) as url:
+    with FakeKube().serving() as url:
         for options in ({}, {"host": url}):
             done = subprocess.run(
                 [*argv, "-a", json.dumps({"binary_path": str(helm), **options})],
@@ -135,7 +158,7 @@ def test_it_is_named_on_success_too(tmp_path: Path) -> None:
 
 
 def test_an_unknown_role(preflight: Any) -> None:
-    assert "nothing_of_ours is no role" in preflight({"roles": ["nothing_of_ours"]}, {})["msg"]
+    assert "nothing_of_ours is not a role" in preflight({"roles": ["nothing_of_ours"]}, {})["msg"]
 
 
 def test_defaults_that_name_another_role(preflight: Any) -> None:

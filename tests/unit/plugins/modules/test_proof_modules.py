@@ -151,7 +151,7 @@ def test_a_broken_line_sends_nothing_unless_asked(fake: FakePipeline, url: str, 
     path = tmp_path / "broken.jsonl"
     path.write_text(FIXTURE.read_text() + '{"resourceSpans":\n')
     result = run("otlp_replay", host=url, path=str(path), **REPLAY)
-    assert "1 of 33 lines are broken, nothing was sent: line 33: not JSON" in result["msg"]
+    assert "1 of 33 lines are broken, nothing was sent: line 33: not an OTLP trace document" in result["msg"]
     assert result["broken_lines"] == [{"place": "line 33", "reason": result["broken_lines"][0]["reason"]}]
     assert fake.requests == []
     assert run("otlp_replay", host=url, path=str(path), on_broken_line="skip", **REPLAY)["spans_sent"] == 62

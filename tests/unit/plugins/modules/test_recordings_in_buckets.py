@@ -97,7 +97,7 @@ def test_bad_input_names_the_option(bucket: Bucket, arguments: dict[str, Any], m
 def test_broken_objects(bucket: Bucket) -> None:
     bucket.put(20, b"\x0a\xff", "binpb")
     given = {"path": PATH, "s3": bucket.access, "config": CONFIG}
-    assert "traces_100000020.binpb is broken: no OTLP protobuf" in run("sampling_simulation", **given)["msg"]
+    assert "traces_100000020.binpb is broken: not an OTLP protobuf" in run("sampling_simulation", **given)["msg"]
     result = run("sampling_simulation", **given, on_broken_line="skip")
     assert (result["broken_lines"], result["results"][0]["traces"]["seen"]) == (1, 10)
 

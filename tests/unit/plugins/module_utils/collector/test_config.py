@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
+from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler import LATENCY_BUCKETS
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "collector"
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    text = (ROLE / "defaults" / "main.yml").read_text().replace("{{ tracing_namespace }}", "tracing")
-    return {**yaml.safe_load(text), **changes}
+    return {**role_defaults("collector"), **changes}
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -114,19 +114,43 @@ def test_own_policies_replace_and_extra_policies_add():
 
 def test_policy_lists_are_checked():
     twice = [{"name": "a", "type": "always_sample"}, {"name": "a", "type": "always_sample"}]
-    assert "[1]: the name 'a' is used more than once" in findings(collector_tail_sampling_policies=twice)
-    for broken in (
-        {"name": "a"},
-        {"name": "a", "type": "latency", "latency": "1s"},
-        {"name": "a", "type": "and", "and": {"and_sub_policy": ["b"]}},
-        {"name": "a", "type": "not", "not": {"not_sub_policy": {"name": "b"}}},
+    assert "[1].name: 'a' is the name of another policy too" in findings(collector_tail_sampling_policies=twice)
+    for broken, path in (
+        ({"name": "a"}, ""),
+        ({"name": "a", "type": "latency", "latency": "1s"}, ".latency"),
+        ({"name": "a", "type": "latency", "latency": {"threshold_ms": "1s"}}, ".latency.threshold_ms"),
+        ({"name": "a", "type": "latency", "description": "team a"}, ".description"),
+        ({"name": "a", "type": "and", "and": {"and_sub_policy": ["b"]}}, ".and.and_sub_policy[0]"),
+        ({"name": "a", "type": "not", "not": {"not_sub_policy": {"name": "b"}}}, ".not.not_sub_policy"),
     ):
-        assert "[0]: is {'name': 'a'" in findings(collector_tail_sampling_extra_policies=[broken])
+        places = [str(one.place) for one in wrong(collector_tail_sampling_extra_policies=[broken])]
+        assert places == [f"collector_tail_sampling_extra_policies[0]{path}"]
     places = [str(one.place) for one in wrong(collector_tail_sampling_policies=[1, *twice, "x"])]
-    assert places == [f"collector_tail_sampling_policies[{index}]" for index in (0, 3, 2)]
-    assert "[0]: the name 'errors' is used more than once" in findings(
+    assert places == [f"collector_tail_sampling_policies[{place}" for place in ("0]", "2].name", "3]")]
+    assert "[0].name: 'errors' is the name of another policy too" in findings(
         collector_tail_sampling_extra_policies=[{"name": "errors", "type": "always_sample"}]
     )
+
+
+def test_sub_policies_need_no_name():
+    unnamed = {"name": "a", "type": "and", "and": {"and_sub_policy": [{"type": "always_sample"}]}}
+    assert policies(collector_tail_sampling_policies=[unnamed]) == [unnamed]
+
+
+def test_values_from_the_collector_s_environment_are_passed_on():
+    for own in (
+        {"name": "a", "type": "latency", "latency": "${env:LATENCY}"},
+        {"name": "a", "type": "string_attribute", "string_attribute": {"key": "http.target", "values": "${env:PATHS}"}},
+        {"name": "a", "type": "and", "and": {"and_sub_policy": ["${env:POLICY}"]}},
+    ):
+        assert policies(collector_tail_sampling_policies=[own]) == [own]
+
+
+def test_vetoes_beside_the_role_s_policies_keep_nothing():
+    veto = string_policy("no-health", "url.path", values=["/health"], invert_match=True)
+    names = [one["name"] for one in policies(collector_tail_sampling_extra_policies=[veto])]
+    assert "not-excluded" not in names and names[-1] == "no-health"
+    assert [one["name"] for one in policies(collector_tail_sampling_policies=[veto])] == ["no-health", "not-excluded"]
 
 
 # Older spellings
@@ -154,8 +178,8 @@ def test_renamed_attribute_with_patterns():
         [string_policy("c", "http.method", values=["^P(OS|U)T$"], enabled_regex_matching=True)]
     )
     assert policy["ottl_condition"]["span"] == [
-        'IsMatch(span.attributes["http.request.method"], "^P(OS|U)T$")',
-        'IsMatch(span.attributes["http.method"], "^P(OS|U)T$")',
+        'IsMatch(span.attributes["http.request.method"], "^P(OS|U)T$$")',
+        'IsMatch(span.attributes["http.method"], "^P(OS|U)T$$")',
     ]
 
 
@@ -303,8 +327,37 @@ def test_detectors_leave_the_gateway_s_own_host_out():
     assert detection["override"] is False
     for detector in ("eks", "ec2"):
         assert detection[detector]["resource_attributes"]["host.id"] == {"enabled": False}
+    others = gateway(collector_resource_detectors=["gcp", "azure", "system"])["processors"]["resource_detection"]
+    for detector, attributes in (
+        ("gcp", ("host.name", "cloud.availability_zone", "gcp.gce.instance.name")),
+        ("azure", ("host.name", "cloud.availability_zone", "azure.vm.name")),
+        ("system", ("host.name", "os.type")),
+    ):
+        for attribute in attributes:
+            assert others[detector]["resource_attributes"][attribute] == {"enabled": False}
     assert "ec2" not in gateway(collector_resource_detectors=["env"])["processors"]["resource_detection"]
     assert "resource_detection" not in gateway(collector_resource_detectors=[])["processors"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"collector_resource_detectors": ["env", "esk"]}, "collector_resource_detectors[1]", "Did you mean eks?"),
+        ({"collector_resource_detectors": ["k8snode"]}, "collector_resource_detectors[0]", "K8S_NODE_NAME"),
+        ({"collector_resource_detectors": ["k8s_api"]}, "collector_resource_detectors[0]", "K8S_NODE_NAME"),
+        *(
+            ({"collector_span_metrics_dimensions": ["tenant", name]}, "collector_span_metrics_dimensions[1]", "already")
+            for name in ("service.name", "span.name", "span.kind", "status.code", "collector.instance.id")
+        ),
+        ({"collector_span_metrics_dimensions": ["a", "b", "a"]}, "collector_span_metrics_dimensions[2]", "twice"),
+        ({"collector_span_metrics_dimensions": [""]}, "collector_span_metrics_dimensions[0]", "empty"),
+        ({"collector_resource_attributes": {"x": None}}, "collector_resource_attributes.x", "not a string"),
+    ],
+)
+def test_names_that_the_collector_refuses(changes, place, words):
+    """tests/parity/test_names.py has the collector's own answers."""
+    [finding] = wrong(**changes)
+    assert str(finding.place) == place and words in str(finding)
 
 
 def test_attributes_never_replace_an_application_s_own():
@@ -371,7 +424,7 @@ def test_exemplars_are_of_kept_traces_alone():
     ]
     metrics = config["connectors"]["span_metrics/sampled"]
     assert "dimensions" not in metrics
-    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(cc.LATENCY_BUCKETS) / 4
+    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(LATENCY_BUCKETS) / 4
 
 
 # Limits
@@ -638,6 +691,20 @@ def test_what_a_gateway_holds_back_for_a_sampler_comes_before_the_decision(wait,
     assert balancer["sending_queue"]["num_consumers"] == 100
 
 
+@pytest.mark.parametrize("tag", ["0.152.1", "v0.99.0", "0.128.0-amd64"])
+def test_a_collector_without_the_component_names_is_refused(tag):
+    [finding] = wrong(collector_image_tag=tag)
+    assert finding.variable == "collector_image_tag" and "Use a tag of 0.158" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("tag", "severities"), [("0.157.0", ["warning"]), ("0.159.0", ["warning"]), ("0.158.3", []), ("latest", [])]
+)
+def test_a_collector_that_was_not_tested_is_a_warning(tag, severities):
+    found = cc.collector_values(variables(collector_image_tag=tag, **FITS))[1]
+    assert [finding.severity for finding in found] == severities
+
+
 def test_a_missing_variable_is_named():
     given = variables()
     for name in ("collector_num_traces", "collector_decision_wait"):
@@ -664,9 +731,3 @@ def test_whole_percentages_are_written_without_a_fraction():
     assert repr(policies(collector_sampling_percentage=2.0)[-1]["probabilistic"]) == "{'sampling_percentage': 2}"
     head = gateway(collector_head_sampling_percentage="50")["processors"]["probabilistic_sampler"]
     assert repr(head["sampling_percentage"]) == "50"
-
-
-def test_defaults_and_argument_specs_are_the_same():
-    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    assert {name: spec["default"] for name, spec in specs.items()} == defaults

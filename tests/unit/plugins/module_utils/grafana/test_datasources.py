@@ -2,41 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.grafana import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as gd
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
-ROLE = Path(__file__).resolve().parents[5] / "roles" / "grafana"
 ALL = {"grafana_prometheus_url": "http://prometheus:9090", "grafana_loki_url": "http://loki-gateway"}
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    """The role's defaults with changes, templated as Ansible would."""
-    merged = {**yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()), **changes}
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "{{" in value:
-            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
-        return value
-
-    return {name: resolve(value) for name, value in merged.items()}
+    """As the role hands them over, with changes."""
+    return role_defaults("grafana", **changes)
 
 
 def sources(**changes: Any) -> dict[str, dict[str, Any]]:
     return {item["type"]: item for item in gd.provisioning(variables(**changes))["datasources"]}
-
-
-def test_defaults_and_argument_spec_agree() -> None:
-    spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    assert {name: option["default"] for name, option in spec.items()} == defaults
 
 
 def test_everything_is_linked_by_fixed_uids() -> None:

@@ -12,8 +12,11 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.filter.sampling import sampling_findings
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import CODES, Load, lint, lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint
+from ansible_collections.orion.tracing.plugins.module_utils.linter.subject import CODES, LintLoad
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[5]
 MEBIBYTE = 2**20
@@ -50,8 +53,9 @@ ERRORS = policy("status_code", "errors", status_codes=["ERROR"])
 TENTH = policy("probabilistic", "tenth", sampling_percentage=10)
 ALL = policy("always_sample", "all")
 SLOW = policy("latency", "slow", threshold_ms=1000)
-LOAD = Load(traces_per_second=300, samplers=1, memory_limit=2048 * MEBIBYTE, grace_period=40)
-TWO = Load(traces_per_second=300, samplers=2)
+LATE = policy("latency", "late", threshold_ms=5000)
+LOAD = LintLoad(traces_per_second=300, samplers=1, memory_limit=2048 * MEBIBYTE, grace_period=40)
+TWO = LintLoad(traces_per_second=300, samplers=2)
 
 
 def config(*policies: Any, **changes: Any) -> dict[str, Any]:
@@ -70,9 +74,10 @@ def ottl(*conditions: str, name: str = "o") -> dict[str, Any]:
 
 
 # Code, what makes it appear, its path, and what does not.
-CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
+CASES: list[tuple[str, dict[str, Any], LintLoad, str, dict[str, Any], LintLoad]] = [
     ("malformed-policy", config({"name": "x"}), LOAD, "policies[0]", config(ERRORS), LOAD),
-    ("malformed-policy", config(ERRORS, both({"type": "latency"})), LOAD, "policies[1]", config(ERRORS), LOAD),
+    ("malformed-policy", config(ERRORS, both({"name": "x"})), LOAD, "policies[1].and.and_sub_policy[0]",
+     config(ERRORS, both({"type": "status_code", "status_code": {"status_codes": ["OK"]}})), LOAD),
     ("unknown-type", config(policy("numeric")), LOAD, "policies[0].type", config(ERRORS), LOAD),
     (
         "unknown-option",
@@ -116,18 +121,18 @@ CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
     (
         "one-tier",
         config(ERRORS),
-        Load(samplers=3, two_tiers=False),
+        LintLoad(samplers=3, two_tiers=False),
         "the number of collectors",
         config(ERRORS),
-        Load(samplers=1, two_tiers=False),
+        LintLoad(samplers=1, two_tiers=False),
     ),
     (
         "sampler-memory",
         config(ERRORS),
-        Load(traces_per_second=300, memory_limit=100 * MEBIBYTE),
+        LintLoad(traces_per_second=300, memory_limit=100 * MEBIBYTE),
         "the sampler's memory limit",
         config(ERRORS),
-        Load(traces_per_second=300, memory_limit=sampler_memory(2 * 300 * 10 * 20, 500, 200_000).limit),
+        LintLoad(traces_per_second=300, memory_limit=sampler_memory(2 * 300 * 10 * 20, 500, 200_000).limit),
     ),
     ("composite-shares", config(composite(ERRORS, TENTH, errors=60, tenth=50)), LOAD,
      "policies[0].composite.rate_allocation", config(composite(ERRORS, TENTH, errors=50, tenth=50)), LOAD),
@@ -153,10 +158,10 @@ CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
     (
         "grace-period",
         config(ERRORS),
-        Load(grace_period=10),
+        LintLoad(grace_period=10),
         "terminationGracePeriodSeconds",
         config(ERRORS),
-        Load(grace_period=11),
+        LintLoad(grace_period=11),
     ),
     (
         "trace-size",
@@ -232,16 +237,139 @@ CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
     ("composite-order", config({**(c := composite(ERRORS, TENTH, errors=50, tenth=50)),
                                 "composite": {**c["composite"], "policy_order": ["tenth", "errors"]}}), LOAD,
      "policies[0].composite.policy_order", config(c), LOAD),
-    ("composite-order", config(composite(ERRORS, TENTH, errors=50, tenth=40, other=10)), LOAD, "policies[0].composite",
+    ("composite-order", config(composite(ERRORS, TENTH, errors=50, tenth=40, other=10)), LOAD,
+     "policies[0].composite.rate_allocation",
      config(c), LOAD),
     ("limit-not-divided", config(both(ERRORS, policy("rate_limiting", spans_per_second=90))), TWO,
      "policies[0].and.and_sub_policy[1].rate_limiting.spans_per_second",
      config(both(ERRORS, policy("rate_limiting", spans_per_second=90))), LOAD),
     ("limit-alone", config(ERRORS, policy("bytes_limiting", bytes_per_second=90)), LOAD, "policies[1]",
      config(policy("bytes_limiting", bytes_per_second=90)), LOAD),
-    ("head-sampling", config(ERRORS), Load(head_percentage=50), "the head sampling percentage", config(ERRORS), LOAD),
-    ("head-sampling", config(TENTH), Load(head_percentage=50), "policies[0].probabilistic.sampling_percentage",
+    ("head-sampling", config(ERRORS), LintLoad(head_percentage=50), "the head sampling percentage", config(ERRORS),
+     LOAD),
+    ("head-sampling", config(TENTH), LintLoad(head_percentage=50), "policies[0].probabilistic.sampling_percentage",
      config(TENTH), LOAD),
+    ("everything-dropped", config(drop(), ERRORS), LOAD, "policies[0]", config(drop(LATE), ERRORS), LOAD),
+    ("everything-dropped", config({"name": "d", "type": "drop"}, ERRORS), LOAD, "policies[0]", config(ERRORS), LOAD),
+    ("everything-dropped", config(drop(policy("span_count", min_spans=1)), ERRORS), LOAD, "policies[0]",
+     config(drop(policy("span_count", min_spans=2)), ERRORS), LOAD),
+    ("everything-dropped", config(drop(string("http.route", ".*", enabled_regex_matching=True)), ERRORS), LOAD,
+     "policies[0]", config(drop(string("load.test", ".*", enabled_regex_matching=True)), ERRORS), LOAD),
+    ("everything-dropped", config(drop(string("service.name", "^.+$$", enabled_regex_matching=True)), ERRORS), LOAD,
+     "policies[0]", config(drop(string("service.name", "^load", enabled_regex_matching=True)), ERRORS), LOAD),
+    ("everything-dropped", config(drop(ottl("true")), ERRORS), LOAD, "policies[0]",
+     config(drop(ottl("IsRootSpan()")), ERRORS), LOAD),
+    ("everything-dropped", config(drop(policy("not", not_sub_policy=ottl("false"))), ERRORS), LOAD, "policies[0]",
+     config(drop(policy("not", not_sub_policy=ERRORS)), ERRORS), LOAD),
+    ("everything-dropped", config(drop(string("a", "", invert_match=True)), ERRORS), LOAD, "policies[0]",
+     config(drop(string("a", "x", invert_match=True)), ERRORS), LOAD),
+    ("everything-dropped", config(drop(policy("status_code", status_codes=["OK", "ERROR", "UNSET"])), ERRORS), LOAD,
+     "policies[0]", config(drop(policy("status_code", status_codes=["OK"])), ERRORS), LOAD),
+    ("everything-dropped", config(drop(policy("latency", threshold_ms=0), ALL), ERRORS), LOAD, "policies[0]",
+     config(drop(policy("latency", threshold_ms=500)), ERRORS), LOAD),
+    ("nothing-sampled", config(composite()), LOAD, "policies[0]", config(composite(TENTH, tenth=100)), LOAD),
+    ("nothing-sampled", config(composite(TENTH)), LOAD, "policies[0]", config(composite(TENTH, tenth=100)), LOAD),
+    ("nothing-sampled", config(string("a"), ottl("false")), LOAD, "policies[0]", config(string("a", "x")), LOAD),
+    ("empty-composite", config(composite(), ERRORS), LOAD, "policies[0].composite.composite_sub_policy",
+     config(composite(TENTH, tenth=100), ERRORS), LOAD),
+    ("empty-and", config(both()), LOAD, "policies[0].and.and_sub_policy", config(both(ERRORS)), LOAD),
+    ("ignored-settings", config({**SLOW, "latencey": {"threshold_ms": 5}}), LOAD, "policies[0].latencey",
+     config({**SLOW, "latencey": None}), LOAD),
+    ("ignored-settings", config(both({**SLOW, "status_code": {"status_codes": ["OK"]}})), LOAD,
+     "policies[0].and.and_sub_policy[0].status_code", config(both(SLOW)), LOAD),
+    ("unknown-option", config({**SLOW, "description": "team a"}), LOAD, "policies[0].description",
+     config({**SLOW, "description": {}}), LOAD),
+    ("unknown-option", config(both({**SLOW, "description": "team a"})), LOAD,
+     "policies[0].and.and_sub_policy[0].description", config(both(SLOW)), LOAD),
+    ("changed-number", config(policy("numeric_attribute", key="a", min_value=0.5, max_value=3)), LOAD,
+     "policies[0].numeric_attribute.min_value", config(policy("numeric_attribute", key="a", max_value=3)), LOAD),
+    ("changed-number", config(policy("span_count", min_spans=2**31)), LOAD, "policies[0].span_count.min_spans",
+     config(policy("span_count", min_spans=2**31 - 1)), LOAD),
+    ("invalid-setting", config(policy("numeric_attribute", key="a", min_value=0.5, max_value=0.9)), LOAD,
+     "policies[0].numeric_attribute", config(policy("numeric_attribute", key="a", min_value=1.5)), LOAD),
+    ("decision-wait", config(ERRORS, decision_wait="10us"), LOAD, "decision_wait", config(ERRORS, decision_wait="1s"),
+     LOAD),
+    ("matches-nothing", config(ERRORS, policy("numeric_attribute", key="a", min_value=5, max_value=3)), LOAD,
+     "policies[1]", config(ERRORS, policy("numeric_attribute", key="a", min_value=3, max_value=5)), LOAD),
+    ("matches-nothing", config(ERRORS, both(string("a", "x"), string("", "x", name="t"))), LOAD,
+     "policies[1].and.and_sub_policy[1]", config(ERRORS, both(string("a", "x"), string("b", "x", name="t"))), LOAD),
+    ("matches-nothing", config(ERRORS, policy("latency", threshold_ms=500, upper_threshold_ms=500)), LOAD,
+     "policies[1]", config(ERRORS, policy("latency", threshold_ms=500, upper_threshold_ms=501)), LOAD),
+    ("matches-nothing", config(ERRORS, policy("span_count", min_spans=5, max_spans=3)), LOAD, "policies[1]",
+     config(ERRORS, policy("span_count", min_spans=5, max_spans=5)), LOAD),
+    ("matches-nothing", config(ERRORS, both(SLOW, policy("rate_limiting"))), LOAD, "policies[1].and.and_sub_policy[1]",
+     config(ERRORS, both(SLOW, policy("rate_limiting", spans_per_second=100))), LOAD),
+    ("matches-nothing", config(ERRORS, policy("trace_state", key="a", values=[""])), LOAD, "policies[1]",
+     config(ERRORS, policy("trace_state", key="a", values=["b"])), LOAD),
+    ("matches-nothing", config(ERRORS, both(SLOW, policy("not", not_sub_policy=SLOW))), LOAD, "policies[1]",
+     config(ERRORS, both(SLOW, policy("not", not_sub_policy=ERRORS))), LOAD),
+    ("matches-nothing", config(ERRORS, policy("not", not_sub_policy=ALL)), LOAD, "policies[1]",
+     config(ERRORS, policy("not", not_sub_policy=TENTH)), LOAD),
+    ("drop-any-span", config(drop(string("url.path", "/health")), SLOW), LOAD, "policies[0]",
+     config(drop(ottl('IsRootSpan() and span.attributes["url.path"] == "/health"')), SLOW), LOAD),
+    ("drop-any-span", config(drop(ottl('span.name == "health-check"')), SLOW), LOAD, "policies[0]",
+     config(drop(ottl('span.name == "health-check"'), policy("not", not_sub_policy=ERRORS)), SLOW), LOAD),
+    ("span-field", config(string("name", "GET /")), LOAD, "policies[0].string_attribute.key",
+     config(string("span.label", "GET /")), LOAD),
+    ("span-field", config(string("exception.type", "Timeout")), LOAD, "policies[0].string_attribute.key",
+     config(string("error.type", "Timeout")), LOAD),
+    ("attribute-type", config(string("http.response.status_code", "500")), LOAD, "policies[0].string_attribute.key",
+     config(policy("numeric_attribute", key="http.response.status_code", min_value=500)), LOAD),
+    ("attribute-type", config(policy("numeric_attribute", key="http.route", min_value=5)), LOAD,
+     "policies[0].numeric_attribute.key", config(string("http.route", "5")), LOAD),
+    *(
+        ("constant-condition", config(policy("ottl_condition", error_mode="ignore", **{context: [bad]})), LOAD,
+         f"policies[0].ottl_condition.{context}[0]",
+         config(policy("ottl_condition", error_mode="ignore", **{context: [good]})), LOAD)
+        for context, bad, good in (
+            ("spanevent", 'IsMatch("name", "timeout")', 'IsMatch(spanevent.name, "timeout")'),
+            ("spanevent", '"name" == "timeout"', 'name == "timeout"'),
+            ("span", 'span.kind == "SERVER"', "span.kind == SPAN_KIND_SERVER"),
+            ("span", 'kind != "SPAN_KIND_SERVER"', "kind != SPAN_KIND_SERVER"),
+            ("span", 'span.kind.string == "SERVER"', 'span.kind.string == "Server"'),
+            ("span", 'IsMatch(span.kind, "SERVER")', 'IsMatch(span.kind.string, "Serv")'),
+            ("span", 'span.status.code == "ERROR"', "span.status.code == STATUS_CODE_ERROR"),
+            ("span", "span.status.code == 3", "span.status.code == 2"),
+            ("span", 'IsRootSpan() and span.status.code == "ERROR"', "IsRootSpan() and span.status.code == 2"),
+            ("span", "span.name == 5", 'span.name == "5"'),
+            ("span", "span.name == nil", 'span.name == ""'),
+            ("span", 'span.trace_id == "00"', 'span.trace_id.string == "00"'),
+            ("span", 'span.attributes["http.response.status_code"] == "500"',
+             'span.attributes["http.response.status_code"] == 500'),
+            ("span", 'span.attributes["name"] == "a"', 'span.attributes["label"] == "a"'),
+            ("span", "false", "true"),
+        )
+    ),
+    ("zero-latency", config(policy("latency", threshold_ms=0)), LOAD, "policies[0].latency.threshold_ms",
+     config(policy("latency", threshold_ms=0, upper_threshold_ms=50)), LOAD),
+    ("latency-beyond-wait", config(policy("latency", threshold_ms=10_000)), LOAD, "policies[0].latency.threshold_ms",
+     config(policy("latency", threshold_ms=9_999)), LOAD),
+    ("latency-upper-bound", config(ERRORS, drop(policy("latency", upper_threshold_ms=50))), LOAD,
+     "policies[1].drop.drop_sub_policy[0].latency.upper_threshold_ms", config(ERRORS, SLOW), LOAD),
+    ("composite-unreachable", config(composite(ALL, ERRORS, all=50, errors=50)), LOAD,
+     "policies[0].composite.composite_sub_policy[1]", config(composite(ERRORS, ALL, all=50, errors=50)), LOAD),
+    ("composite-unreachable", config(composite(SLOW, policy("latency", "slower", threshold_ms=2000), TENTH, slow=50,
+                                               slower=30, tenth=20)), LOAD,
+     "policies[0].composite.composite_sub_policy[1]", config(composite(SLOW, TENTH, slow=50, tenth=50)), LOAD),
+    ("composite-repeated", config(composite(ERRORS, ERRORS, TENTH, errors=40, tenth=20)), LOAD,
+     "policies[0].composite.composite_sub_policy", config(composite(ERRORS, TENTH, errors=50, tenth=50)), LOAD),
+    ("composite-zero-percent", config(composite(ERRORS, TENTH, errors=0, tenth=50)), LOAD,
+     "policies[0].composite.rate_allocation[0].percent", config(composite(ERRORS, TENTH, errors=1, tenth=50)), LOAD),
+    ("composite-shares", config(composite(ERRORS, TENTH, errors=0, tenth=60)), LOAD,
+     "policies[0].composite.rate_allocation", config(composite(ERRORS, TENTH, errors=0, tenth=50)), LOAD),
+    ("limit-order", config(both(policy("rate_limiting", spans_per_second=90), ERRORS)), LOAD,
+     "policies[0].and.and_sub_policy[0]", config(both(ERRORS, policy("rate_limiting", spans_per_second=90))), LOAD),
+    ("limit-in-drop", config(drop(policy("rate_limiting", spans_per_second=90)), ERRORS), LOAD,
+     "policies[0].drop.drop_sub_policy[0]",
+     config(drop(policy("not", not_sub_policy=policy("rate_limiting", spans_per_second=90))), ERRORS), LOAD),
+    ("limit-below-trace", config(policy("rate_limiting", spans_per_second=9)), LOAD,
+     "policies[0].rate_limiting.spans_per_second", config(policy("rate_limiting", spans_per_second=10)), LOAD),
+    ("limit-below-trace", config(policy("bytes_limiting", bytes_per_second=10**6, burst_capacity=9_999)), LOAD,
+     "policies[0].bytes_limiting.burst_capacity",
+     config(policy("bytes_limiting", bytes_per_second=10**6, burst_capacity=10_000)), LOAD),
+    ("limit-below-trace", config(composite(ERRORS, TENTH, ceiling=100, errors=19, tenth=50)), LOAD,
+     "policies[0].composite.max_total_spans_per_second",
+     config(composite(ERRORS, TENTH, ceiling=100, errors=20, tenth=50)), LOAD),
 ]  # fmt: skip
 
 
@@ -250,8 +378,8 @@ CASES: list[tuple[str, dict[str, Any], Load, str, dict[str, Any], Load]] = [
 )
 def test_appears_and_does_not(code, bad, load, path, good, enough):
     found = [one for one in lint(bad, load) if one.code == code]
-    assert path in [one.path for one in found], lint(bad, load)
-    assert all(one.problem and one.remedy.endswith(".") and one.severity == CODES[code] for one in found)
+    assert path in [str(one.place) for one in found], lint(bad, load)
+    assert all(one.what and one.remedy.endswith(".") and one.severity == CODES[code] for one in found)
     assert code not in [one.code for one in lint(good, enough)]
 
 
@@ -274,8 +402,6 @@ REFUSED = [
     (composite(policy("not", not_sub_policy=ERRORS), TENTH, **{"not": 50, "tenth": 50}),
      ".composite.composite_sub_policy[0].type"),
     (policy("composite", composite_sub_policy=[ALL], rate_allocation=["all"]), ".composite.rate_allocation[0]"),
-    (policy("composite", composite_sub_policy=[ALL], rate_allocation=[{"policy": "all", "share": 5}]),
-     ".composite.rate_allocation[0]"),
     (policy("composite", composite_sub_policy=[ALL], rate_allocation=[{"policy": "all", "percent": "50"}]),
      ".composite.rate_allocation[0].percent"),
 ]  # fmt: skip
@@ -293,7 +419,9 @@ TAKEN = [
 def test_a_value_that_the_collector_refuses_is_named_and_nothing_else_is_said_of_its_policy(one, path):
     for load in (LOAD, TWO):
         # not_sub_policy may be no list and and_sub_policy no mapping: neither says more than that.
-        assert [(f.code, f.path) for f in lint(config(SLOW, one), load)] == [("invalid-setting", f"policies[1]{path}")]
+        assert [(f.code, str(f.place)) for f in lint(config(SLOW, one), load)] == [
+            ("invalid-setting", f"policies[1]{path}")
+        ]
 
 
 @pytest.mark.parametrize("one", TAKEN, ids=[str(one) for one in TAKEN])
@@ -320,9 +448,9 @@ def test_an_escaped_reference_is_text():
 
 
 def test_every_code_has_a_case_and_an_entry():
-    assert {case[0] for case in CASES} == set(CODES)
+    assert {case[0] for case in CASES} | {"route-pattern"} == set(CODES)
     text = (ROOT / "docs/sampling-linter.md").read_text()
-    parts = dict(zip(("error", "warning"), re.split(r"^## ", text, flags=re.MULTILINE)[1:], strict=True))
+    parts = dict(zip(("error", "warning"), re.split(r"^## ", text, flags=re.MULTILINE)[1:3], strict=True))
     written = {code: severity for severity, part in parts.items() for code in re.findall(r"^### (\S+)$", part, re.M)}
     assert written == CODES
 
@@ -338,7 +466,7 @@ def test_a_clean_configuration_has_no_finding():
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    return {**yaml.safe_load((ROOT / "roles/collector/defaults/main.yml").read_text()), **changes}
+    return {**role_defaults("collector"), **changes}
 
 
 @pytest.mark.parametrize("inventory", ["local", "staging", "production"])
@@ -365,7 +493,7 @@ SEED = [
 def test_the_policies_of_the_user_story_work_with_a_warning_for_each_outdated_item():
     [finding] = sampling_findings(variables(collector_tail_sampling_policies=SEED))
     assert (finding["code"], finding["severity"]) == ("outdated-key", "warning")
-    assert finding["path"] == "collector_tail_sampling_policies[3].string_attribute.key"
+    assert finding["variable"] + finding["path"] == "collector_tail_sampling_policies[3].string_attribute.key"
     assert "http.route" in finding["remedy"]
     # The story's own figures, on one sampler and on three.
     figures = {
@@ -378,7 +506,7 @@ def test_the_policies_of_the_user_story_work_with_a_warning_for_each_outdated_it
         assert sampling_findings(own) == [finding]
     policies, warnings = modern_policies(SEED)
     assert policies[:3] == SEED[:3] and policies[3]["type"] == "ottl_condition"
-    assert len(warnings) == 1 and warnings[0].remedy == "Write the policy with http.route."
+    assert len(warnings) == 1 and "Write the policy with http.route" in warnings[0].remedy
 
 
 @pytest.mark.parametrize(
@@ -401,7 +529,80 @@ def test_the_policies_of_the_user_story_work_with_a_warning_for_each_outdated_it
     ],
 )  # fmt: skip
 def test_findings_name_the_variable(changes, path, code):
-    assert (path, code) in [(one.path, one.code) for one in lint_variables(variables(**changes))]
+    assert (path, code) in [(str(one.place), one.code) for one in lint_variables(variables(**changes))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "code"),
+    [
+        ({"collector_critical_routes": ["/orders", "/api/*"]}, "collector_critical_routes[1]", "route-pattern"),
+        ({"collector_dropped_routes": ["^/health$"]}, "collector_dropped_routes[0]", "route-pattern"),
+        (
+            {"collector_critical_routes": ["/a", "/b"], "collector_dropped_routes": ["/b"]},
+            "collector_critical_routes[1]",
+            "contradiction",
+        ),
+        (
+            {"collector_decision_wait": "10us", "collector_latency_threshold_ms": 0},
+            "collector_decision_wait",
+            "decision-wait",
+        ),
+        (
+            {"collector_decision_wait": "1ns", "collector_latency_threshold_ms": 0},
+            "collector_decision_wait",
+            "decision-wait",
+        ),
+        ({"collector_latency_threshold_ms": 60000}, "collector_latency_threshold_ms", "latency-beyond-wait"),
+    ],
+)
+def test_flat_variables(changes, place, code):
+    assert [(str(one.place), one.code) for one in lint_variables(variables(**changes))] == [(place, code)]
+
+
+def test_routes_as_frameworks_report_them_are_clean():
+    routes = ["/orders/{id}", "/users/:id", "/v1.2/items", "/a+b", "/", "/files/(name)"]
+    assert lint_variables(variables(collector_critical_routes=routes, collector_dropped_routes=["/health"])) == []
+
+
+def codes(**changes: Any) -> list[tuple[str, str]]:
+    return [(str(one.place), one.code) for one in lint_variables(variables(**changes))]
+
+
+VETO = string("url.path", "/health", name="veto", invert_match=True)
+
+
+def test_an_inverted_policy_is_judged_as_the_drop_policy_that_the_role_makes_of_it():
+    """Beside always_sample it is not pointless, and what it excludes contradicts a policy that keeps it."""
+    own, place = "collector_tail_sampling_policies", "collector_tail_sampling_policies[1].string_attribute.invert_match"
+    assert codes(**{own: [ALL, VETO]}) == [(place, "invert-match")]
+    found = codes(**{own: [string("url.path", "/health", name="keep"), VETO]})
+    assert (f"{own}[1]", "contradiction") in found
+    # Alone it keeps everything else, so something is sampled.
+    assert codes(**{own: [VETO]}) == [(place.replace("[1]", "[0]"), "invert-match")]
+    # Beside the role's own policies it only excludes.
+    extra = "collector_tail_sampling_extra_policies"
+    assert codes(**{extra: [VETO]}) == [(place.replace(f"{own}[1]", f"{extra}[0]"), "invert-match")]
+
+
+def test_a_drop_policy_that_cannot_be_read_is_not_judged_as_one_that_keeps():
+    nested = drop(both(ERRORS))
+    assert codes(collector_tail_sampling_policies=[ALL, nested]) == [
+        ("collector_tail_sampling_policies[1].drop.drop_sub_policy[0].type", "invalid-setting")
+    ]
+
+
+def test_findings_about_policies_of_the_role_name_their_variable_alone():
+    found = lint_variables(variables(collector_head_sampling_percentage=50))
+    assert {str(one.place) for one in found} == {"collector_head_sampling_percentage", "collector_sampling_percentage"}
+    [contradiction] = lint_variables(variables(collector_tail_sampling_extra_policies=[drop(ERRORS)]))
+    assert "'errors', which the role adds" in contradiction.what
+
+
+def test_the_text_about_invert_match_is_right_for_traces_in_which_some_spans_match():
+    """tests/parity/test_decisions.py has the decisions: one span with the value is enough to prevent a match."""
+    for load in (lint(config(VETO, ERRORS), LOAD), lint(config(both(VETO)), LOAD)):
+        [why] = [one.why for one in load if one.code == "invert-match"]
+        assert "no span and no resource has the value" in why
 
 
 @pytest.mark.parametrize(
@@ -420,7 +621,7 @@ def test_values_that_the_role_refuses_are_left_to_it(changes):
 
 def test_one_tier_of_the_user_s_own():
     [finding] = sampling_findings(variables(), two_tiers=False)
-    assert (finding["code"], finding["path"]) == ("one-tier", "collector_sampler_replicas")
+    assert (finding["code"], finding["variable"]) == ("one-tier", "collector_sampler_replicas")
 
 
 def test_the_filter_names_what_it_takes():

@@ -84,35 +84,6 @@ def test_error_status(status: Any, error: bool) -> None:
     assert otlp.is_error({}) is False
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (b"{not json", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[1]", "resourceSpans"),
-        (b'{"resourceMetrics":[]}', "resourceSpans"),
-        (b'{"resourceSpans":{}}', "resourceSpans"),
-        (b'{"resourceSpans":[7]}', "not the form"),
-        (line(one(traceId=None)), "a span without traceId"),
-        (line(one(traceId="abc")), "traceId 'abc' is not 32"),
-        (line(one(traceId="0" * 32)), "all zeros"),
-        (line(one(spanId="g" * 16)), "spanId"),
-        (line(one(spanId=7)), "not the form"),
-        (line(one(endTimeUnixNano=None)), "a span without endTimeUnixNano"),
-        (line(one(startTimeUnixNano="soon")), "not the form"),
-    ],
-)
-def test_broken_lines_say_why(text: bytes, reason: str) -> None:
-    with pytest.raises(otlp.BrokenDocument, match=reason):
-        otlp.parse(text)
-
-
-def test_good_lines() -> None:
-    assert otlp.parse(b'{"resourceSpans":[]}') == {"resourceSpans": []}
-    # Times as numbers and ids in capitals are valid too.
-    assert otlp.count_spans(otlp.parse(line(one(startTimeUnixNano=10, traceId=TRACE.upper())))) == 1
-
-
 def test_shift_keeps_inner_timing_and_adds_attributes() -> None:
     span = one(events=[{"timeUnixNano": "15", "name": "e"}, {"name": "without time"}])
     document = json.loads(line(span, one(attributes=None)))

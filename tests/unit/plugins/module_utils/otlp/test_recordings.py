@@ -14,6 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import recordings
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import json_document
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, protobuf, span
 
 TWO = document(({"service.name": "shop"}, [span(1, 1), span(1, 2, 1, error=True, values={"n": 7, "on": True})]))
@@ -56,7 +57,7 @@ def test_one_protobuf_message_alone(tmp_path: Path, pack: Any) -> None:
 
 def test_a_message_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as gzip data that unfold to more than there is memory."""
-    monkeypatch.setattr(recordings, "LONGEST_MESSAGE", 10)
+    monkeypatch.setattr(recordings, "MAX_MESSAGE_BYTES", 10)
     path = tmp_path / "traces_1.binpb.gz"
     path.write_bytes(gzip.compress(protobuf(TWO)))
     (message,) = messages(path)
@@ -83,7 +84,7 @@ def test_documents_of_protobuf_and_json_are_the_same() -> None:
         )
     )  # fmt: skip
     found = Message(1, "", protobuf(rich), True).document()
-    assert otlp.parse(json.dumps(found).encode()) == found
+    assert json_document(json.dumps(found).encode()) == found
     wanted = Message(1, "", json.dumps(rich).encode()).document()
     # What is empty or zero is left out of protobuf.
     for one in otlp.spans(wanted):
@@ -103,9 +104,9 @@ def _without_empty(value: Any) -> Any:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"\x0a\xff", "no OTLP protobuf message"),
-        (protobuf(document(({}, [span(1, traceId="")]))), "traceId"),
-        (protobuf(document(({}, [span(1, spanId="12")]))), "spanId '12' is not 16"),
+        (b"\x0a\xff", "not an OTLP protobuf message"),
+        (protobuf(document(({}, [span(1, traceId="")]))), "the trace id"),
+        (protobuf(document(({}, [span(1, spanId="12")]))), "the span id '12' is not 16"),
         (protobuf(document(({}, [span(1, startTimeUnixNano="0")]))), "startTimeUnixNano"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import sizes
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import read
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, span
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -156,7 +158,7 @@ def plain(record: spans.Record) -> list[Any]:
 @pytest.fixture
 def without_msgspec(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module as it is where only the standard library is installed."""
-    for name in ("msgspec", "opentelemetry.proto.trace.v1", "google.protobuf.message"):
+    for name in ("msgspec", "opentelemetry.proto.trace.v1", "google.protobuf"):
         monkeypatch.setitem(sys.modules, name, None)
     spec = importlib.util.spec_from_file_location("spans_without", spans.__file__)
     assert spec is not None and spec.loader is not None
@@ -170,7 +172,7 @@ def test_json_protobuf_and_documents_say_the_same(tmp_path: Path) -> None:
     lines, messages = tmp_path / "a.jsonl", tmp_path / "a.binpb"
     lines.write_bytes(line(RICH) + b"\n" + line(document(({}, [span(3)]))))
     messages.write_bytes(prefixed(protobuf(RICH), protobuf(document(({}, [span(3)])))))
-    (one, two), (three, four) = spans.read(lines), spans.read(messages)
+    (one, two), (three, four) = read(lines), read(messages)
     assert plain(one) == plain(three) == plain(spans.from_document(RICH))
     assert plain(two) == plain(four)
     values = one.resource_spans[0].scope_spans[0].spans[0].values()
@@ -182,27 +184,26 @@ def test_json_protobuf_and_documents_say_the_same(tmp_path: Path) -> None:
 def test_without_msgspec_the_same_comes_slower(without_msgspec: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line(RICH))
-    (one,) = without_msgspec.read(path)
-    (two,) = spans.read(path)
+    one = without_msgspec.parse_json(path.read_bytes())
+    (two,) = read(path)
     assert plain(one) == plain(two)
     assert one.length == two.length == len(line(RICH))
 
 
-def test_protobuf_without_its_package_says_what_to_install(without_msgspec: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "a.binpb"
-    path.write_bytes(prefixed(protobuf(RICH)))
-    with pytest.raises(InvalidInput, match="opentelemetry-proto"):
-        list(without_msgspec.read(path))
+def test_protobuf_without_its_package_says_what_to_install(without_msgspec: ModuleType) -> None:
+    for read_it in (without_msgspec.parse_protobuf, without_msgspec.protobuf_document):
+        with pytest.raises(InvalidInput, match="opentelemetry-proto"):
+            read_it(protobuf(RICH))
 
 
 @pytest.mark.parametrize("write", [line, lambda found: prefixed(protobuf(found))], ids=["json", "protobuf"])
 def test_gzip_is_known_by_its_first_bytes(write: Callable[[dict[str, Any]], bytes], tmp_path: Path) -> None:
     path = tmp_path / "recording"
     path.write_bytes(gzip.compress(write(RICH) * 3))
-    assert [plain(one) for one in spans.read(path)] == [plain(spans.from_document(RICH))] * 3
+    assert [plain(one) for one in read(path)] == [plain(spans.from_document(RICH))] * 3
     path.write_bytes(gzip.compress(write(RICH) * 3)[:-20])
     with pytest.raises(OSError, match="gzip"):
-        list(spans.read(path))
+        list(read(path))
 
 
 @pytest.mark.parametrize("before", [b"", b"\x00\x00\x01\x00"])
@@ -210,35 +211,105 @@ def test_zstd_is_refused_by_name(before: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.zst"
     path.write_bytes(before + b"\x28\xb5\x2f\xfd" + bytes(20))
     with pytest.raises(InvalidInput, match="zstd"):
-        list(spans.read(path))
+        list(read(path))
 
 
 def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.write_bytes(b"")
-    assert list(spans.read(path)) == []
+    assert list(read(path)) == []
+
+
+def broken(**changes: Any) -> bytes:
+    return line(document(({}, [span(1), span(1, 2, **changes)])))
+
+
+BROKEN = [
+    (b"{", "not an OTLP trace document"),
+    (b"\xff{}", "not an OTLP trace document"),
+    (b"[]", "not an OTLP trace document"),
+    (b'{"resourceMetrics": []}', "resourceSpans"),
+    (b'{"resourceSpans": 5}', "resourceSpans"),
+    (b'{"resourceSpans": [5]}', "not an OTLP trace document"),
+    (broken(traceId="12"), "the trace id '12' is not 32 hexadecimal digits"),
+    (broken(traceId="x" * 32), "trace id 'x"),
+    (broken(traceId="0" * 32), "or all zeros"),
+    (broken(spanId="12"), "the span id '12' is not 16 hexadecimal digits"),
+    (broken(spanId="12 34 56 78 9a b"), "span id"),
+    (broken(spanId="1" * 15), "span id"),
+    (broken(spanId="0" * 16), "or all zeros"),
+    (broken(startTimeUnixNano="soon"), "not an OTLP trace document"),
+    (broken(endTimeUnixNano="1.5"), "not an OTLP trace document"),
+]
+
+
+@pytest.mark.parametrize(("bad", "why"), BROKEN)
+def test_records_and_documents_refuse_the_same_with_the_same_text(
+    bad: bytes, why: str, without_msgspec: ModuleType
+) -> None:
+    said = []
+    for read_it in (spans.parse_json, spans.json_document):
+        with pytest.raises(otlp.BrokenDocument, match=re.escape(why)) as caught:
+            read_it(bad)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    with pytest.raises(otlp.BrokenDocument, match=re.escape(why)):
+        without_msgspec.parse_json(bad)
 
 
 @pytest.mark.parametrize(
-    ("bad", "why"),
+    ("changes", "why"),
     [
-        (b"{", "no OTLP trace document"),
-        (b'{"resourceMetrics": []}', "resourceSpans"),
-        (b'{"resourceSpans": 5}', "resourceSpans"),
-        (line(document(({}, [span(1, traceId="12")]))), "trace id"),
-        (line(document(({}, [span(1, traceId="x" * 32)]))), "trace id"),
-        (line(document(({}, [span(1, spanId="12")]))), "span id"),
-        (line(document(({}, [span(1, startTimeUnixNano="soon")]))), "no OTLP trace document"),
+        ({"endTimeUnixNano": None}, "a span without endTimeUnixNano"),
+        ({"attributes": 5}, "attributes are not a list"),
+        ({"events": {}}, ""),
+        ({"events": {"a": 1}}, "events are not a list"),
     ],
 )
-def test_broken_lines_are_told_and_passed_over(bad: bytes, why: str, tmp_path: Path) -> None:
+def test_documents_have_what_moving_them_in_time_needs(changes: dict[str, Any], why: str) -> None:
+    one = {key: value for key, value in {**span(1), **changes}.items() if value is not None}
+    text = line(document(({}, [one])))
+    assert len(spans.parse_json(text).resource_spans[0].scope_spans[0].spans) == 1
+    if not why:
+        spans.json_document(text)
+        return
+    with pytest.raises(otlp.BrokenDocument, match=why):
+        spans.json_document(text)
+
+
+def test_a_document_has_everything_that_is_in_the_text() -> None:
+    assert spans.json_document(b'{"resourceSpans":[]}') == {"resourceSpans": []}
+    # Times as numbers, ids in capitals and unknown keys are valid too.
+    one = span(0xABC, startTimeUnixNano=10, traceId=f"{0xABC:032X}", unknown={"a": None})
+    text = line(document(({}, [one])))
+    assert spans.json_document(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("ids", [{"traceId": b""}, {"spanId": bytes(8)}, {"spanId": b"12"}])
+def test_records_and_documents_from_protobuf_refuse_the_same(ids: dict[str, bytes]) -> None:
+    message = ExportTraceServiceRequest.FromString(protobuf(document(({}, [span(1)]))))
+    one = message.resource_spans[0].scope_spans[0].spans[0]
+    for name, value in ids.items():
+        setattr(one, {"traceId": "trace_id", "spanId": "span_id"}[name], value)
+    said = []
+    for read_it in (spans.parse_protobuf, spans.protobuf_document):
+        with pytest.raises(otlp.BrokenDocument, match=" id ") as caught:
+            read_it(message.SerializeToString())
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("bad", [b"{", broken(traceId="12"), broken(startTimeUnixNano="soon")])
+def test_broken_lines_are_named_and_left_out(bad: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line(RICH) + bad.rstrip() + b"\n" + line(RICH))
     told: list[tuple[str, str]] = []
-    assert len(list(spans.read(path, lambda place, text: told.append((place, text))))) == 2
-    assert [place for place, _text in told] == ["line 2"] and why in told[0][1]
+    assert len(list(read(path, lambda place, text: told.append((place, text))))) == 2
+    with pytest.raises(otlp.BrokenDocument) as caught:
+        spans.parse_json(bad)
+    assert told == [("line 2", str(caught.value))]
     with pytest.raises(otlp.BrokenDocument, match="line 2"):
-        list(spans.read(path))
+        list(read(path))
 
 
 def test_broken_messages(tmp_path: Path) -> None:
@@ -246,11 +317,11 @@ def test_broken_messages(tmp_path: Path) -> None:
     good = protobuf(RICH)
     told: list[tuple[str, str]] = []
     path.write_bytes(prefixed(good, b"\xff\xff\xff", good) + prefixed(good)[:-5])
-    assert len(list(spans.read(path, lambda place, text: told.append((place, text))))) == 2
+    assert len(list(read(path, lambda place, text: told.append((place, text))))) == 2
     assert [place for place, _text in told] == ["message 2", "message 4"] and "ends after" in told[1][1]
     path.write_bytes(b"\xff\xfe\xfd\xfcwhatever")
     with pytest.raises(otlp.BrokenDocument, match="neither"):
-        list(spans.read(path))
+        list(read(path))
 
 
 def test_a_key_is_found_however_json_writes_it() -> None:
@@ -269,10 +340,16 @@ def test_an_attribute_may_lack_its_key_or_value() -> None:
     assert one.values() == {"": "x", "k": None, "null": None}
 
 
-def test_upper_case_ids_become_lower_case() -> None:
-    upper = document(({}, [span(0xABC, traceId=f"{0xABC:032X}")]))
-    (one,) = spans.parse_json(line(upper)).resource_spans[0].scope_spans[0].spans
-    assert one.trace_id == f"{0xABC:032x}"
+@pytest.mark.parametrize("upper", ["traceId", "spanId"])
+def test_upper_case_ids_become_lower_case(upper: str) -> None:
+    whole = span(0xABC, 0xABC, 0xDEF)
+    (one,) = (
+        spans.parse_json(line(document(({}, [{**whole, upper: whole[upper].upper()}]))))
+        .resource_spans[0]
+        .scope_spans[0]
+        .spans
+    )
+    assert (one.trace_id, one.span_id, one.parent_span_id) == (f"{0xABC:032x}", f"{0xABC:016x}", f"{0xDEF:016x}")
 
 
 def test_tempos_older_names_and_base64_ids() -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,21 @@ import yaml
 from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import (
-    MEBIBYTE,
-    REGIONS,
-    plan,
-    read_inputs,
-    tracing_plan,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import read_inputs, tracing_plan
+from ansible_collections.orion.tracing.plugins.module_utils.planner.model import plan
+from ansible_collections.orion.tracing.plugins.module_utils.planner.prices import REGIONS
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import read
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[5]
 
 
 def variables(inventory: str = "", **changes: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for role in ("tempo", "collector"):
-        values |= yaml.safe_load((ROOT / f"roles/{role}/defaults/main.yml").read_text())
+    values = role_defaults("tempo", "collector", "preflight.plan")
     if inventory:
         values |= yaml.safe_load((ROOT / f"inventories/{inventory}/group_vars/all.yml").read_text())
     values["tempo_retention"] = values["tracing_retention"]
@@ -222,7 +217,7 @@ def test_prices_of_the_region_and_of_the_inventory():
         ({"tracing_expected_bytes_per_span": "big"}, "tracing_expected_bytes_per_span: is 'big', not a number"),
         ({"tempo_retention": "7 days"}, "tempo_retention: is '7 days', not a Go duration. Write 168h."),
         ({"plan_prices": {"storge": 1}}, "plan_prices: has unknown prices storge. Known are storage, put"),
-        ({"plan_prices": [1]}, "plan_prices: has unknown prices [1]"),
+        ({"plan_prices": [1]}, "plan_prices: is [1], not a mapping"),
         ({"plan_prices": {"cpu": "cheap"}}, "plan_prices: is {'cpu': 'cheap'}, not numbers"),
         ({"tempo_profile": "both"}, "tempo_profile: is 'both', not a profile. Choose distributed or monolithic."),
         (
@@ -253,16 +248,14 @@ def test_text_on_the_command_line_is_a_number():
     assert tracing_plan(variables(tracing_expected_traces_per_second="1000")) == tracing_plan(variables())
 
 
-def test_a_switch_is_on_in_every_spelling_and_off_otherwise():
-    for value, on in ((" Yes ", True), ("t", True), ("off", False), ("maybe", False)):
-        given = variables(collector_persistent_queue_enabled=value, tempo_metrics_generator_enabled=value)
-        inputs = read_inputs(given)[0]
-        assert (inputs.persistent_queue, inputs.metrics_generator) == (on, on)
-
-
-def test_without_variables_it_is_the_roles_defaults():
-    inputs = read_inputs({})[0]
-    assert inputs == replace(read_inputs(variables())[0], num_traces=0.0)
+def test_a_missing_variable_is_named():
+    """The planner has no defaults: they are the roles'."""
+    every = variables()
+    for name in ("collector_decision_wait", "tracing_expected_kept_percentage", "plan_queries_per_day"):
+        with pytest.raises(InvalidInput, match=f"{name}: is not defined"):
+            read_inputs({key: value for key, value in every.items() if key != name})
+    with pytest.raises(Exception, match="the variable tracing_store is missing.*role_variables"):
+        FilterModule().filters()["tracing_plan"]({k: v for k, v in every.items() if k != "tracing_store"})
 
 
 def test_a_queue_in_memory_counts_in_the_samplers():
@@ -274,7 +267,7 @@ def test_a_queue_in_memory_counts_in_the_samplers():
 
 
 def test_each_destination_adds_a_queue_of_what_it_gets():
-    load = {"tracing_expected_kept_percentage": 25, "tracing_store": "tempo"}
+    load = variables(tracing_expected_kept_percentage=25, tracing_store="tempo")
     one = tracing_plan(load)["collector"]["queue_spans"]
     kept = {"name": "vendor", "protocol": "http", "endpoint": "https://otlp.example.com"}
     tenth = {"name": "rec", "protocol": "s3", "bucket": "recordings", "prefix": "r", "traces": "all", "share": 10}

@@ -59,7 +59,9 @@ def test_broken_lines_are_named_and_nothing_is_sent(tmp_path: Path) -> None:
     recording = FileRecording(broken_file(tmp_path))
     facts = replay.scan(recording)
     assert [place for place, _reason in facts.broken] == ["line 4", "line 11"]
-    with pytest.raises(InvalidInput, match="2 of 33 lines are broken, nothing was sent: line 4: not JSON") as caught:
+    with pytest.raises(
+        InvalidInput, match="2 of 33 lines are broken, nothing was sent: line 4: not an OTLP trace document"
+    ) as caught:
         replay.refuse_broken(recording, facts, "fail")
     assert [entry["place"] for entry in caught.value.details["broken_lines"]] == ["line 4", "line 11"]
     replay.refuse_broken(recording, facts, "skip")

@@ -23,7 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
+from ansible_collections.orion.tracing.plugins.module_utils.otlp import recordings as spans
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Message
 from ansible_collections.orion.tracing.plugins.module_utils.proof import replay
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import recording as module
@@ -265,7 +265,7 @@ def test_objects_that_are_no_recording(bucket: Bucket, name: str, why: str) -> N
 
 
 def test_objects_that_are_too_large(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_MESSAGE", 5)
+    monkeypatch.setattr(module, "MAX_MESSAGE_BYTES", 5)
     bucket.record(1)
     assert "bytes: objects of up to 5 bytes are read from a bucket. Download it" in refused(bucket.read())
 
@@ -278,7 +278,7 @@ def test_broken_objects_are_told_and_passed_over(bucket: Bucket) -> None:
     records = list(spans.read(bucket.read(), lambda place, why: told.append((place, why))))
     assert len(records) == 2
     assert [place for place, _why in told] == [f"object {keys[1]}", f"object {keys[2]}"]
-    assert "damaged gzip data" in told[0][1] and "no OTLP protobuf" in told[1][1]
+    assert "damaged gzip data" in told[0][1] and "not an OTLP protobuf" in told[1][1]
     source = bucket.read(again=True)
     facts = replay.scan(source)
     assert (facts.spans, facts.broken_lines) == (2, 2)

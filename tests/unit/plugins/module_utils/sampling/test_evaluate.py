@@ -11,7 +11,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import evaluate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import PolicyList, TokenBucket, Trace
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import read_policy
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import document, span, trace_id
 
 Policy = dict[str, Any]
@@ -294,45 +293,6 @@ def test_refused_by_name(policies: list[Any], words: list[str]) -> None:
         PolicyList(policies)
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("written", "decoded"),
-    [
-        (policy("latency", threshold_ms=1.9), {"threshold_ms": 1}),
-        (policy("latency", threshold_ms=-1.9), {"threshold_ms": -1}),
-        (policy("latency", threshold_ms=2**63), {"threshold_ms": -(2**63)}),
-        (policy("latency", threshold_ms=1e30), {"threshold_ms": -(2**63)}),
-        (policy("span_count", min_spans=2**31), {"min_spans": -(2**31)}),
-        (policy("span_count", max_spans=2**32 + 5), {"max_spans": 5}),
-        (policy("status_code", status_codes="ERROR,OK"), {"status_codes": ["ERROR", "OK"]}),
-        (policy("string_attribute", key="k", values="a$$,b"), {"values": ["a$", "b"]}),
-        (policy("string_attribute", key=None, values=[None]), {"key": "", "values": [""]}),
-        (policy("ottl_condition", error_mode="Silent", span="true"), {"error_mode": "silent", "span": ["true"]}),
-    ],
-)
-def test_decoded_as_by_the_collector(written: Any, decoded: dict[str, Any]) -> None:
-    """tests/parity/test_policy_types.py compares what is accepted; these are the values."""
-    one = read_policy(written)
-    assert not one.all_problems
-    assert {**one.settings, **decoded} == one.settings
-
-
-def test_a_reference_to_the_environment_is_not_looked_at() -> None:
-    for written in (
-        policy("probabilistic", sampling_percentage="${env:P}"),
-        policy("status_code", status_codes="${env:CODES}"),
-        policy("latency") | {"latency": "${env:LATENCY}"},
-        policy("and", and_sub_policy=["${env:POLICY}"]) | {"and": {"and_sub_policy": "${env:POLICIES}"}},
-    ):
-        one = read_policy(written)
-        assert one.refers and not one.all_problems, written
-
-
-def test_settings_that_nothing_reads_are_named() -> None:
-    one = read_policy({"name": "x", "type": "latency", "latencey": {"threshold_ms": 5}, "status_code": {"x": 1}})
-    assert one.ignored == ("latencey", "status_code")
-    assert [problem.path for problem in one.problems] == [".status_code.x"]
 
 
 def test_bytes_are_needed_at_any_depth() -> None:

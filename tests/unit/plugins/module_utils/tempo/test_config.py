@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.filter.tempo import FilterModule
@@ -13,30 +12,19 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tagged_version
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import config as tc
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as ts
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLE = Path(__file__).resolve().parents[5] / "roles" / "tempo"
+LIMITS = ("collector_max_total_spans_per_second", "collector_max_total_bytes_per_second")
 
 
 def variables(**changes: Any) -> dict[str, Any]:
-    """The role's defaults with changes, templated as Ansible would."""
-    merged = {
-        **yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()),
-        "object_storage_bucket": "traces",
-        **changes,
-    }
-
-    def resolve(value: Any) -> Any:
-        if isinstance(value, str) and "{{" in value:
-            return resolve(jinja2.Template(value).render(role_path=ROLE, **merged))
-        return value
-
-    return {name: resolve(value) for name, value in merged.items()}
+    """As the role hands them over, with changes."""
+    return role_defaults("tempo", *LIMITS, **{"object_storage_bucket": "traces", **changes})
 
 
-def test_defaults_types_and_argument_spec_agree() -> None:
+def test_the_types_are_those_of_the_argument_spec() -> None:
     spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    assert {name: option["default"] for name, option in spec.items()} == defaults
     pods = {name for name in spec if name.endswith("_replicas")} | {"tempo_replication_factor"}
     assert {name for name, option in spec.items() if option["type"] == "int"} == set(ts.INTEGERS) | pods
     assert {name for name, option in spec.items() if option["type"] == "bool"} == set(ts.BOOLEANS)
@@ -133,6 +121,37 @@ def test_s3_variants_hold_no_credentials() -> None:
     assert insecure["storage"]["trace"]["s3"]["insecure"] is True
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tracing_region": "cn-north-1"}, {"endpoint": "s3.cn-north-1.amazonaws.com.cn", "region": "cn-north-1"}),
+        (
+            {"tracing_region": "eusc-de-east-1"},
+            {"endpoint": "s3.eusc-de-east-1.amazonaws.eu", "region": "eusc-de-east-1"},
+        ),
+        (
+            {"tempo_s3_region": "us-gov-west-1"},
+            {"endpoint": "s3.us-gov-west-1.amazonaws.com", "region": "us-gov-west-1"},
+        ),
+        ({"object_storage_endpoint_url": "https://store:9000"}, {"endpoint": "store:9000", "region": "us-east-1"}),
+        (
+            {"object_storage_endpoint_url": "http://store:9000", "object_storage_addressing_style": "path"},
+            {"endpoint": "store:9000", "region": "us-east-1", "insecure": True, "forcepathstyle": True},
+        ),
+        (
+            {"object_storage_endpoint_url": "https://store", "object_storage_addressing_style": "virtual"},
+            {"endpoint": "store", "region": "us-east-1", "bucket_lookup_type": 1},
+        ),
+        (
+            {"object_storage_endpoint_url": "https://127.0.0.1:1", "tempo_s3_endpoint": "in.cluster:8333"},
+            {"endpoint": "in.cluster:8333", "region": "us-east-1"},
+        ),
+    ],
+)
+def test_tempo_uses_the_store_of_the_bucket(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert tc.tempo_config(variables(**changes))["storage"]["trace"]["s3"] == {"bucket": "traces", **expected}
+
+
 def test_extra_config_comes_last() -> None:
     config = tc.tempo_config(variables(tempo_extra_config={"server": {"log_format": "json"}}))
     assert config["server"] == {
@@ -218,7 +237,7 @@ def test_strings_of_the_command_line_are_converted() -> None:
             "tempo_retention: is '7 days', not a Go duration. Write 168h.",
         ),
         ({"tempo_compaction_window": "0s"}, "tempo_compaction_window: is '0s', not longer than zero"),
-        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: is 'None', not a Go duration"),
+        ({"tempo_blocklist_poll": None}, "tempo_blocklist_poll: is '', not a Go duration"),
         ({"tempo_retention": "1m"}, "tempo_retention: is 1m, shorter than tempo_blocklist_poll"),
         ({"tempo_ingester_complete_block_timeout": "1m"}, "tempo_ingester_complete_block_timeout: is 1m, shorter"),
         ({"tempo_compaction_compacted_block_retention": "1m"}, "tempo_compaction_compacted_block_retention: is 1m"),

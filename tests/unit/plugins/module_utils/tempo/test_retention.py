@@ -70,7 +70,7 @@ def test_an_expiry_is_a_rule_of_its_own(days: Any) -> None:
         ({"tracing_retention": "7d"}, "tracing_retention: is '7d', not a Go duration"),
         ({"object_storage_expiry_margin": "2 days"}, "object_storage_expiry_margin: is '2 days', not a Go duration"),
         ({"object_storage_lifecycle_rules": "x"}, "object_storage_lifecycle_rules: is 'x', not a list"),
-        ({"object_storage_lifecycle_rules": ["x"]}, "object_storage_lifecycle_rules: has 'x', which is not a rule"),
+        ({"object_storage_lifecycle_rules": ["x"]}, "object_storage_lifecycle_rules: rule 1 is not a dictionary"),
         # Rules of the user's own, by what they are for.
         (
             expire(),
@@ -102,7 +102,11 @@ def test_an_expiry_is_a_rule_of_its_own(days: Any) -> None:
         ({"object_storage_lifecycle_rules": [{"Transitions": [{"Days": 30, "StorageClass": "GLACIER_IR"}]}]}, ""),
         ({"object_storage_lifecycle_rules": [{"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}]}, ""),
         # Where Tempo's objects are.
-        ({**expire(Prefix="a/"), "tempo_s3_prefix": "/a/b/"}, "rule x"),
+        ({**expire(Prefix="a/"), "tempo_s3_prefix": "a/b/"}, "rule x"),
+        # A slash at the beginning stays in Tempo's keys.
+        ({**expire(Prefix="/a/"), "tempo_s3_prefix": "/a/b/"}, "rule x"),
+        ({**expire(Prefix="a/"), "tempo_s3_prefix": "/a/b/"}, ""),
+        ({**expire(Prefix="a/b"), "tempo_s3_prefix": "a//b/"}, "rule x"),
         ({**expire(Prefix="a/b/single-tenant/"), "tempo_s3_prefix": "a/b"}, "rule x"),
         ({**expire(Prefix="single-tenant/"), "tempo_s3_prefix": "a"}, ""),
         ({**expire(Prefix="logs/"), "tempo_extra_config": {"multitenancy_enabled": True}}, "rule x"),
@@ -205,7 +209,7 @@ EMPTIED = {"tempo_extra_config": {"storage": {"trace": {"empty_tenant_deletion_e
     [
         (recorded({"prefix": "single-tenant"}), "delete Tempo's blocks with everything else in single-tenant/"),
         (recorded({"prefix": "/single-tenant/x/"}), "Tempo's blocks"),
-        (recorded({"prefix": "a"}, tempo_s3_prefix="/a/b/"), "Tempo's blocks"),
+        (recorded({"prefix": "a"}, tempo_s3_prefix="a/b/"), "Tempo's blocks"),
         (recorded({"prefix": "a/"}, tempo_s3_prefix="a"), "Tempo's blocks"),
         (recorded({"prefix": "a/single-tenant/x"}, tempo_s3_prefix="a"), "Tempo's blocks"),
         (recorded({}, tempo_extra_config={"multitenancy_enabled": True}), "Tempo's blocks"),
