@@ -9,6 +9,7 @@ with the word "unreleased". With --check the file is compared and not written.
 from __future__ import annotations
 
 import difflib
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def generate(root: Path) -> str:
             else:
                 shutil.copy(source, copy / name)
         _antsibull(copy, "lint")
+        _check_markup(copy / "changelogs/fragments")
         if released:
             _antsibull(copy, "generate")
         else:  # the date goes into changelog.yaml alone, of which this is a copy
@@ -51,6 +53,13 @@ def generate(root: Path) -> str:
             )
         text = text.replace(heading, heading.rstrip() + " (unreleased)\n")
     return text
+
+
+def _check_markup(fragments: Path) -> None:
+    """Fragments are reStructuredText, not Ansible's markup, which would be shown as it is."""
+    found = [path.name for path in sorted(fragments.glob("*.yml")) if re.search(r"\b[CVO]\([^)]", path.read_text())]
+    if found:
+        raise Failed(f"{', '.join(found)}: C(name) is not markup in a changelog fragment. Write ``name``.")
 
 
 def _antsibull(collection: Path, *argv: str) -> None:
