@@ -1,5 +1,5 @@
 # `make up` builds, deploys and proves; `make check` and `make test` show whether a change is good. docs/testing.md
-.PHONY: help up down check test test-all bench venv
+.PHONY: help up down check test test-all bench tempo-configs venv
 .DEFAULT_GOAL := help
 
 help:
@@ -10,10 +10,11 @@ help:
 	@echo 'make test-all  everything: also load, faults, real time, peers, the oldest ansible-core'
 	@echo 'make test GATE=NAME [ARGS="-k word"]  one part of them, or several: GATE="unit parity"'
 	@echo 'make bench     timings, side by side'
+	@echo 'make tempo-configs  the approved configurations of Tempo, written again (docs/testing.md)'
 	@! test -x .venv/bin/python || { echo 'Gates, and the first command that has them:'; .venv/bin/python -E -m tools gates; }
 
 venv:
 	@bash tools/bootstrap.sh
 
-up down check test test-all bench: venv
+up down check test test-all bench tempo-configs: venv
 	@.venv/bin/python -E -m tools.surroundings .venv/bin/python -m tools $@ $(GATE:%=--gate=%) $(if $(ARGS),-- $(ARGS))

@@ -1,6 +1,9 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""python -m tools up | down | bench | gates | check | test | test-all [--gate NAME]... [-- ARGUMENT...]"""
+"""python -m tools COMMAND [--gate NAME]... [-- ARGUMENT...]
+
+Commands: those of the Makefile, and gates, which lists the gates.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,25 @@ def bench() -> None:
     run("python", "tests/bench/sampling.py", **local.tool_environment(local.prepare(everything=True)))
 
 
+def tempo_configs() -> None:
+    """Writes the approved configurations of Tempo again, as its own program accepts them."""
+    tools = local.tool_environment(local.test_tools())
+    if "ORION_TEMPO" not in tools:
+        raise Failed("Tempo's program is not at hand: bring its image (docs/airgap.md), then run this again.")
+    run("python", "tests/unit/charts/tempo_configs.py", **tools)
+
+
 def interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-COMMANDS = {"up": local.up, "down": local.down, "bench": bench, "gates": lambda: print(runner.listing())}
+COMMANDS = {
+    "up": local.up,
+    "down": local.down,
+    "bench": bench,
+    "tempo-configs": tempo_configs,
+    "gates": lambda: print(runner.listing()),
+}
 
 
 def main(argv: list[str]) -> None:

@@ -259,8 +259,6 @@ GATES = (
         "modules and roles on a cluster",
         "tests/integration",
         needs=CLUSTER,
-        before=peers.prepare,
-        env={"ORION_PEERS": str(peers.VENV)},
     ),
     nightly(
         "integration-all",

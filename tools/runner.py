@@ -37,6 +37,8 @@ from tools.steps import ROOT, STATE, Failed, environment
 STORE_SCENARIOS = ("site", "load")
 # Of a failed gate, what is printed; its file has everything.
 PRINTED = 40_000
+# Gates beside the cluster's give way to those on it, which hold times to bounds and take longer all together.
+GIVE_WAY = ("nice", "-n", "5")
 # How long programs that a gate has started may take to end after it.
 END_SECONDS = 10.0
 
@@ -145,6 +147,7 @@ class Run:
 
     def __init__(self, selected: Iterable[Gate], arguments: Sequence[str] = (), stream: bool = False) -> None:
         self.selected = list(selected)
+        self.with_cluster = any(one.needs == CLUSTER for one in self.selected if one != REMOVE_CLUSTER)
         self.arguments, self.stream = tuple(arguments), stream
         self.outcomes: list[Outcome] = []
         self.tools: Future[Tools] = Future()
@@ -204,6 +207,8 @@ class Run:
             env = {**self.tools.result().environment, **env}
         if gate.needs == CLUSTER:
             env = {"ORION_CLUSTER": TEST_CLUSTER, "ORION_TEST_STATE": str(STATE / TEST_CLUSTER), **env}
+        if self.with_cluster and gate.needs != CLUSTER and not gate.alone:
+            argv = [*GIVE_WAY, *argv]
         code, cpu, left = self._process(argv, gate.cwd, env, log)
         if gate.pytest and code == -signal.SIGSEGV:
             # A crash of the interpreter is no result of a test: this collection has no code of its own below Python.
@@ -268,26 +273,24 @@ class Run:
         alone = [one for one in self.selected if one.alone]
         here = [one for one in self.selected if one.needs != CLUSTER and not one.alone]
         needs = max((one.needs for one in self.selected if one != REMOVE_CLUSTER), default=NOTHING)
-        with_cluster = needs == CLUSTER
         # A cluster that was there, or that was asked for, stays, except where its removal was asked for.
         keep = (STATE / TEST_CLUSTER / "kubeconfig").exists() or MAKE_CLUSTER in self.selected
-        remove = REMOVE_CLUSTER in self.selected or (with_cluster and not keep)
+        remove = REMOVE_CLUSTER in self.selected or (self.with_cluster and not keep)
         lane = threading.Thread(target=self._here, args=(here,))
         lane.start()
         made = False
         try:
             if needs != NOTHING:
-                self._prepare(with_cluster)
-            if with_cluster:
+                self._prepare(self.with_cluster)
+            if self.with_cluster:
                 made = not self.tools.result().failed and not self.gate(MAKE_CLUSTER).failed
                 if made:
                     self._on_cluster(inside)
             lane.join()
-            if not with_cluster or made:
-                self._here(one for one in alone if one.needs != CLUSTER)
+            self._here(one for one in alone if one.needs != CLUSTER)
+            if made:
                 self._on_cluster(one for one in alone if one.needs == CLUSTER)
             else:
-                self._here(one for one in alone if one.needs != CLUSTER)
                 for gate in (*inside, *(one for one in alone if one.needs == CLUSTER)):
                     self._without(gate, "no cluster")
         except BaseException:

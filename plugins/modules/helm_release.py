@@ -11,11 +11,12 @@ description:
   - Installs or upgrades a Helm release to the given chart and values with the helm command (Helm 3.18 or newer, or Helm
     4), or uninstalls it.
   - Compares the chart and the values with the release record in the cluster. If they are equal, no helm process is
-    started and nothing changes.
-  - Shows the difference for each Kubernetes object, in check mode as in a real run, also on the first install. Values of
-    Secrets are shown as digests with a random key.
-  - Asks the API server about each object that differs, by a server-side dry run, before anything is written. Fields that
-    cannot change, conflicts with other field managers and objects that are being deleted are errors in check mode too.
+    started, and nothing changes.
+  - Shows the difference for each Kubernetes object, in check mode as in a real run, also on the first install. Values
+    of Secrets are shown as digests with a random key.
+  - Asks the API server about each object that differs, by a server-side dry run, before anything is written. Fields
+    that cannot change, conflicts with other field managers and objects that are being deleted are errors in check mode
+    too.
   - Recovers failed releases, and releases that an interrupted helm left pending, as the options specify.
   - Charts come from a directory, a packaged chart, a chart repository or an OCI registry. A pinned chart is downloaded
     only if something changes.
@@ -225,8 +226,8 @@ options:
         manifest states are compared, unless O(drift_added=true). Each kind is read once, in parallel.
       - V(ignore) does not compare.
       - V(report) returns the differences and shows them in the diff. They do not count as a change.
-      - V(repair) has helm apply the manifest of the newest revision again (C(helm rollback), without hooks), which makes
-        a new revision with the same content. Nothing is rendered, so random values do not change.
+      - V(repair) has helm apply the manifest of the newest revision again (C(helm rollback), without hooks), which
+        makes a new revision with the same content. Nothing is rendered, so random values do not change.
     type: str
     choices: [ignore, report, repair]
     default: ignore

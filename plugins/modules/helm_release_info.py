@@ -30,7 +30,7 @@ options:
     type: str
     aliases: [name]
   release_namespace:
-    description: Namespace of the release. Defaults to all namespaces, which requires the verb C(list) on Secrets in all.
+    description: Namespace of the release. Defaults to all, which requires the verb C(list) on Secrets of the cluster.
     type: str
     aliases: [namespace]
   release_state:

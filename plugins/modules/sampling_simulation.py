@@ -306,23 +306,21 @@ evaluation_errors:
 """
 
 import io
-import itertools
 import json
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.module.files import check_folders, file_steps, write_file
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import records as spans
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import BrokenDocument
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording, read
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import BrokenRecords, read_option
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
@@ -333,8 +331,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
-from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import CostLoad
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.recent import recent_records
 
 COMPARED: dict[str, dict[str, Any]] = {
     "config": {"type": "dict", "required": True},
@@ -371,11 +370,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "decisions": {"type": "path"},
     "progress_file": {"type": "path"},
 }
-TRACES_BETWEEN_LINES = 100
 
 
-def from_store(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans.Record]:
-    """Traces of the last minutes, in the order in which they ended."""
+def from_store(kube: Kube, options: dict[str, Any], show: Callable[[str], None]) -> tuple[Iterator[Record], str]:
+    """Records of the option store, and what to call them."""
     reader = reader_of(kube, options["reader"], options["namespace"], options["service"], options["port"])
     criteria = Criteria(
         tuple(options["services"]),
@@ -386,45 +384,8 @@ def from_store(kube: Kube, options: dict[str, Any], show: Any) -> Iterator[spans
     )
     end = int(time.time())
     start = end - int(seconds(options, "last"))
-    found = reader.search(criteria, start, end, options["limit"])
-    show(f"{len(found):,} traces found in {reader.name}")
-    records = []
-    for number, trace_id in enumerate(found, 1):
-        document = reader.document(trace_id, start - MARGIN_SECONDS, end + MARGIN_SECONDS)
-        if document:
-            records.append(spans.from_document(document))
-        if number % TRACES_BETWEEN_LINES == 0:
-            show(f"{number:,} of {len(found):,} traces read from {reader.name}")
-    return iter(sorted(records, key=_last_end))
-
-
-def _last_end(record: spans.Record) -> int:
-    return max((s.end for part in record.resource_spans for scope in part.scope_spans for s in scope.spans), default=0)
-
-
-class Broken:
-    """Counts records that are no OTLP, or refuses the first one."""
-
-    def __init__(self, path: str, refuse: bool) -> None:
-        self.path, self.refuse, self.count = path, refuse, 0
-
-    def __call__(self, place: str, why: str) -> None:
-        self.count += 1
-        if self.refuse:
-            raise InvalidInput(
-                f"path {self.path}: {place} is broken",
-                why,
-                "Repair it, or set on_broken_line to skip to leave such records out.",
-            )
-
-
-def recorded(source: Recording, broken: Broken) -> Iterator[spans.Record]:
-    """The records of a recording."""
-    try:
-        yield from read(source, broken)
-    except (OSError, BrokenDocument) as error:
-        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
-        raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error
+    records = recent_records(reader, criteria, start, end, options["limit"], show)
+    return iter(records), f"the last {options['last']} in {reader.name}"
 
 
 def check(params: dict[str, Any]) -> None:
@@ -438,32 +399,7 @@ def check(params: dict[str, Any]) -> None:
         raise InvalidInput(f"option {given[0]} is given, but no path of a bucket", remedy="Use store.last for a store.")
     if params["store"] and params["store"]["limit"] < 1:
         raise InvalidInput(f"option store.limit is {params['store']['limit']}", remedy="Give a number from 1 up.")
-    for option in ("report", "output", "decisions"):
-        if params[option] and not Path(params[option]).resolve().parent.is_dir():
-            raise InvalidInput(
-                f"option {option} is {params[option]}", "its folder does not exist", "Make it, or name another."
-            )
-
-
-def differs(path: str, text: IO[str]) -> bool:
-    """Whether a file is missing or holds something else."""
-    text.seek(0)
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as there:
-            return any(one != other for one, other in itertools.zip_longest(there, text))
-    except (OSError, UnicodeDecodeError):
-        return True
-
-
-def write(step: Step) -> None:
-    """A step's text to its file."""
-    path, text = step.data
-    text.seek(0)
-    try:
-        with Path(path).open("w", encoding="utf-8", newline="") as there:
-            shutil.copyfileobj(text, there)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written", str(error)) from error
+    check_folders(params, ("report", "output", "decisions"))
 
 
 def main() -> None:
@@ -477,7 +413,7 @@ def main() -> None:
     show = progress(params)
     with module.guard():
         check(params)
-        load = Load(
+        load = CostLoad(
             params["expected_bytes_per_second"],
             seconds(params, "retention"),
             params["stored_bytes_per_byte"],
@@ -486,11 +422,11 @@ def main() -> None:
     candidates = [Candidate(params["name"], params["config"], params["samplers"])]
     if compared := params["compare"]:
         candidates.append(Candidate(compared["name"], compared["config"], compared["samplers"]))
-    broken = Broken(str(params["path"]), params["on_broken_line"] == "fail")
+    broken = BrokenRecords(str(params["path"]), params["on_broken_line"] == "fail")
     # A line for each trace: on disk, since memory must not grow with the file.
     decisions = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - it is gone with the process
 
-    def run(records: Iterator[spans.Record], source: str) -> Any:
+    def run(records: Iterator[Record], source: str) -> Any:
         some, records = peek(records)
         if not some:
             left_out = f"{broken.count:,} broken records were left out" if broken.count else ""
@@ -504,14 +440,14 @@ def main() -> None:
     if params["path"]:
         with module.guard():
             found_at = recording(params, progress=show)
-            records, source = recorded(found_at, broken), Path(found_at.name).name
+            records, source = read_option(found_at, broken), Path(found_at.name).name
             if isinstance(found_at, S3Recording):
                 records, source = unbatched(records), found_at.name
             result = run(records, source)
     else:
-        source = f"the last {params['store']['last']} in {READERS[params['store']['reader']].name}"
         with module.client() as kube:
-            result = run(from_store(kube, params["store"], show), source)
+            records, source = from_store(kube, params["store"], show)
+            result = run(records, source)
     found = {
         "results": result.results,
         "comparison": result.comparison,
@@ -525,10 +461,10 @@ def main() -> None:
     streams: dict[str, IO[str]] = {path: io.StringIO(make()) for path, make in files.items() if path}
     if params["decisions"]:
         streams[params["decisions"]] = decisions
-    steps = [Step(f"write {path}", "write", (path, text)) for path, text in streams.items() if differs(path, text)]
+    steps = file_steps(streams)
     if not module.check_mode:
         with module.guard():
-            run_steps(steps, write)
+            run_steps(steps, write_file)
     module.exit(Plan(steps, result={**found, "table": result.table}))
 
 

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from snapshot import buckets, objects
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a pull request needs, with Helm 4. All other tests here, and those with Helm 3, are in `make test-all` alone.
+# What a pull request needs. All other tests here are in `make test-all` alone, and so are those with Helm 3 and those
+# with moto, whose S3 the unit tests have too.
 PULL_REQUEST = ("test_bad_input.py", "test_helm_release.py", "test_helm_release_info.py", "test_s3_stores.py")
 
 
@@ -28,8 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # The hook of a folder is given the items of all folders.
         if item.path.parent != Path(__file__).parent:
             continue
-        helm3 = "helm3" in item.name.partition("[")[2]
-        if helm3 or item.path.name not in PULL_REQUEST:
+        case = item.name.partition("[")[2]
+        if item.path.name not in PULL_REQUEST or "helm3" in case or "moto" in case:
             item.add_marker(pytest.mark.nightly)
 
 

@@ -350,15 +350,19 @@ def refusal(binary: str, folder: Path, policies: list[dict[str, Any]]) -> str | 
         return str(error)
 
 
-def validate(binary: str, folder: Path, settings: Mapping[str, Any]) -> str:
-    """What `otelcol validate` says of a processor with these settings: one line for each value that it cannot decode,
-    '' if there is none."""
+def validate_file(binary: str, folder: Path, config: Mapping[str, Any]) -> str:
+    """What `otelcol validate` says of a configuration, '' if it finds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "collector.yaml"
-    config.write_text(_dumped(configuration([Processor(settings)], free_ports(2), 1)))
+    path = folder / "collector.yaml"
+    path.write_text(_dumped(config))
     done = subprocess.run(
-        [binary, "validate", f"--config={config}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        [binary, "validate", f"--config={path}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=LIMIT, check=False,
     )  # fmt: skip
     assert bool(done.returncode) == bool(done.stderr), (done.returncode, done.stderr[-3000:])
     return done.stderr
+
+
+def validate(binary: str, folder: Path, settings: Mapping[str, Any]) -> str:
+    """The same, of a processor with these settings: one line for each value that cannot be decoded."""
+    return validate_file(binary, folder, configuration([Processor(settings)], free_ports(2), 1))

@@ -27,3 +27,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def inside(value: Any, *path: str) -> Any:
+    """The value at a path of keys; None where the path ends early, or leads through something else than a mapping."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

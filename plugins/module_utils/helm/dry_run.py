@@ -5,7 +5,7 @@
 
 Helm's own dry run renders, and compares nothing with the live objects. Each object that differs from the recorded one
 is applied here with dryRun=All, under Helm's field manager. Found this way: fields that cannot change (the volume
-claims of a StatefulSet), fields that somebody else owns, objects that are being deleted, and invalid ones.
+claims of a StatefulSet), fields that another manager owns, objects that are being deleted, and invalid ones.
 
 What a dry run cannot decide is left to helm: a kind or namespace that comes with the release, a missing permission, an
 admission webhook that does not answer.
@@ -67,17 +67,35 @@ class DryRun:
     taken: Mapping[Key, dict[str, Any]] = field(default_factory=dict)
 
 
-def check(kube: Kube, wanted: ReleaseOptions, before: Objects, after: Objects, on_server: bool, force: bool) -> DryRun:
-    """Ask the API server about every object of after that before has otherwise.
+def check(
+    kube: Kube,
+    wanted: ReleaseOptions,
+    before: Objects,
+    after: Objects,
+    on_server: bool,
+    force: bool,
+    definitions: Objects | None = None,
+) -> DryRun:
+    """Ask the API server about every object of after that differs from before.
 
-    on_server: helm applies on the server. force: fields that others changed are taken over.
+    definitions: CRDs that are applied before helm runs. Custom resources of these, and of CRDs among the objects, are
+    left out: the API server does not have the new schema yet. on_server: helm applies on the server. force: fields that
+    others changed are taken over.
     Requests: one or two of discovery and one per object, in parallel; with take_ownership one more per object that
     exists already. None where nothing differs. Conflict or InvalidInput with everything that will be refused.
     """
+    coming = {
+        (str(spec.get("group")), str((spec.get("names") or {}).get("kind")))
+        for key, document in [*(definitions or {}).items(), *after.items()]
+        if key.kind == "CustomResourceDefinition" and (spec := document.get("spec") or {})
+    }
     objects = {
         key: document
         for key, document in after.items()
-        if key.part == MANIFEST and key.name and documents.canonical(document) != documents.canonical(before.get(key))
+        if key.part == MANIFEST
+        and key.name
+        and (key.group, key.kind) not in coming
+        and documents.canonical(document) != documents.canonical(before.get(key))
     }
     if not objects:
         return DryRun()

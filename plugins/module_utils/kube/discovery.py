@@ -27,7 +27,7 @@ DISCOVERY = ",".join(
 
 
 @dataclass(frozen=True)
-class Resource:
+class ApiResource:
     """Where the API server serves a kind."""
 
     group: str
@@ -49,11 +49,11 @@ class Resource:
 class Served:
     """What the API server serves, by group, version and kind; stale: groups whose extension server does not answer."""
 
-    resources: Mapping[tuple[str, str, str], Resource]
+    resources: Mapping[tuple[str, str, str], ApiResource]
     stale: frozenset[str] = frozenset()
 
-    def resource(self, group: str, version: str, kind: str) -> Resource | None:
-        """In this version, or in another one where that is no longer served."""
+    def resource(self, group: str, version: str, kind: str) -> ApiResource | None:
+        """In this version, or in another if it is no longer served."""
         others = (found for (of, _version, name), found in self.resources.items() if (of, name) == (group, kind))
         return self.resources.get((group, version, kind)) or next(others, None)
 
@@ -66,7 +66,7 @@ def discover(kube: Kube, versions: Collection[str]) -> Served:
 
     grouped = sorted(set(versions) - {"v1"})
     paths = [path for path, used in (("/api", "v1" in versions), ("/apis", grouped)) if used]
-    found: dict[tuple[str, str, str], Resource] = {}
+    found: dict[tuple[str, str, str], ApiResource] = {}
     stale: set[str] = set()
     plain: list[str] = []
     with ThreadPoolExecutor(THREADS) as pool:
@@ -78,13 +78,15 @@ def discover(kube: Kube, versions: Collection[str]) -> Served:
                 if version.get("freshness") == "Stale":
                     stale.add(name)
                 for resource in version.get("resources") or []:
-                    where = Resource(name, version["version"], resource["resource"], resource["scope"] == "Namespaced")
+                    where = ApiResource(
+                        name, version["version"], resource["resource"], resource["scope"] == "Namespaced"
+                    )
                     found.setdefault((name, version["version"], _kind(resource)), where)
         for served, document in zip(plain, pool.map(lambda version: _plain(kube, version), plain), strict=True):
             name, _slash, number = served.rpartition("/")
             for resource in document.get("resources") or []:
                 if "/" not in resource["name"]:
-                    where = Resource(name, number, resource["name"], bool(resource.get("namespaced")))
+                    where = ApiResource(name, number, resource["name"], bool(resource.get("namespaced")))
                     found.setdefault((name, number, resource["kind"]), where)
     return Served(found, frozenset(stale))
 

@@ -58,7 +58,7 @@ class NotPlain(Exception):
 
 
 @dataclass
-class Endpoint:
+class ApiEndpoint:
     """An API server and how to speak to it.
 
     authority, certificate, key: a path, PEM in bytes, or None (for authority: those that the system trusts).
@@ -83,7 +83,7 @@ class Endpoint:
         return f"Bearer {self.token}" if self.token else ""
 
 
-def read(params: Mapping[str, Any], environ: Mapping[str, str]) -> Endpoint | None:
+def read(params: Mapping[str, Any], environ: Mapping[str, str]) -> ApiEndpoint | None:
     """The endpoint that the options of a connection lead to; None where the kubernetes client has to find it."""
     try:
         endpoint = _endpoint(params, environ)
@@ -101,10 +101,10 @@ def read(params: Mapping[str, Any], environ: Mapping[str, str]) -> Endpoint | No
     return endpoint
 
 
-def _endpoint(params: Mapping[str, Any], environ: Mapping[str, str]) -> Endpoint:
+def _endpoint(params: Mapping[str, Any], environ: Mapping[str, str]) -> ApiEndpoint:
     source = params.get("kubeconfig")
     if params.get("host"):
-        return Endpoint(params["host"], token=params.get("api_key") or "")
+        return ApiEndpoint(params["host"], token=params.get("api_key") or "")
     if isinstance(source, dict):
         return parse(source, params.get("context"), "")
     paths = _paths(source, environ)
@@ -155,7 +155,7 @@ def _load(path: str) -> Any:
             raise NotPlain from error
 
 
-def parse(document: Mapping[str, Any], context: str | None, folder: str) -> Endpoint:
+def parse(document: Mapping[str, Any], context: str | None, folder: str) -> ApiEndpoint:
     """The endpoint of a context (by default the current one); relative paths start at the folder. NotPlain, or another
     error, where there is anything that this function does not know."""
     chosen = _named(document["contexts"], context or document["current-context"])["context"]
@@ -163,7 +163,7 @@ def parse(document: Mapping[str, Any], context: str | None, folder: str) -> Endp
     user = _named(document["users"], chosen["user"])["user"] or {} if chosen.get("user") else {}
     if not CLUSTER_KEYS.issuperset(cluster) or not USER_KEYS.issuperset(user):
         raise NotPlain
-    endpoint = Endpoint(_text(cluster["server"]).rstrip("/"))
+    endpoint = ApiEndpoint(_text(cluster["server"]).rstrip("/"))
     if endpoint.host.startswith("https"):
         endpoint.authority = _file_or_data(cluster, "certificate-authority", folder)
         endpoint.certificate = _file_or_data(user, "client-certificate", folder)
@@ -204,17 +204,17 @@ def _file_or_data(entry: Mapping[str, Any], key: str, folder: str) -> str | byte
     return _path(entry[key], folder) if key in entry else None
 
 
-def _service_account(environ: Mapping[str, str]) -> Endpoint:
+def _service_account(environ: Mapping[str, str]) -> ApiEndpoint:
     """Source: https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/"""
     host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
     authority = SERVICE_ACCOUNT / "ca.crt"
     if not host or not port or not authority.read_bytes() or not (SERVICE_ACCOUNT / "token").read_bytes():
         raise NotPlain
     host = f"[{host}]" if ":" in host else host
-    return Endpoint(f"https://{host}:{port}", authority=str(authority), token_file=str(SERVICE_ACCOUNT / "token"))
+    return ApiEndpoint(f"https://{host}:{port}", authority=str(authority), token_file=str(SERVICE_ACCOUNT / "token"))
 
 
-def pool(endpoint: Endpoint) -> Any:
+def pool(endpoint: ApiEndpoint) -> Any:
     """A urllib3 pool for it. ImportError without urllib3; OSError or ValueError for certificates that do not load."""
     import urllib3
 
@@ -226,7 +226,7 @@ def pool(endpoint: Endpoint) -> Any:
     return urllib3.PoolManager(maxsize=POOL_SIZE, ssl_context=context, cert_reqs=context.verify_mode, **names)
 
 
-def _context(endpoint: Endpoint) -> ssl.SSLContext:
+def _context(endpoint: ApiEndpoint) -> ssl.SSLContext:
     """One context for all connections: certificates are parsed once, and lie in a file only while they are read."""
     from urllib3.util.ssl_ import create_urllib3_context
 

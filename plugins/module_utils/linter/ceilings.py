@@ -208,6 +208,6 @@ def _limiter(subject: Subject, node: Node) -> Iterator[Finding]:
         yield finding(
             "limit-in-drop",
             node.at(),
-            f"'{node.name}' has traces dropped up to its rate, and those beyond it not",
+            f"'{node.name}' drops traces up to its rate and leaves those beyond it",
             "Put it into a policy of type not to drop what exceeds the rate.",
         )

@@ -41,7 +41,8 @@ def matches(policy: ReadPolicy, nearly: bool = False) -> bool | None:
         lower, upper = settings["threshold_ms"], settings["upper_threshold_ms"]
         if upper and upper <= max(lower, -1):
             return False
-        return True if not upper and lower < (1 if nearly else 0) else None
+        # A trace whose clocks differ may take less than no time.
+        return True if nearly and not upper and lower < 1 else None
     if kind == "probabilistic":
         percentage = settings["sampling_percentage"]
         return True if percentage >= 100 else False if percentage <= 0 else None
@@ -156,8 +157,8 @@ def reach(subject: Subject) -> Iterator[Finding]:
                 "unreachable-policy",
                 node.at(),
                 f"'{node.name}' makes no difference",
-                "Remove one of the two. To keep less of some traces, leave them out of the wider policy with a policy "
-                "of type and that holds one of type not.",
+                "Remove one of the two. To keep fewer of some traces, exclude those from the wider policy: replace it "
+                "by one of type `and` with a sub-policy of type `not`.",
                 f"{other.shown} samples all that it does",
             )
 
@@ -171,11 +172,12 @@ def _dropped(node: Node) -> Iterator[Finding]:
                 node.at(),
                 f"'{node.name}' has no condition and drops every trace"
                 if empty
-                else f"'{node.name}' drops every trace{' with an HTTP request' if nearly else ''}",
+                else f"'{node.name}' drops {'nearly ' if nearly else ''}every trace",
                 "Add the conditions for what is to be dropped to drop_sub_policy."
                 if empty
                 else "Narrow the conditions in drop_sub_policy, all of which have to hold, to what is to be dropped.",
-                "a drop policy beats all others",
+                ("every HTTP request that takes a millisecond matches it, and " if nearly else "")
+                + "a drop policy beats all others",
             )
             return
 
@@ -236,8 +238,11 @@ def _reason(policy: ReadPolicy) -> str:
     return "a sub-policy excludes what another one demands"
 
 
+_RARE = ("cache_max_size", "burst_capacity", "invert_match", "enabled_regex_matching", "policy_order")
+
+
 def _remedy(policy: ReadPolicy) -> str:
-    options = [option for option in TYPES[policy.kind].fields if option not in ("cache_max_size", "burst_capacity")]
+    options = [option for option in TYPES[policy.kind].fields if option not in _RARE]
     return f"Correct {', '.join(options)}, or remove the policy."
 
 

@@ -3,7 +3,7 @@
 # Private to this collection: not an interface for users, may change in any release.
 """A kind cluster as data: what it should look like, what there is, and the steps between.
 
-Nothing here runs a program; the module C(local_cluster) reads the state and executes the steps.
+Nothing here runs a program; cluster.py reads the state and carries out the steps.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def s3_endpoint(v: Variables) -> Iterator[Finding]:
     """What contradicts the endpoint; its form is the tempo role's to check."""
     endpoint = text(v, "tempo_s3_endpoint")
     bare = re.sub(r"^\w+://", "", endpoint).split("/")[0]
-    if not bare:
+    if not tempo.ENDPOINT.fullmatch(bare):
         return
     found = region_of_host(bare.partition(":")[0])
     region = text(v, "tempo_s3_region")
@@ -240,7 +240,7 @@ def regions(v: Variables) -> Iterator[Finding]:
 def urls(v: Variables) -> Iterator[Finding]:
     for name in URLS:
         value = text(v, name)
-        parts = urlsplit(value)
+        parts = usable(urlsplit(""), urlsplit, value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
 
@@ -344,7 +344,10 @@ def expiry(v: Variables) -> Iterator[Finding]:
     yield from contradictions(v) if managed(v) else emptied(v)
     if not managed(v):
         return
-    tidied = any("NoncurrentVersionExpiration" in rule for rule in items(v, "object_storage_lifecycle_rules"))
+    tidied = any(
+        isinstance(rule, Mapping) and "NoncurrentVersionExpiration" in rule
+        for rule in items(v, "object_storage_lifecycle_rules")
+    )
     if flag(v, "object_storage_versioning") and not figure(v, "object_storage_expiry_days") and not tidied:
         yield warning(
             "object_storage_versioning",
@@ -522,11 +525,6 @@ def store(v: Variables, facts: Facts) -> Iterator[Finding]:
 def _halves(problem: TracingError) -> tuple[str, str]:
     what = f"{problem.what}: {problem.why}" if problem.why else problem.what
     return CONNECTION.sub("", what), problem.remedy
-
-
-def _base(variable: str) -> str:
-    """The variable's own name, without the place inside it."""
-    return re.split(r"[.\[]", variable, maxsplit=1)[0]
 
 
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (

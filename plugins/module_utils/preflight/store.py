@@ -25,15 +25,6 @@ def contradictions_of_store(v: Mapping[str, Any], managed: bool) -> Iterator[Fin
     if not endpoint or "/" in endpoint:
         return
     yield from _host(v, endpoint)
-    prefix = str(v.get("tempo_s3_prefix") or "")
-    if prefix.startswith("/"):
-        yield error(
-            "tempo_s3_prefix",
-            f"'{prefix}' begins with a slash",
-            f"Write '{prefix.strip('/')}'. For blocks that are there already, set the prefix as it is in "
-            "tempo_extra_config (storage.trace.s3.prefix).",
-            "keys would begin with it, and lifecycle rules and recordings beside them would not match",
-        )
     same_bucket = v.get("tempo_s3_bucket") in (None, "", v.get("object_storage_bucket"))
     if managed and same_bucket and URL in v:
         yield from _same(v, endpoint)
@@ -43,13 +34,13 @@ def _host(v: Mapping[str, Any], endpoint: str) -> Iterator[Finding]:
     if is_loopback(f"https://{endpoint}"):
         yield error(
             ENDPOINT,
-            f"'{endpoint}' is this machine's loopback address, so Tempo's pods would ask themselves",
+            f"is '{endpoint}', a loopback address, so Tempo's pods would ask themselves",
             f"Write the host under which pods reach the store of {URL}.",
         )
     host = endpoint.partition(":")[0]
     region = region_of_host(host)
     if region and not host.endswith(f".{partition_of(region).suffix}") and not _dual_stack(host, region):
-        yield error(ENDPOINT, f"'{endpoint}' is not a host of {region}", f"Write {s3_host(region)}.")
+        yield error(ENDPOINT, f"is '{endpoint}', which is not a host of {region}", f"Write {s3_host(region)}.")
 
 
 def _dual_stack(host: str, region: str) -> bool:
@@ -63,13 +54,14 @@ def _same(v: Mapping[str, Any], endpoint: str) -> Iterator[Finding]:
     if custom and is_aws(f"https://{endpoint}"):
         yield error(
             ENDPOINT,
-            f"{endpoint} is AWS, but the bucket is made at {URL} {url}",
+            f"is {endpoint}, which is AWS, but the bucket is made at {URL} {url}",
             "Leave it unset, or write the host under which pods reach that store.",
         )
     elif not custom and not is_aws(f"https://{endpoint}"):
-        yield error(
+        # A name of one's own for an endpoint of AWS is possible.
+        yield warning(
             ENDPOINT,
-            f"{endpoint} is not AWS, but the bucket is made on AWS",
+            f"is {endpoint}, which is not AWS, but the bucket is made on AWS",
             f"Set {URL} to the URL of that store, or object_storage_manage: false if its bucket exists.",
         )
     try:
@@ -81,21 +73,21 @@ def _same(v: Mapping[str, Any], endpoint: str) -> Iterator[Finding]:
     if custom and here == endpoint.lower() and insecure != (parts.scheme == "http"):
         yield error(
             "tempo_s3_insecure",
-            f"{str(insecure).lower()}, but {URL} {url} has the same host and port",
+            f"is {str(insecure).lower()}, but {URL} {url} has the same host and port",
             f"Leave it unset, or set it to {str(not insecure).lower()}.",
         )
     ca = v.get("object_storage_ca_bundle")
     if custom and ca and not insecure and not v.get("tempo_s3_ca_secret"):
         yield warning(
             "tempo_s3_ca_secret",
-            f"empty, but object_storage_ca_bundle is {ca}",
+            f"is empty, but object_storage_ca_bundle is {ca}",
             "Put that file into a Secret as ca.crt and name it, unless the certificate is from a public CA.",
             "Tempo would refuse the store's certificate",
         )
     if custom and v.get("object_storage_validate_certs") is False and not insecure and not v.get("tempo_s3_ca_secret"):
         yield warning(
             "tempo_s3_ca_secret",
-            "empty, but object_storage_validate_certs is false",
+            "is empty, but object_storage_validate_certs is false",
             "Put the certificate authority of the store into a Secret as ca.crt and name it.",
             "Tempo checks the store's certificate all the same",
         )
@@ -103,6 +95,6 @@ def _same(v: Mapping[str, Any], endpoint: str) -> Iterator[Finding]:
     here_style, tempo_style = styles.values()
     if custom and here_style and tempo_style and here_style != tempo_style:
         yield error(
-            "tempo_s3_addressing_style", f"{tempo_style}, but object_storage_addressing_style is {here_style}",
+            "tempo_s3_addressing_style", f"is {tempo_style}, but object_storage_addressing_style is {here_style}",
             "Leave it unset.",
         )  # fmt: skip

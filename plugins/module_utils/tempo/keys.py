@@ -5,7 +5,7 @@
 
 Tempo parses its configuration strictly: it refuses to start for a key that it does not define. The table was made by
 asking Tempo 2.10.8 (-config.verify) about every name that its source declares as a key, at every place.
-tests/unit/charts/tempo_configs.py asks again.
+tests/unit/charts/test_tempo_configs.py compares the two.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import BOOLEANS_TRUE as TRUE
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
@@ -180,8 +181,8 @@ def emptied(v: Variables) -> Iterator[Finding]:
     """Recordings that Tempo would delete: without a prefix of its own, it takes each folder of its bucket for a tenant,
     and the recordings' for one that has no block any more.
     """
-    trace = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
-    if str(trace.get("empty_tenant_deletion_enabled", "")).lower() in TRUE and not tempo_folder(v):
+    enabled = inside(v.get("tempo_extra_config"), "storage", "trace", "empty_tenant_deletion_enabled")
+    if str(enabled).lower() in TRUE and not tempo_folder(v):
         for one in recordings(v, _tempos(v)):
             yield error(
                 one.where.key("prefix"),
@@ -196,8 +197,8 @@ def tempo_folder(v: Variables) -> str:
     Tempo joins its prefix and the names of its objects with path.Join, so a slash at the beginning stays in the keys.
     Source: grafana/tempo v2.10.8, tempodb/backend/backend.go (KeyPathWithPrefix, ObjectFileName)
     """
-    storage = ((v.get("tempo_extra_config") or {}).get("storage") or {}).get("trace") or {}
-    prefix = str((storage.get("s3") or {}).get("prefix") or v.get("tempo_s3_prefix") or "")
+    own = inside(v.get("tempo_extra_config"), "storage", "trace", "s3", "prefix")
+    prefix = str(own or v.get("tempo_s3_prefix") or "")
     folder = re.sub("/+", "/", f"{prefix}/")
     return "" if folder == "/" else folder
 
@@ -245,13 +246,13 @@ def _meets_tempo(condition: dict[str, Any], v: Variables) -> bool:
     Their names begin with tempo_s3_prefix and the tenant. A rule by size may mean some of them; one by tag means none,
     because Tempo tags nothing unless storage.trace.s3.tags says so.
     """
-    extra = v.get("tempo_extra_config") or {}
-    storage = ((extra.get("storage") or {}).get("trace") or {}).get("s3") or {}
+    extra = v.get("tempo_extra_config")
+    storage = inside(extra, "storage", "trace", "s3")
     condition = condition.get("And", condition)
-    if ("Tag" in condition or "Tags" in condition) and not storage.get("tags"):
+    if ("Tag" in condition or "Tags" in condition) and not inside(storage, "tags"):
         return False
     folder = tempo_folder(v)
-    if str(extra.get("multitenancy_enabled", "")).lower() not in TRUE:
+    if str(inside(extra, "multitenancy_enabled")).lower() not in TRUE:
         folder += f"{TENANT}/"
     prefix = str(condition.get("Prefix") or "")
     return prefix.startswith(folder) or folder.startswith(prefix)

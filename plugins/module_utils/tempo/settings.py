@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE, MEBIBYTE, QUANTITY_REMEDY
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, errors
@@ -24,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.keys import un
 Variables = Mapping[str, Any]
 
 PROFILES = ("distributed", "monolithic")
+ADDRESSING_STYLES = ("", "auto", "path", "virtual")
 # Tempo's -target, and the prefix of the component's variables.
 COMPONENTS = {
     "distributor": "tempo_distributor",
@@ -107,8 +109,9 @@ def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
     distributed = v["tempo_profile"] == "distributed"
     for name in ("tracing_namespace", "tempo_s3_region"):
         v[name] = reader.text(name)
-    for name in ("tempo_s3_prefix", "tempo_s3_credentials_secret", "tempo_s3_ca_secret", "tempo_priority_class_name",
-                 "tempo_ingester_storage_class", "tempo_metrics_generator_remote_write_url"):  # fmt: skip
+    for name in ("tempo_s3_prefix", "tempo_s3_addressing_style", "tempo_s3_credentials_secret", "tempo_s3_ca_secret",
+                 "tempo_priority_class_name", "tempo_ingester_storage_class",
+                 "tempo_metrics_generator_remote_write_url"):  # fmt: skip
         v[name] = reader.text(name, empty=True)
     for name, minimum in INTEGERS.items():
         v[name] = reader.integer(name, minimum=minimum)
@@ -204,6 +207,20 @@ def _bucket(reader: Reader, v: Variables) -> None:
             remedy += f", and set tempo_s3_insecure: {'true' if scheme[1] == 'http' else 'false'}"
         what = f"is '{endpoint}', which has a scheme" if scheme else f"is '{endpoint}', not host or host:port"
         reader.wrong(name, what, f"{remedy}.", "Tempo's S3 client takes neither a scheme nor a path")
+    style = v.get("tempo_s3_addressing_style")
+    if style not in (None, *ADDRESSING_STYLES):
+        reader.wrong(
+            "tempo_s3_addressing_style", f"is '{style}', not one of the choices", "Choose auto, path or virtual, or ''."
+        )
+    prefix = str(v.get("tempo_s3_prefix") or "")
+    if prefix.startswith("/"):
+        reader.wrong(
+            "tempo_s3_prefix",
+            f"is '{prefix}', which begins with a slash",
+            f"Write '{prefix.strip('/')}'. If there are blocks under the old prefix, set it in tempo_extra_config "
+            "(storage.trace.s3.prefix) instead.",
+            "the keys of all blocks would begin with it, so lifecycle rules without it would not apply to them",
+        )
     if reader.sound("tempo_s3_insecure", "tempo_s3_ca_secret") and v["tempo_s3_insecure"] and v["tempo_s3_ca_secret"]:
         reader.wrong(
             "tempo_s3_ca_secret",
@@ -307,7 +324,7 @@ def _generator(reader: Reader, v: Variables) -> None:
             "Set the URL of a Prometheus remote-write receiver, such as http://prometheus:9090/api/v1/write.",
         )
     place = Place("tempo_extra_config").key("metrics_generator").key("storage").key("remote_write")
-    given = _inside(extra, "metrics_generator", "storage", "remote_write")
+    given = inside(extra, "metrics_generator", "storage", "remote_write")
     for index, entry in enumerate(given if isinstance(given, list) else []):
         if isinstance(entry, Mapping) and not entry.get("url"):
             reader.wrong(
@@ -320,16 +337,16 @@ def _generator(reader: Reader, v: Variables) -> None:
 
 def _extra(reader: Reader, v: Variables) -> None:
     extra, place = v["tempo_extra_config"], Place("tempo_extra_config")
-    # Another version may define other keys.
-    tag = v.get("tempo_image_tag")
-    if images.tagged_version(tag) in (None, VERSION):
+    # Another minor version may define other keys.
+    version = images.tagged_version(v.get("tempo_image_tag"))
+    if version is None or version == VERSION or version[0] != VERSION[0]:
         reader.findings += unknown_keys(extra, place)
     block = place.key("storage").key("trace").key("block")
-    version = _inside(extra, "storage", "trace", "block", "version")
-    if version is not None and version not in BLOCK_VERSIONS:
-        reader.wrong(block.key("version"), f"is {version!r}", f"Choose {' or '.join(BLOCK_VERSIONS)}.",
+    written = inside(extra, "storage", "trace", "block", "version")
+    if written is not None and written not in BLOCK_VERSIONS:
+        reader.wrong(block.key("version"), f"is {written!r}", f"Choose {' or '.join(BLOCK_VERSIONS)}.",
                      "Tempo 2.10 does not write blocks of another version")  # fmt: skip
-    _columns(reader, _inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
+    _columns(reader, inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
              block.key("parquet_dedicated_columns"))  # fmt: skip
 
 
@@ -356,9 +373,3 @@ def _columns(reader: Reader, columns: Any, place: Place) -> None:
             )
         elif count > most:
             reader.wrong(place, f"has {count} columns of type {kind_} and scope {scope}", f"Give at most {most}.")
-
-
-def _inside(value: Any, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

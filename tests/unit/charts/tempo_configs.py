@@ -3,9 +3,9 @@
 """Configurations that the tempo role generates, approved by Tempo itself and kept in approved/tempo.
 
 Tempo is not always at hand (docs/testing.md), but whether a configuration is the one that Tempo has accepted can always
-be told. After a change of it, with Tempo's binary, from the checkout, in the environment of docs/testing.md:
+be told. After a change of it, where Tempo's image is at hand,
 
-    ORION_TEMPO=PATH python tests/unit/charts/tempo_configs.py
+    make tempo-configs
 
 writes every configuration that Tempo accepts, with Tempo's version in its first line. Look at the difference, and
 commit it. What Tempo refuses, or warns of, is printed, and nothing of it is written.

@@ -7,12 +7,14 @@ tempo_configs.py says how the files in approved/tempo are made.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.keys import KEYS
 from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
 
 
@@ -93,7 +95,7 @@ def test_tempo_refuses_what_is_wrong(changes: dict[str, Any], said: str, tempo: 
 def test_approval_writes_what_tempo_accepts_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tempo: str
 ) -> None:
-    wrong = {"tempo_extra_config": {"ingester": {"no_such_key": 1}}}
+    wrong = {"tempo_extra_config": {"ingester": {"max_block_bytes": "many"}}}
     monkeypatch.setattr(configs, "APPROVED", tmp_path)
     monkeypatch.setattr(configs, "CONFIGURATIONS", {"prefix": configs.CONFIGURATIONS["prefix"], "wrong": wrong})
     config, own = configs.values_of("prefix")["config"], configs.version(tempo)
@@ -113,3 +115,19 @@ def test_approval_writes_what_tempo_accepts_and_nothing_else(
     configs.file_of("prefix").write_text(head + configs.text_of({}))
     list(configs.approve(tempo))
     assert configs.approved("prefix") == configs.Approved(config, (own,))
+
+
+@pytest.mark.needs_tempo
+def test_tempo_knows_the_keys_of_the_table_and_no_others(tempo: str) -> None:
+    """tempo/keys.py, with every option null, and in each section one option that does not exist."""
+    sections = 0
+
+    def document(tree: dict[str, Any]) -> dict[str, Any]:
+        nonlocal sections
+        sections += 1
+        unknown = {f"unknown_{sections}": None}
+        return {key: document(below) if below else None for key, below in tree.items()} | unknown
+
+    said = configs.verify(tempo, configs.text_of(document(KEYS))).output
+    refused = re.findall(r"field (\S+) not found in type", said)
+    assert sorted(refused) == sorted(f"unknown_{number}" for number in range(1, sections + 1)), said

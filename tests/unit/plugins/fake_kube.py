@@ -19,22 +19,22 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
-from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Resource
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 V1, APPS = ("", "v1"), ("apps", "v1")
 RESOURCES = {
-    "ConfigMap": Resource(*V1, "configmaps", True),
-    "Secret": Resource(*V1, "secrets", True),
-    "Service": Resource(*V1, "services", True),
-    "Pod": Resource(*V1, "pods", True),
-    "Event": Resource(*V1, "events", True),
-    "Namespace": Resource(*V1, "namespaces", False),
-    "Deployment": Resource(*APPS, "deployments", True),
-    "StatefulSet": Resource(*APPS, "statefulsets", True),
-    "ClusterRole": Resource("rbac.authorization.k8s.io", "v1", "clusterroles", False),
-    "StorageClass": Resource("storage.k8s.io", "v1", "storageclasses", False),
-    "CustomResourceDefinition": Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", False),
+    "ConfigMap": ApiResource(*V1, "configmaps", True),
+    "Secret": ApiResource(*V1, "secrets", True),
+    "Service": ApiResource(*V1, "services", True),
+    "Pod": ApiResource(*V1, "pods", True),
+    "Event": ApiResource(*V1, "events", True),
+    "Namespace": ApiResource(*V1, "namespaces", False),
+    "Deployment": ApiResource(*APPS, "deployments", True),
+    "StatefulSet": ApiResource(*APPS, "statefulsets", True),
+    "ClusterRole": ApiResource("rbac.authorization.k8s.io", "v1", "clusterroles", False),
+    "StorageClass": ApiResource("storage.k8s.io", "v1", "storageclasses", False),
+    "CustomResourceDefinition": ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", False),
 }
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -70,7 +70,7 @@ class FakeKube:
     def __init__(
         self,
         *objects: dict[str, Any],
-        resources: dict[str, Resource] | None = None,
+        resources: dict[str, ApiResource] | None = None,
         namespace: str = "default",
         version: str = "v1.34.4",
     ) -> None:
@@ -114,6 +114,11 @@ class FakeKube:
     def writes(self) -> list[Request]:
         return [one for one in self.asked if one.method != "GET" and "dryRun" not in one.query and one.path != REVIEWS]
 
+    @property
+    def reviews(self) -> list[dict[str, Any]]:
+        """The permissions that were asked about."""
+        return [one.document["spec"]["resourceAttributes"] for one in self.asked if one.path == REVIEWS]
+
     # How it answers
 
     def client(self) -> Kube:
@@ -129,7 +134,7 @@ class FakeKube:
                 query = {name: values[-1] for name, values in parse_qs(url.query).items()}
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 answer = fake.answer(Request(self.command, url.path, query, headers, self.body()))
-                self.answer(answer.status, answer.body)
+                self.answer(answer.status, answer.body, answer.headers)
 
             do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 

@@ -28,7 +28,9 @@ def test_paths_exist(path: str) -> None:
     ("path", "words"),
     [
         ("plugins/module_utils/s3/bucket.py", ["ASPECTS", "versioning.ASPECT"]),
-        ("plugins/module_utils/linter/lint.py", ["CODES", "_CHECKS", '"zero-percentage"']),
+        ("plugins/module_utils/linter/lint.py", ["_CHECKS"]),
+        ("plugins/module_utils/linter/subject.py", ["CODES", '"zero-percentage"']),
+        ("plugins/module_utils/linter/values.py", ['"zero-percentage"']),
         ("plugins/module_utils/collector/exporters.py", ["KNOWN", '"kafka"']),
         ("roles/collector/defaults/main.yml", ["collector_max_concurrent_streams"]),
         ("roles/collector/meta/argument_specs.yml", ["collector_max_concurrent_streams"]),

@@ -19,7 +19,7 @@ from tools.steps import ROOT
 
 VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
 RELEASES = yaml.safe_load((ROOT / "changelogs/changelog.yaml").read_text())["releases"]
-MODULES = sorted(ROOT.glob("plugins/modules/*.py"))
+MODULES = sorted([*ROOT.glob("plugins/modules/*.py"), *ROOT.glob("plugins/lookup/*.py")])
 SIDECARS = sorted(path for path in ROOT.glob("plugins/*/*.yml"))
 FRAGMENTS = sorted(ROOT.glob("plugins/doc_fragments/*.py"))
 SPECS = sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import ansible_collections
 import pytest
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 SECRET = "not-to-be-shown"
 ANSIBLE = Path(sys.executable).with_name("ansible")
@@ -75,6 +75,9 @@ def test_roles_are_checked_with_their_defaults(preflight: Any) -> None:
         "tracing_kubeconfig",
         "tracing_helm_binary",
         "object_storage_endpoint_url",
+        # They follow object_storage_endpoint_url.
+        "tempo_s3_endpoint",
+        "tempo_s3_insecure",
     }
     lines = {line.split(" ", 1)[1].split(":")[0]: line for line in result["msg"].splitlines()[1:]}
     assert "cannot be evaluated: 'nowhere_defined' is undefined" in lines["tempo_s3_prefix"]
@@ -129,14 +132,6 @@ def test_a_cluster_that_the_environment_chose_is_named_first(preflight: Any, tmp
 
 
 def test_it_is_named_on_success_too(tmp_path: Path) -> None:
-    class Api(Handler):
-        def do_GET(self) -> None:
-            self.body()
-            known = {"gitVersion": "v1.34.0", "status": {"allowed": True}, "items": []}
-            self.answer(200, json.dumps(known).encode())
-
-        do_POST = do_GET
-
     helm = tmp_path / "helm"
     helm.write_text("#!/bin/sh\necho v4.0.0\n")
     helm.chmod(0o755)
@@ -150,7 +145,7 @@ def test_it_is_named_on_success_too(tmp_path: Path) -> None:
     }
     argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
     argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
-    with serving(Api) as url:
+    with FakeKube().serving() as url:
         for options in ({}, {"host": url}):
             done = subprocess.run(
                 [*argv, "-a", json.dumps({"binary_path": str(helm), **options})],

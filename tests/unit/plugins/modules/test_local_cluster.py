@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 NOWHERE = "http://127.0.0.1:9"
@@ -66,11 +66,9 @@ class Machine:
 
 
 def test_proxies_are_no_reason(tmp_path: Path) -> None:
-    class Api(Handler):
-        def do_GET(self) -> None:
-            self.answer(200, json.dumps(nodes("True")).encode())
-
-    with serving(Api) as url:
+    kube = FakeKube()
+    kube.on("GET", nodes("True"))
+    with kube.serving() as url:
         machine = Machine(tmp_path, url, nodes("True"))
         result = machine.run(docker_host="unix:///own.sock")
     assert result["changed"] is False and not machine.replaced

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 SECRET = "/api/v1/namespaces/local-backends/secrets/tempo-s3"
@@ -18,26 +18,10 @@ SECRET = "/api/v1/namespaces/local-backends/secrets/tempo-s3"
 
 @pytest.fixture
 def api() -> Iterator[tuple[str, dict[str, Any]]]:
-    """URL and documents (by path) of an API server that gets, posts and applies."""
-    documents: dict[str, Any] = {}
-
-    class ApiServer(Handler):
-        def do_GET(self) -> None:
-            found = documents.get(self.path)
-            self.answer(200 if found else 404, json.dumps(found or {"message": "not found"}).encode())
-
-        def do_POST(self) -> None:
-            body = self.body()
-            documents[f"{self.path}/{json.loads(body)['metadata']['name']}"] = json.loads(body)
-            self.answer(201, body)
-
-        def do_PATCH(self) -> None:
-            body = self.body()
-            documents[self.path.split("?")[0]] = json.loads(body)
-            self.answer(200, body)
-
-    with serving(ApiServer) as url:
-        yield url, documents
+    """URL and documents (by path) of an API server."""
+    kube = FakeKube()
+    with kube.serving() as url:
+        yield url, kube.objects
 
 
 def options(url: str, folder: Path, **more: Any) -> dict[str, Any]:

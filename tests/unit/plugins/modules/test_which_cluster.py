@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
@@ -37,46 +36,24 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass
-class Server:
-    """An API server that knows its version and refuses the rest."""
+class Server(FakeKube):
+    """An API server that knows its version and refuses the rest. url: where it is served."""
 
-    url: str = ""
-    asked: list[str] = field(default_factory=list)
+    def __init__(self, url: str = "") -> None:
+        super().__init__()
+        self.url = url
+        self.refuse("^(?!GET /(version|readyz)$)", 403, "no")
+
+    @property
+    def tokens(self) -> list[str]:
+        return [request.headers.get("authorization", "") for request in self.asked]
 
 
 @pytest.fixture
 def servers() -> Iterator[tuple[Server, Server]]:
-    with ExitStack() as stack:
-        yield stack.enter_context(_server()), stack.enter_context(_server())
-
-
-class _server:
-    def __init__(self) -> None:
-        self.server = Server()
-
-    def __enter__(self) -> Server:
-        asked = self.server.asked
-
-        class Api(Handler):
-            def do_GET(self) -> None:
-                asked.append(self.headers.get("authorization") or "")
-                self.body()
-                if self.path == "/version":
-                    self.answer(200, json.dumps({"gitVersion": "v1.34.0"}).encode())
-                elif self.path == "/readyz":
-                    self.answer(200, b"ok")
-                else:
-                    self.answer(403, json.dumps({"message": "no"}).encode())
-
-            do_POST = do_PATCH = do_DELETE = do_PUT = do_GET
-
-        self.context = serving(Api)
-        self.server.url = self.context.__enter__()
-        return self.server
-
-    def __exit__(self, *error: Any) -> None:
-        self.context.__exit__(*error)
+    decoy, chosen = Server(), Server()
+    with decoy.serving() as decoy.url, chosen.serving() as chosen.url:
+        yield decoy, chosen
 
 
 def kubeconfig(url: str) -> dict[str, Any]:
@@ -158,7 +135,7 @@ def test_options_win_as_a_whole(
     }[source]
     result = run(module, environment(decoy, tmp_path), **options, **arguments(module, chart, tmp_path))
     assert decoy.asked == []
-    assert set(chosen.asked) == {"" if source == "host" else "Bearer of-the-file"}
+    assert set(chosen.tokens) == {"" if source == "host" else "Bearer of-the-file"}
     assert "K8S_AUTH" not in json.dumps({**result, "invocation": None})
     assert "of-the-file" not in json.dumps(result)
 
@@ -212,7 +189,7 @@ def test_what_the_environment_chose_is_named(
 ) -> None:
     decoy = servers[0]
     result = run(module, environment(decoy, tmp_path), **arguments(module, chart, tmp_path))
-    assert set(decoy.asked) == {f"Bearer {TOKEN}"}
+    assert set(decoy.tokens) == {f"Bearer {TOKEN}"}
     assert result["failed"] is True
     said = f"K8S_AUTH_HOST={decoy.url} and K8S_AUTH_API_KEY."
     lines = result["msg"].splitlines()
@@ -240,11 +217,7 @@ def test_a_missing_context_names_the_variable(tmp_path: Path) -> None:
 def test_helm_itself_is_led_to_the_cluster_of_the_options(tmp_path: Path, chart: Path) -> None:
     """With a server that lets the module get as far as helm."""
 
-    class Api(Handler):
-        def do_GET(self) -> None:
-            self.answer(200, json.dumps({"gitVersion": "v1.34.0", "items": [], "groups": []}).encode())
-
-    with serving(Api) as url:
+    with FakeKube({"kind": "Namespace", "metadata": {"name": "ns"}}).serving() as url:
         (tmp_path / "chosen").write_text(json.dumps(kubeconfig(url)))
         decoy = Server("http://decoy.invalid")
         options = {"kubeconfig": str(tmp_path / "chosen")} | arguments("helm_release", chart, tmp_path)

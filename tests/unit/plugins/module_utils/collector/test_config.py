@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
+from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler import LATENCY_BUCKETS
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -326,8 +327,37 @@ def test_detectors_leave_the_gateway_s_own_host_out():
     assert detection["override"] is False
     for detector in ("eks", "ec2"):
         assert detection[detector]["resource_attributes"]["host.id"] == {"enabled": False}
+    others = gateway(collector_resource_detectors=["gcp", "azure", "system"])["processors"]["resource_detection"]
+    for detector, attributes in (
+        ("gcp", ("host.name", "cloud.availability_zone", "gcp.gce.instance.name")),
+        ("azure", ("host.name", "cloud.availability_zone", "azure.vm.name")),
+        ("system", ("host.name", "os.type")),
+    ):
+        for attribute in attributes:
+            assert others[detector]["resource_attributes"][attribute] == {"enabled": False}
     assert "ec2" not in gateway(collector_resource_detectors=["env"])["processors"]["resource_detection"]
     assert "resource_detection" not in gateway(collector_resource_detectors=[])["processors"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"collector_resource_detectors": ["env", "esk"]}, "collector_resource_detectors[1]", "Did you mean eks?"),
+        ({"collector_resource_detectors": ["k8snode"]}, "collector_resource_detectors[0]", "K8S_NODE_NAME"),
+        ({"collector_resource_detectors": ["k8s_api"]}, "collector_resource_detectors[0]", "K8S_NODE_NAME"),
+        *(
+            ({"collector_span_metrics_dimensions": ["tenant", name]}, "collector_span_metrics_dimensions[1]", "already")
+            for name in ("service.name", "span.name", "span.kind", "status.code", "collector.instance.id")
+        ),
+        ({"collector_span_metrics_dimensions": ["a", "b", "a"]}, "collector_span_metrics_dimensions[2]", "twice"),
+        ({"collector_span_metrics_dimensions": [""]}, "collector_span_metrics_dimensions[0]", "empty"),
+        ({"collector_resource_attributes": {"x": None}}, "collector_resource_attributes.x", "not a string"),
+    ],
+)
+def test_names_that_the_collector_refuses(changes, place, words):
+    """tests/parity/test_names.py has the collector's own answers."""
+    [finding] = wrong(**changes)
+    assert str(finding.place) == place and words in str(finding)
 
 
 def test_attributes_never_replace_an_application_s_own():
@@ -394,7 +424,7 @@ def test_exemplars_are_of_kept_traces_alone():
     ]
     metrics = config["connectors"]["span_metrics/sampled"]
     assert "dimensions" not in metrics
-    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(cc.LATENCY_BUCKETS) / 4
+    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(LATENCY_BUCKETS) / 4
 
 
 # Limits
@@ -659,6 +689,20 @@ def test_what_a_gateway_holds_back_for_a_sampler_comes_before_the_decision(wait,
     balancer = values(collector_decision_wait=wait)["gateway"]["config"]["exporters"]["load_balancing"]
     assert balancer["protocol"]["otlp"]["retry_on_failure"]["max_elapsed_time"] == bridge
     assert balancer["sending_queue"]["num_consumers"] == 100
+
+
+@pytest.mark.parametrize("tag", ["0.152.1", "v0.99.0", "0.128.0-amd64"])
+def test_a_collector_without_the_component_names_is_refused(tag):
+    [finding] = wrong(collector_image_tag=tag)
+    assert finding.variable == "collector_image_tag" and "Use a tag of 0.158" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("tag", "severities"), [("0.157.0", ["warning"]), ("0.159.0", ["warning"]), ("0.158.3", []), ("latest", [])]
+)
+def test_a_collector_that_was_not_tested_is_a_warning(tag, severities):
+    found = cc.collector_values(variables(collector_image_tag=tag, **FITS))[1]
+    assert [finding.severity for finding in found] == severities
 
 
 def test_a_missing_variable_is_named():

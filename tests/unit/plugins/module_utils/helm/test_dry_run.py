@@ -14,6 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import 
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, refused
 
 WANTED = ReleaseOptions("r", "ns")
@@ -159,6 +160,19 @@ def test_kinds_that_come_with_the_release_and_discovery_that_is_refused() -> Non
     assert kube.log == [("GET", "/apis")]
     kube.refuse("GET /apis")
     assert check(kube, {}, objects(widget)) == DryRun()
+
+
+def test_custom_resources_wait_for_a_schema_that_changes_with_them() -> None:
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"new": 1}}
+    kube = FakeKube(namespace="ns", resources={"Widget": ApiResource("example.com", "v1", "widgets", True)})
+    kube.refuse("PATCH .*/w$", 500, "failed to create typed patch object: .spec.new: field not declared in schema")
+    names = {"group": "example.com", "names": {"kind": "Widget"}}
+    definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": names}
+    definition["metadata"] = {"name": "widgets.example.com"}
+    with pytest.raises(InvalidInput, match="field not declared"):
+        check(kube, {}, objects(widget))
+    assert check(kube, {}, objects(widget, definition)) == DryRun()
+    assert dry_run.check(kube.client(), WANTED, {}, objects(widget), True, False, objects(definition)) == DryRun()
 
 
 OWNER = {"meta.helm.sh/release-name": "a", "meta.helm.sh/release-namespace": "other"}

@@ -208,7 +208,7 @@ def test_options_beside_a_kubeconfig(folder: Path) -> None:
 
 def test_host_without_a_scheme_and_proxies_are_left_to_the_client(monkeypatch: Any) -> None:
     assert kubeconfig.read({"host": "h:6443"}, {}) is None
-    plain = kubeconfig.Endpoint("https://h", token="t")
+    plain = kubeconfig.ApiEndpoint("https://h", token="t")
     assert kubeconfig.read({"host": "https://h", "api_key": "t"}, {}) == plain
     monkeypatch.setenv("no_proxy", "h")
     assert kubeconfig.read({"host": "https://h", "api_key": "t"}, {}) == plain
@@ -217,7 +217,7 @@ def test_host_without_a_scheme_and_proxies_are_left_to_the_client(monkeypatch: A
 
 
 def test_secrets_do_not_show() -> None:
-    shown = repr(kubeconfig.Endpoint("https://h", key=b"secret", token="secret"))
+    shown = repr(kubeconfig.ApiEndpoint("https://h", key=b"secret", token="secret"))
     assert "secret" not in shown
 
 

@@ -26,6 +26,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLES = Path(__file__).resolve().parents[5] / "roles"
+# A store other than AWS, as the defaults make Tempo's variables of the object_storage role's.
+OWN_STORE = {
+    "object_storage_endpoint_url": "https://s3.example.org:9000",
+    "object_storage_public_access_block": None,
+    "tempo_s3_endpoint": "s3.example.org:9000",
+    "tempo_s3_credentials_secret": "s",
+}
 OTHER_STORE = {
     "tracing_store": "otlp",
     "collector_exporters": [{"name": "central", "protocol": "http", "endpoint": "https://tempo.example.com"}],
@@ -215,6 +222,37 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "rule without ID moves blocks to GLACIER",
         ),
         (
+            OWN_STORE | {"tempo_s3_endpoint": "s3.us-east-1.amazonaws.com"},
+            "tempo_s3_endpoint",
+            "is AWS, but the bucket is made at object_storage_endpoint_url https://s3.example.org:9000",
+        ),
+        (
+            OWN_STORE
+            | {"tempo_s3_endpoint": "127.0.0.1:9000", "object_storage_endpoint_url": "https://127.0.0.1:9000"},
+            "tempo_s3_endpoint",
+            "a loopback address, so Tempo's pods would ask themselves",
+        ),
+        (
+            OWN_STORE | {"tempo_s3_insecure": True, "object_storage_tls_only": False},
+            "tempo_s3_insecure",
+            "is true, but object_storage_endpoint_url https://s3.example.org:9000 has the same host and port",
+        ),
+        (
+            OWN_STORE | {"object_storage_addressing_style": "virtual", "tempo_s3_addressing_style": "path"},
+            "tempo_s3_addressing_style",
+            "is path, but object_storage_addressing_style is virtual",
+        ),
+        (
+            {
+                "tempo_s3_endpoint": "s3.cn-north-1.amazonaws.com",
+                "tempo_s3_region": "cn-north-1",
+                "object_storage_region": "cn-north-1",
+            },
+            "tempo_s3_endpoint",
+            "Write s3.cn-north-1.amazonaws.com.cn.",
+        ),
+        ({"tempo_s3_prefix": "/foo2/tempo/"}, "tempo_s3_prefix", "Write 'foo2/tempo'."),
+        (
             {"object_storage_lifecycle_rules": ["all"]},
             "object_storage_lifecycle_rules",
             "rule 1 is not a dictionary",
@@ -268,7 +306,26 @@ def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
     ("changes", "variable", "words"),
     [
         ({"collector_num_traces": 6_666}, "collector_num_traces", "Set it to 6667 or more"),
-        ({"tempo_s3_endpoint": "s3.example.org:8333"}, "tempo_s3_credentials_secret", "is not AWS"),
+        (
+            {"tempo_s3_endpoint": "s3.example.org:8333", "object_storage_endpoint_url": "https://s3.example.org"},
+            "tempo_s3_credentials_secret",
+            "is not AWS",
+        ),
+        (
+            {"tempo_s3_credentials_secret": "s", "tempo_s3_endpoint": "s3.example.org"},
+            "tempo_s3_endpoint",
+            "is not AWS, but the bucket is made on AWS",
+        ),
+        (
+            OWN_STORE | {"object_storage_ca_bundle": "ca.pem"},
+            "tempo_s3_ca_secret",
+            "is empty, but object_storage_ca_bundle is ca.pem",
+        ),
+        (
+            OWN_STORE | {"object_storage_validate_certs": False},
+            "tempo_s3_ca_secret",
+            "is empty, but object_storage_validate_certs is false",
+        ),
         ({"tempo_s3_bucket": "another"}, "tempo_s3_bucket", "object_storage_bucket is orion-traces"),
         ({"tempo_image_tag": "2.9.5"}, "tempo_image_tag", "the only one tested"),
         (
@@ -323,7 +380,17 @@ def test_recordings_that_would_expire_before_their_time() -> None:
         {"tempo_querier_resources": {}},
         {"tempo_image_tag": "v2.10.8-amd64"},
         {"tempo_image_digest": "sha256:" + "0a" * 32},
-        {"tempo_s3_endpoint": "s3.example.org", "tempo_s3_credentials_secret": "s"},
+        OWN_STORE,
+        OWN_STORE | {"object_storage_ca_bundle": "ca.pem", "tempo_s3_ca_secret": "s"},
+        # Pods may reach the store under another name, and without TLS.
+        OWN_STORE
+        | {"tempo_s3_endpoint": "store.internal:80", "tempo_s3_insecure": True, "object_storage_tls_only": False},
+        {
+            "tempo_s3_endpoint": "s3.cn-north-1.amazonaws.com.cn",
+            "tempo_s3_region": "cn-north-1",
+            "object_storage_region": "cn-north-1",
+        },
+        {"tempo_s3_endpoint": "s3.example.org", "object_storage_manage": False, "tempo_s3_credentials_secret": "s"},
         {"object_storage_tls_only": False, "tempo_s3_insecure": True},
         {"tempo_s3_endpoint": "s3.dualstack.us-east-1.amazonaws.com"},
         {"tracing_expected_traces_per_second": "x", "collector_decision_wait": "10s"},
@@ -508,8 +575,7 @@ def test_a_bucket_in_another_region() -> None:
     findings = found({}, Facts(bucket_exists=True, bucket_region="eu-west-1"))
     assert [f.variable for f in findings] == ["object_storage_region", "tempo_s3_region"]
     # Other stores name any region.
-    endpoint = {"object_storage_endpoint_url": "https://s3.example.org"}
-    assert found(endpoint, Facts(bucket_exists=True, bucket_region="somewhere")) == []
+    assert found(OWN_STORE, Facts(bucket_exists=True, bucket_region="somewhere")) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts impo
     required,
     store_facts,
 )
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
 V = {"tracing_namespace": "tracing", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_ca_secret": "tempo-s3"}
@@ -34,59 +34,39 @@ V = {"tracing_namespace": "tracing", "tempo_s3_credentials_secret": "tempo-s3", 
 KNOWN = {"api_server": "https://k8s.test", "origin": ""}
 
 
-class Cluster:
-    """Stands for Kube: documents by path, an exception in place of one is raised; allowed decides access reviews."""
-
-    host, origin = KNOWN["api_server"], KNOWN["origin"]
-
-    def __init__(self, documents: dict[str, Any], allowed: Callable[[dict[str, Any]], bool]) -> None:
-        self.documents, self.allowed = documents, allowed
-        self.reviews: list[dict[str, Any]] = []
-        self.closed = False
-
-    def request(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
-        if path.endswith("/selfsubjectaccessreviews"):
-            self.reviews.append(body["spec"]["resourceAttributes"])
-            return {"status": {"allowed": self.allowed(self.reviews[-1])}}
-        return self.get(path)
-
-    def get(self, path: str) -> Any:
-        document = self.documents.get(path)
-        if isinstance(document, Exception):
-            raise document
-        return document
-
-    def list(self, path: str) -> Any:
-        return self.get(path)
-
-    def close(self) -> None:
-        self.closed = True
-
-
 NAMESPACE = {
     "metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     "status": {"phase": "Active"},
 }
-CLASSES = [
-    {"metadata": {"name": "slow"}},
-    {"metadata": {"name": "gp3", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}},
+DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
+OBJECTS: list[dict[str, Any]] = [
+    {"kind": "Namespace", **NAMESPACE, "metadata": {"name": "tracing", **NAMESPACE["metadata"]}},
+    {"kind": "StorageClass", "metadata": {"name": "slow"}},
+    {"kind": "StorageClass", "metadata": {"name": "gp3", "annotations": DEFAULT}},
+    {
+        "kind": "Secret",
+        "metadata": {"name": "tempo-s3", "namespace": "tracing"},
+        "data": {"secret_key": "c2VjcmV0", "access_key": "a2V5"},
+    },
 ]
-SECRET = {"data": {"secret_key": "c2VjcmV0", "access_key": "a2V5"}}
-DOCUMENTS: dict[str, Any] = {
-    "/version": {"gitVersion": "v1.34.4"},
-    "/api/v1/namespaces/tracing": NAMESPACE,
-    "/apis/storage.k8s.io/v1/storageclasses": CLASSES,
-    "/api/v1/namespaces/tracing/secrets/tempo-s3": SECRET,
-}
 
 
-def facts_of(cluster: Cluster, variables: dict[str, Any] | None = None) -> dict[str, Any]:
-    return cluster_facts({"variables": V if variables is None else variables}, lambda _: cluster)  # type: ignore[arg-type, return-value]
+def cluster(allowed: bool = True, objects: list[dict[str, Any]] = OBJECTS) -> FakeKube:
+    kube = FakeKube(*objects)
+    kube.allowed = lambda _attributes: allowed
+    return kube
+
+
+def facts_of(kube: FakeKube, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+    client = kube.client()
+    facts = cluster_facts({"variables": V if variables is None else variables}, lambda _: client)
+    assert client.closed
+    return facts
 
 
 def test_administrators_are_asked_about_once() -> None:
-    cluster = Cluster(DOCUMENTS, lambda _: True)
-    assert facts_of(cluster) == {
+    kube = cluster()
+    assert facts_of(kube) == {
         **KNOWN,
         "kubernetes_version": "v1.34.4",
         "namespace_phase": "Active",
@@ -96,36 +76,31 @@ def test_administrators_are_asked_about_once() -> None:
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
         "unreadable": (),
     }
-    assert len(cluster.reviews) == 1 and cluster.closed
+    assert len(kube.reviews) == 1
 
 
 def test_nothing_is_there_and_nothing_is_set() -> None:
-    empty = Cluster(
-        {"/version": {"gitVersion": "v1.34.4"}, "/apis/storage.k8s.io/v1/storageclasses": []}, lambda _: True
-    )
-    facts = facts_of(empty)
+    facts = facts_of(cluster(objects=[]))
     assert (facts["namespace_phase"], facts["storage_classes"], facts["secrets"]) == ("", {}, {"tempo-s3": None})
-    assert facts_of(Cluster(DOCUMENTS, lambda _: False), {})["denied"] == ()
+    assert facts_of(cluster(allowed=False), {})["denied"] == ()
 
 
 def test_credentials_without_any_right() -> None:
-    forbidden = PermissionDenied("no")
-    cluster = Cluster({**dict.fromkeys(DOCUMENTS, forbidden), "/version": {"gitVersion": "v1.34.4"}}, lambda _: False)
-    facts = facts_of(cluster)
+    kube = cluster(allowed=False)
+    kube.refuse("GET /api")
+    facts = facts_of(kube)
     assert facts["denied"] == tuple(required(V, namespace_exists=True))
     assert Access("create", "apps", "deployments", "tracing") in facts["denied"]
     assert (facts["storage_classes"], facts["secrets"], facts["unreadable"]) == (None, {}, ("tempo-s3",))
 
 
 def test_every_permission_is_asked_as_the_api_knows_it() -> None:
-    cluster = Cluster(
-        {k: v for k, v in DOCUMENTS.items() if not k.endswith("/tracing")},
-        lambda asked: asked["verb"] != "*" and asked["resource"] != "namespaces",
-    )
-    denied = facts_of(cluster)["denied"]
+    kube = cluster(objects=OBJECTS[1:])
+    kube.allowed = lambda asked: asked["verb"] != "*" and asked["resource"] != "namespaces"
+    denied = facts_of(kube)["denied"]
     assert Access("create", "", "namespaces") in denied and {a.resource for a in denied} == {"namespaces"}
     proxy = {"verb": "get", "group": "", "resource": "services", "subresource": "proxy", "namespace": "tracing"}
-    assert proxy in cluster.reviews
+    assert proxy in kube.reviews
 
 
 def test_what_is_required() -> None:
@@ -140,8 +115,9 @@ def test_what_is_required() -> None:
 
 def test_an_unreachable_cluster() -> None:
     silent = Unreachable("no answer")
-    cluster = Cluster({"/version": silent}, lambda _: True)
-    assert facts_of(cluster) == {**KNOWN, "cluster_error": silent} and cluster.closed
+    kube = cluster()
+    kube.on("GET /version", silent)
+    assert facts_of(kube) == {**KNOWN, "cluster_error": silent}
 
     def refuse(params: dict[str, Any]) -> Any:
         raise InvalidInput("kubeconfig x cannot be used")
@@ -151,11 +127,9 @@ def test_an_unreachable_cluster() -> None:
 
 @pytest.mark.parametrize("answer", [PermissionDenied("x"), NotFound("x")])
 def test_no_answer_about_a_permission_is_no(answer: Exception) -> None:
-    class Mute:
-        def request(self, *_: Any, **__: Any) -> Any:
-            raise answer
-
-    assert can(Mute(), Access("get", "", "pods")) is False  # type: ignore[arg-type]
+    kube = FakeKube()
+    kube.on("POST", answer)
+    assert can(kube.client(), Access("get", "", "pods")) is False
 
 
 # --- helm
@@ -178,8 +152,8 @@ def test_good_helm(tmp_path: Path, version: str) -> None:
     [
         ("#!/bin/sh\necho v3.17.4+gabc\n", "is helm v3.17.4+gabc: helm 3.18 or newer is needed"),
         ("#!/bin/sh\necho v2.16.0\n", "is helm v2.16.0"),
-        ("#!/bin/sh\necho hello\n", "does not answer as helm does: hello"),
-        ("#!/bin/sh\necho v3.18.0; exit 3\n", "does not answer as helm does"),
+        ("#!/bin/sh\necho hello\n", "does not behave like helm: hello"),
+        ("#!/bin/sh\necho v3.18.0; exit 3\n", "does not behave like helm"),
         ("#!/bin/sh\nexit 3\n", "it ended with 3"),
         ("#!/nowhere/interpreter\n", "cannot be started"),
     ],
@@ -249,8 +223,7 @@ def test_unreachable_store() -> None:
 
 
 def test_gather_puts_it_all_together(tmp_path: Path) -> None:
-    cluster = Cluster(DOCUMENTS, lambda _: True)
     binary = program(tmp_path, "#!/bin/sh\necho v4.3.1\n")
-    facts = gather({"variables": V, "binary_path": binary}, lambda _: cluster)  # type: ignore[arg-type, return-value]
+    facts = gather({"variables": V, "binary_path": binary}, lambda _: cluster().client())
     assert (facts.kubernetes_version, facts.helm_version, facts.default_storage_class) == ("v1.34.4", "v4.3.1", "gp3")
     assert facts.bucket_exists is None and facts.s3_error is None

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock
@@ -30,7 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import 
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate import SAMPLED, PolicyList, Trace
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request
 
 EPOCH = 1_800_000_000
 
@@ -375,21 +374,16 @@ def status(code: int, message: str) -> Response:
 def api_server(fake: FakePipeline) -> Iterator[str]:
     """The pipeline behind an API server on a socket of this machine; its URL."""
 
-    class ApiServer(Handler):
-        def serve(self) -> None:
-            url = urlsplit(self.path)
-            query = {key: values[0] for key, values in parse_qs(url.query).items()}
-            kind, _slash, rest = url.path.removeprefix("/api/v1/namespaces/tracing/").partition("/")
-            if not rest:
-                answer = reply({"items": fake.list(url.path, query["labelSelector"])})
-            else:
-                target, _proxy, path = rest.partition("/proxy/")
-                _scheme, name, port = target.split(":")
-                headers = dict(self.headers.items())
-                answer = fake.proxy(kind, "tracing", name, port, path, self.command, query, self.body(), headers)
-            self.answer(answer.status, answer.body)
+    def serve(request: Request) -> Response:
+        kind, _slash, rest = request.path.removeprefix("/api/v1/namespaces/tracing/").partition("/")
+        if not rest:
+            return reply({"items": fake.list(request.path, request.query["labelSelector"])})
+        target, _proxy, path = rest.partition("/proxy/")
+        _scheme, name, port = target.split(":")
+        headers = {name.title(): value for name, value in request.headers.items()}
+        return fake.proxy(kind, "tracing", name, port, path, request.method, request.query, request.body, headers)
 
-        do_GET = do_POST = serve
-
-    with serving(ApiServer) as url:
+    kube = FakeKube()
+    kube.on("", serve)
+    with kube.serving() as url:
         yield url

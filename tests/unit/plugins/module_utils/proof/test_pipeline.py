@@ -36,7 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline impor
 from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo, traceql
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
     FakeClock,
     FakePipeline,
@@ -327,34 +327,32 @@ def test_criteria_as_traceql(criteria: Criteria, query: str) -> None:
 
 
 @pytest.fixture
-def api_server() -> Iterator[tuple[Kube, list[str]]]:
-    seen: list[str] = []
+def api_server() -> Iterator[tuple[Kube, FakeKube]]:
+    fake = FakeKube()
 
-    class ApiServer(Handler):
-        def do_GET(self) -> None:
-            seen.append(self.path)
-            if "/services/" in self.path:
-                time.sleep(0.3)
-            body = b"a_total 1\n" if "/pods/" in self.path else b'{"items":[{"metadata":{"name":"p"}}]}'
-            self.answer(200, body)
+    def slowly(_request: Request) -> None:
+        time.sleep(0.3)
 
-    with serving(ApiServer) as url:
+    fake.on("GET", {"items": [{"metadata": {"name": "p"}}]})
+    fake.on("/pods/", Response(200, {}, b"a_total 1\n"))
+    fake.on("/services/", slowly)
+    with fake.serving() as url:
         kube = Kube.connect({"host": url})
-        yield kube, seen
+        yield kube, fake
         kube.close()
 
 
-def test_metrics_come_through_the_pod_proxy(api_server: tuple[Kube, list[str]]) -> None:
-    kube, seen = api_server
+def test_metrics_come_through_the_pod_proxy(api_server: tuple[Kube, FakeKube]) -> None:
+    kube, fake = api_server
     figures = Pipeline(kube, "tracing", Selectors()).figures(["sampler"])
     assert text.total(figures.sampler["p"], "a") == 1
-    assert seen[1] == "/api/v1/namespaces/tracing/pods/http:p:8888/proxy/metrics"
+    assert fake.log[1][1] == "/api/v1/namespaces/tracing/pods/http:p:8888/proxy/metrics"
 
 
 def test_a_query_without_answer_is_worth_another_try(
-    api_server: tuple[Kube, list[str]], monkeypatch: pytest.MonkeyPatch
+    api_server: tuple[Kube, FakeKube], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kube, _seen = api_server
+    kube, _fake = api_server
     send = kube.proxy
     monkeypatch.setattr(kube, "proxy", lambda *args, **options: send(*args, **(options | {"timeout": 0.05})))
     with pytest.raises(NotNow, match="no answer from the API server"):

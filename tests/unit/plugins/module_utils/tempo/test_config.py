@@ -121,6 +121,37 @@ def test_s3_variants_hold_no_credentials() -> None:
     assert insecure["storage"]["trace"]["s3"]["insecure"] is True
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tracing_region": "cn-north-1"}, {"endpoint": "s3.cn-north-1.amazonaws.com.cn", "region": "cn-north-1"}),
+        (
+            {"tracing_region": "eusc-de-east-1"},
+            {"endpoint": "s3.eusc-de-east-1.amazonaws.eu", "region": "eusc-de-east-1"},
+        ),
+        (
+            {"tempo_s3_region": "us-gov-west-1"},
+            {"endpoint": "s3.us-gov-west-1.amazonaws.com", "region": "us-gov-west-1"},
+        ),
+        ({"object_storage_endpoint_url": "https://store:9000"}, {"endpoint": "store:9000", "region": "us-east-1"}),
+        (
+            {"object_storage_endpoint_url": "http://store:9000", "object_storage_addressing_style": "path"},
+            {"endpoint": "store:9000", "region": "us-east-1", "insecure": True, "forcepathstyle": True},
+        ),
+        (
+            {"object_storage_endpoint_url": "https://store", "object_storage_addressing_style": "virtual"},
+            {"endpoint": "store", "region": "us-east-1", "bucket_lookup_type": 1},
+        ),
+        (
+            {"object_storage_endpoint_url": "https://127.0.0.1:1", "tempo_s3_endpoint": "in.cluster:8333"},
+            {"endpoint": "in.cluster:8333", "region": "us-east-1"},
+        ),
+    ],
+)
+def test_tempo_uses_the_store_of_the_bucket(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert tc.tempo_config(variables(**changes))["storage"]["trace"]["s3"] == {"bucket": "traces", **expected}
+
+
 def test_extra_config_comes_last() -> None:
     config = tc.tempo_config(variables(tempo_extra_config={"server": {"log_format": "json"}}))
     assert config["server"] == {
