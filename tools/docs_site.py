@@ -84,6 +84,7 @@ def build() -> Path:
         "collection",
         "--use-current",
         "--squash-hierarchy",
+        "--fail-on-error",
         f"--dest-dir={source / 'reference'}",
         "orion.tracing",
         PATH=f"{venv / 'bin'}:{environment()['PATH']}",

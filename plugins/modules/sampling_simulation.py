@@ -331,7 +331,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options
 from ansible_collections.orion.tracing.plugins.module_utils.sampling import report
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import unbatched
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import Load
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import CostLoad
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
 from ansible_collections.orion.tracing.plugins.module_utils.store.recent import recent_records
 
@@ -413,7 +413,7 @@ def main() -> None:
     show = progress(params)
     with module.guard():
         check(params)
-        load = Load(
+        load = CostLoad(
             params["expected_bytes_per_second"],
             seconds(params, "retention"),
             params["stored_bytes_per_byte"],

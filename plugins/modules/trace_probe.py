@@ -254,7 +254,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def settings_of(params: dict[str, Any]) -> probe.Settings:
+def settings_of(params: dict[str, Any]) -> probe.ProbeSettings:
     """What the options say; InvalidInput for a value that cannot be."""
     if params["plain_traces"] < probe.MIN_PLAIN:
         raise InvalidInput(
@@ -276,7 +276,7 @@ def settings_of(params: dict[str, Any]) -> probe.Settings:
             remedy="Give the prefix of the S3 destination (collector_exporters).",
         )
     names = ("tail_sampling", "critical_route", "dropped_route", "plain_traces", "bucket", "prefix")
-    return probe.Settings(
+    return probe.ProbeSettings(
         **{name: params[name] for name in names},
         gateway=Gateway.from_config(params["gateway_processors"]),
         search_name=READERS[params["store_reader"]].search_name if params["store_reader"] in READERS else "",

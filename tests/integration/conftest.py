@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from snapshot import buckets, objects
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a pull request needs. All other tests here are in `make test-all` alone, and so are those with Helm 3 and with moto,
-# whose S3 the unit tests have too.
+# What a pull request needs. All other tests here are in `make test-all` alone, and so are those with Helm 3 and those
+# with moto, whose S3 the unit tests have too.
 PULL_REQUEST = ("test_bad_input.py", "test_helm_release.py", "test_helm_release_info.py", "test_s3_stores.py")
 
 

@@ -547,6 +547,38 @@ def random_lists(seed: int, count: int) -> list[tuple[list[Policy], dict[str, An
     return found
 
 
+def fixed() -> list[Policy]:
+    """Conditions that have the same result for every span, whatever it has."""
+    texts = (
+        'span.kind == "SERVER"', 'kind != "SPAN_KIND_SERVER"', 'span.kind.string == "SERVER"',
+        'span.status.code == "ERROR"', 'status.code != "ERROR"', "span.status.code >= 0",
+        'IsMatch(span.kind, "SERVER")', 'IsMatch("name", "timeout")', '"name" == "timeout"', "span.name == 5",
+        "span.name == nil", "span.name != nil", 'span.trace_id == "00"', "nil == span.kind", '"SERVER" == span.kind',
+        'span.name < 5', "true", "false", "not false", "1 == 1", "true or span.kind == 2", "false and span.kind == 2",
+    )  # fmt: skip
+    return [ottl(text) for text in texts] + [ottl(event=('IsMatch("name", "timeout")',))]
+
+
+def surprising() -> list[list[Policy]]:
+    """Lists that keep everything or nothing without looking so."""
+    drops = [
+        drop(), {"name": "drop", "type": "drop"}, drop(policy("span_count", min_spans=1)), drop(policy("span_count")),
+        drop(ottl("true")),
+        drop(not_(ottl("false"))), drop(policy("string_attribute", key="a", values=[""], invert_match=True)),
+        drop(policy("status_code", status_codes=["OK", "ERROR", "UNSET"])),
+        drop(ALWAYS, policy("probabilistic", sampling_percentage=100)), drop(not_(policy("trace_state", key="a"))),
+        drop(not_(policy("rate_limiting"))),
+    ]  # fmt: skip
+    keeps_nothing = [
+        [composite()], [{"name": "c", "type": "composite"}], [composite(ERRORS, SLOW, total=0)], [not_(ALWAYS)],
+        [and_(ERRORS, not_(ERRORS))], [policy("numeric_attribute", key="mixed", min_value=5, max_value=3)],
+        [policy("latency", threshold_ms=50, upper_threshold_ms=50)], [policy("span_count", min_spans=5, max_spans=3)],
+        [policy("string_attribute")], [policy("trace_state", key="a", values=[""])], [policy("rate_limiting")],
+        [policy("boolean_attribute", value=True)], [and_(ALWAYS, policy("string_attribute", key="mixed", values=[]))],
+    ]  # fmt: skip
+    return [[one, ALWAYS] for one in drops] + keeps_nothing + [[and_()], [{"name": "a", "type": "and"}]]
+
+
 REFUSED_PATTERNS = (
     "a**", "a*+", "*", "(?>a)", "(?#c)", "(?<=a)b", "(?x)a", "[a", "[z-a]", "[[:foo:]]", "a{1001}", r"a\Z", r"\h",
     r"\k<n>", r"\u0041", r"[\b]", r"\p{Foo}", "a\\", "(a))", "(?P<n-n>a)",

@@ -62,7 +62,7 @@ class Case:
         self.before = {name: processors[name] for name in GATEWAY if name in processors}
         # The collector decides at its end, after everything has arrived.
         self.sampling = {**values["sampler"]["config"]["processors"]["tail_sampling"], "decision_wait": "60s"}
-        settings = probe.Settings(
+        settings = probe.ProbeSettings(
             self.sampling, Gateway.from_config(self.before), critical_route="/api/v1/orders", dropped_route="/health"
         )
         self.traces = probe.build(settings, RUN, time.time_ns(), Random(1))

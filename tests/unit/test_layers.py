@@ -73,3 +73,13 @@ PRIVATE = "# Private to this collection: not an interface for users, may change 
 def test_modules_say_that_they_are_private():
     files = [*MODULE_UTILS.rglob("*.py"), *(ROOT / "plugins/plugin_utils").rglob("*.py")]
     assert [file for file in files if (text := file.read_text()) and PRIVATE not in text.splitlines()[:3]] == []
+
+
+def test_class_names_are_unique():
+    """A name that two packages used would mean two things."""
+    files: dict[str, list[str]] = {}
+    for file in MODULE_UTILS.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                files.setdefault(node.name, []).append(str(file.relative_to(MODULE_UTILS)))
+    assert {name: where for name, where in files.items() if len(where) > 1} == {}

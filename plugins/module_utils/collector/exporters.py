@@ -32,8 +32,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     text,
     usable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import is_loopback
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import MAX_EXPORT_BYTES
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
+from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 
 Config = dict[str, Any]
 Variables = Mapping[str, Any]
@@ -451,6 +453,24 @@ def _xray(fields: Fields, name: str, v: Variables, disk: bool, port: int) -> Exp
     return _common(fields, made, disk)
 
 
+def _in_own_store(bucket: str, v: Variables) -> bool:
+    """Whether a bucket is the one that the object_storage role makes in a store other than AWS."""
+    url = str(v.get("object_storage_endpoint_url") or "")
+    return bool(bucket) and bucket == v.get("object_storage_bucket") and not is_aws(url)
+
+
+def _own_store(fields: Fields, v: Variables) -> str:
+    """The URL under which pods reach that store."""
+    url = str(v["object_storage_endpoint_url"])
+    if is_loopback(url):
+        fields.wrong(
+            "endpoint",
+            f"is missing, and object_storage_endpoint_url {url} is a loopback address",
+            "Give the URL under which pods reach the store.",
+        )
+    return url
+
+
 def _s3(fields: Fields, name: str, v: Variables, disk: bool) -> Exporter:
     bucket = fields.text("bucket", str(v.get("object_storage_bucket") or ""))
     if not bucket:
@@ -469,10 +489,14 @@ def _s3(fields: Fields, name: str, v: Variables, disk: bool) -> Exporter:
     }
     if role := fields.text("role_arn", ""):
         uploader["role_arn"] = literal(role)
+    style = str(v.get("object_storage_addressing_style") or "") if _in_own_store(bucket, v) else ""
     if "endpoint" in fields:
         uploader["endpoint"] = literal(_url(fields, "endpoint", otlp=False))
+    elif _in_own_store(bucket, v):
+        uploader["endpoint"] = literal(_own_store(fields, v))
+    if "endpoint" in uploader:
         # Stores other than AWS rarely have a name for each bucket.
-        uploader["s3_force_path_style"] = True
+        uploader["s3_force_path_style"] = style != "virtual"
     tls = _plain_or_not(fields, str(uploader.get("endpoint", "https://")), "ca")
     if tls.flag("insecure_skip_verify"):
         tls.wrong("insecure_skip_verify", "is not supported by the S3 exporter", "Leave it out.")

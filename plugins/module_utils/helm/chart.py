@@ -29,7 +29,7 @@ BOM = b"\xef\xbb\xbf"
 MAX_FILE = 5 * 1024 * 1024  # Helm refuses larger files in a chart
 VALUES, SUBCHARTS, METADATA, SCHEMA, LOCK = "values.yaml", "charts/", "Chart.yaml", "values.schema.json", "Chart.lock"
 # Parts in which a release record may differ from the chart on disk although nothing changed: values are compared as
-# two YAML parsers read them, and subcharts are not in the record. Rendering tells.
+# two YAML parsers read them, and subcharts are not in the record. Rendering decides.
 UNCERTAIN = frozenset({VALUES, SUBCHARTS})
 # Helm drops other fields of Chart.yaml.
 FIELDS = frozenset(

@@ -66,15 +66,15 @@ DROPPED = ("K8S_AUTH_", "HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_DRIVE
 
 
 class RaceLost(Conflict):
-    """Helm says that another one works on the release. Nothing was written."""
+    """Another helm is working on the release. Nothing was written."""
 
 
 class ServerLost(Unreachable):
-    """Helm says that the API server went away while it was at work; what it was at may be left unfinished."""
+    """The API server became unavailable while helm was running; the operation may be unfinished."""
 
 
 RELEASE_COMMANDS = ("upgrade", "rollback", "uninstall", "test")  # those that talk to the API server
-# What helm says when something else than the chart is to blame: the error, its words, what they mean, what to do.
+# Messages of helm whose cause is not the chart: error class, pattern, meaning, remedy.
 # An admission webhook that refuses a connection is an object's trouble; the API server's own is tried again.
 REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
     (
@@ -84,7 +84,7 @@ REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
             r'|secrets "sh\.helm\.release\.v1\.\S+" already exists'
             r"|release: already exists|cannot re-?use a name that is still in use"
         ),
-        "another run works on this release, or has just won",
+        "another run is working on this release, or has just changed it",
         "Run again when it is done.",
     ),
     (
@@ -102,7 +102,7 @@ REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
     (
         Conflict,
         re.compile(r"conflicts? with \"|Apply failed with \d+ conflict"),
-        "somebody else changed fields of its objects",
+        "another field manager owns fields of its objects",
         "Set force_conflicts, or drift to repair, to take them over.",
     ),
     (
@@ -115,7 +115,7 @@ REASONS: list[tuple[type[TracingError], re.Pattern[str], str, str]] = [
         PermissionDenied,
         re.compile(r"(?s)failed to install CRD .*is forbidden"),
         "its custom resource definitions may not be installed by this user",
-        "Set skip_crds to true if they are installed already, or have somebody who may do so install them.",
+        "Set skip_crds to true if they are installed already, or have them installed by a user who may.",
     ),
     (
         ServerLost,
@@ -250,17 +250,17 @@ class Helm:
         return tests
 
     def verify(self, path: Path, keyring: Path) -> None:
-        """Check the signature (.prov) beside a packaged chart. ToolError with Helm's message where it does not hold."""
+        """Check the signature (.prov) beside a packaged chart. ToolError with Helm's message if it is not valid."""
         argv = ["verify", str(path), "--keyring", str(keyring)]
-        self._call(argv, "", RENDER_SECONDS, f"the signature of {path.name} does not hold")
+        self._call(argv, "", RENDER_SECONDS, f"the signature of {path.name} is not valid")
 
     def check(self, wanted: ReleaseOptions) -> None:
         """InvalidInput where this version of helm cannot do what is wanted."""
         self._force(wanted, False)
 
     def pull(self, argv_tail: list[str], env_extra: Mapping[str, str]) -> None:
-        """Download a chart. ToolError with Helm's message where it cannot be had."""
-        self._call(["pull", *argv_tail], "", PULL_SECONDS, "the chart cannot be had", env_extra)
+        """Download a chart. ToolError with Helm's message if that fails."""
+        self._call(["pull", *argv_tail], "", PULL_SECONDS, "the chart cannot be downloaded", env_extra)
 
     def repo_add(self, argv_tail: list[str], env_extra: Mapping[str, str], password: str) -> None:
         """Make a chart repository known, with the password from standard input."""
@@ -311,7 +311,7 @@ class Helm:
     def _failure(self, argv: list[str], answer: Answer, failed: str) -> TracingError:
         if answer.code < 0:
             why = f"it was killed by signal {-answer.code} ({_signal(-answer.code)})"
-            remedy = "Find out who killed it. If the release is left pending, on_pending: rollback recovers it."
+            remedy = "Find out what killed it. If the release is left pending, on_pending: rollback recovers it."
             return ToolError(f"helm {argv[0]}: {failed}", why, remedy, helm_exit_code=answer.code)
         message = explain(answer.err or answer.out)
         if re.search(r"unknown (shorthand )?(flag|command)|invalid argument", message) or not message:
@@ -357,7 +357,7 @@ class Helm:
 
     def _learn(self, rendered: str, wanted: ReleaseOptions, major: int = 0) -> None:
         """The version, before anything is written, and whether it can do what is wanted. major: the least that it must
-        be, where something else tells."""
+        be, where something else shows it."""
         if wanted.post_renderer and VERSION_MARK not in rendered:
             # A post-renderer may drop what holds no object; Helm 4 does so itself before it calls one.
             rendered = VERSION_MARK + (f"v{major}.0" if major else self._ask_version())
@@ -374,7 +374,7 @@ class Helm:
             raise ToolError(f"{self.binary} is helm {self.version}", f"helm {_oldest()} or newer is needed", REMEDY)
 
     def _not_helm(self) -> ToolError:
-        return ToolError(f"{self.binary} does not answer as helm does", f"helm {_oldest()} or newer is needed", REMEDY)
+        return ToolError(f"{self.binary} does not behave like helm", f"helm {_oldest()} or newer is needed", REMEDY)
 
 
 def explain(err: str) -> str:

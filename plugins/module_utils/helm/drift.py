@@ -10,7 +10,7 @@ does not. Three steps, from cheap to exact:
 2. Suspect (subset_differences of fields.py): compare field by field, with the normalisations of the API server.
 3. Confirm: only for objects with a suspicion, a dry run of the server-side apply of the manifest's object. What differs
    between its result and the live object is what Helm would change back. Mutating webhooks take part in the dry run, so
-   what they change is no drift.
+   what they change does not count as drift.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class Drifted:
-    """An object that is not as the manifest says.
+    """An object that differs from its manifest.
 
     action: "missing" or "changed". fields, for the latter: list of {path, wanted, live, manager, time}, secrets masked;
     manager and time are empty where the field was removed. document: the manifest's object as it is sent to the API
@@ -225,7 +225,7 @@ def _numbers(path: str) -> list[tuple[int, str]]:
 
 def diff_entries(drifted: Iterable[Drifted], mask: Mask) -> list[dict[str, str]]:
     """Entries of Ansible's diff: before is the live object, of which only the fields of the manifest are shown, and
-    after is the wanted one. What is no drift looks the same on both sides."""
+    after is the wanted one. Fields that did not drift are equal on both sides."""
     entries = []
     for item in drifted:
         before = after = item.document
@@ -276,7 +276,7 @@ def _read(
 
 
 def _confirm(kube: Kube, suspect: Drifted, live: dict[str, Any], mask: Mask) -> Drifted | None:
-    """The suspect with its differences, or None where the API server says that there are none."""
+    """The suspect with its differences, or None if the API server finds none."""
     owners = owners_of(live)
     confirmed = True
     try:
@@ -301,7 +301,7 @@ def _drifted(
 
 
 def _reported(difference: Difference, owners: Sequence[Owner], mask: Mask, secret: bool) -> dict[str, Any]:
-    """The entry of the result. The writer is somebody else than Helm where there is a choice."""
+    """The entry of the result. Of several owners, one other than Helm is named."""
     path, wanted, live = difference
     writers = owning(owners, path)
     helm = helm_names(owners)

@@ -5,7 +5,7 @@
 
 Helm's own dry run renders, and compares nothing with the live objects. Each object that differs from the recorded one
 is applied here with dryRun=All, under Helm's field manager. Found this way: fields that cannot change (the volume
-claims of a StatefulSet), fields that somebody else owns, objects that are being deleted, and invalid ones.
+claims of a StatefulSet), fields that another manager owns, objects that are being deleted, and invalid ones.
 
 What a dry run cannot decide is left to helm: a kind or namespace that comes with the release, a missing permission, an
 admission webhook that does not answer.

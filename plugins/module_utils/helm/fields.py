@@ -3,9 +3,9 @@
 # Private to this collection: not an interface for users, may change in any release.
 """Fields of Kubernetes objects: their paths, how the API server normalises and merges them, who wrote them.
 
-Pure. metadata.managedFields says who wrote a field. The API server keeps one time per manager, the one of its last
+Pure. metadata.managedFields records who wrote a field. The API server keeps one time per manager, the one of its last
 change to the object, and nothing about a field that was removed. A webhook's changes carry the name of the manager
-whose request they were made on, so the two cannot be told apart by name.
+whose request they were made on, so names do not distinguish the two.
 Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
@@ -44,7 +44,7 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "matchConditions": ("name",),
 }
 SETS = {"finalizers"}
-# The groups that client-go, and so Helm, knows as types: staging/src/k8s.io/client-go/kubernetes/scheme/register.go.
+# The groups that client-go, and so Helm, has types for: staging/src/k8s.io/client-go/kubernetes/scheme/register.go.
 BUILT_IN = {
     *("", "apps", "autoscaling", "batch", "extensions", "policy"),
     *(
@@ -207,7 +207,7 @@ def _has(item: Any, step: Item) -> bool:
 def subset_differences(manifest_doc: Mapping[str, Any], live_doc: Mapping[str, Any]) -> list[Difference]:
     """The fields of the manifest's object that the live object does not have, or has with another value. Pure.
 
-    A suspicion rather than a proof: only the API server knows all of its normalisations. Those known here: quantities
+    A suspicion, not a proof: only the API server has all of its normalisations. Those implemented here: quantities
     (1000m is 1), nulls, empty and zero values that are not stored, stringData of Secrets, numbers and strings that
     look the same, lists merged by keys. Other lists are one value; where Helm wrote them, members of their items that
     the manifest does not state are defaults, else they count. In CustomResourceDefinitions they always count: the API
@@ -396,8 +396,8 @@ def _all_differences(after: Any, before: Any, path: Path) -> Iterable[Difference
 
 
 def additions(manifest: Mapping[str, Any], live: Mapping[str, Any]) -> list[Difference]:
-    """What others added to an object: fields of the live object that the manifest does not state and that somebody else
-    than Helm and the controllers of BY_DESIGN wrote. Of the metadata, labels and annotations only.
+    """What others added to an object: fields of the live object that the manifest does not state and whose
+    owner is neither Helm nor a controller of BY_DESIGN. Of the metadata, labels and annotations only.
 
     What a webhook or the API server itself adds is written in the name of Helm's own request, and does not count.
     """

@@ -32,10 +32,10 @@ VARIABLES = "orion.tracing/image-variables"
 NAME, NEVER, ARCHITECTURE, CERTIFICATE, CREDENTIALS, DIGEST, MISSING = (
     "its name is wrong",
     "it is not on the node, and the pull policy is Never",
-    "there is none for the architecture of the node",
+    "it does not exist for the architecture of the node",
     "the node does not trust the registry's certificate",
-    "the registry wants other credentials",
-    "the registry sent another content than the digest says",
+    "the registry rejects the credentials",
+    "the content that the registry sent does not match the digest",
     "the registry does not have it",
 )
 REASONS = {"InvalidImageName": NAME, "ErrImageNeverPull": NEVER, "ErrImagePull": "", "ImagePullBackOff": ""}
@@ -95,7 +95,7 @@ def failures(
     found: dict[tuple[str, str, str], Failure] = {}
     for pod, container, reason, message in waiting(workloads, pods, since):
         name = pod["metadata"]["name"]
-        # Kubernetes before 1.32 says the cause only for a moment, and in an event.
+        # Kubernetes before 1.32 shows the cause only briefly, and in an event.
         words = WRAPPING.sub("", message).strip(" :") or WRAPPING.sub("", said.get(name, "")).strip(" :")
         kind = REASONS[reason] or final(words)
         if not kind:
@@ -158,7 +158,7 @@ class Watch:
         except PermissionDenied:
             self._workloads = []
         except TracingError:
-            pass  # helm is told of it, too
+            pass  # helm gets the same error
         return bool(self.found)
 
     def missing_secrets(self) -> list[str]:

@@ -85,7 +85,7 @@ def mismatch(source: Source, metadata: Mapping[str, Any]) -> str:
 
 
 def pinned(source: Source) -> tuple[str, str]:
-    """Name and version of a remote chart, as far as the options say; "" for what only the chart itself tells."""
+    """Name and version of a remote chart, as far as the options give them; "" for what only the chart contains."""
     if source.chart_repo_url:
         return source.chart_ref, source.chart_version or ""
     if source.chart_ref.startswith(OCI):

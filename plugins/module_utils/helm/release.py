@@ -158,7 +158,7 @@ def _kib(count: int) -> str:
 
 
 def chart_label(revision: int, digest: str) -> str:
-    """Value of CHART_LABEL. Helm carries labels over from revision to revision, so it says which one it is about."""
+    """Value of CHART_LABEL. Helm copies labels to later revisions, so the value names the one that it describes."""
     return f"{revision}.{digest}"
 
 

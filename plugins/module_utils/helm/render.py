@@ -18,7 +18,7 @@ MANIFEST, HOOK, CRD = "manifest", "hook", "crd"
 
 
 class Key(NamedTuple):
-    """What tells one object from another, as Helm tells them: the version of its API does not count."""
+    """What identifies an object, as in Helm: the version of its API does not count."""
 
     part: str
     group: str

@@ -55,13 +55,13 @@ if TYPE_CHECKING:
 
 # An API server that restarts is back within a minute; a control plane that is being upgraded takes longer.
 BACK_SECONDS, PAUSE_SECONDS = 120.0, 1.0
-# What the API server says of rights, as helm passes it on. Source: k8s.io/apiserver
+# The API server's message about a missing permission, as helm passes it on. Source: k8s.io/apiserver
 # pkg/endpoints/handlers/responsewriters/errors.go
 FORBIDDEN = re.compile(
     r'is forbidden: User "[^"]*" cannot (\w+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?'
 )
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-ROLES_SECONDS = 10.0  # within which a server that was started knows its roles
+ROLES_SECONDS = 10.0  # within which a server that was started has read its roles
 
 
 def read(kube: Kube, wanted: ReleaseOptions) -> CurrentRelease:
@@ -210,8 +210,8 @@ def _plan(kube: Kube, helm: Helm, wanted: ReleaseOptions, mask: Mask) -> tuple[C
 
 
 def _dry_run(kube: Kube, helm: Helm, rendered: Rendered) -> dry_run.DryRun:
-    """What the API server says of the objects that differ. Objects that are removed first, or whose namespace is yet to
-    be made, cannot be asked about."""
+    """The API server's answers about the objects that differ. Nothing is asked if the objects are removed first, or
+    their namespace does not exist yet."""
     wanted, current, decision = rendered.wanted, rendered.current, rendered.decision
     if decision.uninstall or current.namespace is None or not (rendered.upgrades or decision.rollback_to):
         return dry_run.DryRun()
@@ -294,7 +294,7 @@ def _execute(
         return _run(helm, wanted, chart, step, mask, watch)
     except TracingError as error:
         if isinstance(error, ServerLost | RaceLost):
-            raise  # there is nobody to ask, or what there is to see is another run's
+            raise  # the server cannot be asked, or its objects are those of another run
         if watch.found:
             raise _unpulled(kube, wanted, chart, watch, error) from error
         raise _explained(kube, wanted, step, error, started) from error
@@ -352,8 +352,8 @@ def _unpulled(
     except TracingError:
         pass
     variables = pulls.variables_of(chart.metadata if chart else {})
-    told = pulls.error_of(watch.found, watch.missing_secrets(), wanted.namespace, variables, serving)
-    return type(told)(told.what, told.why, told.remedy, **{**details, **told.details})
+    found = pulls.error_of(watch.found, watch.missing_secrets(), wanted.namespace, variables, serving)
+    return type(found)(found.what, found.why, found.remedy, **{**details, **found.details})
 
 
 def _bad(test: dict[str, str]) -> bool:

@@ -41,10 +41,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.connection impo
 FIELD_MANAGER = "orion.tracing"
 APPLY_PATCH = "application/apply-patch+yaml"
 BY_STATUS: dict[int, type[TracingError]] = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: Conflict}
-# How long reads wait for an API server that went away, as in an upgrade of the control plane.
-PATIENCE = 30.0
-# How long a server that refuses everything may take to read the roles.
-STARTING = 10.0
+# How long reads are repeated while the API server is unavailable, as in an upgrade of the control plane.
+READ_RETRY_SECONDS = 30.0
+# How long a server that refuses every request may take to read its roles.
+ROLES_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 REMEDY = "Check the option kubeconfig, its context, and that the cluster is running."
 
@@ -82,14 +82,14 @@ class Kube:
         self._pool, self._authorization, self._owner = pool, authorization, owner
         self.host, self.origin = host.rstrip("/"), origin
         self.calls = 0
-        self.patience = PATIENCE
+        self.patience = READ_RETRY_SECONDS
         self._started = False
 
     @classmethod
     def connect(cls, params: dict[str, Any]) -> Kube:
         """Connect with the options kubeconfig, context, host, api_key, ca_cert, validate_certs (module.KUBE_OPTIONS).
 
-        Without kubeconfig, context, host and api_key: what the environment says (connection.VARIABLES), else the
+        Without kubeconfig, context, host and api_key: the environment variables (connection.VARIABLES), else the
         default kubeconfig, or the service account of the pod this runs in.
         """
         connection = resolve(params, os.environ)
@@ -99,7 +99,7 @@ class Kube:
                 pool = kubeconfig.pool(endpoint)
                 return cls(pool, endpoint.host, endpoint.authorization, origin=connection.origin)
             except (ImportError, OSError, ValueError):
-                # The client says what is wrong.
+                # The client reports what is wrong.
                 pass
         return cls._with_client(connection)
 
@@ -156,7 +156,7 @@ class Kube:
             configuration.verify_ssl = params["validate_certs"]
         configuration.connection_pool_maxsize = kubeconfig.POOL_SIZE
         origin = connection.origin
-        # One that a kubeconfig names leads where the kubeconfig says.
+        # A proxy that the kubeconfig names is used as it is.
         if getattr(configuration, "_proxy_from_env", configuration.proxy in getproxies().values()):
             if is_loopback(configuration.host):
                 configuration.proxy = None
@@ -217,7 +217,7 @@ class Kube:
             if wait.isdigit() and pauses.another(float(wait)):
                 continue
             if answer.status in (401, 403) and method == "GET" and self._starts(head):
-                starting = starting or _Pauses(min(STARTING, self.patience))
+                starting = starting or _Pauses(min(ROLES_SECONDS, self.patience))
                 if starting.another():
                     continue
                 self._started = True  # or /readyz is closed to these credentials
@@ -226,7 +226,8 @@ class Kube:
     def _starts(self, headers: dict[str, str]) -> bool:
         """Whether the API server is not ready yet; asked until it is.
 
-        The role system:public-info-viewer lets everybody read /readyz, so a refusal there means that no role is known.
+        The role system:public-info-viewer allows every user to read /readyz, so a refusal means that the roles have
+        not been read yet.
         Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
         """
         from urllib3.exceptions import HTTPError
@@ -315,7 +316,7 @@ class Kube:
 
 
 def remedy(origin: str) -> str:
-    """What to do about a cluster that does not do. origin: that of the connection."""
+    """What to do about a cluster that cannot be used. origin: that of the connection."""
     if not origin:
         return REMEDY
     return f"The environment chose it: {origin}. Unset that, or name the cluster by the option kubeconfig or host."

@@ -64,7 +64,7 @@ def resolve(given: Mapping[str, Any], environ: Mapping[str, str]) -> Connection:
                 options[option] = _typed(option, name, value)
                 shown[name] = _shown(option, value)
     if options["host"]:
-        # What would not be used must not be told either.
+        # An option that is not used must not be shown either.
         for option in ("kubeconfig", "context"):
             options[option] = None
             shown.pop(VARIABLES[option], None)

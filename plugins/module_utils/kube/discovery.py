@@ -53,7 +53,7 @@ class Served:
     stale: frozenset[str] = frozenset()
 
     def resource(self, group: str, version: str, kind: str) -> ApiResource | None:
-        """In this version, or in another one where that is no longer served."""
+        """In this version, or in another if it is no longer served."""
         others = (found for (of, _version, name), found in self.resources.items() if (of, name) == (group, kind))
         return self.resources.get((group, version, kind)) or next(others, None)
 

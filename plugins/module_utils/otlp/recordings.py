@@ -39,7 +39,7 @@ _ALONE = re.compile(r"\.binpb(\.gz)?$")
 # Its first byte then: field 1 (resource_spans), of a length.
 _FIRST_FIELD = b"\x0a"
 # More than a collector sends at once by far; a longer one means that the file is none of these.
-LONGEST_MESSAGE = 256 * 2**20
+MAX_MESSAGE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def framed(name: str, stream: IO[bytes]) -> Iterator[Message]:
             "Decompress it (zstd -d), or record with the exporter's compression none or gzip.",
         )
     if begin[:1] == _FIRST_FIELD and _ALONE.search(name):
-        text = stream.read(LONGEST_MESSAGE + 1)
-        too_long = f"longer than {LONGEST_MESSAGE} bytes" if len(text) > LONGEST_MESSAGE else ""
+        text = stream.read(MAX_MESSAGE_BYTES + 1)
+        too_long = f"longer than {MAX_MESSAGE_BYTES} bytes" if len(text) > MAX_MESSAGE_BYTES else ""
         yield Message(1, "message 1", b"" if too_long else text, True, too_long)
     elif begin[:1] in (b"{", b" ", b"\t", b"\r", b"\n", b""):
         for number, line in enumerate(stream, 1):
@@ -126,7 +126,7 @@ def _prefixed(stream: IO[bytes]) -> Iterator[bytes | str]:
     end, what is wrong with the rest."""
     while prefix := stream.read(4):
         length = int.from_bytes(prefix, "big")
-        if len(prefix) < 4 or length > LONGEST_MESSAGE:
+        if len(prefix) < 4 or length > MAX_MESSAGE_BYTES:
             yield "neither OTLP/JSON lines nor OTLP protobuf with length prefixes, or cut in a prefix"
             return
         message = stream.read(length)

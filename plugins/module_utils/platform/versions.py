@@ -17,6 +17,9 @@ MIN_ANSIBLE_CORE = (2, 20)
 MIN_PYTHON = (3, 12)
 MIN_KUBERNETES = (1, 31)
 MIN_HELM = (3, 18)
+# The first version with load_balancing, the newest of the component names in the configuration.
+# Source: https://github.com/open-telemetry/opentelemetry-collector-contrib/pull/48533
+MIN_COLLECTOR = (0, 153)
 
 # Versions whose configuration the roles generate, which are their default image tags.
 COLLECTOR = "0.158.0"

@@ -203,7 +203,7 @@ def _helm_version(binary: str, run: Runner) -> str:
     found = VERSION.match(answer.out.strip())
     if answer.code or not found:
         raise ToolError(
-            f"{path} does not answer as helm does",
+            f"{path} does not behave like helm",
             (answer.err or answer.out).strip()[:200] or f"it ended with {answer.code}",
             HELM_REMEDY,
         )

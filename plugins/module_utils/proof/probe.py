@@ -25,7 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoredTrace
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
 # The traces of these are read one by one, since they are usually kept.
@@ -38,17 +38,17 @@ PLAIN_ROUTE = "/orion/probe"
 MIN_PLAIN = 300
 COUNTS = {ERROR: 3, SLOW: 3, CRITICAL: 3, DROPPED: 20}
 # Trace ids that are tried for each case (see build).
-TRIES = 300
+MAX_ID_ATTEMPTS = 300
 # Traces that share requests where many are sent: their services still go separately, to different gateways.
-CHUNK = 50
+GROUP_TRACES = 50
 # Trace ids that a check names.
-NAMED = 3
+IDS_NAMED = 3
 
 Check = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProbeSettings:
     """The pipeline that is probed.
 
     tail_sampling: the samplers' configuration of the processor of that name. gateway: what gateways do before.
@@ -85,7 +85,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ProbeTrace:
-    """One trace: a document per service, and its spans as store.Trace has them (span id → parent's)."""
+    """One trace: a document per service, and its spans as store.StoredTrace has them (span id → parent's)."""
 
     case: str
     trace_id: str
@@ -113,7 +113,7 @@ class Observation:
     """
 
     seconds: float = 0.0
-    read: dict[str, Trace] = field(default_factory=dict)
+    read: dict[str, StoredTrace] = field(default_factory=dict)
     complete_at: dict[str, float] = field(default_factory=dict)
     decided: bool = False
     alone: bool = False
@@ -123,7 +123,7 @@ class Observation:
     block: Block | None = None
     block_at: float | None = None
     block_problem: str = ""
-    recorded: dict[str, Trace] = field(default_factory=dict)
+    recorded: dict[str, StoredTrace] = field(default_factory=dict)
     recorded_at: float | None = None
     recorded_problem: str = ""
     accepted_spans: int = 0
@@ -131,12 +131,12 @@ class Observation:
     kept_traces: int = 0
 
 
-def build(settings: Settings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
+def build(settings: ProbeSettings, run: str, now: int, random: Random | None = None) -> list[ProbeTrace]:
     """All traces of a run, as settings.cases has them, ending at now (Unix nanoseconds).
 
-    The ids of ordinary traces are random. Those of the other cases pass head sampling, and are such that an ordinary
-    trace with the same id has the other outcome, as far as any of TRIES ids is: so what becomes of an error trace is
-    due to its error, not to the baseline percentage.
+    The ids of ordinary traces are random. Those of the other cases pass head sampling, and are chosen so that an
+    ordinary trace with the same id has the other outcome (if one of MAX_ID_ATTEMPTS ids is such): an error trace is
+    then kept for its error, not by the baseline percentage.
     """
     kept = keeps(settings.tail_sampling, settings.gateway)
     found: list[ProbeTrace] = []
@@ -146,7 +146,7 @@ def build(settings: Settings, run: str, now: int, random: Random | None = None) 
             continue
         telling: list[ProbeTrace] = []
         others: list[ProbeTrace] = []
-        for _number in range(TRIES):
+        for _number in range(MAX_ID_ATTEMPTS):
             one = trace(case, settings, run, now, random)
             passes = settings.gateway.passes(one.trace_id)
             plain = trace(PLAIN, settings, run, now, random, one.trace_id)
@@ -160,7 +160,7 @@ def build(settings: Settings, run: str, now: int, random: Random | None = None) 
     return found
 
 
-def expected(settings: Settings, traces: Sequence[ProbeTrace]) -> Expectation:
+def expected(settings: ProbeSettings, traces: Sequence[ProbeTrace]) -> Expectation:
     """What the configuration makes of the traces. InvalidInput where it keeps none of them: nothing could be read back,
     and that nothing is there proves nothing."""
     found = expect(settings.tail_sampling, settings.gateway, {one.trace_id: one.documents for one in traces})
@@ -184,7 +184,7 @@ def expected(settings: Settings, traces: Sequence[ProbeTrace]) -> Expectation:
 
 
 def trace(
-    case: str, settings: Settings, run: str, now: int, random: Random | None = None, trace_id: str = ""
+    case: str, settings: ProbeSettings, run: str, now: int, random: Random | None = None, trace_id: str = ""
 ) -> ProbeTrace:
     """One trace over three services; a health check is one span. Attributes are those of the stable conventions.
 
@@ -259,21 +259,21 @@ def _document(service: str, spans: list[otlp.Span]) -> otlp.Document:
 def requests(traces: Sequence[ProbeTrace]) -> list[tuple[int, otlp.Document]]:
     """What to send: (number of the gateway, document).
 
-    Traces that must be kept have one request per trace and service, the others one per CHUNK traces and service. The
-    services of one trace always go to neighbouring gateways.
+    Traces that must be kept have one request per trace and service, the others one per GROUP_TRACES traces and service.
+    The services of one trace always go to neighbouring gateways.
     """
     planned: list[tuple[int, otlp.Document]] = []
     groups = [[one] for one in traces if one.case in KEPT_CASES]
     for case in (DROPPED, PLAIN):
         same = [one for one in traces if one.case == case]
-        groups += [same[first : first + CHUNK] for first in range(0, len(same), CHUNK)]
+        groups += [same[first : first + GROUP_TRACES] for first in range(0, len(same), GROUP_TRACES)]
     for number, group in enumerate(groups):
         for place, documents in enumerate(zip(*(one.documents for one in group), strict=True)):
             planned.append((number + place, otlp.merge(documents)))
     return planned
 
 
-def is_complete(sent: ProbeTrace, read: Trace | None) -> bool:
+def is_complete(sent: ProbeTrace, read: StoredTrace | None) -> bool:
     """Whether all spans of a trace are there, and no others."""
     return read is not None and read.spans.keys() == sent.spans.keys()
 
@@ -283,7 +283,7 @@ def is_alone(expectation: Expectation, since: Increase) -> bool:
     return since.new_traces == len(expectation.arriving) and not since.interrupted.get("sampler")
 
 
-def planned_checks(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
+def planned_checks(settings: ProbeSettings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     """name and expected of every check that a run with these traces makes."""
     must = len(bounds.kept)
     checks = _read_back(settings, traces, bounds) if settings.reads_back else _counted(traces, bounds)
@@ -309,7 +309,7 @@ def _counted(traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     ]
 
 
-def _read_back(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
+def _read_back(settings: ProbeSettings, traces: Sequence[ProbeTrace], bounds: Bounds) -> list[Check]:
     """What reading back tells."""
     checks = []
     for case in settings.cases:
@@ -333,7 +333,7 @@ def _read_back(settings: Settings, traces: Sequence[ProbeTrace], bounds: Bounds)
 
 
 def evaluate(
-    settings: Settings, traces: Sequence[ProbeTrace], expectation: Expectation, seen: Observation
+    settings: ProbeSettings, traces: Sequence[ProbeTrace], expectation: Expectation, seen: Observation
 ) -> list[Check]:
     """The planned checks with observed, seconds and passed."""
     bounds = expectation.alone if seen.alone else expectation.shared
@@ -379,8 +379,8 @@ def _case(
         parts.append("nor any other trace")
     for what, some in (("missing", missing), ("unexpected", sorted(extra))):
         if some:
-            named = ", ".join(f"{one} ({_why(one, expectation, bounds)})" for one in some[:NAMED])
-            parts.append(f"{what}: {named}{', …' if len(some) > NAMED else ''}")
+            named = ", ".join(f"{one} ({_why(one, expectation, bounds)})" for one in some[:IDS_NAMED])
+            parts.append(f"{what}: {named}{', …' if len(some) > IDS_NAMED else ''}")
     good = len(whole) == len(there) and not missing and not extra and not empty and (certain or seen.decided)
     at = max(seen.complete_at.get(one.trace_id, seen.seconds) for one in sent) if certain else seen.settled_at
     return ", ".join(parts), at, good
@@ -443,7 +443,7 @@ def _recorded(traces: Sequence[ProbeTrace], bounds: Bounds, seen: Observation) -
     parts = [f"{len(whole)} of {len(bounds.kept)} kept traces"]
     extra = sorted(seen.recorded.keys() - bounds.kept.keys() - set(bounds.possible))
     if extra:
-        parts.append(f"unexpected: {', '.join(extra[:NAMED])}{', …' if len(extra) > NAMED else ''}")
+        parts.append(f"unexpected: {', '.join(extra[:IDS_NAMED])}{', …' if len(extra) > IDS_NAMED else ''}")
     if seen.recorded_problem and len(whole) < len(bounds.kept):
         parts.append(seen.recorded_problem)
     return ", ".join(parts), seen.recorded_at, len(whole) == len(bounds.kept) and not extra

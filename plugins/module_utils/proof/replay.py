@@ -34,30 +34,30 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
     MARGIN_SECONDS,
     Criteria,
     NotNow,
+    StoredTrace,
     StoreReader,
-    Trace,
 )
 
 RUN_ATTRIBUTE = "orion.replay.run"
 # A request holds lines up to one of these sizes; a single one may be larger.
 BATCH_SPANS, BATCH_BYTES = 2000, 1 << 20
 BROKEN_SHOWN = 20
-WHAT_TO_GIVE = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
+PATH_REMEDY = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
 READ_CHUNK = 64
 PROGRESS_SECONDS = 5.0
-# Spans become searchable in waves. This long without new ones, and no more come.
-SEARCH_QUIET = 15.0
-POLL = 1.0
-# Each kind of reading back may take this long after everything else used up the time.
-LAST_LOOK = 30.0
+# Spans become searchable in waves; after this long without new ones no more will come.
+SEARCH_SETTLE_SECONDS = 15.0
+POLL_SECONDS = 1.0
+# Time for each kind of reading back even where the time limit has been used up.
+LAST_READ_SECONDS = 30.0
 # Traces that the store is asked for before a replay, to see whether it has them already.
-ASKED_BEFORE = 20
-# Whose counters tell what becomes of traces.
-FLOW = ("gateway", "sampler")
+CHECKED_BEFORE_SENDING = 20
+# The components whose counters count traces.
+SAMPLING_TIERS = ("gateway", "sampler")
 
 
 @dataclass(slots=True)
-class TraceFacts:
+class RecordedTrace:
     """start, end: Unix nanoseconds of all its spans. spans: their number. error: whether one has status ERROR."""
 
     start: int
@@ -75,7 +75,7 @@ class FileFacts:
     spans: int = 0
     broken_lines: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
-    traces: dict[str, TraceFacts] = field(default_factory=dict)
+    traces: dict[str, RecordedTrace] = field(default_factory=dict)
     services: set[str] = field(default_factory=set)
 
     @property
@@ -105,14 +105,14 @@ def scan(recording: Recording) -> FileFacts:
             facts.services |= otlp.services(document)
             for span in otlp.spans(document):
                 start = int(span["startTimeUnixNano"])
-                trace = facts.traces.setdefault(span["traceId"].lower(), TraceFacts(start))
+                trace = facts.traces.setdefault(span["traceId"].lower(), RecordedTrace(start))
                 trace.start = min(trace.start, start)
                 trace.end = max(trace.end, int(span["endTimeUnixNano"]))
                 trace.spans += 1
                 trace.error = trace.error or otlp.is_error(span)
                 facts.spans += 1
     except OSError as error:
-        raise InvalidInput(f"path {recording.name} cannot be read", str(error), WHAT_TO_GIVE) from error
+        raise InvalidInput(f"path {recording.name} cannot be read", str(error), PATH_REMEDY) from error
     return facts
 
 
@@ -128,7 +128,7 @@ def refuse_broken(recording: Recording, facts: FileFacts, on_broken_line: str) -
             broken_lines=[{"place": place, "reason": reason} for place, reason in facts.broken],
         )
     if not facts.spans:
-        raise InvalidInput(f"path {recording.name} holds no span", remedy=WHAT_TO_GIVE)
+        raise InvalidInput(f"path {recording.name} holds no span", remedy=PATH_REMEDY)
 
 
 @dataclass
@@ -302,11 +302,11 @@ class Replay:
         A store takes a span of the same trace and id once. So whose spans it has could not be told, and of two copies
         it may drop the one that search looks for.
         """
-        errors = self.facts.errors[:ASKED_BEFORE]
+        errors = self.facts.errors[:CHECKED_BEFORE_SENDING]
         others = [trace_id for trace_id in self.facts.traces if trace_id not in set(errors)]
-        asked = [*errors, *others[: ASKED_BEFORE - len(errors)]]
+        asked = [*errors, *others[: CHECKED_BEFORE_SENDING - len(errors)]]
         now = self.clock.time_ns() // 10**9
-        there, _unknown = self._look(reader, asked, 1, now + MARGIN_SECONDS, Deadline(self.clock, LAST_LOOK))
+        there, _unknown = self._look(reader, asked, 1, now + MARGIN_SECONDS, Deadline(self.clock, LAST_READ_SECONDS))
         if there:
             raise InvalidInput(
                 f"{reader.name} has {len(there)} of the {len(asked)} traces of {self.recording.name} that it was "
@@ -327,10 +327,10 @@ class Replay:
 
     def _look(
         self, reader: StoreReader, ids: Sequence[str], start: int, end: int, limit: Deadline
-    ) -> tuple[dict[str, Trace], set[str]]:
+    ) -> tuple[dict[str, StoredTrace], set[str]]:
         """Those of these traces that are there now, and ids that the store could not answer for within the limit."""
 
-        def one(trace_id: str) -> Trace | bool | None:
+        def one(trace_id: str) -> StoredTrace | bool | None:
             if not limit.left:
                 return False
             try:
@@ -338,10 +338,10 @@ class Replay:
             except NotNow:
                 return False
 
-        there: dict[str, Trace] = {}
+        there: dict[str, StoredTrace] = {}
         unknown: set[str] = set()
         for trace_id, answer in zip(ids, in_threads(one, ids), strict=True):
-            if isinstance(answer, Trace):
+            if isinstance(answer, StoredTrace):
                 there[trace_id] = answer
             elif answer is False:
                 unknown.add(trace_id)
@@ -492,8 +492,8 @@ class Replay:
     def _until_decided(self, counters: Counters, sent: Deadline) -> None:
         self.progress("waiting for the samplers' decisions")
         decisions = Decisions(self.report.traces_sent, self.report.spans_sent, self.decision_wait)
-        while not decisions.made(sent.elapsed, since := self._since(FLOW, counters)):
-            if not sent.wait(POLL):
+        while not decisions.made(sent.elapsed, since := self._since(SAMPLING_TIERS, counters)):
+            if not sent.wait(POLL_SECONDS):
                 self.report.notes.append(
                     f"the samplers decided on {since.decided_traces:,} of {self.report.traces_sent:,} traces in "
                     f"{sent.seconds:.0f} s"
@@ -522,7 +522,7 @@ class Replay:
                     self.progress(
                         f"{len(complete):,} of {len(self.expected):,} error traces are in {reader.name}, complete"
                     )
-            if len(complete) == len(self.expected) or not reading.wait(POLL):
+            if len(complete) == len(self.expected) or not reading.wait(POLL_SECONDS):
                 return complete, unknown
 
     def _search(
@@ -534,10 +534,10 @@ class Replay:
         """
         criteria = Criteria(attributes={RUN_ATTRIBUTE: self.report.run})
         found: dict[str, int] | None = None
-        quiet = Deadline(self.clock, SEARCH_QUIET)
-        limit = Deadline(self.clock, max(LAST_LOOK, reading.left))
+        quiet = Deadline(self.clock, SEARCH_SETTLE_SECONDS)
+        limit = Deadline(self.clock, max(LAST_READ_SECONDS, reading.left))
         while True:
-            since = self._since(FLOW, counters)
+            since = self._since(SAMPLING_TIERS, counters)
             try:
                 now = reader.search(criteria, start, end, 2 * len(self.facts.traces), self.facts.services)
             except NotNow:
@@ -549,11 +549,11 @@ class Replay:
                 if len(best) != len(before):
                     self.progress(f"{reader.search_name} finds {len(best):,} traces")
                 if best != found:
-                    found, quiet = best, Deadline(self.clock, SEARCH_QUIET)
+                    found, quiet = best, Deadline(self.clock, SEARCH_SETTLE_SECONDS)
             if found is not None and self._alone(since) and len(found) == since.kept_traces:
                 return found
             settled = found is not None and sent.elapsed > reader.search_lag and not quiet.left
-            if settled or not limit.wait(2 * POLL):
+            if settled or not limit.wait(2 * POLL_SECONDS):
                 return found
 
     def _incomplete(
@@ -570,7 +570,7 @@ class Replay:
         if not doubtful:
             return [], set()
         wanted = span_ids(self.recording, set(doubtful.values()))
-        limit = Deadline(self.clock, max(LAST_LOOK, reading.left))
+        limit = Deadline(self.clock, max(LAST_READ_SECONDS, reading.left))
         there, unknown = self._look(reader, sorted(doubtful), start, end, limit)
         incomplete = [
             one

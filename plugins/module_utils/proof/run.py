@@ -40,23 +40,23 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
     MARGIN_SECONDS,
     Criteria,
     NotNow,
+    StoredTrace,
     StoreReader,
-    Trace,
 )
 
-POLL = 0.5
-# When nothing new came for this long (an exporter's flush and one retry), nothing more comes.
-SETTLE = 6.0
-# Gateways learn of a new sampler within this time, or their resolver does not work.
-ROUTES = 30.0
-LAST_LOOK = 10.0
-# What a flush may take after everything else used up the time.
-FLUSH = 30.0
+POLL_SECONDS = 0.5
+# After this long without anything new (an exporter's flush and one retry), nothing more will arrive.
+SETTLE_SECONDS = 6.0
+# Gateways discover a new sampler within this time unless their resolver does not work.
+ROUTE_TIMEOUT_SECONDS = 30.0
+LAST_READ_SECONDS = 10.0
+# Time for a flush even where the time limit has been used up.
+FLUSH_SECONDS = 30.0
 # A block's times are those of its spans, rounded.
-BLOCK_SLACK = 5.0
+BLOCK_ROUNDING_SECONDS = 5.0
 META = "meta.json"
-# Whose counters tell what became of traces.
-FLOW = ("gateway", "sampler")
+# The components whose counters count traces.
+SAMPLING_TIERS = ("gateway", "sampler")
 
 
 class Bucket(Protocol):
@@ -93,7 +93,7 @@ class Probe:
         self,
         pipeline: Pipeline,
         reader: StoreReader | None,
-        settings: probe.Settings,
+        settings: probe.ProbeSettings,
         run: str,
         timeout: float,
         bucket: Bucket | None = None,
@@ -162,7 +162,7 @@ class Probe:
         A gateway that does not yet would route spans elsewhere than the others do.
         """
         ready = sum(self.pipeline.pods(self.pipeline.selectors.sampler).values())
-        limit = Deadline(self.clock, min(ROUTES, self.deadline.left))
+        limit = Deadline(self.clock, min(ROUTE_TIMEOUT_SECONDS, self.deadline.left))
         while True:
             figures = self.pipeline.figures()
             known = [
@@ -172,7 +172,7 @@ class Probe:
             ]
             if all(count == ready for count in known):
                 return Counters(figures)
-            if not limit.wait(POLL):
+            if not limit.wait(POLL_SECONDS):
                 counts = ", ".join(f"{count:.0f}" for count in known)
                 self.notes.append(f"{ready} samplers are ready, but the gateways know {counts} of them")
                 return Counters(figures)
@@ -195,7 +195,7 @@ class Probe:
         if self.reader is None:
             return
         # A last look is taken also when the time is over.
-        limit = Deadline(self.clock, max(LAST_LOOK, self.deadline.left))
+        limit = Deadline(self.clock, max(LAST_READ_SECONDS, self.deadline.left))
         for trace_id, trace in self.reader.traces(trace_ids, self.start, self.end, limit).items():
             self.seen.read[trace_id] = trace
             if probe.is_complete(self.by_id[trace_id], trace) and trace_id not in self.seen.complete_at:
@@ -220,12 +220,12 @@ class Probe:
         while True:
             if not self.seen.complete_at:
                 self._read(self._lacking(kept=True)[:1])
-            since = self._since(FLOW)
+            since = self._since(SAMPLING_TIERS)
             self.seen.decided = decisions.made(self.sent_at.elapsed - last_sent, since)
             if self.seen.decided:
                 self.progress(f"all decisions made after {self.sent_at.elapsed:.1f} s")
                 return
-            if not self.deadline.wait(POLL):
+            if not self.deadline.wait(POLL_SECONDS):
                 return
 
     def _until_settled(self, reader: StoreReader) -> None:
@@ -238,7 +238,7 @@ class Probe:
         """
         state, changed, next_full = (-1, -1, -1), 0.0, 0.0
         while True:
-            since = self._since(FLOW)
+            since = self._since(SAMPLING_TIERS)
             self._read(self._lacking(kept=True))
             problem = self._search(reader)
             whole, now = not self._lacking(kept=True), self.sent_at.elapsed
@@ -250,13 +250,13 @@ class Probe:
                 break
             if state != (seen := (len(self.seen.read), len(self.seen.complete_at), len(self.seen.searched))):
                 state, changed = seen, now
-            quiet = now - changed >= SETTLE and (searchable or not whole)
+            quiet = now - changed >= SETTLE_SECONDS and (searchable or not whole)
             if (quiet and now >= next_full) or not self.deadline.left:
-                next_full = now + 2 * SETTLE
+                next_full = now + 2 * SETTLE_SECONDS
                 self._read(self._lacking(kept=False))
                 if quiet and (whole or (counted and len(self.seen.read) >= kept)):
                     break
-            if not self.deadline.wait(POLL):
+            if not self.deadline.wait(POLL_SECONDS):
                 if problem:
                     self.notes.append(problem)
                 break
@@ -280,7 +280,7 @@ class Probe:
     def _until_flushed(self, bucket: Bucket) -> None:
         """Force a flush and look for a block that is newer than the run and reaches into its time."""
         counters = Counters(self.pipeline.figures(["tempo"]))
-        limit = Deadline(self.clock, max(FLUSH, self.deadline.left))
+        limit = Deadline(self.clock, max(FLUSH_SECONDS, self.deadline.left))
         try:
             pods = self.pipeline.flush(limit)
             self.progress(f"flushed {len(pods)} ingesters")
@@ -293,7 +293,7 @@ class Probe:
                 if self.seen.block:
                     self.seen.block_at = self.sent_at.elapsed
                     return
-                if not limit.wait(2 * POLL):
+                if not limit.wait(2 * POLL_SECONDS):
                     self.seen.block_problem = f"no block newer than the run after {limit.seconds:.0f} s"
                     return
         except TracingError as error:
@@ -301,7 +301,7 @@ class Probe:
 
     def _until_recorded(self, recording: Callable[[datetime], Recording]) -> None:
         """Until the recording has all that must be kept. The exporter writes it some seconds later, in batches."""
-        limit = Deadline(self.clock, max(FLUSH, self.deadline.left))
+        limit = Deadline(self.clock, max(FLUSH_SECONDS, self.deadline.left))
         # Folders are named by the collector's clock.
         begin = datetime.fromtimestamp(self.now - MARGIN_SECONDS, UTC)
         while True:
@@ -317,12 +317,12 @@ class Probe:
             except TracingError as error:
                 self.seen.recorded_problem = str(error)
                 return
-            self.seen.recorded = {trace_id: Trace.of(some) for trace_id, some in spans.items()}
+            self.seen.recorded = {trace_id: StoredTrace.of(some) for trace_id, some in spans.items()}
             if self._whole_in_recording():
                 self.seen.recorded_at = self.sent_at.elapsed
                 self.progress(f"the recording has the kept traces after {self.sent_at.elapsed:.1f} s")
                 return
-            if not limit.wait(4 * POLL):
+            if not limit.wait(4 * POLL_SECONDS):
                 return
 
     def _whole_in_recording(self) -> bool:
@@ -338,7 +338,7 @@ class Probe:
                 if item["Key"].endswith("/" + META) and item["LastModified"] >= self.store_time:
                     found = bucket.call(self.settings.bucket, Call("get_object", "s3:GetObject", {"Key": item["Key"]}))
                     meta = json.loads(found["Body"].read())
-                    if datetime.fromisoformat(meta["endTime"]).timestamp() >= self.now - BLOCK_SLACK:
+                    if datetime.fromisoformat(meta["endTime"]).timestamp() >= self.now - BLOCK_ROUNDING_SECONDS:
                         return probe.Block(meta["blockID"], int(meta.get("totalObjects", 0)), int(meta.get("size", 0)))
             if not page.get("IsTruncated"):
                 return None

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""One bucket: what is there, what has to change, and the change."""
+"""One bucket: its present configuration, the plan, and its application."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.client import (
 )
 from ansible_collections.orion.tracing.plugins.module_utils.s3.model import all_of
 
-# In the order in which they are written: what protects comes before what opens.
+# In the order in which they are written: protective documents come before the policy, which may grant access.
 ASPECTS: tuple[Aspect, ...] = (
     public_access_block.ASPECT,
     object_ownership.ASPECT,
@@ -56,11 +56,11 @@ ASPECTS: tuple[Aspect, ...] = (
 )
 WORKERS = 8
 DELETE = Call("delete_bucket", "s3:DeleteBucket")
-# How a bucket is deleted that others keep writing to: so many times, it is emptied and tried.
+# How often a bucket that others keep writing to is emptied and deleted again.
 DELETIONS = 3
-# How a store with several regions answers to a bucket for none of them.
+# The answer of a store with several regions to a bucket without one.
 LOCATION_WANTED = "IllegalLocationConstraintException"
-# How stores other than AWS refuse a document that is good enough for AWS (minio/minio#16120).
+# Answers of stores other than AWS to a document that AWS accepts (minio/minio#16120).
 REFUSED = frozenset({"InvalidArgument", "InvalidRequest", "MalformedXML"})
 # Conflicts with a change that is still under way: sent again after RETRY_FIRST, twice that and so on, up to
 # RETRY_LONGEST, for RETRY_SECONDS in all. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -98,7 +98,7 @@ def arn_of(bucket: str, partition: str) -> str:
 
 
 def asked(params: dict[str, Any]) -> list[Aspect]:
-    """The aspects that the options say something about."""
+    """The aspects that the options set."""
     return [aspect for aspect in ASPECTS if params["state"] == "present" and aspect.asked(params)]
 
 
@@ -284,7 +284,7 @@ def _plan_deletion(plan: Plan, state: State, params: dict[str, Any]) -> None:
 
 
 def unanswered(params: dict[str, Any], state: State) -> str:
-    """The alias of a KMS key that nobody could compare with the key that the bucket has; "" if none."""
+    """The alias of a KMS key that could not be compared with the bucket's key; "" if none."""
     return "" if state.kms_key_arn else encryption.unresolved(params, state.documents.get("encryption"))
 
 
@@ -293,7 +293,7 @@ def _needed(
 ) -> bool:
     if state.exists or state.custom or aspect.fresh is None:
         return bool(wanted != current)
-    # AWS gives a new bucket a document of its own: say explicitly what is wanted, and take back what is not.
+    # AWS gives a new bucket a document of its own: write what is wanted explicitly, and remove what is not.
     return wanted is not None or aspect.wanted(params, aspect.fresh, target) != aspect.fresh
 
 
@@ -496,15 +496,21 @@ class Application:
             self._lack_whole(aspect, error)
             return
         if not self.tolerant:
-            raise unsupported_error(self.store.endpoint, {part: Lacking(error.why) for part in suspects}) from error
+            raise unsupported_error(
+                self.store.endpoint,
+                {part: Lacking(error.why, aspect.parts.left_out(wanted, part)) for part in suspects if aspect.parts},
+            ) from error
         kept, refused = self._try_parts(aspect, wanted, parts, error)
         rest = aspect.parts.only(wanted, kept) if aspect.parts else None
-        if rest is None and isinstance(error, Unsupported):
+        if rest is None and isinstance(error, Unsupported) and len(parts) > 1:
             self._lack_whole(aspect, error)
             return
         for part, answer in refused.items():
             self._lack(part, answer, error, aspect.parts.left_out(wanted, part) if aspect.parts else "")
-        self._replan(aspect.option, rest)
+        if rest is None and isinstance(error, Unsupported):
+            self._unplan(aspect.option)
+        else:
+            self._replan(aspect.option, rest)
 
     def _try_parts(
         self, aspect: Aspect, wanted: Document, parts: list[str], error: TracingError
@@ -550,7 +556,7 @@ class Application:
         self._unplan(aspect.option)
 
     def _verify(self, options: list[str]) -> None:
-        """Whether another run would find what this one sent."""
+        """Whether another run would find the documents that this one sent."""
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             kept = list(pool.map(self._kept, options))
         for option, (settled, now) in zip(options, kept, strict=True):

@@ -106,7 +106,7 @@ def _count(answer: dict[str, Any]) -> Contents:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedVersion:
     """One version, or one delete marker. version_id: "" on a store that knows no versions."""
 
     key: str
@@ -194,22 +194,22 @@ class Emptying:
                 return
             arguments = following
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[ListedVersion]:
         versions = Call("list_object_versions", "s3:ListBucketVersions", {"MaxKeys": PAGE})
         markers = {"NextKeyMarker": "KeyMarker", "NextVersionIdMarker": "VersionIdMarker"}
         try:
             for page in self._pages(versions, markers):
                 for kind in ("Versions", "DeleteMarkers"):
                     for item in page.get(kind) or []:
-                        yield Entry(item["Key"], item.get("VersionId") or "", kind == "DeleteMarkers")
+                        yield ListedVersion(item["Key"], item.get("VersionId") or "", kind == "DeleteMarkers")
         except Unsupported:
             objects = Call("list_objects_v2", "s3:ListBucket", {"MaxKeys": PAGE})
             for page in self._pages(objects, {"NextContinuationToken": "ContinuationToken"}):
                 for item in page.get("Contents") or []:
-                    yield Entry(item["Key"], "")
+                    yield ListedVersion(item["Key"], "")
 
-    def _batches(self) -> Iterator[list[Entry]]:
-        batch: list[Entry] = []
+    def _batches(self) -> Iterator[list[ListedVersion]]:
+        batch: list[ListedVersion] = []
         for entry in self._entries():
             batch.append(entry)
             if len(batch) == PAGE:
@@ -228,7 +228,7 @@ class Emptying:
         except Unsupported:
             return
 
-    def _delete(self, batch: list[Entry]) -> None:
+    def _delete(self, batch: list[ListedVersion]) -> None:
         left = batch
         for attempt in range(ATTEMPTS):
             refused = self._send(left)
@@ -246,7 +246,7 @@ class Emptying:
                 return
             time.sleep(0.5 * 2**attempt)
 
-    def _send(self, batch: list[Entry]) -> dict[tuple[str, str], dict[str, Any]]:
+    def _send(self, batch: list[ListedVersion]) -> dict[tuple[str, str], dict[str, Any]]:
         """The refusals, by key and version."""
         if self.batches:
             objects = [entry.request() for entry in batch]
@@ -302,9 +302,9 @@ class Emptying:
         )
 
 
-def _refusals(batch: list[Entry], errors: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+def _refusals(batch: list[ListedVersion], errors: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
     """Some stores leave VersionId out of an error; then it is of all versions of that key in the batch."""
-    by_key: dict[str, list[Entry]] = {}
+    by_key: dict[str, list[ListedVersion]] = {}
     for entry in batch:
         by_key.setdefault(entry.key, []).append(entry)
     refused: dict[tuple[str, str], dict[str, Any]] = {}

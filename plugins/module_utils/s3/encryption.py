@@ -22,7 +22,7 @@ DEFAULT_KEY = "alias/aws/s3"
 
 
 def algorithm(params: dict[str, Any]) -> str | None:
-    """The API's word for the option encryption, which takes both kinds of words; None for none."""
+    """The API's name for the value of the option encryption, which takes both names; None for none."""
     given = params.get("encryption")
     return ALGORITHMS.get(given, given) if given not in (None, "none") else None
 
@@ -34,7 +34,7 @@ def parse(answer: dict[str, Any]) -> Document:
     if not default:
         return None
     document = {"SSEAlgorithm": default["SSEAlgorithm"]}
-    # Bucket keys exist for KMS only; what AWS says about them otherwise depends on how the bucket was made.
+    # Bucket keys exist for KMS only; without it, AWS's answer depends on how the bucket was created.
     if default["SSEAlgorithm"] != "AES256":
         document["BucketKeyEnabled"] = bool(rules[0].get("BucketKeyEnabled"))
     if default.get("KMSMasterKeyID"):
@@ -45,7 +45,7 @@ def parse(answer: dict[str, Any]) -> Document:
 
 
 def same_key(given: str, current: str, kms_key_arn: str = "") -> bool:
-    """Whether two names are of one key, as far as they show it: ARN, id, alias, or the ARN of an alias.
+    """Whether two names mean one key, as far as the names show: ARN, id, alias, or the ARN of an alias.
 
     kms_key_arn: the ARN that KMS gives for the first one.
     Source: https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
@@ -57,7 +57,7 @@ def same_key(given: str, current: str, kms_key_arn: str = "") -> bool:
 
 
 def _name(key: str) -> str:
-    """What an ARN says after the account, without "key/"; an alias keeps its "alias/"."""
+    """The part of an ARN after the account, without "key/"; an alias keeps its "alias/"."""
     return key.rsplit(":", 1)[-1].removeprefix("key/")
 
 

@@ -1,8 +1,8 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The IAM documents of Tempo's role: what it may do with its bucket, and which pods may take it on; and those of who
-writes or reads recordings of traces. Pure."""
+"""IAM documents: the permissions of Tempo's role on its bucket, the trust policy for its pods, and the permissions of
+writers and readers of recordings. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from inspect import signature
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
+from ansible_collections.orion.tracing.plugins.module_utils.s3 import aws, names
 
 VERSION = "2012-10-17"
 OBJECT_ACTIONS = ("s3:DeleteObject", "s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging")
 BUCKET_ACTIONS = ("s3:ListBucket",)
 KEY_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey")
 
-PARTITION = re.compile(r"aws(-[a-z]+)*")
 ACCOUNT = re.compile(r"\d{12}")
 KEY_ARN = re.compile(r"arn:(aws[a-z-]*):kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 PROVIDER_ARN = re.compile(r"arn:(aws[a-z-]*):iam::\d{12}:oidc-provider/(\S+)")
@@ -68,8 +67,8 @@ def recordings(
     folder = prefix.strip("/")
     if not folder or re.search(r"[*?]|\$\{", folder):
         raise InvalidInput(
-            f"prefix {prefix!r} is no prefix of recordings",
-            "*, ? and ${ mean something else in a policy" if folder else "it is empty",
+            f"prefix {prefix!r} cannot be a prefix of recordings",
+            "*, ? and ${ are wildcards and variables in a policy" if folder else "it is empty",
             "Write the prefix of the entry in collector_exporters.",
         )
     arn = f"arn:{partition}:s3:::{bucket}"
@@ -101,12 +100,13 @@ def _check_bucket(bucket: str, partition: str) -> None:
     wrong = names.problem(bucket)
     if wrong:
         raise InvalidInput(f"bucket {bucket!r} cannot be a bucket", wrong)
-    if not PARTITION.fullmatch(partition):
-        raise InvalidInput(f"partition {partition!r} is not one of AWS", "", "Write aws, aws-cn or aws-us-gov.")
+    known = [one.name for one in aws.PARTITIONS]
+    if partition not in known:
+        raise InvalidInput(f"partition {partition!r} is not a partition of AWS", "", f"Write {', '.join(known)}.")
 
 
 def _check_key(arn: str, partition: str) -> None:
-    """An alias or id in a policy names no key, so the statement would allow nothing.
+    """An alias or a key id in a policy matches no key, so the statement would allow nothing.
 
     Source: https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
     """
@@ -114,7 +114,7 @@ def _check_key(arn: str, partition: str) -> None:
     if not match:
         raise InvalidInput(
             f"kms_key_arn {arn!r} is not the ARN of a key",
-            "in an IAM policy, an alias or a key id allows nothing",
+            "an alias or a key id in an IAM policy allows nothing",
             "Write arn:aws:kms:REGION:ACCOUNT:key/ID, as `aws kms describe-key` shows it.",
         )
     if match[1] != partition:
@@ -125,7 +125,7 @@ def trust(kind: str, options: dict[str, str]) -> dict[str, Any]:
     """The trust policy of that kind, irsa or pod_identity; options: arguments of that function, "" for unset."""
     kinds: dict[str, Callable[..., dict[str, Any]]] = {"irsa": irsa, "pod_identity": pod_identity}
     if kind not in kinds:
-        raise InvalidInput(f"{kind!r} is no kind of trust", "", f"Write {' or '.join(kinds)}.")
+        raise InvalidInput(f"{kind!r} is not a kind of trust", "", f"Write {' or '.join(kinds)}.")
     known = {name: list(signature(function).parameters) for name, function in kinds.items()}
     given = {name: value for name, value in options.items() if value}
     for name in given:
@@ -145,7 +145,7 @@ def irsa(
     partition: str = "aws",
     audience: str = "sts.amazonaws.com",
 ) -> dict[str, Any]:
-    """The trust policy for IAM Roles for Service Accounts: exactly one service account may take the role on.
+    """The trust policy for IAM Roles for Service Accounts: exactly one service account may assume the role.
 
     Either oidc_provider_arn names the cluster's provider in IAM, or oidc_issuer, the cluster's issuer URL, together
     with account_id and partition. audience: the aud of the pods' tokens.
@@ -166,8 +166,8 @@ def irsa(
         if not ACCOUNT.fullmatch(account_id):
             raise InvalidInput(
                 f"account_id {account_id!r} is not 12 digits",
-                "oidc_issuer alone does not tell the account of the provider",
-                "Quote it, so that zeros at its beginning stay.",
+                "oidc_issuer does not contain the account of the provider",
+                "Quote it in YAML, or leading zeros are lost.",
             )
         oidc_provider_arn = f"arn:{partition}:iam::{account_id}:oidc-provider/{issuer}"
     match = PROVIDER_ARN.fullmatch(oidc_provider_arn)
@@ -228,7 +228,7 @@ def pod_identity(namespace: str = "", service_account: str = "", cluster_arn: st
 
 
 def _check_names(namespace: str, service_account: str, required: bool = True) -> None:
-    """Conditions compare letter by letter, so a wildcard or a typing error would lock Tempo out."""
+    """Conditions compare literally, so a wildcard or a typing error would lock Tempo out."""
     for option, value, pattern in (
         ("namespace", namespace, NAMESPACE),
         ("service_account", service_account, SERVICE_ACCOUNT),
@@ -238,6 +238,6 @@ def _check_names(namespace: str, service_account: str, required: bool = True) ->
         if not pattern.fullmatch(value):
             raise InvalidInput(
                 f"{option} {value!r} is not a name in Kubernetes",
-                "the trust policy names one service account; wildcards match nothing",
+                "the trust policy is for one service account, and compares names literally",
                 "Write it as kubectl shows it.",
             )

@@ -50,8 +50,8 @@ def normalise(rule: Mapping[str, Any]) -> dict[str, Any]:
     become text.
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
     """
-    rule = _clean(dict(rule))
-    where = {"Prefix": rule.pop("Prefix", ""), **rule.pop("Filter", {})}
+    cleaned: dict[str, Any] = _clean(dict(rule))
+    where = {"Prefix": cleaned.pop("Prefix", ""), **cleaned.pop("Filter", {})}
     where.update(where.pop("And", {}))
     tags = [*where.pop("Tags", []), *([where.pop("Tag")] if where.get("Tag") else [])]
     tags = _ordered([{"Value": "", **tag} for tag in tags])
@@ -60,7 +60,7 @@ def normalise(rule: Mapping[str, Any]) -> dict[str, Any]:
         conditions = {"And": {**conditions, **({"Tags": tags} if tags else {})}}
     elif tags:
         conditions = {"Tag": tags[0]}
-    return {"Status": "Enabled", **rule, "Filter": conditions}
+    return {"Status": "Enabled", **cleaned, "Filter": conditions}
 
 
 def _clean(value: Any, key: str = "") -> Any:

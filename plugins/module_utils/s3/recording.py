@@ -33,7 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     PermissionDenied,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import (
-    LONGEST_MESSAGE,
+    MAX_MESSAGE_BYTES,
     Message,
     framed,
     unpacked,
@@ -82,7 +82,7 @@ ALWAYS = Range()
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordedObject:
     """An object: its key, its size in bytes, and when it was written, in Unix seconds."""
 
     key: str
@@ -122,12 +122,12 @@ def folder_time(values: tuple[int, ...]) -> tuple[datetime, datetime]:
             return first, first + timedelta(**{f"{level}s": 1})
 
 
-def entry(item: dict[str, Any]) -> Entry:
+def entry(item: dict[str, Any]) -> RecordedObject:
     """From an answer's Contents. A UUID of version 7 in the name tells the time to the millisecond."""
     key = item["Key"]
     found = _UUID.search(key)
     written = (uuid.UUID(found[1]).int >> 80) / 1000 if found else item["LastModified"].timestamp()
-    return Entry(key, item["Size"], written)
+    return RecordedObject(key, item["Size"], written)
 
 
 class S3Recording:
@@ -152,7 +152,7 @@ class S3Recording:
         self.bucket, self.prefix = location(url)
         self._root = f"{self.prefix}/" if self.prefix else ""
         self._store, self._within, self._again, self._progress = store, within, again, progress
-        self._known: list[Entry] | None = None
+        self._known: list[RecordedObject] | None = None
 
     def messages(self) -> Iterator[Message]:
         """The messages of all objects, in the order in which these were written.
@@ -161,7 +161,7 @@ class S3Recording:
         a prefix or a range with nothing in it, missing permissions, and objects that are no recording.
         """
         repeated = self._known is not None
-        kept: list[Entry] = []
+        kept: list[RecordedObject] = []
         number, size, shown = 0, 0, time.monotonic()
         for one, content in self._fetched(iter(self._known) if self._known is not None else self._entries()):
             number, size = number + 1, size + one.size
@@ -183,15 +183,15 @@ class S3Recording:
         if self._again:
             self._known = self._known or kept
 
-    def _tell(self, number: int, size: int, one: Entry) -> None:
+    def _tell(self, number: int, size: int, one: RecordedObject) -> None:
         at = datetime.fromtimestamp(one.written, UTC)
         self._progress(f"{number:,} objects, {size / 2**20:,.1f} MiB read from {self.name}, up to {at:%Y-%m-%dT%H:%MZ}")
 
     # Reading ahead
 
-    def _fetched(self, entries: Iterator[Entry]) -> Iterator[tuple[Entry, bytes | None]]:
+    def _fetched(self, entries: Iterator[RecordedObject]) -> Iterator[tuple[RecordedObject, bytes | None]]:
         """Objects with their content, in order; None: it is gone."""
-        waiting: deque[tuple[Entry, Future[bytes | None]]] = deque()
+        waiting: deque[tuple[RecordedObject, Future[bytes | None]]] = deque()
         size = 0
         with ThreadPoolExecutor(WORKERS) as pool:
             try:
@@ -209,7 +209,7 @@ class S3Recording:
                 for _entry, future in waiting:
                     future.cancel()
 
-    def _content(self, one: Entry) -> bytes | None:
+    def _content(self, one: RecordedObject) -> bytes | None:
         try:
             return self._store.read(self.bucket, one.key)
         except NotFound:
@@ -217,17 +217,17 @@ class S3Recording:
 
     # Listing
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[RecordedObject]:
         found = self._folder(self._root, ()) if self._within.bounded else self._all()
         for one in found:
             if one.key.endswith("/") or _OTHER_SIGNALS.search(one.key):
                 continue
             if one.key != self.prefix:
                 _check_name(self.name, one.key)
-            if one.size > LONGEST_MESSAGE:
+            if one.size > MAX_MESSAGE_BYTES:
                 raise InvalidInput(
                     f"{self.name}: object {one.key} has {one.size} bytes",
-                    f"objects of up to {LONGEST_MESSAGE} bytes are read from a bucket",
+                    f"objects of up to {MAX_MESSAGE_BYTES} bytes are read from a bucket",
                     "Download it and give the file.",
                 )
             yield one
@@ -249,7 +249,7 @@ class S3Recording:
                 return
             arguments = {**arguments, "ContinuationToken": token}
 
-    def _all(self) -> Iterator[Entry]:
+    def _all(self) -> Iterator[RecordedObject]:
         """All objects below the prefix, or the one object of that name."""
         nothing = True
         for one in self._everything(self._root):
@@ -259,14 +259,14 @@ class S3Recording:
             first = self._beside(self.prefix).get("Contents") or []
             yield from (entry(item) for item in first[:1] if item["Key"] == self.prefix)
 
-    def _everything(self, folder: str) -> Iterator[Entry]:
+    def _everything(self, folder: str) -> Iterator[RecordedObject]:
         """All objects below a folder. Keys come in order, hence minute by minute; those of a minute are put into order
         by when they were written."""
         listed = (entry(item) for page in self._pages(folder) for item in page.get("Contents") or [])
         for _folder, together in groupby(listed, lambda one: one.key.rpartition("/")[0]):
             yield from _by_time(together)
 
-    def _folder(self, folder: str, values: tuple[int, ...]) -> Iterator[Entry]:
+    def _folder(self, folder: str, values: tuple[int, ...]) -> Iterator[RecordedObject]:
         """The objects in the range below a folder of which a part is in the range. values: as of folder_time."""
         others: list[str] = []
         found = False
@@ -335,7 +335,7 @@ class S3Recording:
             inside = below[path]
 
 
-def _by_time(entries: Iterable[Entry]) -> list[Entry]:
+def _by_time(entries: Iterable[RecordedObject]) -> list[RecordedObject]:
     return sorted(entries, key=lambda one: (one.written, one.key))
 
 

@@ -381,7 +381,7 @@ def _ottl_condition(settings: _Settings) -> Evaluator:
     spans, events = compiled["span"], compiled["spanevent"]
     raising = settings["error_mode"] == "propagate"
 
-    def holds(conditions: list[ottl.Condition], place: ottl.Place) -> bool:
+    def holds(conditions: list[ottl.Condition], place: ottl.SpanPlace) -> bool:
         """ConditionSequence.Eval of pkg/ottl/parser.go with logic operation or."""
         for condition in conditions:
             try:
@@ -393,7 +393,7 @@ def _ottl_condition(settings: _Settings) -> Evaluator:
         return False
 
     def evaluate(trace: Trace, now: float) -> str:
-        place = ottl.Place()
+        place = ottl.SpanPlace()
         for batch in trace.batches:
             place.resource_spans = batch
             for scope in batch.scope_spans:

@@ -21,8 +21,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
     Comparison,
+    CostLoad,
     Decision,
-    Load,
     Summary,
     table,
 )
@@ -82,7 +82,7 @@ def _how(decision: Decision | None) -> list[Any]:
 def simulate(
     records: Iterable[Record],
     candidates: list[Candidate],
-    load: Load,
+    load: CostLoad,
     spans_per_second: float | None = None,
     decisions: IO[str] | None = None,
     progress: Callable[[str], None] = lambda line: None,

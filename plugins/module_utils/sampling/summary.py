@@ -199,7 +199,7 @@ class Slowest:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class CostLoad:
     """What a month of production is taken to be, for costs.
 
     bytes_per_second: OTLP protobuf before sampling; None takes the recording's own bytes over its own time, which says
@@ -331,7 +331,7 @@ class Summary:
     def _policy(self, name: str) -> Part:
         return self.policies.setdefault(name, Part())
 
-    def result(self, load: Load, operations: int = 200) -> dict[str, Any]:
+    def result(self, load: CostLoad, operations: int = 200) -> dict[str, Any]:
         """Everything as plain data. operations: how many are listed, those with the most spans first."""
         p99 = self.durations.percentile(SLOW_PERCENTILE)
         slow_seen, slow_kept = self.durations.above(p99)

@@ -18,7 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.client import K
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     Criteria,
-    Endpoint,
+    StoreEndpoint,
     StoreReader,
     read_json,
 )
@@ -42,7 +42,7 @@ class Jaeger(StoreReader):
     unproven = "TraceQL and blocks in the bucket"
 
     def __init__(self, kube: Kube, namespace: str, service: str = "jaeger", port: int = 16686) -> None:
-        self.endpoint = Endpoint(kube, namespace, service, port)
+        self.endpoint = StoreEndpoint(kube, namespace, service, port)
 
     def document(self, trace_id: str, start: int, end: int) -> otlp.Document:
         """As StoreReader says."""

@@ -29,14 +29,14 @@ class NotNow(ApiError):
 
 
 @dataclass(frozen=True)
-class Trace:
+class StoredTrace:
     """spans: span id → parent's span id ('' for a root), all in hexadecimal. trace_ids: those written in the spans."""
 
     spans: dict[str, str]
     trace_ids: frozenset[str]
 
     @classmethod
-    def of(cls, spans: Iterable[otlp.Span]) -> Trace:
+    def of(cls, spans: Iterable[otlp.Span]) -> StoredTrace:
         parents, ids = {}, set()
         for span in spans:
             parent = span.get("parentSpanId") or ""
@@ -86,18 +86,18 @@ class StoreReader(Protocol):
         a time all others. New spans become searchable some seconds after they can be read by id.
         """
 
-    def trace(self, trace_id: str, start: int, end: int) -> Trace | None:
+    def trace(self, trace_id: str, start: int, end: int) -> StoredTrace | None:
         """The spans of a trace that are there now, or None. NotNow if the store cannot say."""
-        trace = Trace.of(otlp.spans(self.document(trace_id, start, end)))
+        trace = StoredTrace.of(otlp.spans(self.document(trace_id, start, end)))
         return trace if trace.spans else None
 
-    def traces(self, trace_ids: Sequence[str], start: int, end: int, limit: Deadline) -> dict[str, Trace]:
+    def traces(self, trace_ids: Sequence[str], start: int, end: int, limit: Deadline) -> dict[str, StoredTrace]:
         """Those of these traces that are there now.
 
         Ids that the store cannot answer for at the moment, or not within the limit, are left out.
         """
 
-        def one(trace_id: str) -> Trace | None:
+        def one(trace_id: str) -> StoredTrace | None:
             try:
                 return self.trace(trace_id, start, end) if limit.left else None
             except NotNow:
@@ -108,7 +108,7 @@ class StoreReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class StoreEndpoint:
     """The HTTP API of a store: a Service, reached through the API server's proxy, the same door that Grafana uses."""
 
     kube: Kube

@@ -16,7 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.client import K
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     Criteria,
-    Endpoint,
+    StoreEndpoint,
     StoreReader,
     read_json,
 )
@@ -34,7 +34,7 @@ class Tempo(StoreReader):
     unproven = ""
 
     def __init__(self, kube: Kube, namespace: str, service: str = "tempo-query-frontend", port: int = 3200) -> None:
-        self.endpoint = Endpoint(kube, namespace, service, port)
+        self.endpoint = StoreEndpoint(kube, namespace, service, port)
 
     def document(self, trace_id: str, start: int, end: int) -> otlp.Document:
         """As StoreReader says. Ids are in base64 (see otlp.hex_id)."""

@@ -24,8 +24,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector.config import QUEUE_DIRECTORY, collector_values
+from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import SECRET_DIRECTORY
+from ansible_collections.orion.tracing.plugins.module_utils.collector.queues import QUEUE_DIRECTORY
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 

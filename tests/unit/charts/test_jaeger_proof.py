@@ -165,7 +165,7 @@ def lab(
 
     def prove(read: bool = True, recordings: str = "recordings", limit: float = LIMIT) -> Proof:
         kube: Any = Cluster(otlp, metrics, ports[16686])
-        settings = probe.Settings(
+        settings = probe.ProbeSettings(
             config["processors"]["tail_sampling"],
             critical_route="/api/v1/orders",
             dropped_route="/health",

@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.functi
     KNOWN,
     Getter,
     Invalid,
-    Unsupported,
+    UnsupportedOttl,
     constant,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.grammar import Node, Parser
@@ -31,7 +31,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.paths 
     HOLDERS,
     PATHS,
     Get,
-    Place,
+    SpanPlace,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import (
     CONVERSIONS,
@@ -45,9 +45,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values
     wrap,
 )
 
-Condition = Callable[[Place], bool]
+Condition = Callable[[SpanPlace], bool]
 
-__all__ = ["Condition", "EvaluationError", "OttlError", "Place", "constant_value", "go_regex", "parse"]
+__all__ = ["Condition", "EvaluationError", "OttlError", "SpanPlace", "constant_value", "go_regex", "parse"]
 
 
 def go_regex(text: str, position: int = 0) -> re.Pattern[str]:
@@ -109,7 +109,7 @@ class _Compiler:
                 return lambda place: first(place) or second(place)
             return lambda place: first(place) and second(place)
 
-        def chain(place: Place) -> bool:
+        def chain(place: SpanPlace) -> bool:
             for item in left:
                 if item(place) is decisive:
                     return decisive
@@ -138,7 +138,7 @@ class _Compiler:
         if node[1] == "IsRootSpan" and not node[3]:
             return get
 
-        def converted(place: Place) -> bool:
+        def converted(place: SpanPlace) -> bool:
             found = get(place)
             if not isinstance(found, bool):
                 raise EvaluationError(
@@ -230,13 +230,13 @@ class _Compiler:
             return lambda place: holder(place).get(key)
         return self._indexed(lambda place: holder(place).values(), nodes)
 
-    def _indexed(self, container: Callable[[Place], dict[str, Any]], nodes: Sequence[Node]) -> Get:
+    def _indexed(self, container: Callable[[SpanPlace], dict[str, Any]], nodes: Sequence[Node]) -> Get:
         """ctxutil.GetMapValue: an absent key is nil; a key below something that has none is an error."""
         keys = self._keys(nodes)
         if not keys:
             return container
 
-        def get(place: Place) -> Any:
+        def get(place: SpanPlace) -> Any:
             found: Any = container(place)
             for number, one in enumerate(keys):
                 wanted = one.get(place)
@@ -264,7 +264,7 @@ class _Compiler:
             raise OttlError(position, "must provide exactly 1 key when accessing trace_state")
         key = keys[0]
 
-        def get(place: Place) -> Any:
+        def get(place: SpanPlace) -> Any:
             members = parse_trace_state(place.span.trace_state)
             if members is None:
                 return None
@@ -311,7 +311,7 @@ class _Compiler:
             result = build(*values)
         except Invalid as error:
             raise OttlError(position, f"{name}: {error}") from None
-        except Unsupported as error:
+        except UnsupportedOttl as error:
             raise OttlError(position, f"{name}: {error}", True) from None
         keys = self._keys(key_nodes)
         return self._index_result(result, keys) if keys else result
@@ -320,7 +320,7 @@ class _Compiler:
     def _index_result(get: Get, keys: Sequence[Getter]) -> Get:
         """getIndexedValue of expression.go"""
 
-        def indexed(place: Place) -> Any:
+        def indexed(place: SpanPlace) -> Any:
             found = get(place)
             for one in keys:
                 wanted = one.get(place)
@@ -367,7 +367,7 @@ class _Compiler:
 
 def constant_value(node: Node, context: str) -> Any:
     """The value of a tree without paths. OttlError, and EvaluationError where the collector's evaluation fails."""
-    return _Compiler(context).value(node).get(Place())
+    return _Compiler(context).value(node).get(SpanPlace())
 
 
 def parse(text: str, context: str) -> Condition:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl import goregex
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.paths import Get, Place
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.paths import Get, SpanPlace
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.ottl.values import (
     MAX_INT64,
     MIN_INT64,
@@ -57,7 +57,7 @@ class Invalid(Exception):
     """Arguments with which the collector does not start."""
 
 
-class Unsupported(Exception):
+class UnsupportedOttl(Exception):
     """Arguments that cannot be evaluated here."""
 
 
@@ -88,15 +88,15 @@ def _is_match(target: Getter, pattern: Getter) -> Get:
             search = goregex.compile_go(pattern.value).search
         except goregex.GoRegexError as error:
             message = f"the pattern {pattern.value!r} is not a valid pattern: {error.why}"
-            raise (Unsupported if error.unsupported else Invalid)(message) from None
+            raise (UnsupportedOttl if error.unsupported else Invalid)(message) from None
 
-        def matches(place: Place) -> bool:
+        def matches(place: SpanPlace) -> bool:
             value = get(place)
             return value is not None and search(value) is not None
 
         return matches
 
-    def dynamic(place: Place) -> bool:
+    def dynamic(place: SpanPlace) -> bool:
         try:
             compiled = goregex.compile_go(pattern.get(place))
         except goregex.GoRegexError as error:
@@ -126,7 +126,7 @@ def _length(value: Any) -> int:
 
 
 def _concat(values: Sequence[Getter], delimiter: Getter) -> Get:
-    def concat(place: Place) -> str:
+    def concat(place: SpanPlace) -> str:
         between: str = delimiter.get(place)
         texts = [value.get(place) for value in values]
         return between.join("<nil>" if text is None else text for text in texts)
@@ -135,7 +135,7 @@ def _concat(values: Sequence[Getter], delimiter: Getter) -> Get:
 
 
 def _substring(target: Getter, start: Getter, length: Getter, utf8_safe: bool | None) -> Get:
-    def substring(place: Place) -> str:
+    def substring(place: SpanPlace) -> str:
         begin, size = start.get(place), length.get(place)
         if begin < 0 or size <= 0:
             raise EvaluationError("invalid range for substring function")
@@ -159,7 +159,7 @@ def _convert_case(target: Getter, case: str) -> Get:
     if case not in ("lower", "upper", "snake", "camel"):
         raise Invalid(f"invalid case: {case}, allowed cases are: lower, upper, snake, camel")
     if case in ("snake", "camel"):
-        raise Unsupported(f"ConvertCase to {case}")
+        raise UnsupportedOttl(f"ConvertCase to {case}")
     change = str.lower if case == "lower" else str.upper
     return lambda place: change(target.get(place))
 
@@ -187,7 +187,7 @@ def _coalesce(values: Sequence[Getter]) -> Get:
         raise Invalid("Coalesce requires at least one argument")
     gets = [value.get for value in values]
 
-    def coalesce(place: Place) -> Any:
+    def coalesce(place: SpanPlace) -> Any:
         for get in gets:
             found = get(place)
             if found is not None:
@@ -293,7 +293,7 @@ def _is_in_cidr(target: Getter, networks: Sequence[Getter]) -> Get:
         except ValueError as error:
             raise Invalid(str(error)) from None
 
-    def contained(place: Place) -> bool:
+    def contained(place: SpanPlace) -> bool:
         try:
             address = ipaddress.ip_address(target.get(place))
         except ValueError:

@@ -50,7 +50,7 @@ class Event:
 _NO_RESOURCE, _NO_SCOPE = Resource(attributes=[], decoded={}), Scope(attributes=[], decoded={})
 
 
-class Place:
+class SpanPlace:
     """What a condition looks at: a span, and an event of it in the context spanevent."""
 
     __slots__ = ("event", "resource_spans", "scope_spans", "span")
@@ -72,7 +72,7 @@ class Place:
         return [Event(one) for one in listed(self.span.events)]
 
 
-Get = Callable[[Place], Any]
+Get = Callable[[SpanPlace], Any]
 
 # ctxspan/span.go
 ENUMS = {
@@ -92,7 +92,7 @@ def _id_bytes(text: str, size: int) -> bytes:
     return bytes.fromhex(text.rjust(2 * size, "0")) if text else bytes(size)
 
 
-def _no_index(_place: Place) -> Any:
+def _no_index(_place: SpanPlace) -> Any:
     raise EvaluationError("no 'event_index' property has been set")
 
 
@@ -143,7 +143,7 @@ PATHS: dict[str, dict[str, Get]] = {
     },
 }
 # What has attributes: its get() finds one, its values() all.
-HOLDERS: dict[str, Callable[[Place], Any]] = {
+HOLDERS: dict[str, Callable[[SpanPlace], Any]] = {
     "span": lambda place: place.span,
     "spanevent": lambda place: place.event,
     "resource": lambda place: place.resource,

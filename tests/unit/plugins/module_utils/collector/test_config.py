@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
+from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler import LATENCY_BUCKETS
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -423,7 +424,7 @@ def test_exemplars_are_of_kept_traces_alone():
     ]
     metrics = config["connectors"]["span_metrics/sampled"]
     assert "dimensions" not in metrics
-    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(cc.LATENCY_BUCKETS) / 4
+    assert len(metrics["histogram"]["explicit"]["buckets"]) < len(LATENCY_BUCKETS) / 4
 
 
 # Limits

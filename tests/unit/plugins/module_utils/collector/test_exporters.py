@@ -483,3 +483,34 @@ def test_the_preflight_looks_for_secrets_and_their_keys():
 
 def test_the_preflight_says_nothing_about_variables_that_are_not_there():
     assert preflight.check({"tracing_namespace": "tracing"}, preflight.Facts()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "uploader"),
+    [
+        ({}, {}),
+        (
+            {"object_storage_endpoint_url": "https://store:9000"},
+            {"endpoint": "https://store:9000", "s3_force_path_style": True},
+        ),
+        (
+            {"object_storage_endpoint_url": "https://store:9000", "object_storage_addressing_style": "virtual"},
+            {"endpoint": "https://store:9000", "s3_force_path_style": False},
+        ),
+        ({"object_storage_endpoint_url": "https://store:9000", "object_storage_bucket": "another"}, {}),
+        ({"object_storage_endpoint_url": "https://s3.eu-west-1.amazonaws.com"}, {}),
+    ],
+)
+def test_a_recording_in_the_bucket_of_the_role_uses_its_store(
+    changes: dict[str, Any], uploader: dict[str, Any]
+) -> None:
+    exporters = sampler(s3(), **{"object_storage_bucket": "orion-traces", **changes})["config"]["exporters"]
+    made = exporters["awss3/recordings"]["s3uploader"]
+    assert {key: made[key] for key in ("endpoint", "s3_force_path_style") if key in made} == uploader
+
+
+def test_a_store_that_pods_cannot_reach() -> None:
+    here = {"object_storage_bucket": "orion-traces", "object_storage_endpoint_url": "https://127.0.0.1:9000"}
+    found = problems(s3(), **here)
+    assert "is a loopback address" in found["collector_exporters[0].endpoint"]
+    assert problems(s3(endpoint="https://store:9000"), **here) == {}

@@ -242,21 +242,25 @@ def test_verify() -> None:
     fake = Fake(verify=Answer(0, "", ""))
     Helm(SHELL, {}, fake).verify(Path("/c.tgz"), Path("/ring"))
     assert fake.calls == [["verify", "/c.tgz", "--keyring", "/ring"]]
-    with pytest.raises(ToolError, match=r"the signature of c\.tgz does not hold: no provenance"):
+    with pytest.raises(ToolError, match=r"the signature of c\.tgz is not valid: no provenance"):
         Helm(SHELL, {}, Fake(verify=bad("Error: no provenance"))).verify(Path("/c.tgz"), Path("/ring"))
 
 
 @pytest.mark.parametrize(
     ("message", "kind", "said"),
     [
-        ("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", RaceLost, "another run"),
+        (
+            "UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
+            RaceLost,
+            "another run is working",
+        ),
         (
             'create: failed to create: secrets "sh.helm.release.v1.r.v2" already exists',
             RaceLost,
-            "another run works on this release, or has just won",
+            "another run is working on this release, or has just changed it",
         ),
-        ("cannot reuse a name that is still in use", RaceLost, "another run"),
-        ("UPGRADE FAILED: release: already exists", RaceLost, "another run"),
+        ("cannot reuse a name that is still in use", RaceLost, "another run is"),
+        ("UPGRADE FAILED: release: already exists", RaceLost, "another run is"),
         ('configmaps "a" is forbidden: because it is being terminated', Conflict, "the namespace is being deleted"),
         (
             'create: failed to create: Secret "sh.helm.release.v1.r.v1" is invalid: data: Too long: may not be'
@@ -383,12 +387,12 @@ def test_a_helm_that_is_new_enough_keeps_its_own_message() -> None:
     ],
 )
 def test_what_is_not_helm(fake: Fake) -> None:
-    with pytest.raises(ToolError, match="does not answer as helm does"):
+    with pytest.raises(ToolError, match="does not behave like helm"):
         Helm(SHELL, {}, fake).render(WANTED, CHART, {})
 
 
 def test_an_uninstall_that_is_not_helms() -> None:
-    with pytest.raises(ToolError, match="does not answer as helm does"):
+    with pytest.raises(ToolError, match="does not behave like helm"):
         Helm(SHELL, {}, Fake(uninstall=Answer(0, "", ""))).uninstall(WANTED, wait=True)
 
 

@@ -529,7 +529,7 @@ def test_a_packaged_chart_is_verified_before_it_is_rendered(
     assert not run(Cluster([record]), program, wanted).changed
     assert program.calls == []
     program = Program({"verify": "no signature"})
-    with pytest.raises(ToolError, match=r"the signature of mini\.tgz does not hold: no signature"):
+    with pytest.raises(ToolError, match=r"the signature of mini\.tgz is not valid: no signature"):
         run(Cluster([record]), program, replace(wanted, values={}))
     assert program.calls == [["verify", str(package), "--keyring", "/ring"]]
 
@@ -922,7 +922,7 @@ def test_a_server_that_goes_away_again(record: dict, wanted: ReleaseOptions) -> 
 )
 def test_another_run_that_won(record: dict, wanted: ReleaseOptions, message: str) -> None:
     kube, program = Cluster([record]), Program({"upgrade": message})
-    with pytest.raises(Conflict, match="another run works on this release, or has just won"):
+    with pytest.raises(Conflict, match="another run is working on this release, or has just changed it"):
         run(kube, program, replace(wanted, values={"a": 1}))
     assert len(program.calls) == 2
     assert len(kube.apart) == 1  # the pods are the other run's
@@ -1011,7 +1011,7 @@ def test_helm_is_stopped_where_an_image_will_never_be_pulled(record: dict, wante
         run(kube, Waiting(), replace(wanted, values={}))
     message = str(caught.value)
     assert message.startswith(
-        "image h/x:9 cannot be pulled, since the registry wants other credentials: 401 Unauthorized"
+        "image h/x:9 cannot be pulled, since the registry rejects the credentials: 401 Unauthorized"
     )
     assert "There is no Secret gone in namespace hfix" in message
     assert "canceled" not in message

@@ -57,7 +57,7 @@ def test_one_protobuf_message_alone(tmp_path: Path, pack: Any) -> None:
 
 def test_a_message_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as gzip data that unfold to more than there is memory."""
-    monkeypatch.setattr(recordings, "LONGEST_MESSAGE", 10)
+    monkeypatch.setattr(recordings, "MAX_MESSAGE_BYTES", 10)
     path = tmp_path / "traces_1.binpb.gz"
     path.write_bytes(gzip.compress(protobuf(TWO)))
     (message,) = messages(path)

@@ -13,14 +13,11 @@ import yaml
 from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
 from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import (
-    MEBIBYTE,
-    REGIONS,
-    plan,
-    read_inputs,
-    tracing_plan,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import read_inputs, tracing_plan
+from ansible_collections.orion.tracing.plugins.module_utils.planner.model import plan
+from ansible_collections.orion.tracing.plugins.module_utils.planner.prices import REGIONS
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import read

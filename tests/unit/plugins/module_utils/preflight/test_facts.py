@@ -152,8 +152,8 @@ def test_good_helm(tmp_path: Path, version: str) -> None:
     [
         ("#!/bin/sh\necho v3.17.4+gabc\n", "is helm v3.17.4+gabc: helm 3.18 or newer is needed"),
         ("#!/bin/sh\necho v2.16.0\n", "is helm v2.16.0"),
-        ("#!/bin/sh\necho hello\n", "does not answer as helm does: hello"),
-        ("#!/bin/sh\necho v3.18.0; exit 3\n", "does not answer as helm does"),
+        ("#!/bin/sh\necho hello\n", "does not behave like helm: hello"),
+        ("#!/bin/sh\necho v3.18.0; exit 3\n", "does not behave like helm"),
         ("#!/bin/sh\nexit 3\n", "it ended with 3"),
         ("#!/nowhere/interpreter\n", "cannot be started"),
     ],

@@ -28,7 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation im
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase, Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, Proof, write_proof
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
-from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoredTrace
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
@@ -49,19 +49,19 @@ def config(policies: list[dict[str, Any]], **settings: Any) -> dict[str, Any]:
     return {"decision_wait": "10s", "policies": policies, **settings}
 
 
-def settings_for(tail_sampling: dict[str, Any], **more: Any) -> probe.Settings:
-    return probe.Settings(tail_sampling, **{"critical_route": CRITICAL, "dropped_route": HEALTH, **more})
+def settings_for(tail_sampling: dict[str, Any], **more: Any) -> probe.ProbeSettings:
+    return probe.ProbeSettings(tail_sampling, **{"critical_route": CRITICAL, "dropped_route": HEALTH, **more})
 
 
 DEFAULTS = config(default_policies(10, 1000, [CRITICAL], [HEALTH]))
 SETTINGS = settings_for(DEFAULTS, bucket="blocks")
 
 
-def traces_of(settings: probe.Settings = SETTINGS) -> list[probe.ProbeTrace]:
+def traces_of(settings: probe.ProbeSettings = SETTINGS) -> list[probe.ProbeTrace]:
     return probe.build(settings, RUN, NOW, Random(1))
 
 
-def expectation_of(settings: probe.Settings = SETTINGS) -> tuple[list[probe.ProbeTrace], Expectation]:
+def expectation_of(settings: probe.ProbeSettings = SETTINGS) -> tuple[list[probe.ProbeTrace], Expectation]:
     traces = traces_of(settings)
     return traces, probe.expected(settings, traces)
 
@@ -137,7 +137,7 @@ def test_services_of_a_trace_go_in_separate_requests_to_neighbours() -> None:
 
 def test_each_case_is_sent_where_the_configuration_has_something_to_show() -> None:
     assert SETTINGS.cases == {"error": 3, "slow": 3, "critical": 3, "dropped": 20, "plain": 300}
-    bare = probe.Settings(config([{"name": "all", "type": "always_sample"}]))
+    bare = probe.ProbeSettings(config([{"name": "all", "type": "always_sample"}]))
     assert bare.cases == {"error": 3, "plain": 300}
     assert len(probe.trace("error", bare, "run", NOW).spans) == 6
 
@@ -163,7 +163,7 @@ def observed(traces: list[probe.ProbeTrace], expectation: Expectation) -> probe.
     kept = [one for one in traces if one.trace_id in expectation.alone.kept]
     return probe.Observation(
         seconds=40.0,
-        read={one.trace_id: Trace(dict(one.spans), frozenset({one.trace_id})) for one in kept},
+        read={one.trace_id: StoredTrace(dict(one.spans), frozenset({one.trace_id})) for one in kept},
         complete_at={one.trace_id: 12.0 for one in kept},
         decided=True,
         alone=True,
@@ -179,7 +179,7 @@ def verdicts(
     traces: list[probe.ProbeTrace],
     expectation: Expectation,
     seen: probe.Observation,
-    settings: probe.Settings = SETTINGS,
+    settings: probe.ProbeSettings = SETTINGS,
 ) -> dict[str, tuple[str, bool]]:
     return {c["name"]: (c["observed"], c["passed"]) for c in probe.evaluate(settings, traces, expectation, seen)}
 
@@ -211,11 +211,11 @@ def test_each_defect_fails_its_check() -> None:
     kept = next(one for one in traces if one.case == "plain" and one.trace_id in expectation.alone.kept)
     lost = next(one for one in traces if one.case == "plain" and one.trace_id not in expectation.alone.kept)
 
-    def whole(one: probe.ProbeTrace) -> Trace:
-        return Trace(dict(one.spans), frozenset({one.trace_id}))
+    def whole(one: probe.ProbeTrace) -> StoredTrace:
+        return StoredTrace(dict(one.spans), frozenset({one.trace_id}))
 
     seen = observed(traces, expectation)
-    seen.read[error.trace_id] = Trace(dict(list(error.spans.items())[:4]), frozenset({error.trace_id}))
+    seen.read[error.trace_id] = StoredTrace(dict(list(error.spans.items())[:4]), frozenset({error.trace_id}))
     assert failing(traces, expectation, seen) == {"error traces kept and complete"}
     shown = verdicts(traces, expectation, seen)["error traces kept and complete"][0]
     assert shown == "2 of 3 traces, 1 more in part"
@@ -248,11 +248,11 @@ def test_each_defect_fails_its_check() -> None:
     assert failing(traces, expectation, seen) == {"health checks dropped", "share of other traces kept"}
 
     seen = observed(traces, expectation)
-    seen.read[error.trace_id] = Trace(dict(error.spans), frozenset({"f" * 32}))
+    seen.read[error.trace_id] = StoredTrace(dict(error.spans), frozenset({"f" * 32}))
     assert failing(traces, expectation, seen) == {"W3C ids and parents intact"}
 
     seen = observed(traces, expectation)
-    seen.read[error.trace_id] = Trace(dict.fromkeys(error.spans, ""), frozenset({error.trace_id}))
+    seen.read[error.trace_id] = StoredTrace(dict.fromkeys(error.spans, ""), frozenset({error.trace_id}))
     assert failing(traces, expectation, seen) == {"W3C ids and parents intact"}
 
     seen = observed(traces, expectation)
@@ -275,7 +275,7 @@ def test_many_wrong_traces_are_named_by_the_first() -> None:
         if one.case == "dropped":
             seen.searched[one.trace_id] = 1
     shown = verdicts(traces, expectation, seen)["health checks dropped"][0]
-    assert shown.count("dropped by health-checks") == probe.NAMED and shown.endswith(", …")
+    assert shown.count("dropped by health-checks") == probe.IDS_NAMED and shown.endswith(", …")
 
 
 def test_policies_that_keep_nothing_of_the_proof_are_told() -> None:
@@ -348,7 +348,10 @@ def test_table_lines_up() -> None:
 
 
 def run(
-    fake: FakePipeline, settings: probe.Settings | None = None, timeout: float = 120.0, lines: list[str] | None = None
+    fake: FakePipeline,
+    settings: probe.ProbeSettings | None = None,
+    timeout: float = 120.0,
+    lines: list[str] | None = None,
 ) -> Proof:
     """settings: the fake's own configuration by default."""
     settings = settings or settings_for(fake.tail_sampling, gateway=fake.gateway, bucket="blocks")
@@ -602,7 +605,7 @@ LISTS: dict[str, dict[str, Any]] = {
 }
 
 
-def platform(variables: dict[str, Any]) -> tuple[FakePipeline, probe.Settings]:
+def platform(variables: dict[str, Any]) -> tuple[FakePipeline, probe.ProbeSettings]:
     """A pipeline that runs what is deployed, and the settings of its proof."""
     values = deployed(**variables)
     fake = FakePipeline()

@@ -933,6 +933,17 @@ def test_a_store_that_lacks_the_whole_document(server: FakeStore) -> None:
     assert [one["feature"] for one in plan.result["unsupported"]] == ["lifecycle_rules"] and not plan.changed
 
 
+def test_a_document_that_is_nothing_but_the_part_that_is_lacking(server: FakeStore) -> None:
+    lack(server, b"<Transition>")
+    wish = {"endpoint_url": server.url, "lifecycle_rules": [{"ID": "t", "Transitions": LIFECYCLE[0]["Transitions"]}]}
+    with pytest.raises(Unsupported) as refused:
+        run(**wish)
+    for _ in range(2):
+        plan = run(on_unsupported="warn", **wish)[0]
+        assert not plan.changed and plan.result["unsupported"] == refused.value.details["unsupported"]
+    assert plan.result["unsupported"][0]["left_out"] == "Transitions of rule t"
+
+
 def test_other_documents_in_parts(server: FakeStore) -> None:
     server.answers.update(NOT_THERE)
     server.answers["GET", "publicAccessBlock"] = (404, xml("NoSuchPublicAccessBlockConfiguration"))

@@ -351,7 +351,7 @@ def test_a_store_that_goes_away_is_not_taken_for_a_refusal(aws: Any, monkeypatch
 
     monkeypatch.setattr(Store, "call", silent)
     with pytest.raises(TracingError, match="no answer"):
-        emptying._send([contents.Entry("k", "v")])
+        emptying._send([contents.ListedVersion("k", "v")])
 
 
 def test_a_list_that_says_more_without_saying_where_ends(server: FakeStore) -> None:

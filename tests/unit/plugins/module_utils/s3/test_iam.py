@@ -87,11 +87,11 @@ def test_recordings_are_written_and_read_below_one_prefix() -> None:
     ("arguments", "says"),
     [
         ((BUCKET, "/"), "it is empty"),
-        ((BUCKET, "a*"), "mean something else"),
-        ((BUCKET, "a/${aws:username}"), "mean something else"),
+        ((BUCKET, "a*"), "are wildcards and variables"),
+        ((BUCKET, "a/${aws:username}"), "are wildcards and variables"),
         ((BUCKET, "a", "delete"), "neither write nor read"),
         (("*", "a"), "cannot be a bucket"),
-        ((BUCKET, "a", "write", "cn"), "Write aws, aws-cn or aws-us-gov"),
+        ((BUCKET, "a", "write", "cn"), "Write aws, aws-cn, aws-eusc"),
         ((BUCKET, "a", "write", "aws", "alias/traces"), "kms_key_arn"),
     ],
 )
@@ -113,8 +113,8 @@ def test_partitions() -> None:
     [
         ({"bucket": "arn:aws:s3:::x"}, "cannot be a bucket"),
         ({"bucket": "*"}, "cannot be a bucket"),
-        ({"bucket": BUCKET, "partition": "cn"}, "Write aws, aws-cn or aws-us-gov"),
-        ({"bucket": BUCKET, "kms_key_arn": "alias/traces"}, "an alias or a key id allows nothing"),
+        ({"bucket": BUCKET, "partition": "cn"}, "Write aws, aws-cn, aws-eusc"),
+        ({"bucket": BUCKET, "kms_key_arn": "alias/traces"}, "an alias or a key id in an IAM policy allows nothing"),
         ({"bucket": BUCKET, "kms_key_arn": KEY.replace(":key/", ":alias/")}, "kms_key_arn"),
         ({"bucket": BUCKET, "kms_key_arn": KEY.partition("/")[0] + "/*"}, "kms_key_arn"),
         (
@@ -282,7 +282,7 @@ def test_pod_identity_with_and_without_conditions() -> None:
         ("irsa", {**TEMPO, "oidc_issuer": ISSUER}, "account_id '' is not 12 digits"),
         ("irsa", {**TEMPO, "oidc_issuer": ISSUER, "account_id": "1234"}, "account_id"),
         ("irsa", {**TEMPO, "oidc_issuer": f"http://{ISSUER}", "account_id": "123456789012"}, "oidc_issuer"),
-        ("irsa", {**TEMPO, "oidc_provider_arn": PROVIDER, "service_account": "*"}, "wildcards match nothing"),
+        ("irsa", {**TEMPO, "oidc_provider_arn": PROVIDER, "service_account": "*"}, "compares names literally"),
         ("irsa", {"service_account": "tempo", "oidc_provider_arn": PROVIDER}, "namespace ''"),
         (
             "irsa",

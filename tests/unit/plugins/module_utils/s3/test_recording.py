@@ -265,7 +265,7 @@ def test_objects_that_are_no_recording(bucket: Bucket, name: str, why: str) -> N
 
 
 def test_objects_that_are_too_large(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST_MESSAGE", 5)
+    monkeypatch.setattr(module, "MAX_MESSAGE_BYTES", 5)
     bucket.record(1)
     assert "bytes: objects of up to 5 bytes are read from a bucket. Download it" in refused(bucket.read())
 

@@ -24,8 +24,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import (
     Comparison,
+    CostLoad,
     Durations,
-    Load,
     Summary,
 )
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made import (
@@ -88,7 +88,7 @@ def test_counts_by_policy_service_operation_and_edge():
         outcome(2, False, edges=frozenset({("web", "cache")}), services={"web": 4}, operations={("web", "GET /"): 4}),
         outcome(3, True, "slow"),
         outcome(4, False, failed={("db", "SELECT")}, reason="too_early"),
-    ).result(Load())
+    ).result(CostLoad())
     assert result["traces"] == {"seen": 4, "kept": 2, "lost": 2, "percentage": 50.0}
     assert result["spans"] == {"seen": 16, "kept": 8, "lost": 8, "percentage": 50.0}
     assert result["bytes"]["kept"] == 800
@@ -117,7 +117,7 @@ def test_an_error_is_that_of_the_services_and_operations_that_failed():
         outcome(2, False, failed={web}, **three),
         outcome(3, True, "errors", failed={db}, **three),
         outcome(4, True, **three),
-    ).result(Load())
+    ).result(CostLoad())
     assert kept_of(result["error_traces"]) == (2, 3)
     assert {name: kept_of(one["error_traces"]) for name, one in result["services"].items()} == {
         "web": (1, 2),
@@ -154,7 +154,7 @@ def check_slow_ones(result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_slow_trace_is_slow_for_every_service_and_operation_in_it(backwards):
-    check_slow_ones(summed(*(reversed(slow_ones()) if backwards else slow_ones())).result(Load()))
+    check_slow_ones(summed(*(reversed(slow_ones()) if backwards else slow_ones())).result(CostLoad()))
 
 
 @pytest.mark.parametrize("held", [4, 5])
@@ -163,12 +163,12 @@ def test_no_more_slow_traces_are_held_than_can_be_slow(monkeypatch, held):
     for outcomes in (slow_ones(), slow_ones()[::-1]):
         one = summed(*outcomes)
         assert len(one.slowest._heap) == held
-        check_slow_ones(one.result(Load()))
+        check_slow_ones(one.result(CostLoad()))
 
 
 def test_of_too_many_slow_traces_the_slowest_count(monkeypatch):
     monkeypatch.setattr(summary, "MAX_SLOWEST", 1)
-    result = summed(*slow_ones()).result(Load())
+    result = summed(*slow_ones()).result(CostLoad())
     assert kept_of(result["slow_traces"]) == (2, 4)
     assert (
         kept_of(result["services"]["web"]["slow_traces"]) == kept_of(result["services"]["db"]["slow_traces"]) == (1, 1)
@@ -178,12 +178,12 @@ def test_of_too_many_slow_traces_the_slowest_count(monkeypatch):
 def test_of_slow_traces_that_took_equally_long_the_same_are_held_in_any_order(monkeypatch):
     monkeypatch.setattr(summary, "MAX_SLOWEST", 2)
     several = [outcome(n, True, services={f"s{n}": 4}, end=START + (900 if n < 5 else 1) * MS) for n in range(1, 500)]
-    assert summed(*several).result(Load()) == summed(*several[::-1]).result(Load())
+    assert summed(*several).result(CostLoad()) == summed(*several[::-1]).result(CostLoad())
 
 
 def test_a_span_whose_status_is_ok_did_not_fail():
     fine = record(span(1, 1, error=True), span(1, 2, 1, status={"code": 1}))
-    [result] = simulate([fine], [Candidate("all", config(ALL))], Load(), spans_per_second=1).results
+    [result] = simulate([fine], [Candidate("all", config(ALL))], CostLoad(), spans_per_second=1).results
     failed = {one["operation"]: one["error_traces"]["seen"] for one in result["operations"]}
     assert failed == {"operation 1": 1, "operation 2": 0}
 
@@ -191,7 +191,7 @@ def test_a_span_whose_status_is_ok_did_not_fail():
 def test_a_trace_that_is_decided_again_as_it_was_before():
     once = outcome(1, False, reason="too_early")
     other = outcome(1, False, reason="too_early", services={"cache": 1}, operations={("cache", "GET"): 1})
-    result = summed(*[once, other] * 3).result(Load())
+    result = summed(*[once, other] * 3).result(CostLoad())
     assert result["traces"]["seen"] == 6 and result["services"]["cache"]["traces"]["seen"] == 3
 
 
@@ -228,7 +228,7 @@ def test_errors_and_slow_traces_are_what_the_spans_say():
             for n in range(1, 501)
         ]
 
-    [result] = simulate(made(), [Candidate("errors", config(ERRORS))], Load(), spans_per_second=100).results
+    [result] = simulate(made(), [Candidate("errors", config(ERRORS))], CostLoad(), spans_per_second=100).results
     expected = by_hand(made(), result["slow_traces"]["above_ms"])
     assert {
         name: {kind: kept_of(one[kind]) for kind in ("error_traces", "slow_traces")}
@@ -241,7 +241,7 @@ def test_errors_and_slow_traces_are_what_the_spans_say():
 
 def test_late_spans_are_spans_of_no_other_trace():
     first = outcome(1, True, "slow")
-    result = summed(first, late(first, spans=2), late(first, spans=3)).result(Load())
+    result = summed(first, late(first, spans=2), late(first, spans=3)).result(CostLoad())
     assert result["traces"]["seen"] == 1 and result["spans"]["seen"] == 9
     assert kept_of(result["late_spans"]) == (5, 5)
     assert kept_of(result["late_traces"]) == (1, 1)
@@ -257,7 +257,7 @@ def test_an_error_that_comes_late_makes_an_error_trace():
         kept, lost, known, outcome(4, False),
         late(kept, failed={db}), late(kept, failed={db}),  # one trace, however often
         late(lost, failed={db}), late(known, failed={web, db}),
-    ).result(Load())  # fmt: skip
+    ).result(CostLoad())  # fmt: skip
     assert kept_of(result["error_traces"]) == (1, 3)
     # The third trace was known to have an error when it was decided.
     assert kept_of(result["late_error_traces"]) == (1, 2)
@@ -276,7 +276,7 @@ def test_a_trace_is_as_long_as_its_late_spans_make_it():
     several = [outcome(number, number % 2 == 0) for number in range(100)]
     result = summed(
         *several, *(late(several[7], after=seconds, end=START + seconds * 1000 * MS) for seconds in (20, 70))
-    ).result(Load())
+    ).result(CostLoad())
     assert kept_of(result["slow_traces"]) == (0, 1)
     assert (
         kept_of(result["services"]["web"]["slow_traces"]) == kept_of(result["services"]["db"]["slow_traces"]) == (0, 1)
@@ -288,7 +288,7 @@ def test_a_trace_is_as_long_as_its_late_spans_make_it():
 
 def test_a_late_span_that_begins_earlier_counts_too():
     first = outcome(1, True)
-    result = summed(first, late(first, start=START - 900 * MS)).result(Load())
+    result = summed(first, late(first, start=START - 900 * MS)).result(CostLoad())
     assert [one["seen"] for one in result["durations"]] == [1] and result["durations"][0]["up_to"] == 1000
 
 
@@ -303,7 +303,7 @@ def test_whether_a_decision_wait_is_long_enough(wait, late_errors, kept, cache):
     ]
     more = {"decision_cache": cache} if cache else {}
     tried = [Candidate("errors", {**config(ERRORS, **more), "decision_wait": wait})]
-    [result] = simulate(records_, tried, Load()).results
+    [result] = simulate(records_, tried, CostLoad()).results
     assert kept_of(result["error_traces"]) == (kept, 1)
     assert kept_of(result["late_error_traces"]) == late_errors
     assert kept_of(result["late_traces"]) == late_errors
@@ -320,7 +320,7 @@ def test_operations_are_bounded(monkeypatch):
     monkeypatch.setattr(summary, "MAX_OPERATIONS", 2)
     one = summed(*(outcome(n, True, operations={("web", f"GET /{n}"): 4}) for n in range(5)))
     assert len(one.operations) == 3 and one.operations[summary.OTHER_OPERATIONS].whole.seen.spans == 12
-    assert one.result(Load(), operations=1)["operations_total"] == 3
+    assert one.result(CostLoad(), operations=1)["operations_total"] == 3
     one.add(outcome(6, True, failed={("web", "GET /6")}, operations={("web", "GET /6"): 4}))
     assert one.operations[summary.OTHER_OPERATIONS].errors.seen.traces == 1
 
@@ -347,7 +347,7 @@ def test_distribution_has_every_trace_once():
 
 
 def test_cost_is_what_lies_in_the_bucket_at_the_end_of_retention():
-    load = Load(bytes_per_second=1_000_000, retention=86400, stored_share=0.5, price=0.02)
+    load = CostLoad(bytes_per_second=1_000_000, retention=86400, stored_share=0.5, price=0.02)
     cost = summed(outcome(1, True, "slow"), *(outcome(n, False) for n in range(2, 5))).result(load)["cost"]
     stored = 1_000_000 * 86400 * 0.5 / 2**30
     assert cost["before"] == {
@@ -357,11 +357,13 @@ def test_cost_is_what_lies_in_the_bucket_at_the_end_of_retention():
     }
     assert cost["kept"]["stored_gib"] == round(stored / 4, 3)
     # Without a rate, that of the recording: 1600 bytes in a second at least.
-    assert summed(*(outcome(n, True) for n in range(4))).result(Load())["cost"]["before"]["bytes_per_second"] == 1600
+    assert (
+        summed(*(outcome(n, True) for n in range(4))).result(CostLoad())["cost"]["before"]["bytes_per_second"] == 1600
+    )
 
 
 def test_nothing_at_all():
-    result = Summary("none", []).result(Load())
+    result = Summary("none", []).result(CostLoad())
     assert result["traces"] == {"seen": 0, "kept": 0, "lost": 0, "percentage": 100.0}
     assert "none" in summary.table([result]) and "No trace." in report.page([result], None, "x")
 
@@ -401,7 +403,7 @@ def test_two_candidates_over_the_same_records():
     stream = io.StringIO()
     lines: list[str] = []
     result = simulate(
-        records(), [Candidate("strict", config(ERRORS, SLOW)), Candidate("all", config(ALL))], Load(),
+        records(), [Candidate("strict", config(ERRORS, SLOW)), Candidate("all", config(ALL))], CostLoad(),
         decisions=stream, progress=lines.append,
     )  # fmt: skip
     strict, everything = result.results
@@ -422,7 +424,9 @@ def test_two_candidates_over_the_same_records():
 
 def test_one_candidate_and_its_decisions():
     stream = io.StringIO()
-    result = simulate(records(), [Candidate("strict", config(ERRORS))], Load(), spans_per_second=10, decisions=stream)
+    result = simulate(
+        records(), [Candidate("strict", config(ERRORS))], CostLoad(), spans_per_second=10, decisions=stream
+    )
     assert result.comparison is None
     assert stream.getvalue().splitlines()[0] == "trace_id,spans,duration_ms,error,kept,reason,policies"
     assert len(stream.getvalue().splitlines()) == 4
@@ -431,14 +435,14 @@ def test_one_candidate_and_its_decisions():
 def test_progress_is_told():
     lines: list[str] = []
     many = (record(span(n)) for n in range(1, 2002))
-    simulate(many, [Candidate("a", config(ALL))], Load(), spans_per_second=1000, progress=lines.append)
+    simulate(many, [Candidate("a", config(ALL))], CostLoad(), spans_per_second=1000, progress=lines.append)
     assert len(lines) == 1 and lines[0].startswith("2,000 records read, ")
 
 
 def test_a_configuration_that_is_refused_is_refused_before_anything_is_read():
     records_ = iter(records())
     with pytest.raises(InvalidInput, match="span-ingest"):
-        simulate(records_, [Candidate("a", config(ALL, sampling_strategy="span-ingest"))], Load())
+        simulate(records_, [Candidate("a", config(ALL, sampling_strategy="span-ingest"))], CostLoad())
     assert len(list(records_)) == 4
 
 
@@ -468,7 +472,7 @@ def test_the_page_is_self_contained_and_escapes():
         outcome(99, False, edges=frozenset({("web", nasty)})),
         late(outcome(7, True, "slow")),
         outcome(100, False, reason="too_early"),
-    ).result(Load())
+    ).result(CostLoad())
     comparison = Comparison()
     comparison.add(0, outcome(1, True, nasty))
     comparison.add(1, outcome(1, False))
@@ -482,7 +486,7 @@ def test_the_page_is_self_contained_and_escapes():
 
 
 def test_the_page_has_error_traces_and_slow_traces_of_each_service_and_operation():
-    one = summed(*slow_ones(), outcome(999, False, failed={("db", "SELECT")})).result(Load())
+    one = summed(*slow_ones(), outcome(999, False, failed={("db", "SELECT")})).result(CostLoad())
     text = report.page([one], None, "x")
     services, operations = (
         text.split(f"<h2>{title}</h2>")[1].split("</table>")[0]
@@ -499,5 +503,5 @@ def test_the_page_has_error_traces_and_slow_traces_of_each_service_and_operation
 
 
 def test_many_services_are_cut_in_the_page():
-    one = summed(outcome(1, True, "errors", services={f"s{n}": 1 for n in range(50)})).result(Load())
+    one = summed(outcome(1, True, "errors", services={f"s{n}": 1 for n in range(50)})).result(CostLoad())
     assert report.page([one], None, "x").count("… and 10 services with fewer spans.") == 2  # picture and table

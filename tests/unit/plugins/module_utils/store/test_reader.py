@@ -57,8 +57,8 @@ class Recorded:
             yield Message(number, f"object {number}", text)
 
 
-def settings(fake: FakePipeline, **more: Any) -> probe.Settings:
-    return probe.Settings(fake.tail_sampling, fake.gateway, "/api/v1/orders", "/health", **more)
+def settings(fake: FakePipeline, **more: Any) -> probe.ProbeSettings:
+    return probe.ProbeSettings(fake.tail_sampling, fake.gateway, "/api/v1/orders", "/health", **more)
 
 
 def prove(fake: FakePipeline, reader: Any, recording: Any = None, **more: Any) -> Proof:
@@ -130,7 +130,7 @@ def test_counters_that_say_otherwise_fail() -> None:
     fake.dropped = set()
     fake.configure([{"name": "everything", "type": "always_sample"}])
     pipeline = Pipeline(fake, "tracing", Selectors(distributor="", ingester=""), fake.clock)  # type: ignore[arg-type]
-    told = probe.Settings(expected.tail_sampling, fake.gateway, "/api/v1/orders", "/health", reads_back=False)
+    told = probe.ProbeSettings(expected.tail_sampling, fake.gateway, "/api/v1/orders", "/health", reads_back=False)
     assert failed(Probe(pipeline, None, told, RUN, 120.0).run()) == ["traces kept by the samplers"]
     # Other traffic counts too, so that more are kept proves nothing.
     fake = FakePipeline()

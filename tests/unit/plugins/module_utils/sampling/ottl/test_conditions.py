@@ -30,7 +30,7 @@ ATTRIBUTES = [
 ]
 
 
-def place(**changes: Any) -> ottl.Place:
+def place(**changes: Any) -> ottl.SpanPlace:
     document = {
         "traceId": "0102030405060708090a0b0c0d0e0f10",
         "spanId": "00000000000000ff",
@@ -64,7 +64,7 @@ def place(**changes: Any) -> ottl.Place:
             ]
         }
     )
-    found = ottl.Place()
+    found = ottl.SpanPlace()
     found.resource_spans = record.resource_spans[0]
     found.scope_spans = found.resource_spans.scope_spans[0]
     found.span = found.scope_spans.spans[0]

@@ -1,0 +1,162 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""Tier 1: receives, adds attributes and sends every span of a trace to the same sampler. Pure: no I/O, no Ansible."""
+
+from __future__ import annotations
+
+from ansible_collections.orion.tracing.plugins.module_utils.collector.components import (
+    EXTENSIONS,
+    MEMORY_LIMITER,
+    POD_IP,
+    Config,
+    retry,
+    service,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.names import (
+    detector_findings,
+    detector_settings,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
+    literal,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.variables import (
+    CollectorVariables,
+    plain_number,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    MEBIBYTE,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
+    Place,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    SAMPLER_REQUEST_SECONDS,
+    sampler_retry_seconds,
+)
+
+
+def _receivers(read: CollectorVariables) -> Config:
+    """The gateway's, each with the limits of collector_max_recv_msg_size_mib and collector_max_concurrent_streams."""
+    mebibytes = read.integer("collector_max_recv_msg_size_mib", minimum=1)
+    streams = read.integer("collector_max_concurrent_streams")
+
+    def grpc(port: int) -> Config:
+        limits: Config = {"endpoint": f"{POD_IP}:{port}", "max_recv_msg_size_mib": mebibytes}
+        return {**limits, "max_concurrent_streams": streams} if streams else limits
+
+    def http(port: int) -> Config:
+        # Of the body as it was before compression.
+        return {"endpoint": f"{POD_IP}:{port}", "max_request_body_size": mebibytes * MEBIBYTE}
+
+    # A gRPC client stays with one gateway; this spreads clients again after scaling or a restart.
+    age = {"keepalive": {"server_parameters": {"max_connection_age": "5m", "max_connection_age_grace": "30s"}}}
+    receivers: Config = {"otlp": {"protocols": {"grpc": {**grpc(4317), **age}, "http": http(4318)}}}
+    if read.boolean("collector_jaeger_enabled"):
+        receivers["jaeger"] = {"protocols": {"grpc": grpc(14250), "thrift_http": http(14268)}}
+    if read.boolean("collector_zipkin_enabled"):
+        receivers["zipkin"] = http(9411)
+    return receivers
+
+
+def _head_sampling(read: CollectorVariables) -> Config:
+    """proportional: by the 56 random bits of the trace id, alike on every gateway, and written to tracestate as ot=th.
+
+    span_metrics multiplies what it counts by that threshold, so rates stay unbiased; service_graph of 0.158 does not.
+    tail_sampling's own percentage hashes the trace id, so the two shares multiply.
+    Source: processor/probabilisticsamplerprocessor and connector/spanmetricsconnector/internal/metrics/
+    adjusted_count.go of contrib 0.158.
+    """
+    percentage = plain_number(read.number("collector_head_sampling_percentage", maximum=100))
+    if percentage >= 100:
+        return {}
+    read.doubtful(
+        "collector_head_sampling_percentage",
+        f"is {percentage:g}",
+        "Lower collector_sampling_percentage instead, or set it to 100.",
+        f"{100 - percentage:g} % of the traces, those with errors and slow ones among them, are discarded before the "
+        "samplers see them, and service graph rates count only the rest",
+        "head-sampling",
+    )
+    return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}
+
+
+def gateway_config(read: CollectorVariables, queue_size: int, decision_wait: float) -> Config:
+    receivers = _receivers(read)
+    processors: Config = {
+        "memory_limiter": dict(MEMORY_LIMITER),
+        # Before the others, which then have less to do.
+        **_head_sampling(read),
+        "k8s_attributes": {
+            "extract": {
+                "metadata": [
+                    "k8s.namespace.name",
+                    "k8s.pod.name",
+                    "k8s.pod.uid",
+                    "k8s.deployment.name",
+                    "k8s.node.name",
+                ]
+            },
+            "pod_association": [
+                {"sources": [{"from": "resource_attribute", "name": "k8s.pod.ip"}]},
+                {"sources": [{"from": "resource_attribute", "name": "k8s.pod.uid"}]},
+                {"sources": [{"from": "connection"}]},
+            ],
+            # Missing permissions stop the start instead of leaving spans without attributes.
+            "wait_for_metadata": True,
+        },
+    }
+    if detectors := read.listing("collector_resource_detectors", str):
+        read.findings += detector_findings(detectors, Place("collector_resource_detectors"))
+        processors["resource_detection"] = {
+            "detectors": detectors,
+            "timeout": "5s",
+            "override": False,
+            **detector_settings(detectors),
+        }
+    for processor, key, name in (
+        ("resource", "attributes", "collector_resource_attributes"),
+        ("attributes", "actions", "collector_span_attributes"),
+    ):
+        if wanted := read.strings(name):
+            processors[processor] = {
+                key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
+            }
+
+    retry_milliseconds = round(1000 * sampler_retry_seconds(decision_wait))
+    exporter = {
+        "routing_key": "traceID",
+        "resolver": {"k8s": {"service": f"otel-sampler.{read.text('tracing_namespace')}", "ports": [4317]}},
+        # Two layers. The inner one retries one sampler for a while, with that sampler's spans only, and has no queue of
+        # its own, which would be lost with the sampler. The outer one keeps the request and routes it again, over the
+        # samplers that exist by then. It sends the whole request again, so spans may reach a sampler twice: hence the
+        # inner one outlasts the restart of a sampler, but no more than half of the decision wait, since later spans
+        # come too late for the decision. There is a consumer for each request that may wait meanwhile; otherwise
+        # requests for other samplers would wait behind it.
+        "timeout": "20s",
+        "sending_queue": {
+            "enabled": True,
+            "sizer": "items",
+            "queue_size": max(queue_size, 2000),
+            "num_consumers": 100,
+            "batch": {"flush_timeout": "200ms", "min_size": 2000, "max_size": 8000},
+        },
+        "retry_on_failure": retry("500ms", "5s", "0s"),
+        "protocol": {
+            "otlp": {
+                "tls": {"insecure": True},
+                "compression": "none",
+                "timeout": f"{SAMPLER_REQUEST_SECONDS:g}s",
+                "sending_queue": {"enabled": False},
+                "retry_on_failure": retry("200ms", "500ms", f"{retry_milliseconds}ms"),
+            }
+        },
+    }
+    pipeline = {"receivers": list(receivers), "processors": list(processors), "exporters": ["load_balancing"]}
+    return {
+        "receivers": receivers,
+        "processors": processors,
+        "exporters": {"load_balancing": exporter},
+        "extensions": dict(EXTENSIONS),
+        "service": service(list(EXTENSIONS), {"traces": pipeline}),
+    }
