@@ -59,11 +59,13 @@ def test_the_docs_have_every_gate() -> None:
 
 @pytest.mark.parametrize("command", [CHECK, TEST, TEST_ALL])
 def test_make_has_the_commands(command: str) -> None:
-    done = subprocess.run(["make", "-n", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", command], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.rstrip().endswith(f"-m tools {command}")
 
 
 def test_make_hands_gates_and_arguments_on() -> None:
-    argv = ["make", "-n", "test", "GATE=unit parity", "ARGS=-k 'a or b'"]
+    argv = ["make", "--no-print-directory", "-n", "test", "GATE=unit parity", "ARGS=-k 'a or b'"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("-m tools test --gate=unit --gate=parity -- -k 'a or b'")
