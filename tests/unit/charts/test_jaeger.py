@@ -26,7 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.client import R
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store import jaeger as module
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
-from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow, Trace
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow, StoredTrace
 
 CHART = Path(__file__).resolve().parents[3] / "roles/local_backends/files/chart"
 LIMIT = 60.0
@@ -147,7 +147,7 @@ def test_traces_are_read_back_as_they_were_sent(server: Server) -> None:
     server.until(lambda: len(reader.traces(ids, start, end, Deadline(Clock(), 30.0))) == 2, "both traces")
     found = reader.traces(ids, start, end, Deadline(Clock(), 30.0))
     assert found == {
-        one: Trace({one[16:]: "", f"{int(one, 16) + 2**32:016x}": one[16:]}, frozenset({one})) for one in ids[:2]
+        one: StoredTrace({one[16:]: "", f"{int(one, 16) + 2**32:016x}": one[16:]}, frozenset({one})) for one in ids[:2]
     }
     assert reader.trace(ids[2], start, end) is None, "what is not there is no error"
     failed = [span["name"] for span in otlp.spans(reader.document(ids[1], start, end)) if otlp.is_error(span)]
