@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 FILTERS = Path(__file__).resolve().parents[4] / "plugins/filter"
 # What the roles require, and an example's own names.
 VARIABLES = {

@@ -29,6 +29,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import rules
 
+pytestmark = pytest.mark.slow
+
 ROLES = Path(__file__).resolve().parents[5] / "roles"
 POLICY = {"name": "own", "type": "always_sample"}
 HTTP = {"name": "vendor", "protocol": "http", "endpoint": "https://otlp.example.com"}
