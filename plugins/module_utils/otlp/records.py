@@ -66,8 +66,7 @@ else:
 
 _TEXTS: tuple[type, ...] = (bytes, msgspec.Raw) if HAS_MSGSPEC else (bytes,)
 
-_NO_SPAN_ID = "0" * otlp.SPAN_ID_DIGITS
-_SPAN_ID_LENGTHS = {otlp.SPAN_ID_DIGITS}
+_NO_SPAN_ID = bytes(otlp.SPAN_ID_DIGITS // 2)
 
 
 class Status(Struct):
@@ -299,26 +298,34 @@ def json_loads(text: Any) -> Any:
 
 def _checked(record: Record) -> Record:
     """BrokenDocument unless every span has a trace id and a span id; all ids become lower-case."""
-    for part in record.resource_spans:
-        for scope in part.scope_spans:
-            spans = scope.spans
-            ids = [span.span_id for span in spans]
-            # Together, since this runs for every span; one by one only to name what is wrong.
-            text = "".join(ids)
-            if not _are_hexadecimal(text) or {*map(len, ids)} - _SPAN_ID_LENGTHS or _NO_SPAN_ID in ids:
-                for span in spans:
-                    _check_id("span", span.span_id, otlp.SPAN_ID_DIGITS)
-            previous: str | None = None
-            for span in spans:
-                if span.trace_id != previous:
-                    previous = span.trace_id
-                    _check_id("trace", previous, otlp.TRACE_ID_DIGITS)
-                    text += previous
-            if text != text.lower():
-                for span in spans:
-                    span.trace_id, span.span_id = span.trace_id.lower(), span.span_id.lower()
-                    span.parent_span_id = span.parent_span_id.lower()
+    spans = [span for part in record.resource_spans for scope in part.scope_spans for span in scope.spans]
+    # Together, since this runs for every span; one by one only to name what is wrong.
+    text = " ".join([span.span_id for span in spans])
+    if not _are_span_ids(text, len(spans)):
+        for span in spans:
+            _check_id("span", span.span_id, otlp.SPAN_ID_DIGITS)
+    previous: str | None = None
+    for span in spans:
+        if span.trace_id != previous:
+            previous = span.trace_id
+            _check_id("trace", previous, otlp.TRACE_ID_DIGITS)
+            text += previous
+    if text != text.lower():
+        for span in spans:
+            span.trace_id, span.span_id = span.trace_id.lower(), span.span_id.lower()
+            span.parent_span_id = span.parent_span_id.lower()
     return record
+
+
+def _are_span_ids(text: str, count: int) -> bool:
+    """Whether these are so many span ids, with a space between them. False too for some that are, next to zeros."""
+    try:
+        ids = bytes.fromhex(text)  # which passes over white space
+    except ValueError:
+        return False
+    # Spaces between the ids, and hence none inside.
+    apart = len(text) == max(17 * count - 1, 0) and text[16::17] == " " * (count - 1)
+    return apart and len(ids) == 8 * count and _NO_SPAN_ID not in ids
 
 
 def _are_hexadecimal(text: str) -> bool:
