@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
   - orion.tracing.pipeline
+  - orion.tracing.s3
   - orion.tracing.s3.connection
 attributes:
   check_mode:
@@ -236,10 +237,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import 
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 
-S3_NAMES = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_bundle")
+S3_OPTIONS = s3_options()
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,
-    **{name: option for name, option in s3_options().items() if name in S3_NAMES},
+    **S3_OPTIONS,
     "tail_sampling": {"type": "dict", "required": True},
     "gateway_processors": {"type": "dict", "default": {}},
     "critical_route": {"type": "str", "default": ""},
@@ -304,7 +305,7 @@ def main() -> None:
     with module.client() as kube, contextlib.ExitStack() as stack:
         store: Store | None = None
         if settings.bucket or settings.recordings:
-            store = Store.connect({name: params[name] for name in S3_NAMES})
+            store = Store.connect({name: params[name] for name in S3_OPTIONS})
             stack.callback(store.close)
         pipeline, reader = connect(kube, params)
 

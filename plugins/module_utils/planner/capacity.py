@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, number
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.planner.model import (
     MONOLITHIC_RATE,
     Inputs,
@@ -43,7 +43,6 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         spans_per_trace=read.number("tracing_expected_spans_per_trace", minimum=1),
         bytes_per_span=read.number("tracing_expected_bytes_per_span", minimum=1),
         kept_percentage=read.number("tracing_expected_kept_percentage", maximum=100),
-        baseline_percentage=read.number("collector_sampling_percentage"),
         retention=read.duration("tempo_retention"),
         decision_wait=read.duration("collector_decision_wait"),
         outage_minutes=read.number("collector_outage_minutes"),
@@ -81,13 +80,35 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
             f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed."
         )
-    if inputs.kept_percentage < inputs.baseline_percentage and not (inputs.max_spans or inputs.max_bytes):
+    baseline, source = _baseline(read)
+    if inputs.kept_percentage < baseline and not (inputs.max_spans or inputs.max_bytes):
         notes.append(
-            f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than collector_sampling_percentage "
-            f"{inputs.baseline_percentage:g}: all policies together keep at least the baseline. Simulate to find out."
+            f"tracing_expected_kept_percentage {inputs.kept_percentage:g} is less than the {baseline:g} % of all "
+            f"traces that {source} keeps, whatever they contain. Simulate to find out what all policies keep."
         )
     refuse("the variables of the plan", read.findings)
     return inputs, prices, notes
+
+
+def _baseline(read: Reader) -> tuple[float, str]:
+    """The largest percentage of traces that one policy keeps whatever is in them, and which one that is.
+
+    Policies of other types, nested ones too, depend on the traces: what they keep is for the simulator to say.
+    """
+    own, extra = (f"collector_tail_sampling_{name}" for name in ("policies", "extra_policies"))
+    built = not read.listing(own, default=[])
+    found = [(read.number("collector_sampling_percentage"), "collector_sampling_percentage")] if built else [(0.0, own)]
+    for variable in (own, extra):
+        for index, policy in enumerate(read.listing(variable, default=[])):
+            if not isinstance(policy, Mapping):
+                continue
+            place = f"{variable}[{index}]"
+            if policy.get("type") == "always_sample":
+                found.append((100.0, f"{place} (always_sample)"))
+            elif policy.get("type") == "probabilistic" and isinstance(policy.get("probabilistic"), Mapping):
+                share = usable(0.0, number, policy["probabilistic"].get("sampling_percentage"))
+                found.append((share, f"{place} (probabilistic)"))
+    return max(found)
 
 
 def tracing_plan(v: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,6 @@ class Inputs:
     spans_per_trace: float
     bytes_per_span: float
     kept_percentage: float
-    baseline_percentage: float
     retention: float
     decision_wait: float
     outage_minutes: float

@@ -81,7 +81,7 @@ def test_check_mode_of_the_probe_sends_nothing(fake: FakePipeline, url: str, tmp
         ({"plain_traces": 50}, "option plain_traces is 50: so few traces say little about a share. Give at least 300."),
         (
             {"tail_sampling": {"policies": [{"name": "a", "type": "b"}]}},
-            "'a' has the type 'b', which cannot be simulated",
+            "policies[0].type ('a'): 'b' is not a policy type",
         ),
         (
             {"gateway_processors": {"probabilistic_sampler": {"sampling_percentage": 1}}},

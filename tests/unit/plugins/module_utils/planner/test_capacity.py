@@ -179,6 +179,31 @@ def test_a_queue_in_memory_that_is_too_small_is_said_by_planner_and_role():
     assert "a queue of 750000 spans" in said.what
 
 
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            {"collector_tail_sampling_policies": [{"name": "all", "type": "always_sample"}]},
+            "less than the 100 % of all traces that collector_tail_sampling_policies[0] (always_sample) keeps",
+        ),
+        (
+            {
+                "collector_tail_sampling_extra_policies": [
+                    {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": 40}}
+                ]
+            },
+            "less than the 40 % of all traces that collector_tail_sampling_extra_policies[0] (probabilistic) keeps",
+        ),
+        ({"collector_tail_sampling_policies": [{"name": "e", "type": "status_code"}]}, ""),
+        ({"collector_sampling_percentage": 25}, ""),
+    ],
+)
+def test_a_policy_that_keeps_more_than_is_planned_for(changes: dict[str, Any], warning: str) -> None:
+    text = "\n".join(tracing_plan(variables(tracing_expected_kept_percentage=25, **changes))["warnings"])
+    assert warning in text
+    assert bool(warning) == ("tracing_expected_kept_percentage 25" in text)
+
+
 def test_warnings_name_variable_value_and_need():
     found = tracing_plan(
         variables(
@@ -193,7 +218,7 @@ def test_warnings_name_variable_value_and_need():
     )["warnings"]
     text = "\n".join(found)
     assert "tracing_region mars-1 has no prices here" in text
-    assert "tracing_expected_kept_percentage 5 is less than collector_sampling_percentage 10" in text
+    assert "tracing_expected_kept_percentage 5 is less than the 10 % of all traces that collector_sampl" in text
     assert "collector_sampler_replicas is 1: the load needs 3." in text
     assert "collector_sampler_resources has limits.memory 64Mi: the load needs" in text
     assert "collector_sampler_resources has requests.cpu 10m: the load needs 450m." in text
