@@ -39,7 +39,7 @@ def refused(result, *words: str) -> None:
         ({"collector_num_traces": 10000000}, ["collector_sampler_resources", "collector_num_traces"]),
         (
             {"collector_exporters": [VENDOR | {"headers": {"api-key": "s3cr3t-in-clear-text"}}]},
-            ["collector_exporters[0].headers.api-key", "clear text", "{secret: NAME, key: KEY}"],
+            ["collector_exporters[0].headers.api-key", "plain text", "{secret: NAME, key: KEY}"],
         ),
         (
             {"collector_exporters": [VENDOR | {"headers": {"api-key": {"secret": "no-such-secret", "key": "k"}}}]},

@@ -42,7 +42,7 @@ def _key(node: Node) -> Iterator[Finding]:
         return
     wanted = attributes.value_type(key)
     if wanted is not None and wanted is not _TYPES[node.kind]:
-        better = next(kind for kind, one in _TYPES.items() if one is wanted)
+        better = {one: kind for kind, one in _TYPES.items()}[wanted]
         yield finding(
             "attribute-type",
             place,

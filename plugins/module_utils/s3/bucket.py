@@ -517,7 +517,8 @@ class Application:
     ) -> tuple[frozenset[str], dict[str, str]]:
         """Set as many parts as the store takes, beginning with those that the bucket has. Returns them, and the answers
         to the others."""
-        assert aspect.parts
+        if aspect.parts is None:
+            return frozenset(), {}
         before = self._before(aspect)
         kept = frozenset(aspect.parts.of(before) if before is not None else []) & frozenset(parts)
         if before is None or aspect.parts.only(wanted, kept) != before:

@@ -330,7 +330,8 @@ def check_endpoint(url: str, bucket: str = "") -> None:
     """Refuse an endpoint that is not a URL, holds credentials, or names the bucket, which requests add themselves."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        # Reading it fails for a port that is not a number.
+        _port = parts.port
     except ValueError as error:
         # The text may hold a password, so neither it nor the parser's message is shown.
         raise InvalidInput("endpoint_url is not a URL", "", "Write it as https://host[:port].") from error

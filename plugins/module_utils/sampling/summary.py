@@ -306,7 +306,7 @@ class Summary:
             if not trace.failed:
                 for count in (self.errors, self.late_errors, *(policy.errors for policy in policies)):
                     count.add(kept, 1, 0)
-            for service in {name for name, _ in failed} - {name for name, _ in trace.failed}:
+            for service in {name for name, _key in failed} - {name for name, _key in trace.failed}:
                 self._service(service).errors.add(kept, 1, 0)
             for key in failed:
                 self._operation(key).errors.add(kept, 1, 0)

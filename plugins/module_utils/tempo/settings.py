@@ -308,7 +308,7 @@ def _volume(reader: Reader, v: Variables, seconds: Mapping[str, float], distribu
     if needed > there:
         reader.doubtful(
             name,
-            f"is {v[name]}, but at the expected load an ingester keeps {needed / GIBIBYTE:.0f} GiB on it",
+            f"is {v[name]}, but at the expected load an ingester keeps {needed / GIBIBYTE:.1f} GiB on it",
             f"Raise it, or lower {times[1]} ({v[times[1]]}) or {times[0]} ({v[times[0]]}).",
             "a block stays on the volume for both of these times, and an ingester stops when the volume is full",
         )

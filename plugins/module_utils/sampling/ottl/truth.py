@@ -170,7 +170,7 @@ class _Examiner:
             self._doubt(*misplaced)
             return
         wanted = attributes.value_type(key)
-        if wanted is None or value is None or type(value) is wanted or (wanted is int and isinstance(value, float)):
+        if wanted is None or value is None or wanted in (type(value), int if isinstance(value, float) else None):
             return
         self._doubt(
             f"{key} is {_TYPES[wanted]}, and {_shown(value)} is {_TYPES.get(type(value), 'another type')}: they are "

@@ -58,7 +58,8 @@ class Lookup:
 
 @pytest.fixture(scope="module")
 def lookup() -> Iterator[Lookup]:
-    folder = Path(next(iter(ansible_collections.__path__))).parent
+    first, *_others = ansible_collections.__path__
+    folder = Path(first).parent
     with subprocess.Popen(
         [sys.executable, "-c", PROCESS, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

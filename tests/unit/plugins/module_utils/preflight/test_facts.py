@@ -51,8 +51,8 @@ OBJECTS: list[dict[str, Any]] = [
 ]
 
 
-def cluster(allowed: bool = True, objects: list[dict[str, Any]] = OBJECTS) -> FakeKube:
-    kube = FakeKube(*objects)
+def cluster(allowed: bool = True, objects: list[dict[str, Any]] | None = None) -> FakeKube:
+    kube = FakeKube(*(OBJECTS if objects is None else objects))
     kube.allowed = lambda _attributes: allowed
     return kube
 

@@ -938,7 +938,7 @@ def test_a_document_that_is_nothing_but_the_part_that_is_lacking(server: FakeSto
     wish = {"endpoint_url": server.url, "lifecycle_rules": [{"ID": "t", "Transitions": LIFECYCLE[0]["Transitions"]}]}
     with pytest.raises(Unsupported) as refused:
         run(**wish)
-    for _ in range(2):
+    for _run in range(2):
         plan = run(on_unsupported="warn", **wish)[0]
         assert not plan.changed and plan.result["unsupported"] == refused.value.details["unsupported"]
     assert plan.result["unsupported"][0]["left_out"] == "Transitions of rule t"

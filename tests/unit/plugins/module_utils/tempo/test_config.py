@@ -199,7 +199,7 @@ def test_a_volume_that_cannot_hold_what_ingesters_keep_is_a_warning() -> None:
     [found] = ts.findings(variables(tempo_ingester_complete_block_timeout="720h"))
     # 1000 × 20 × 500 bytes × 25 % for 720.5 hours
     assert (found.variable, found.severity) == ("tempo_ingester_storage_size", "warning")
-    assert "keeps 6039 GiB" in found.what
+    assert "keeps 6039.2 GiB" in found.what
     assert ts.findings(variables(tempo_ingester_complete_block_timeout="4h")) == []
 
 
