@@ -27,7 +27,6 @@ extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
   - orion.tracing.pipeline
-  - orion.tracing.s3
   - orion.tracing.s3.connection
 attributes:
   check_mode:
@@ -51,6 +50,12 @@ options:
         not known beforehand, so a policy that looks at it must not decide on the probe's traces.
     type: dict
     default: {}
+  addressing_style:
+    description:
+      - Whether a request names the bucket in its path or in its host name.
+      - Defaults to V(path) if O(endpoint_url) is not AWS's, otherwise to V(auto).
+    type: str
+    choices: [auto, path, virtual]
   critical_route:
     description: A value of C(http.route) that gets traces of its own. Empty sends none.
     type: str
@@ -237,10 +242,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import 
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 
-S3_OPTIONS = s3_options()
+# Without validate_certs, which is about the API server here.
+S3_NAMES = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_bundle", "addressing_style")
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **PIPELINE_OPTIONS,
-    **S3_OPTIONS,
+    **{name: option for name, option in s3_options().items() if name in S3_NAMES},
     "tail_sampling": {"type": "dict", "required": True},
     "gateway_processors": {"type": "dict", "default": {}},
     "critical_route": {"type": "str", "default": ""},
@@ -305,7 +311,7 @@ def main() -> None:
     with module.client() as kube, contextlib.ExitStack() as stack:
         store: Store | None = None
         if settings.bucket or settings.recordings:
-            store = Store.connect({name: params[name] for name in S3_OPTIONS})
+            store = Store.connect({name: params[name] for name in S3_NAMES})
             stack.callback(store.close)
         pipeline, reader = connect(kube, params)
 
