@@ -7,7 +7,6 @@ from __future__ import annotations
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, PartialFailure, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.unknown import unknown_variables
 
 
 def test_error_says_what_why_and_what_to_do() -> None:
@@ -43,14 +42,3 @@ def test_run_steps_with_one_step_raises_its_own_error() -> None:
 
     with pytest.raises(ApiError):
         run_steps([Step("only", "put")], execute)
-
-
-def test_unknown_variables_offers_the_nearest_name() -> None:
-    known = ["tempo_retention", "tempo_profile"]
-    names = ["tempo_retnetion", "tempo_profile", "collector_x", "temporary"]
-    assert unknown_variables(names, known, "tempo_") == [
-        "tempo_retnetion is no variable of this role; did you mean tempo_retention?"
-    ]
-    assert unknown_variables(["tempo_zzz"], known, "tempo_") == [
-        "tempo_zzz is no variable of this role; the role knows tempo_profile, tempo_retention."
-    ]
