@@ -65,18 +65,6 @@ def _make(*argv: str) -> str:
 
 @pytest.mark.parametrize("command", [CHECK, TEST, TEST_ALL])
 def test_make_has_the_commands(command: str) -> None:
-<<<<<<< HEAD
-    done = subprocess.run(
-        ["make", "--no-print-directory", "-n", command], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.rstrip().endswith(f"-m tools {command}")
-
-
-def test_make_hands_gates_and_arguments_on() -> None:
-    argv = ["make", "--no-print-directory", "-n", "test", "GATE=unit parity", "ARGS=-k 'a or b'"]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.rstrip().endswith("-m tools test --gate=unit --gate=parity -- -k 'a or b'")
-=======
     assert _make("-n", command).endswith(f"-m tools {command}")
 
 
@@ -84,4 +72,3 @@ def test_make_hands_gates_and_arguments_on() -> None:
     assert _make("-n", "test", "GATE=unit parity", "ARGS=-k 'a or b'").endswith(
         "-m tools test --gate=unit --gate=parity -- -k 'a or b'"
     )
->>>>>>> int
