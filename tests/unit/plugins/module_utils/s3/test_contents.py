@@ -29,6 +29,8 @@ from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_s
 )
 from moto import mock_aws
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

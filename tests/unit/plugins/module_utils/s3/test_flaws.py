@@ -12,6 +12,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, model
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 
+pytestmark = pytest.mark.slow
+
 ARN = "arn:aws:s3:::traces"
 DAYS = {"Expiration": {"Days": 9}}
 ABORT = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}

@@ -46,6 +46,8 @@ from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.otlp.made
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.s3.fake_store import xml
 from moto import mock_aws
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 KEYS = {"access_key": "AKIAEXAMPLE", "secret_key": "not-to-be-shown", "region": "us-east-1"}
 
