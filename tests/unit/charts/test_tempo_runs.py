@@ -46,7 +46,7 @@ BUCKET, PREFIX = "orion-traces", "tempo/test"
 KEYS = {"AWS_ACCESS_KEY_ID": "orion", "AWS_SECRET_ACCESS_KEY": "not-to-be-shown"}
 PROXY = "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy"
 # One request larger than the burst is refused, with the time to wait.
-BURST = 200_000
+BURST = 4_000_000
 VARIABLES = {
     "tempo_profile": "monolithic",
     "tempo_s3_prefix": PREFIX,

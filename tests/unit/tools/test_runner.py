@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def test_of_tempo(case, tempo):
 @pytest.fixture(autouse=True)
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where gates write."""
+    # These tests are run by a gate too, which has set it.
+    monkeypatch.delenv("ORION_HELM", raising=False)
     monkeypatch.setattr(gates, "WORK", tmp_path / "work")
     monkeypatch.setattr(runner, "WORK", tmp_path / "work")
     return tmp_path / "work"
@@ -217,6 +220,15 @@ def test_lanes_run_beside_each_other_and_what_has_to_be_alone_afterwards(prepare
     assert ran[-2:] == ["alone", "remove-cluster /the/helm"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts jobs in the background with SIGINT ignored, which Python and its children inherit."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_everything_and_removes_the_cluster(prepared: Prepared) -> None:
     """As a signal to this process, while a gate runs in each lane."""
     here, inside = (

@@ -180,4 +180,6 @@ def test_the_playbook_replays_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
         assert SECRET not in said and TOKEN not in said
         file_of(tmp_path)
         assert "10 traces, 10 spans in 1 requests" in play(tmp_path, "replay", **given, replay_path="recording.jsonl")
-        assert "set replay_path to a file of recorded traces or s3://bucket/prefix" in play(tmp_path, "replay", **given)
+        assert "replay_path: is not set. Set it to a file of recorded traces, or s3://bucket/prefix" in play(
+            tmp_path, "replay", **given
+        )
