@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
-    Conflict,
     InvalidInput,
     PartialFailure,
-    PermissionDenied,
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.local import credentials as c
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -69,29 +68,6 @@ def plan(current: c.Current, want: c.Wanted | None = None, now: datetime = NOW) 
 
 def names(made: c.Plan) -> list[str]:
     return [step.name for step in made.steps]
-
-
-class FakeKube:
-    """The few documents that the module reads and writes, by path."""
-
-    def __init__(self, documents: dict[str, Any], refuse: dict[str, Exception] | None = None) -> None:
-        self.documents, self.refuse, self.writes = documents, refuse or {}, list[tuple[str, str, Any]]()
-
-    def get(self, path: str) -> Any:
-        return self.documents.get(path)
-
-    def request(self, method: str, path: str, body: Any) -> Any:
-        return self._write(method, path, body)
-
-    def apply(self, path: str, document: Any) -> Any:
-        self.documents[path] = document
-        return self._write("APPLY", path, document)
-
-    def _write(self, method: str, path: str, body: Any) -> Any:
-        if path in self.refuse:
-            raise self.refuse[path]
-        self.writes.append((method, path, body))
-        return body
 
 
 # Options
@@ -374,68 +350,70 @@ def test_the_revision_changes_with_every_value(key: str) -> None:
 SECRET = "/api/v1/namespaces/{}/secrets/tempo-s3"
 
 
-def encoded(data: c.Data) -> dict[str, Any]:
-    return {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
+def secret(namespace: str, data: c.Data | None) -> dict[str, Any]:
+    encoded = None if data is None else {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"kind": "Secret", "metadata": {"name": "tempo-s3", "namespace": namespace}, "data": encoded}
+
+
+def namespace(name: str) -> dict[str, Any]:
+    return {"kind": "Namespace", "metadata": {"name": name}}
 
 
 def test_read(tmp_path: Path) -> None:
     data = full()
     (tmp_path / "s3-ca.crt").write_bytes(b"ca")
     (tmp_path / "s3-ca.crt").chmod(0o640)
-    kube = FakeKube(
-        {
-            SECRET.format("local-backends"): encoded(data),
-            SECRET.format("empty"): {"data": None},
-            "/api/v1/namespaces/there": {},
-        }
-    )
-    current = c.read(kube, wanted(copy_to=["empty", "there", "gone"], files_dir=str(tmp_path)))  # type: ignore[arg-type]
+    kube = FakeKube(secret("local-backends", data), secret("empty", None), namespace("there"))
+    current = c.read(kube.client(), wanted(copy_to=["empty", "there", "gone"], files_dir=str(tmp_path)))
     assert current.secrets == {"local-backends": data, "empty": {}, "there": None, "gone": None}
     assert current.missing_namespaces == {"gone"}
     assert current.files == {"s3-ca.crt": c.LocalFile(b"ca", 0o640), "s3-credentials.json": None}
 
 
 def test_apply_then_read_leaves_nothing_to_do(tmp_path: Path) -> None:
-    want, kube = wanted(files_dir=str(tmp_path / "new" / "state")), FakeKube({})
-    made, known = plan(c.read(kube, want), want)  # type: ignore[arg-type]
-    values = c.apply(kube, made, known, want, NOW)  # type: ignore[arg-type]
-    assert [(method, path) for method, path, _body in kube.writes] == [
+    want, kube = wanted(files_dir=str(tmp_path / "new" / "state")), FakeKube()
+    made, known = plan(c.read(kube.client(), want), want)
+    values = c.apply(kube.client(), made, known, want, NOW)
+    assert [(one.method, one.path) for one in kube.writes] == [
         ("POST", "/api/v1/namespaces"),
         ("POST", "/api/v1/namespaces"),
-        ("APPLY", SECRET.format("local-backends")),
-        ("APPLY", SECRET.format("tracing")),
+        ("PATCH", SECRET.format("local-backends")),
+        ("PATCH", SECRET.format("tracing")),
     ]
-    assert kube.writes[1][2]["metadata"] == {
+    assert kube.writes[1].document["metadata"] == {
         "name": "tracing",
         "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
     }
-    assert set(kube.writes[2][2]["data"]) == set(c.SOURCE_KEYS)
-    assert set(kube.writes[3][2]["data"]) == {"access_key", "secret_key", "ca.crt"}
+    assert set(kube.writes[2].document["data"]) == set(c.SOURCE_KEYS)
+    assert set(kube.writes[3].document["data"]) == {"access_key", "secret_key", "ca.crt"}
     ca, pair = (want.file_paths[name] for name in ("s3-ca.crt", "s3-credentials.json"))
     assert ca.read_bytes() == values["ca.crt"]
     assert json.loads(pair.read_text()) == {key: values[key].decode() for key in c.CREDENTIAL_KEYS}
     assert [stat.S_IMODE(path.stat().st_mode) for path in (ca, pair)] == [0o644, 0o600]
     assert sorted(path.name for path in ca.parent.iterdir()) == ["s3-ca.crt", "s3-credentials.json"]
     assert made.result["revision"] and made.result["ca_fingerprint"]
-    again, _known = plan(c.read(kube, want), want)  # type: ignore[arg-type]
+    again, _known = plan(c.read(kube.client(), want), want)
     assert not again.changed
     assert again.result == made.result
 
 
 def test_a_namespace_that_appeared_meanwhile_is_fine() -> None:
-    kube = FakeKube({}, {"/api/v1/namespaces": Conflict("exists")})
-    made, known = plan(c.read(kube, wanted()))  # type: ignore[arg-type]
-    c.apply(kube, made, known, wanted(), NOW)  # type: ignore[arg-type]
-    assert len(kube.writes) == 2
+    kube = FakeKube()
+    made, known = plan(c.read(kube.client(), wanted()))
+    for name in ("local-backends", "tracing"):
+        kube.put(namespace(name))
+    c.apply(kube.client(), made, known, wanted(), NOW)
+    assert [one.method for one in kube.writes] == ["POST", "POST", "PATCH", "PATCH"]
 
 
 def test_a_refused_step_is_named_without_any_value() -> None:
-    kube = FakeKube({}, {SECRET.format("tracing"): PermissionDenied("PATCH answered 403", "forbidden")})
-    made, known = plan(c.read(kube, wanted()))  # type: ignore[arg-type]
+    kube = FakeKube()
+    kube.refuse(f"PATCH {SECRET.format('tracing')}")
+    made, known = plan(c.read(kube.client(), wanted()))
     with pytest.raises(PartialFailure, match="step 'apply Secret tracing/tempo-s3' failed") as caught:
-        c.apply(kube, made, known, wanted(), NOW)  # type: ignore[arg-type]
+        c.apply(kube.client(), made, known, wanted(), NOW)
     assert caught.value.details["done"][-1] == "apply Secret local-backends/tempo-s3"
-    secret_key = base64.b64decode(kube.documents[SECRET.format("local-backends")]["data"]["secret_key"]).decode()
+    secret_key = base64.b64decode(kube.objects[SECRET.format("local-backends")]["data"]["secret_key"]).decode()
     assert secret_key not in str(caught.value) + repr(caught.value.details)
 
 
