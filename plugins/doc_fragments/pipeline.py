@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Documentation of the options that say where the pods of the pipeline are."""
+"""Documentation of the options that locate the pods of the pipeline and the store."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ options:
   store_reader:
     description:
       - The query API through which traces are read back.
-      - With V(none) they are not. What the components count, and a recording if there is one, are all that is checked.
+      - With V(none) no traces are read back. Only the components' counters, and a recording if any, are checked.
     type: str
     choices: [tempo, jaeger, none]
     default: tempo
   store_namespace:
-    description: Namespace of its Service. By default O(namespace).
+    description: Namespace of its Service. Defaults to O(namespace).
     type: str
   store_service:
-    description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
+    description: Name of its Service. Defaults to V(tempo-query-frontend), for Jaeger to V(jaeger).
     type: str
   store_port:
-    description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
+    description: Port of its HTTP API. Defaults to V(3200), for Jaeger to V(16686).
     type: int
   progress_file:
     description:
-      - A file that lines about the progress are appended to.
-      - Set by the action plugin, which shows them while the module runs on the controller.
+      - File to which progress is appended.
+      - The action plugin sets it, and shows the progress if the module runs on the controller.
     type: path
 notes:
   - Everything goes through the API server's pod and service proxies. The user needs the verb C(list) on C(pods),

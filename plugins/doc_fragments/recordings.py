@@ -10,37 +10,36 @@ class ModuleDocFragment:
 options:
   path:
     description:
-      - The recording. A file as the collector's file exporter writes it, OTLP/JSON lines or OTLP protobuf messages
-        behind their length; or one object of the S3 exporter, downloaded under its name. Plain or compressed with gzip.
-        Which of them it is, is seen by its first bytes.
+      - The recording. A file written by the Collector's file exporter, with OTLP/JSON lines or length-prefixed OTLP
+        protobuf messages; or one downloaded object of the S3 exporter, under its original name. Plain or compressed
+        with gzip. The format is detected from the first bytes.
       - C(s3://bucket/prefix) names what the S3 exporter wrote below a prefix of a bucket, as OTLP protobuf
         (C(.binpb)) or OTLP/JSON (C(.json)), plain or C(.gz). Objects are read in the order in which they were written,
-        up to 16 of them or 64 MiB ahead, and are not kept; one object may have 256 MiB at most.
+        up to 16 of them or 64 MiB ahead, and are not stored; an object may have at most 256 MiB.
       - Reading a bucket needs the permissions C(s3:ListBucket) on it and C(s3:GetObject) on the objects.
     type: path
   s3:
-    description: How the store of an O(path) that begins with C(s3://) is reached, and what is read of it.
+    description: Connection to the store of an O(path) that begins with C(s3://), and the time range to read.
     type: dict
     suboptions:
       start:
         description:
-          - Reads what was written from this time on, C(2026-01-31T10:00:00Z). A time without a zone is UTC.
-          - The exporter's folders C(year=)…C(minute=) are chosen by it, so a minute is read as a whole, and folders
-            out of the range are not listed. They are taken as UTC.
-          - It is the time of writing. Spans ended some seconds before, by the time that they spend in queues and
-            waiting for decisions.
+          - Reads what was written from this time on, such as C(2026-01-31T10:00:00Z). A time without a zone is UTC.
+          - It selects the exporter's folders C(year=)…C(minute=), so whole minutes are read, and folders outside
+            of the range are not listed. The folders are assumed to be in UTC.
+          - It is the time of writing. Spans ended some seconds earlier, since they wait in queues and for decisions.
         type: str
       end:
         description: Reads what was written before this time.
         type: str
       last:
-        description: Instead of O(s3.start), how long before O(s3.end) or now, as a Go duration.
+        description: Instead of O(s3.start), a Go duration back from O(s3.end) or from now.
         type: str
       endpoint_url:
-        description: URL of the store. AWS by default, or E(AWS_ENDPOINT_URL_S3), E(AWS_ENDPOINT_URL).
+        description: URL of the store. Defaults to E(AWS_ENDPOINT_URL_S3), then E(AWS_ENDPOINT_URL), then AWS.
         type: str
       region:
-        description: Region that requests are signed for. Falls back to E(AWS_REGION), E(AWS_DEFAULT_REGION).
+        description: Region for which requests are signed. Falls back to E(AWS_REGION), E(AWS_DEFAULT_REGION).
         type: str
       access_key:
         description:
@@ -60,7 +59,7 @@ options:
         type: bool
         default: true
       addressing_style:
-        description: Where the bucket is named in a request.
+        description: Whether a request names the bucket in its path or in its host name.
         type: str
         choices: [auto, path, virtual]
 notes:

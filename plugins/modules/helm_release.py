@@ -430,7 +430,7 @@ not_ready:
   elements: str
   sample: ["Pod tempo-0: container tempo: ImagePullBackOff: Back-off pulling image"]
 drift:
-  description: Objects that are not as the manifest of the newest revision says.
+  description: Objects that differ from the manifest of the newest revision.
   returned: when O(drift) is not V(ignore) and the release is to be present
   type: list
   elements: dict

@@ -11,8 +11,8 @@ description:
   - Reads the records of one Helm release, of all in a namespace, or of all in the cluster, from the Secrets that Helm 3
     and Helm 4 keep. The helm command is not needed.
   - Releases in every state are seen, also those that failed or that an interrupted helm left pending.
-  - With O(drift=true), compares the live objects with the manifest of the release, field by field, and says who changed
-    what and when.
+  - With O(drift=true), compares the live objects with the manifest of the release, field by field, and shows who
+    changed what and when.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -128,7 +128,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 releases:
-  description: The releases, by namespace and name. Empty where there is none.
+  description: The releases, by namespace and name.
   returned: success
   type: list
   elements: dict
@@ -166,7 +166,7 @@ releases:
       type: str
       sample: "2026-11-23T23:36:27.188157035Z"
     description:
-      description: What Helm, or the user, says about the revision.
+      description: Description of the revision, by Helm or the user.
       type: str
       sample: Install complete
     labels:
@@ -208,7 +208,7 @@ releases:
           description: Version of what the chart installs.
           type: str
         description:
-          description: What Helm, or the user, says about it.
+          description: Description of the revision, by Helm or the user.
           type: str
       sample:
         - revision: 1

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: local_cluster
-short_description: Make or remove a kind cluster of one node
+short_description: Create or remove a kind cluster with one node
 version_added: 0.1.0
 description:
-  - Makes a kind cluster, loads image archives into it and writes its kubeconfig to a file of its own. The user's
-    default kubeconfig is never touched.
-  - A cluster that is there is reused when its API server and node become ready within O(timeout). It is replaced only
-    where it says itself that it is incomplete or not ready. One that is ready, asked within its node, and that this
-    machine cannot reach stays as it is, and the module fails.
+  - Creates a kind cluster, loads image archives into it and writes its kubeconfig to a separate file. The user's
+    default kubeconfig is never changed.
+  - An existing cluster is reused if its API server and node become ready within O(timeout). It is replaced only if a
+    check inside its node shows that it is incomplete or not ready. If that check finds it ready, but this machine
+    cannot reach it, it stays as it is and the module fails.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -33,29 +33,29 @@ options:
     type: str
     required: true
   state:
-    description: Whether the cluster should be there.
+    description: Whether the cluster should exist.
     type: str
     choices: [present, absent]
     default: present
   kubeconfig:
-    description: File that the kubeconfig is written to, with mode 0600. Removed with the cluster.
+    description: File to which the kubeconfig is written, with mode 0600. It is removed with the cluster.
     type: path
     required: true
   node_image:
-    description: Node image. kind's own default when it is not set.
+    description: Node image. Defaults to kind's own default.
     type: str
   node_archive:
     description:
-      - Archive that holds O(node_image), for machines that reach no container registry. kind's own image, or the one
-        without an init system that C(python -m airgap) builds.
+      - Archive with O(node_image), for machines that cannot reach a container registry. Either kind's own image, or the
+        one without an init system that C(python -m airgap) builds.
     type: path
   archives:
-    description: Image archives (in the format of C(docker save)) to be loaded into the node.
+    description: Image archives (in the format of C(docker save)) to load into the node.
     type: list
     elements: path
     default: []
   node_ports:
-    description: Node ports to be published on the host's loopback address, each at a free port chosen at creation.
+    description: Node ports to publish on the host's loopback address, each at a free port chosen at creation.
     type: list
     elements: int
     default: []

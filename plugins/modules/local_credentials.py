@@ -124,8 +124,8 @@ not_after:
   sample: "2028-11-22T20:15:00Z"
 revision:
   description:
-    - Changes with every value of the Secret and tells nothing about them. Meant for an annotation that restarts the
-      server's pods. Null in check mode when something would be generated.
+    - Changes when a value of the Secret changes, and reveals nothing about it. Meant for an annotation that restarts
+      the server's pods. Null in check mode when something would be generated.
   returned: success
   type: str
   sample: 0f4c1c8a27d6b3e9

@@ -8,15 +8,15 @@ module: otlp_replay
 short_description: Send recorded OTLP traces through the pipeline and report what became of them
 version_added: 0.1.0
 description:
-  - Reads a recording from a file or a bucket. Each line, message or object is one C(ExportTraceServiceRequest); it may
-    hold several traces, or a part of one.
-  - Moves each trace in time as a whole, so that it ends when its first part is sent, and sends everything to the
-    gateway pods at a bounded rate.
-  - Then reports how many traces the samplers kept, by policy, and how many are in Tempo, and proves that every trace
-    with an ERROR span is there with all its spans and that nothing was lost on the way.
-  - The recording is read twice, a line, message or object at a time, so its size does not matter for memory; its number
-    of traces does, at about 300 bytes each, and its number of objects, at about 200. Objects are fetched twice; what
-    has been listed is kept, so that both times the same is read.
+  - Reads a recording from a file or a bucket. Each line, message or object is one C(ExportTraceServiceRequest), which
+    may hold several traces, or a part of one.
+  - Shifts the times of each trace as a whole, so that it ends when its first part is sent, and sends everything to the
+    gateway pods at a limited rate.
+  - Then reports how many traces the samplers kept, by policy, and how many are in the store, and proves that every
+    trace with an ERROR span is there with all its spans and that nothing was lost on the way.
+  - The recording is read twice, a line, message or object at a time, so memory does not grow
+    with its size. It grows by about 300 bytes for each trace and 200 bytes for each object. Objects are fetched twice
+    and listed once, so that both passes read the same objects.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -34,7 +34,7 @@ options:
   path:
     required: true
   decision_wait:
-    description: The samplers' C(decision_wait), as a Go duration. No decision is taken for final before it has passed.
+    description: The samplers' C(decision_wait), as a Go duration. No decision is considered final before it has passed.
     type: str
     default: 10s
   spans_per_second:
@@ -47,7 +47,7 @@ options:
     default: 4
   on_broken_line:
     description:
-      - What to do about lines, messages or objects that are no OTLP traces, or damaged.
+      - What to do about lines, messages or objects that are not OTLP traces, or are damaged.
       - V(fail) names them and sends nothing.
       - V(skip) sends the others.
     type: str
@@ -56,31 +56,31 @@ options:
   verify:
     description:
       - Whether to wait for the samplers' decisions, read back, and fail unless every trace with an ERROR span is in
-        Tempo and complete, no kept trace lacks a span, and no span was lost.
-      - Set to V(false) where the sampling policies or head sampling do not keep all errors.
+        the store and complete, no kept trace lacks a span, and no span was lost.
+      - Set to V(false) if the sampling policies or head sampling do not keep all errors.
     type: bool
     default: true
   trace_ids:
     description:
-      - V(keep) sends the trace ids of the file. So the sampling percentages keep the same traces as the simulator of
-        M(orion.tracing.sampling_simulation) says. Refused with O(verify), before anything is sent, where the store has
-        such traces already, from an earlier replay or from when they were recorded.
-      - V(new) gives every trace another id, so the same file can be replayed again. Percentages go by the trace id and
-        so keep other traces.
+      - V(keep) sends the trace ids of the recording, so that percentages keep the same traces as in
+        M(orion.tracing.sampling_simulation). With O(verify), it is refused before anything is sent if the store already
+        has traces with these ids, from an earlier replay or from when they were recorded.
+      - V(new) gives every trace a new id, so that the same recording can be replayed again. Percentages are applied to
+        the trace id, so they keep other traces.
     type: str
     choices: [keep, new]
     default: keep
   timeout:
     description:
-      - How long a request is repeated that the gateways refuse for the moment (429, 503); how long to wait after the
-        last span for the samplers' decisions; and then, anew, how long to wait for everything to be in the store. Each
-        as a Go duration.
+      - Time limit, as a Go duration, for each of three waits. How long a request is repeated that the gateways refuse
+        temporarily (429, 503); how long to wait for the samplers' decisions after the last span; and how long to wait
+        until everything is in the store.
     type: str
     default: 3m
 notes:
-  - A gateway or sampler that ends or begins anew meanwhile takes with it what it has counted. The counts are lower
-    bounds then, which RV(interrupted) says, and what is in the store decides.
-  - All spans get the attribute C(orion.replay.run), a TraceQL query away.
+  - The counters of a gateway or sampler that stops or restarts during the replay are lost. RV(interrupted) lists such
+    pods; the counts are then lower bounds, and only what is in the store decides whether the replay passed.
+  - All spans get the attribute C(orion.replay.run), by which TraceQL finds them.
 seealso:
   - module: orion.tracing.trace_probe
 """
@@ -110,22 +110,22 @@ EXAMPLES = r"""
 RETURN = r"""
 passed:
   description:
-    - Whether everything was found as it must be. Null in check mode, without O(verify), and where something could not
-      be checked; the module fails in the last case.
+    - Whether everything was found as required. Null in check mode, without O(verify), and if something could not be
+      checked; the module fails in the last case.
   returned: always
   type: bool
 problems:
-  description: Why not.
+  description: What was not as required.
   returned: always
   type: list
   elements: str
 unchecked:
-  description: What there was no time or no answer for.
+  description: What could not be checked, because the time ran out or the store did not answer.
   returned: always
   type: list
   elements: str
 interrupted:
-  description: Pods that ended, began anew or did not answer meanwhile, so that counts may be too low.
+  description: Pods that stopped, restarted or did not answer during the replay, so that counts may be too low.
   returned: always
   type: list
   elements: str
@@ -147,7 +147,7 @@ spans_in_file:
   type: int
 broken_lines:
   description:
-    - Lines, messages or objects that are no OTLP traces. If the module fails because of them, a list with C(place),
+    - Lines, messages or objects that are not OTLP traces. If the module fails because of them, a list with C(place),
       such as C(line 4) or C(object) and a key, and C(reason).
   returned: always
   type: raw
@@ -160,11 +160,11 @@ spans_sent:
   returned: always
   type: int
 requests:
-  description: Requests, not counting repetitions.
+  description: Requests, without retries.
   returned: always
   type: int
 retries:
-  description: Repetitions after a refusal for the moment.
+  description: Requests that were sent again after a temporary refusal.
   returned: always
   type: int
 seconds:
@@ -176,11 +176,11 @@ spans_per_second:
   returned: always
   type: float
 refused_spans:
-  description: Spans that a gateway or sampler refused for the moment. Their senders repeat them.
+  description: Spans that a gateway or sampler refused temporarily. Their senders retry.
   returned: always
   type: int
 lost:
-  description: Spans that are gone for good, by place (C(sampler_dropped_too_early) counts traces).
+  description: Spans that are lost, by place (C(sampler_dropped_too_early) counts traces).
   returned: always
   type: dict
   sample: {"gateway_send_failed_spans": 0, "tempo_discarded_spans": 0}

@@ -120,7 +120,7 @@ requirements:
 """
 
 EXAMPLES = r"""
-- name: Check what the inventory says
+- name: Check the inventory
   orion.tracing.preflight:
     roles: [object_storage, tempo, collector, grafana]
 
@@ -156,7 +156,7 @@ findings:
       type: str
       sample: is '7 days', not a Go duration
     why:
-      description: The reason or the consequence; empty where the rest says enough.
+      description: The reason or the consequence; may be empty.
       type: str
       sample: ''
     remedy:

@@ -159,7 +159,7 @@ options:
       - V(warn) sets everything else, warns, and lists in RV(unsupported) what was left out. If a store refuses a part
         of a document, such as C(Transitions) in O(lifecycle_rules), only this part is left out. Filters of lifecycle
         rules and statements of policies are never dropped alone, since the rest would then apply to more objects.
-      - A store other than AWS is read again afterwards; whatever it accepted and did not keep counts as unsupported.
+      - A store other than AWS is read again afterwards; what it accepted and did not keep counts as unsupported.
     type: str
     choices: [fail, warn]
     default: fail
@@ -193,7 +193,7 @@ EXAMPLES = r"""
     tags:
       environment: production
 
-- name: The same on a store of one's own
+- name: The same on your own store
   orion.tracing.s3_bucket:
     name: traces
     endpoint_url: "{{ s3_endpoint_url }}"

@@ -99,7 +99,7 @@ buckets:
       type: str
       sample: arn:aws:s3:::orion-traces-123456789012
     region:
-      description: The region that it is in, as far as the store says so. Empty in a list of a store that does not.
+      description: Its region. Empty in a list if the store does not report it.
       type: str
       sample: us-east-1
     creation_date:

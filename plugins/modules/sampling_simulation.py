@@ -5,17 +5,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sampling_simulation
-short_description: Find out what a tail sampling policy would keep, before it goes live
+short_description: Simulate what tail sampling policies would keep
 version_added: 0.1.0
 description:
   - Runs recorded traces through the decisions of the collector's C(tail_sampling) processor (contrib 0.158) and reports
-    what is kept and lost, by policy, service and operation, with errors, slow traces, the edges of the service graph
-    and the cost of storage. O(compare) puts a second policy set beside the first.
+    what is kept and dropped, by policy, service and operation, with errors, slow traces, the edges of the service graph
+    and the cost of storage. O(compare) compares the result with a second set of policies.
   - The decisions are the processor's own, trace by trace, including the decision wait, late spans, the decision cache,
-    eviction at C(num_traces), limiters and the hash of the trace id. A policy that cannot be simulated is refused by
-    name.
-  - Reads a recording from a file or a bucket, or the traces of the last minutes from the store. Changes nothing but the
-    files that it is told to write.
+    eviction at C(num_traces), limiters and the hash of the trace id. A policy that cannot be simulated is
+    refused and named.
+  - Reads a recording from a file or a bucket, or the traces of the last minutes from the store. Writes only
+    O(report), O(output) and O(decisions).
   - A recording is read once, a record at a time. Memory grows with the traces in one decision wait and the number of
     services and operations, not with the size of the recording.
 author:
@@ -34,10 +34,10 @@ options:
   store:
     description:
       - Either this or O(path) is required.
-      - Takes traces from the store instead, through the API server's service proxy. Those with a span for which all of
-        the criteria hold.
-      - What sampling has dropped is not in the store, so this says what a stricter policy would keep of what is kept
-        now.
+      - Reads traces from the store instead, through the API server's service proxy. A trace is read if one of its spans
+        meets all criteria.
+      - Traces that sampling has dropped are not in the store, so this shows what a stricter policy would keep of what
+        is kept now.
     type: dict
     suboptions:
       last:
@@ -45,7 +45,7 @@ options:
         type: str
         default: 15m
       services:
-        description: The span's C(service.name) is one of these. Without them, any.
+        description: Values of C(service.name), one of which the span must have. An empty list allows any.
         type: list
         elements: str
         default: []
@@ -58,7 +58,7 @@ options:
         type: dict
         default: {}
       minimum_duration:
-        description: How long the span took at least, as a Go duration.
+        description: Minimum duration of the span, as a Go duration.
         type: str
         default: 0s
       error:
@@ -66,7 +66,7 @@ options:
         type: bool
         default: false
       limit:
-        description: Most traces that are read.
+        description: Maximum number of traces to read.
         type: int
         default: 1000
       reader:
@@ -79,10 +79,10 @@ options:
         type: str
         default: tracing
       service:
-        description: Name of its Service. By default V(tempo-query-frontend), of Jaeger V(jaeger).
+        description: Name of its Service. Defaults to V(tempo-query-frontend), for Jaeger to V(jaeger).
         type: str
       port:
-        description: Port of its HTTP API. By default V(3200), of Jaeger V(16686).
+        description: Port of its HTTP API. Defaults to V(3200), for Jaeger to V(16686).
         type: int
   config:
     description:
@@ -91,7 +91,7 @@ options:
     type: dict
     required: true
   name:
-    description: What the report calls it.
+    description: Name of this configuration in the report.
     type: str
     default: policies
   samplers:
@@ -99,7 +99,7 @@ options:
     type: int
     default: 1
   compare:
-    description: A second configuration that is put beside the first.
+    description: A second configuration to compare with the first.
     type: dict
     suboptions:
       config:
@@ -107,7 +107,7 @@ options:
         type: dict
         required: true
       name:
-        description: What the report calls it.
+        description: Name of this configuration in the report.
         type: str
         default: compared
       samplers:
@@ -116,22 +116,22 @@ options:
         default: 1
   spans_per_second:
     description:
-      - Takes the records as if they arrived at this rate. By default a record arrives when its last span has ended, as
-        it was recorded, gaps included. Objects of a bucket are taken apart by resource for that, since each holds what
-        arrived in ten seconds.
-      - It matters where time enters a decision. That is late spans, C(num_traces) and limiters.
+      - Simulates records that arrive at this rate. By default a record arrives when its last span has ended, as
+        recorded, including gaps. Objects of a bucket are split by resource for that, since each holds what arrived in
+        ten seconds.
+      - This matters wherever time affects a decision, which is for late spans, C(num_traces) and limiters.
     type: float
   on_broken_line:
     description:
-      - What to do about records that are no OTLP.
-      - V(fail) names the first ones. V(skip) leaves them out and counts them.
+      - What to do about records that are not OTLP.
+      - V(fail) names the first ones. V(skip) ignores and counts them.
     type: str
     choices: [fail, skip]
     default: fail
   expected_bytes_per_second:
     description:
-      - OTLP protobuf bytes per second before sampling, for costs. By default those of the recording over its own time,
-        which says nothing of a recording with gaps.
+      - OTLP protobuf bytes per second before sampling, for costs. Defaults to the average of the recording, which is
+        meaningless if it has gaps.
     type: float
   retention:
     description: How long Tempo keeps blocks, as a Go duration, for costs.
@@ -143,33 +143,33 @@ options:
     default: 0.023
   stored_bytes_per_byte:
     description:
-      - Bytes in the bucket for each byte of OTLP protobuf. Parquet blocks compress, and indexes and bloom filters come
-        on top.
+      - Bytes in the bucket for each byte of OTLP protobuf. Parquet blocks are compressed; indexes and bloom filters are
+        included.
     type: float
     default: 0.5
   report:
-    description: Writes the result as a self-contained HTML page with pictures to this file.
+    description: File to which the result is written as a self-contained HTML page with charts.
     type: path
   output:
-    description: Writes the result as JSON to this file.
+    description: File to which the result is written as JSON.
     type: path
   decisions:
-    description: Writes a line of CSV with the decision on each trace to this file.
+    description: File to which a line of CSV is written for the decision on each trace.
     type: path
   progress_file:
-    description: File that lines about the progress are appended to. The action plugin sets it.
+    description: File to which progress is appended. The action plugin sets it.
     type: path
 notes:
-  - The Python packages C(msgspec) and, for protobuf, C(opentelemetry-proto) are used where they are installed. Without
-    C(msgspec) reading takes several times as long.
+  - The Python packages C(msgspec) and, for protobuf, C(opentelemetry-proto) are used if they are installed. Without
+    C(msgspec), reading takes several times as long.
 seealso:
   - name: Sampling simulator
-    description: What is simulated how, figures, and what to do beyond one machine.
+    description: What is simulated, how exact it is, and how fast.
     link: https://github.com/orion-tracing/orion.tracing/blob/main/docs/sampling-simulator.md
 """
 
 EXAMPLES = r"""
-- name: Ask what a stricter policy would keep
+- name: Simulate a stricter policy
   orion.tracing.sampling_simulation:
     path: recording.jsonl.gz
     config:
@@ -187,7 +187,7 @@ EXAMPLES = r"""
           - {name: everything, type: always_sample}
     report: simulation.html
 
-- name: Ask it about an hour of what a collector recorded into a bucket
+- name: Simulate on an hour of what a Collector recorded into a bucket
   orion.tracing.sampling_simulation:
     path: s3://orion-traces/recordings/all
     s3:
@@ -198,7 +198,7 @@ EXAMPLES = r"""
       policies:
         - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
 
-- name: What would remain of the last ten minutes
+- name: Simulate on the last ten minutes in the store
   orion.tracing.sampling_simulation:
     store: {last: 10m}
     config:
@@ -209,8 +209,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description:
-    - The result of O(config), and after it that of O(compare).
-    - Numbers are mappings with C(seen), C(kept), C(lost) and C(percentage), the kept share.
+    - The result of O(config), followed by that of O(compare).
+    - Numbers are mappings with C(seen), C(kept), C(lost) (not kept) and C(percentage), the kept share.
   returned: success
   type: list
   elements: dict
@@ -222,12 +222,13 @@ results:
       description:
         - Traces. C(spans), C(bytes) (OTLP protobuf), C(error_traces), C(slow_traces), C(late_spans), C(late_traces),
           C(late_error_traces) and C(long_traces) have the same keys.
-        - Errors and durations are those of whole traces, spans that arrived after the decision included.
+        - Errors and durations are those of whole traces, including spans that arrived after the decision.
       type: dict
       sample: {"seen": 4000, "kept": 1020, "lost": 2980, "percentage": 25.5}
     slow_traces:
       description:
-        - Traces above the 99th percentile of duration, which is C(above_ms) milliseconds, 0.2 % too high at most.
+        - Traces above the 99th percentile of duration, which is C(above_ms) milliseconds, with an error
+          of at most 0.2 %.
       type: dict
     late_spans:
       description:
@@ -244,7 +245,7 @@ results:
       description: Traces that take longer than C(decision_wait), which is C(above_ms) milliseconds.
       type: dict
     edges:
-      description: Pairs of calling and called service, and C(names_of_lost), those that no kept trace has.
+      description: Pairs of calling and called service, and C(names_of_lost), the pairs that no kept trace has.
       type: dict
     reasons:
       description: Traces by outcome. C(sampled), C(dropped), C(not_sampled), C(too_early) (evicted), C(too_large).
@@ -253,11 +254,11 @@ results:
       description:
         - By policy, C(traces), C(spans) and C(bytes) of the decisions that it voted for. Of these traces,
           C(error_traces) have a span with status ERROR, and C(slow_traces) are above the recording's 99th percentile.
-        - These are plain numbers. Whether the traces are kept is what the policy voted for.
+        - These are plain numbers. A trace counts if the policy voted for the decision, to keep or to drop it.
       type: dict
       sample: {"slow": {"traces": 251, "spans": 22482, "bytes": 2314685, "error_traces": 23, "slow_traces": 40}}
     services:
-      description: By service, what its spans have part in.
+      description: By service, the traces and spans that it is part of.
       type: dict
       contains:
         traces:
@@ -273,7 +274,7 @@ results:
           description:
             - Those of the recording's slow traces, C(slow_traces) above, that have a span of the service. The span
               itself may be short.
-            - The 20,000 slowest traces at most are told apart, which are all slow ones of two million traces.
+            - At most the 20,000 slowest traces are counted, which are all slow traces of up to two million traces.
           type: dict
     operations:
       description:
@@ -287,7 +288,8 @@ results:
       type: dict
 comparison:
   description:
-    - On how many traces the two agree, and up to 100 that only one keeps, with the policies that do.
+    - On how many traces the two configurations agree, and up to 100 traces that only one keeps, with the policies
+      that keep them.
     - Null without O(compare).
   returned: success
   type: dict
@@ -296,7 +298,7 @@ table:
   returned: success
   type: str
 broken_lines:
-  description: Records that were left out.
+  description: Records that were ignored.
   returned: success
   type: int
 evaluation_errors:

@@ -17,10 +17,10 @@ description:
     bounds instead.
   - Checks that what has to be kept is there and complete and nothing else is, that ids and parents are intact, that
     search finds the traces, and that blocks reach the bucket.
-  - Fails if a check fails, naming the traces and the policies that decide on them, and says where the spans were last
-    seen by the components' own metrics. All return values are there in that case too.
-  - Fails before anything is sent where the configuration keeps none of the traces, since that nothing is there proves
-    nothing.
+  - Fails if a check fails, naming the traces and the policies that decide on them, and where the spans were last seen
+    by the components' own metrics. All return values are there in that case too.
+  - Fails before anything is sent if the configuration keeps none of the traces, since their absence
+    would prove nothing.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -70,16 +70,16 @@ options:
     default: 300
   timeout:
     description:
-      - How long it may take to send everything and have it decided on; and then, anew, how long to wait for everything
-        to be there. As a Go duration.
+      - Time limit, as a Go duration, for sending everything until it is decided; and again for waiting until everything
+        is in the store.
       - A forced flush may take 30 seconds more.
     type: str
     default: 3m
   bucket:
     description:
-      - Bucket of Tempo's blocks. The ingesters are made to flush, and a new block is looked for in it, from where the
-        module runs.
-      - Empty skips the check.
+      - Bucket of Tempo's blocks. The module makes the ingesters flush and looks for a new block in the bucket, from the
+        host it runs on.
+      - If empty, this is not checked.
       - Needs C(s3:ListBucket) and C(s3:GetObject).
     type: str
     default: ''
@@ -89,9 +89,9 @@ options:
     default: ''
   recordings_bucket:
     description:
-      - Bucket of a recording of kept traces (an S3 destination of the samplers). The traces that must be kept are
-        looked for in what was written since the run began, from where the module runs.
-      - Empty skips the check.
+      - Bucket of a recording of kept traces (an S3 destination of the samplers). The module looks for the
+        traces that must be kept in what was written since the run began, from the host it runs on.
+      - If empty, this is not checked.
       - Needs C(s3:ListBucket) and C(s3:GetObject).
     type: str
     default: ''
@@ -101,7 +101,7 @@ options:
     default: ''
   proof_path:
     description:
-      - File that the proof is written to as JSON, in one step and whether or not the checks passed.
+      - File to which the proof is written as JSON, atomically, whether or not the checks passed.
       - Not written in check mode.
     type: path
 requirements:
@@ -109,7 +109,7 @@ requirements:
   - opentelemetry-proto (Python package), with O(recordings_bucket) of a recording in protobuf
 notes:
   - The traces stay in the store until its retention removes them. They have C(service.namespace=orion-probe) and the
-    span attribute C(orion.probe.run). Since a run is a test and its traces are told apart, it never counts as a change.
+    span attribute C(orion.probe.run). A run is a test with recognisable traces, so it never counts as a change.
   - A forced flush writes small blocks, which Tempo's compactor merges later.
 seealso:
   - module: orion.tracing.otlp_replay
@@ -129,7 +129,7 @@ EXAMPLES = r"""
     collector: "{{ collector_variables | orion.tracing.collector_values }}"
   register: proof
 
-- name: A policy list that stands in the playbook
+- name: Prove a pipeline by a policy list in the playbook
   orion.tracing.trace_probe:
     namespace: tracing
     tail_sampling:
@@ -154,16 +154,16 @@ checks:
       description: What is checked.
       type: str
     expected:
-      description: What a pipeline that works shows.
+      description: What a working pipeline shows.
       type: str
     observed:
-      description: What was there.
+      description: What was found.
       type: str
     seconds:
-      description: When it was, in seconds after the first span was sent.
+      description: When it was found, in seconds after the first span was sent.
       type: float
     passed:
-      description: Whether the one agrees with the other.
+      description: Whether C(observed) is as C(expected).
       type: bool
 table:
   description: The checks as a text table.
