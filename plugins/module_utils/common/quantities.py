@@ -57,7 +57,7 @@ def interval_seconds(value: Any) -> float:
     """
     match = _INTERVAL.fullmatch(str(value))
     if not match:
-        raise ValueError(f"'{value}' is no interval such as -5m or 1h")
+        raise ValueError(f"'{value}' is not an interval such as -5m or 1h")
     return int(match[1]) * (_SECONDS | _DAYS)[match[2]]
 
 

@@ -93,13 +93,14 @@ class Wanted:
         """From the module's options. Raises InvalidInput, naming the option."""
         if not DNS_SUBDOMAIN.fullmatch(params["name"]):
             raise InvalidInput(
-                f"name '{params['name']}' is no name of a Secret", remedy="Use lower-case letters, digits, '-' and '.'."
+                f"name '{params['name']}' is not valid for a Secret",
+                remedy="Use lower-case letters, digits, '-' and '.'.",
             )
         for option, namespaces in (("namespace", [params["namespace"]]), ("copy_to", params["copy_to"])):
             for namespace in namespaces:
                 if not DNS_LABEL.fullmatch(namespace):
                     raise InvalidInput(
-                        f"{option} '{namespace}' is no name of a namespace",
+                        f"{option} '{namespace}' is not valid for a namespace",
                         remedy="Use at most 63 lower-case letters, digits and '-'.",
                     )
         if not params["subject_alt_names"]:

@@ -72,7 +72,7 @@ def read_archive(path: str) -> Archive:
         digests = tuple(image["Config"].removesuffix(".json").rpartition("/")[2] for image in manifest)
     except (OSError, EOFError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
-            f"archives: {path} is no image archive in docker's format",
+            f"archives: {path} is not an image archive in docker's format",
             str(error),
             "Save it again with 'docker save', or build it again with 'python -m airgap build'.",
         ) from error
@@ -84,7 +84,7 @@ def read_archive(path: str) -> Archive:
 def _document(tar: tarfile.TarFile, name: str) -> Any:
     member = tar.extractfile(name)
     if member is None:
-        raise KeyError(f"{name} is no file")
+        raise KeyError(f"{name} is not a file")
     return json.load(member)
 
 

@@ -289,7 +289,7 @@ def store_reader(v: Variables) -> Iterator[Finding]:
     if "tracing_store_reader" not in v:
         return
     if reader not in (*READERS, NONE):
-        yield error("tracing_store_reader", f"'{reader}' is no choice", f"Choose {', '.join((*READERS, NONE))}.")
+        yield error("tracing_store_reader", f"'{reader}' is not a choice", f"Choose {', '.join((*READERS, NONE))}.")
     elif store == "tempo" and reader == "jaeger":
         yield error(
             "tracing_store_reader",

@@ -104,7 +104,7 @@ def location(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     problem = names.problem(parts.netloc) if parts.netloc else "it names no bucket"
     if problem or parts.query or parts.fragment:
-        raise InvalidInput(f"path {url} is no s3://bucket/prefix", problem or "a prefix with ? or # is not supported")
+        raise InvalidInput(f"path {url} is not s3://bucket/prefix", problem or "a prefix with ? or # is not supported")
     return parts.netloc, parts.path.strip("/")
 
 
@@ -356,7 +356,7 @@ def _check_name(name: str, key: str) -> None:
         return
     zstd = key.endswith(".zst")
     raise InvalidInput(
-        f"path {name}: object {key} is no recording that can be read",
+        f"path {name}: object {key} is not a readable recording",
         "it is compressed with zstd"
         if zstd
         else "its name does not end with .json, .jsonl or .binpb, with or without .gz",

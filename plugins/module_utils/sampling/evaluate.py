@@ -120,7 +120,7 @@ class TokenBucket:
 
 
 class Share:
-    """Spans in one second of a policy inside composite (internal/sampling/composite.go): begins anew each second, and
+    """Spans in one second of a policy inside composite (internal/sampling/composite.go): restarts each second, and
     what would exceed it is refused and not counted."""
 
     def __init__(self, spans: int) -> None:
@@ -338,7 +338,7 @@ def _bytes_limiting(settings: _Settings) -> Evaluator:
 
 
 def _span_count(settings: _Settings) -> Evaluator:
-    """internal/sampling/span_count_sampler.go: max_spans 0 is no bound."""
+    """internal/sampling/span_count_sampler.go: max_spans 0 means no upper bound."""
     low, high = settings["min_spans"], settings["max_spans"]
     return lambda trace, now: (
         SAMPLED if trace.span_count >= low and (not high or trace.span_count <= high) else NOT_SAMPLED

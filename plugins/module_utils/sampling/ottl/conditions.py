@@ -181,7 +181,7 @@ class _Compiler:
             if all(item.literal for item in pairs.values()):
                 return constant({key: item.value for key, item in pairs.items()})
             return Getter(lambda place: {key: item.get(place) for key, item in pairs.items()})
-        raise OttlError(node[-1], "a function's name is no value")
+        raise OttlError(node[-1], "a function's name is not a value")
 
     @staticmethod
     def _negated(value: Any) -> Any:

@@ -240,7 +240,7 @@ def _float_like(value: Any) -> float | None:
         return float(value)
     if isinstance(value, str):
         if not _DOUBLE.fullmatch(value):
-            raise EvaluationError(f"{value!r} is no number")
+            raise EvaluationError(f"{value!r} is not a number")
         number = float(value)
         if math.isinf(number) and "inf" not in value.lower():
             raise EvaluationError(f"{value!r} is out of range")
@@ -260,7 +260,7 @@ def _bool_like(value: Any) -> bool | None:
         return bool(value != 0)
     if isinstance(value, str) and value in _BOOLEANS:
         return _BOOLEANS[value]
-    raise EvaluationError(f"{kind_name(value)} is no boolean")
+    raise EvaluationError(f"{kind_name(value)} is not a boolean")
 
 
 def _bytes_like(value: Any) -> bytes | None:

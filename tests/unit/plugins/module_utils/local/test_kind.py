@@ -49,10 +49,10 @@ def test_the_same_image_under_another_name_is_loaded_again() -> None:
 
 
 def test_archive_errors_name_the_option(tmp_path) -> None:
-    with pytest.raises(InvalidInput, match="archives: .*missing.tar is no image archive"):
+    with pytest.raises(InvalidInput, match="archives: .*missing.tar is not an image archive"):
         read_archive(str(tmp_path / "missing.tar"))
     no_config = archive(tmp_path / "no-config.tar", [{"Config": "c.json", "RepoTags": ["x:1"], "Layers": []}])
-    with pytest.raises(InvalidInput, match="archives: .*no-config.tar is no image archive in docker's format"):
+    with pytest.raises(InvalidInput, match="archives: .*no-config.tar is not an image archive in docker's format"):
         read_archive(no_config)
     with pytest.raises(InvalidInput, match="archives: .*holds no image"):
         read_archive(archive(tmp_path / "empty.tar", []))

@@ -271,7 +271,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
         (
             {"tracing_store_reader": "zipkin"},
             "tracing_store_reader",
-            "'zipkin' is no choice. Choose tempo, jaeger, none",
+            "'zipkin' is not a choice. Choose tempo, jaeger, none",
         ),
         (OTHER_STORE | {"tracing_store_reader": "jaeger"}, "tracing_store_service", "it is not known where to ask"),
         (

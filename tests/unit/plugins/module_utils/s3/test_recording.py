@@ -262,7 +262,7 @@ def test_folders_that_are_of_no_time(bucket: Bucket, folder: str) -> None:
 def test_objects_that_are_no_recording(bucket: Bucket, name: str, why: str) -> None:
     bucket.put(f"recordings/{name}", b"?")
     said = refused(bucket.read())
-    assert f"object recordings/{name} is no recording" in said and why in said
+    assert f"object recordings/{name} is not a readable recording" in said and why in said
     assert bucket.requests["GetObject"] == 0
 
 

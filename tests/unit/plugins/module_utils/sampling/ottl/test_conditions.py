@@ -281,7 +281,7 @@ def test_an_error_ends_a_chain_only_when_it_is_reached() -> None:
         ('IsMatch(span.name, "(?=a)")', 0, "lookaround"),
         ("IsMatch(span.name)", 0, "number of arguments"),
         ("HasPrefix(span.name, 5)", 21, "expected string"),
-        ('Double("x") == 1.0', 7, "no number"),
+        ('Double("x") == 1.0', 7, "not a number"),
         ("IsString(5)", 9, "expected string"),
         ('ConvertCase(span.name, "title") == "x"', 0, "invalid case"),
         ("Concat(span.name, span.name) == nil", 7, "must be a list"),
