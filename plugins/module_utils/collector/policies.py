@@ -18,6 +18,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_type
 
 Policy = dict[str, Any]
 
+# The variables of the user's policies: instead of those that the role builds, and beside them.
+OWN, EXTRA = "collector_tail_sampling_policies", "collector_tail_sampling_extra_policies"
+
 # Where the path of an HTTP request is written. The stable conventions split http.target into url.path and url.query;
 # SDKs from before (Java agent 1.x) still set http.target.
 PATH_KEYS = ("http.route", "url.path", "http.target")
@@ -32,6 +35,11 @@ RENAMED = {
     "db.system": ("db.system.name", "db.system"),
     "messaging.destination": ("messaging.destination.name", "messaging.destination"),
 }
+
+
+def placed(own: Sequence[Any], extra: Sequence[Any]) -> list[tuple[Place, Any]]:
+    """The user's policies, of OWN and EXTRA, each with its place."""
+    return [(Place(name).item(i), one) for name, some in ((OWN, own), (EXTRA, extra)) for i, one in enumerate(some)]
 
 
 def literal(text: str) -> str:
@@ -213,8 +221,10 @@ def _all_of(name: str, policies: list[Policy]) -> Policy:
 
 def _matches_renamed(policy: Policy) -> list[str]:
     """OTTL conditions for a policy on a renamed attribute; empty when the policy is not about one."""
+    if policy["type"] not in ("string_attribute", "numeric_attribute"):
+        return []
     read = read_policy(policy)
-    if read.refers or read.kind not in ("string_attribute", "numeric_attribute"):
+    if read.refers:
         return []
     settings, keys = read.settings, RENAMED.get(read.settings["key"], ())
     if read.kind == "string_attribute":

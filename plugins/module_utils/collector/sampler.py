@@ -25,8 +25,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.names impo
     dimension_findings,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
+    EXTRA,
+    OWN,
     default_policies,
     modern_policies,
+    placed,
     refused,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.queues import (
@@ -56,10 +59,8 @@ EXEMPLAR_BUCKETS = ("100ms", "1s", "10s")
 
 
 def _policies(read: CollectorVariables, load: SamplerLoad) -> list[Config]:
-    instead = read.listing("collector_tail_sampling_policies")
-    extra = read.listing("collector_tail_sampling_extra_policies")
-    written = [(Place("collector_tail_sampling_policies").item(i), policy) for i, policy in enumerate(instead)]
-    written += [(Place("collector_tail_sampling_extra_policies").item(i), policy) for i, policy in enumerate(extra)]
+    instead, extra = read.listing(OWN), read.listing(EXTRA)
+    written = placed(instead, extra)
     built = default_policies(
         plain_number(read.number("collector_sampling_percentage", maximum=100)),
         read.integer("collector_latency_threshold_ms"),

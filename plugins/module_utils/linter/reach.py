@@ -203,9 +203,7 @@ def nothing(subject: Subject) -> Iterator[Finding]:
                 f"'{node.name}' has no sub-policies, so it keeps nothing",
                 "Add sub-policies with an entry in rate_allocation each.",
             )
-        elif node.kind == "not" or (False not in inside and node.kind != "drop") or (node.kind == "drop" and inside):
-            if False in inside:
-                continue
+        elif False not in inside:
             yield finding(
                 "matches-nothing",
                 node.at(),

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
+    EXTRA,
+    OWN,
     Policy,
     default_policies,
     modern_policies,
+    placed,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
@@ -30,7 +33,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.collector i
     sampler_grace_period,
 )
 
-OWN, EXTRA = "collector_tail_sampling_policies", "collector_tail_sampling_extra_policies"
 CRITICAL, DROPPED = "collector_critical_routes", "collector_dropped_routes"
 # Where the policies come from that the role builds, by name. Errors are kept in any case.
 _BUILT = {
@@ -68,17 +70,14 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
     if num_traces < 1 or wait <= 0:
         return []
     built = [] if own else _built(read)
-    written = [*own, *extra]
-    places = [Place(_BUILT.get(policy["name"], "")) for policy in built]
-    places += [Place(OWN).item(index) for index in range(len(own))]
-    places += [Place(EXTRA).item(index) for index in range(len(extra))]
-    as_written = nodes([*built, *written], places, len(built))
-    samplers = max(int(read.number("collector_sampler_replicas", 1)), 1)
+    every = [(Place(_BUILT.get(policy["name"], "")), policy) for policy in built] + placed(own, extra)
+    places, policies = [place for place, _policy in every], [policy for _place, policy in every]
+    as_written = nodes(policies, places, len(built))
     load = LintLoad(
         traces_per_second=read.number("tracing_expected_traces_per_second", 0) or None,
         spans_per_trace=read.number("tracing_expected_spans_per_trace", 20),
         bytes_per_span=read.number("tracing_expected_bytes_per_span", 500),
-        samplers=samplers,
+        samplers=max(int(read.number("collector_sampler_replicas", 1)), 1),
         memory_limit=usable(None, container_memory, variables.get("collector_sampler_resources"), "limits"),
         grace_period=sampler_grace_period(wait),
         head_percentage=read.number("collector_head_sampling_percentage", 100),
@@ -89,13 +88,15 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
         "num_traces": int(num_traces),
         "decision_cache": {"sampled_cache_size": cache, "non_sampled_cache_size": cache},
     }
-    subject = Subject(config, load, _NAMES, wait, as_written, _effective(built, written, places, as_written))
+    subject = Subject(
+        config, load, _NAMES, wait, as_written, _effective(built, policies[len(built) :], places, as_written)
+    )
     found = [
         one
         for one in check(subject)
         if one.variable in (OWN, EXTRA) or (one.variable and one.code not in _NOT_OF_BUILT)
     ]
-    return [*found, *_routes(read, built=not own), *_ceiling(read, load, samplers)]
+    return [*found, *_routes(read, built=not own), *_ceiling(read, load)]
 
 
 def _effective(built: list[Policy], written: list[Any], places: list[Place], as_written: list[Node]) -> list[Node]:
@@ -103,6 +104,8 @@ def _effective(built: list[Policy], written: list[Any], places: list[Place], as_
     if any(node.policy.all_problems for node in as_written):
         return as_written
     rewritten, _warnings = modern_policies(written, alone=not built)
+    if rewritten == written:
+        return as_written
     policies = [*built, *rewritten]
     # The role may add one, which is nobody's.
     return nodes(policies, [*places, Place(OWN)][: len(policies)], len(built))
@@ -139,14 +142,14 @@ def _routes(read: Reader, built: bool) -> Iterator[Finding]:
             )
 
 
-def _ceiling(read: Reader, load: LintLoad, samplers: int) -> Iterator[Finding]:
+def _ceiling(read: Reader, load: LintLoad) -> Iterator[Finding]:
     """The ceiling that the role makes of flat variables, where it gives baseline less than its percentage needs."""
     ceiling = read.number("collector_max_total_spans_per_second", 0)
     shares = read.mapping("collector_rate_allocation", default={})
     percentage, share = read.number("collector_sampling_percentage", 10), shares.get("baseline")
     if not ceiling or load.spans_per_sampler is None or not isinstance(share, int) or share < 1:
         return
-    needed = load.spans_per_sampler * samplers * percentage / 100
+    needed = load.spans_per_sampler * load.samplers * percentage / 100
     if ceiling * share / 100 < needed:
         yield finding(
             "composite-underprovisioned",

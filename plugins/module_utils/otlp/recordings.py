@@ -38,6 +38,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _ALONE = re.compile(r"\.binpb(\.gz)?$")
 # Its first byte then: field 1 (resource_spans), of a length.
 _FIRST_FIELD = b"\x0a"
+PATH_REMEDY = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
 # More than a collector sends at once by far; a longer one means that the file is none of these.
 MAX_MESSAGE_BYTES = 256 * 2**20
 
@@ -194,5 +195,4 @@ def read_option(source: Recording, broken: BrokenRecords) -> Iterator[Record]:
     try:
         yield from read(source, broken)
     except (OSError, BrokenDocument) as error:
-        remedy = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
-        raise InvalidInput(f"path {source.name} cannot be read", str(error), remedy) from error
+        raise InvalidInput(f"path {source.name} cannot be read", str(error), PATH_REMEDY) from error

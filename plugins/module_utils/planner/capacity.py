@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import destinations
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import EXTRA, OWN, placed
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.planner.model import (
@@ -95,19 +97,16 @@ def _baseline(read: Reader) -> tuple[float, str]:
 
     Policies of other types, nested ones too, depend on the traces: what they keep is for the simulator to say.
     """
-    own, extra = (f"collector_tail_sampling_{name}" for name in ("policies", "extra_policies"))
-    built = not read.listing(own, default=[])
-    found = [(read.number("collector_sampling_percentage"), "collector_sampling_percentage")] if built else [(0.0, own)]
-    for variable in (own, extra):
-        for index, policy in enumerate(read.listing(variable, default=[])):
-            if not isinstance(policy, Mapping):
-                continue
-            place = f"{variable}[{index}]"
-            if policy.get("type") == "always_sample":
-                found.append((100.0, f"{place} (always_sample)"))
-            elif policy.get("type") == "probabilistic" and isinstance(policy.get("probabilistic"), Mapping):
-                share = usable(0.0, number, policy["probabilistic"].get("sampling_percentage"))
-                found.append((share, f"{place} (probabilistic)"))
+    own, extra = read.listing(OWN, default=[]), read.listing(EXTRA, default=[])
+    built = "collector_sampling_percentage"
+    found = [(0.0, OWN) if own else (read.number(built), built)]
+    for place, policy in placed(own, extra):
+        kind = policy.get("type") if isinstance(policy, Mapping) else None
+        if kind == "always_sample":
+            found.append((100.0, f"{place} ({kind})"))
+        elif kind == "probabilistic":
+            share = inside(policy, kind, "sampling_percentage")
+            found.append((usable(0.0, number, share), f"{place} ({kind})"))
     return max(found)
 
 

@@ -3,7 +3,7 @@
 # Private to this collection: not an interface for users, may change in any release.
 """Everything that can be known to fail before anything changes. Pure: variables and facts in, findings out.
 
-Facts are gathered by preflight_facts.py. A check says nothing about a variable that is not there, so that any subset of
+Facts are gathered by facts.py. A check says nothing about a variable that is not there, so that any subset of
 the roles can be checked.
 """
 

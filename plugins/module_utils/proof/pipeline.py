@@ -62,6 +62,8 @@ class Figures:
 
 
 COMPONENTS = ("gateway", "sampler", "tempo")
+# Those whose counters count traces.
+SAMPLING_TIERS = ("gateway", "sampler")
 # Seconds: longer than a sampler's ticks and the pauses between a gateway's attempts.
 QUIET_SECONDS = 5.0
 # Seconds until a gateway has routed spans again that a sampler did not accept: it retries for a while, and the last

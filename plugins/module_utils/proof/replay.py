@@ -21,9 +21,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import PATH_REMEDY, Recording
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
+    SAMPLING_TIERS,
     Counters,
     Decisions,
     Increase,
@@ -42,7 +43,6 @@ RUN_ATTRIBUTE = "orion.replay.run"
 # A request holds lines up to one of these sizes; a single one may be larger.
 BATCH_SPANS, BATCH_BYTES = 2000, 1 << 20
 BROKEN_SHOWN = 20
-PATH_REMEDY = "Give a file of OTLP/JSON lines or OTLP protobuf, plain or gzip, or s3://bucket/prefix."
 READ_CHUNK = 64
 PROGRESS_SECONDS = 5.0
 # Spans become searchable in waves; after this long without new ones no more will come.
@@ -52,8 +52,6 @@ POLL_SECONDS = 1.0
 LAST_READ_SECONDS = 30.0
 # Traces that the store is asked for before a replay, to see whether it has them already.
 CHECKED_BEFORE_SENDING = 20
-# The components whose counters count traces.
-SAMPLING_TIERS = ("gateway", "sampler")
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
+    SAMPLING_TIERS,
     Counters,
     Decisions,
     Increase,
@@ -55,8 +56,6 @@ FLUSH_SECONDS = 30.0
 # A block's times are those of its spans, rounded.
 BLOCK_ROUNDING_SECONDS = 5.0
 META = "meta.json"
-# The components whose counters count traces.
-SAMPLING_TIERS = ("gateway", "sampler")
 
 
 class Bucket(Protocol):

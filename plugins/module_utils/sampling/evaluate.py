@@ -143,7 +143,7 @@ Allow = Callable[[float, int], bool]
 
 class Limits:
     """What a policy is given that looks at how much was kept before. These are the collector's; others say what could
-    become of a trace whatever is kept besides (expectation.py)."""
+    become of a trace whatever is kept besides (proof/expectation.py)."""
 
     def bucket(self, rate: int, burst: int) -> Allow:
         """For rate_limiting and bytes_limiting."""

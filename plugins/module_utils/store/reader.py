@@ -3,7 +3,7 @@
 # Private to this collection: not an interface for users, may change in any release.
 """How traces are read back from the store that the samplers write to, whichever it is.
 
-Tempo (tempo.py) and Jaeger (jaeger.py) implement StoreReader; options choose one (pipeline_options.py).
+Tempo (tempo.py) and Jaeger (jaeger.py) implement StoreReader; options choose one (proof/options.py).
 """
 
 from __future__ import annotations

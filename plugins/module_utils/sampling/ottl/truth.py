@@ -9,6 +9,7 @@ pkg/ottl v0.158.0). Attributes may have any type, so about them there is only a 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,8 @@ class Examined:
     doubts: tuple[Doubt, ...] = ()
 
 
+# Each check of a linter asks about every condition.
+@functools.lru_cache(maxsize=1024)
 def examine(text: str, context: str) -> Examined:
     """A condition in the context span or spanevent. What cannot be parsed is not looked at."""
     examiner = _Examiner(context)
