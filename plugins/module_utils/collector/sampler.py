@@ -71,9 +71,14 @@ def _policies(read: CollectorVariables, load: SamplerLoad) -> list[Config]:
     before = [] if instead else built
     everything = [*before, *(policy for _place, policy in written)]
     decoded = read_policies(everything, [""] * len(everything))[len(before) :]
-    good = [item for item, one in zip(written, decoded, strict=True) if not one.all_problems]
-    for (place, _policy), one in zip(written, decoded, strict=True):
+    good = []
+    for (place, policy), one in zip(written, decoded, strict=True):
         read.findings += refused(one, place)
+        if isinstance(policy, str) and not one.all_problems:
+            # The collector would read it from its environment, where the role cannot see what it is.
+            read.wrong(place, f"is {policy!r}, not a mapping", "Write the policy itself.")
+        elif not one.all_problems:
+            good.append((place, policy))
     all_read = len(good) == len(written)
     own, outdated = modern_policies(
         [policy for _place, policy in good], [place for place, _policy in good], alone=all_read and not before

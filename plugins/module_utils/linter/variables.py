@@ -100,8 +100,8 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
 
 
 def _effective(built: list[Policy], written: list[Any], places: list[Place], as_written: list[Node]) -> list[Node]:
-    """The policies as the samplers get them; as written while one of them is refused."""
-    if any(node.policy.all_problems for node in as_written):
+    """The policies as the samplers get them; as written while one of them is refused, by the role too."""
+    if any(node.policy.all_problems for node in as_written) or any(isinstance(policy, str) for policy in written):
         return as_written
     rewritten, _warnings = modern_policies(written, alone=not built)
     if rewritten == written:

@@ -227,3 +227,12 @@ def test_a_value_of_any_type_ends_in_findings(role: str) -> None:
                 # The slowest, which reads no variable of the other roles.
                 if one is not collectors or role == "collector":
                     list(one({**DEFAULTS, name: value}))
+
+
+@pytest.mark.parametrize("name", ["collector_tail_sampling_policies", "collector_tail_sampling_extra_policies"])
+def test_a_policy_from_the_collectors_environment_is_refused(name: str) -> None:
+    """The collector would take it; the role cannot see what it is."""
+    found = [finding for finding in preflight({**DEFAULTS, name: ["${env:POLICY}"]}) if finding.variable == name]
+    assert [str(finding) for finding in found] == [
+        f"{name}[0]: is '${{env:POLICY}}', not a mapping. Write the policy itself."
+    ]
