@@ -5,13 +5,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import ansible_collections
 import pytest
+from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
 
 ROOT = Path(__file__).parents[3]
 PROBE = str(ROOT / "tests/unit/fixtures/probe.jsonl")
@@ -28,26 +25,12 @@ OWN = {
 
 @pytest.mark.parametrize("playbook", OWN)
 def test_every_misspelt_variable_is_named(playbook: str, tmp_path: Path) -> None:
-    (tmp_path / "ansible.cfg").write_text("")
     # All with one value: each is named nevertheless.
     names = {**MISSPELT, **OWN[playbook]}
     given = {**dict.fromkeys(names, "x"), **NEEDED.get(playbook, {}), "tracing_kubeconfig": str(tmp_path / "none")}
-    argv = [str(Path(sys.executable).with_name("ansible-playbook")), str(ROOT / f"playbooks/{playbook}.yml")]
-    done = subprocess.run(
-        [*argv, "-i", str(ROOT / "inventories/production"), "-e", json.dumps(given)],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-            "COLUMNS": "1000",
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = " ".join((done.stdout + done.stderr).split())
+    argv = [str(ROOT / f"playbooks/{playbook}.yml"), "-i", str(ROOT / "inventories/production")]
+    done = run_ansible(tmp_path, "ansible-playbook", *argv, "-e", json.dumps(given))
+    output = in_one_line(done)
     assert done.returncode != 0
     for name, meant in names.items():
         assert f"{name}: is not a variable of this collection; did you mean {meant}?" in output, output

@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ansible_collections
 import pytest
 import yaml
+from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
 
 ROLE = Path(__file__).resolve().parents[3] / "roles/object_storage"
 MODULE = Path(__file__).resolve().parents[3] / "plugins/modules/s3_bucket.py"
@@ -33,26 +31,19 @@ NOT_OF_THE_ROLE = {
 def role(tmp_path: Path) -> Callable[..., str]:
     """Run the role, which has to fail; its output."""
     (tmp_path / "play.yml").write_text(json.dumps(PLAY))
-    (tmp_path / "ansible.cfg").write_text("")
 
     def run(**variables: Any) -> str:
         environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-            "COLUMNS": "1000",
             # Nobody answers there: what gets as far as a request fails by that.
             "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
             "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "not-to-be-shown",
         }
         given = {"object_storage_bucket": "orion-traces", "ansible_python_interpreter": sys.executable, **variables}
-        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", "localhost,", "-c", "local"]
-        argv += ["-e", json.dumps(given)]
-        done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        argv = ["play.yml", "-i", "localhost,", "-c", "local", "-e", json.dumps(given)]
+        done = run_ansible(tmp_path, "ansible-playbook", *argv, **environment)
         assert done.returncode != 0
-        return " ".join((done.stdout + done.stderr).split())
+        return in_one_line(done)
 
     return run
 

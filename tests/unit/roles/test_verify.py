@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ansible_collections
 import pytest
 import yaml
+from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles/verify"
@@ -29,27 +27,12 @@ INCLUDED = {
 @pytest.fixture
 def verify(tmp_path: Path) -> Callable[..., str]:
     """Run the role in check mode; its output in one line."""
-    (tmp_path / "ansible.cfg").write_text("")
 
     def run(task: dict[str, Any], **variables: Any) -> str:
         (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
         given = {"object_storage_bucket": "orion-traces", "ansible_python_interpreter": sys.executable, **variables}
-        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml", "-i", "localhost,", "-c", "local"]
-        done = subprocess.run(
-            [*argv, "--check", "-e", json.dumps(given)],
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-                "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
-                "ANSIBLE_HOME": str(tmp_path / "home"),
-                "COLUMNS": "1000",
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return " ".join((done.stdout + done.stderr).split())
+        argv = ["play.yml", "-i", "localhost,", "-c", "local", "--check", "-e", json.dumps(given)]
+        return in_one_line(run_ansible(tmp_path, "ansible-playbook", *argv))
 
     return run
 

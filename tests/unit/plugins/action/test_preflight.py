@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import ansible_collections
 import pytest
+from ansible_collections.orion.tracing.tests.ansible_program import run_ansible
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 SECRET = "not-to-be-shown"
-ANSIBLE = Path(sys.executable).with_name("ansible")
 
 
 @pytest.fixture
@@ -28,21 +25,13 @@ def preflight(tmp_path: Path) -> Any:
         "users": [{"name": "u", "user": {"token": SECRET}}],
     }
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
-    (tmp_path / "ansible.cfg").write_text("")
 
     def run(arguments: dict[str, Any], variables: dict[str, Any], *flags: str) -> dict[str, Any]:
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-            "K8S_AUTH_KUBECONFIG": str(tmp_path / "kubeconfig"),
-            "HELM_BINARY": "/nowhere/helm",
-        }
-        argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
+        environment = {"K8S_AUTH_KUBECONFIG": str(tmp_path / "kubeconfig"), "HELM_BINARY": "/nowhere/helm"}
+        argv = ["localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
         argv += ["-a", json.dumps(arguments), "-e", f"ansible_python_interpreter={sys.executable}"]
         argv += ["-e", json.dumps(variables), "--tree", str(tmp_path / "tree"), *flags]
-        done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = run_ansible(tmp_path, "ansible", *argv, **environment)
         assert done.returncode != 0
         assert SECRET not in done.stdout + done.stderr
         return json.loads((tmp_path / "tree/localhost").read_text())
@@ -135,22 +124,13 @@ def test_it_is_named_on_success_too(tmp_path: Path) -> None:
     helm = tmp_path / "helm"
     helm.write_text("#!/bin/sh\necho v4.0.0\n")
     helm.chmod(0o755)
-    (tmp_path / "ansible.cfg").write_text("")
-    environment = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(ansible_collections.__path__))).parent),
-        "ANSIBLE_HOME": str(tmp_path / "home"),
-        "K8S_AUTH_API_KEY": SECRET,
-    }
-    argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
+    argv = ["localhost", "-i", "localhost,", "-c", "local", "-m", "orion.tracing.preflight"]
     argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
     with FakeKube().serving() as url:
         for options in ({}, {"host": url}):
-            done = subprocess.run(
-                [*argv, "-a", json.dumps({"binary_path": str(helm), **options})],
-                env=environment | {"K8S_AUTH_HOST": url}, cwd=tmp_path, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            arguments = json.dumps({"binary_path": str(helm), **options})
+            environment = {"K8S_AUTH_API_KEY": SECRET, "K8S_AUTH_HOST": url}
+            done = run_ansible(tmp_path, "ansible", *argv, "-a", arguments, **environment)
             assert done.returncode == 0, done.stdout + done.stderr
             line = f"preflight: The environment chose the cluster {url}: K8S_AUTH_HOST={url} and K8S_AUTH_API_KEY.\n"
             assert done.stdout.startswith(line) == (not options)
