@@ -15,7 +15,7 @@ from pathlib import Path
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import COMPILER, JARS, JRE, MAVEN, POM
+from .spec import JARS, JRE, MAVEN, POM
 
 # `copy-dependencies` fetches what a program needs at run time: not what only tests need, not what its server brings
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
@@ -57,17 +57,17 @@ def fetch(pom: Path, destination: Path, store: Store, log: Path) -> Jars:
     return {path.relative_to(destination).as_posix(): _sha256(path) for path in sorted(destination.rglob("*.jar"))}
 
 
-def build(folder: Path, work: Path, store: Store, log: Path) -> list[str]:
-    """Puts the jars into `work`, all in one folder under the names that they have in the repository; returns their
-    package URLs.
+def build(folder: Path, jars: Path, store: Store, log: Path) -> list[str]:
+    """Puts all jars into the folder `jars`, under the names that they have in the repository; returns their package
+    URLs.
 
     Errors: AirgapError if the repository has other jars, or fewer or more, than jars.lock pins.
     """
     locked = read(folder / JARS)
-    fetched = work / "fetched"
+    fetched = jars / "fetched"
     compare(locked, fetch(folder / POM, fetched, store, log), folder)
     for path in locked:
-        (fetched / path).replace(work / path.rpartition("/")[2])
+        (fetched / path).replace(jars / path.rpartition("/")[2])
     shutil.rmtree(fetched)
     return [package_url(path) for path in locked]
 
@@ -79,17 +79,17 @@ def lock(folder: Path, work: Path, store: Store, log: Path) -> int:
     return len(found)
 
 
-def compile_java(folder: Path, libraries: str, release: int, work: Path, store: Store, log: Path) -> None:
-    """Compiles src/main/java for Java `release` against the jars of the entry `libraries`, and copies
-    src/main/resources beside the classes. The runtime in the cache has no javac: the compiler is Eclipse's.
-    """
-    compiler = next(store.folder(COMPILER).glob("*.jar"))
-    options = [f"-{release}", "-parameters", "-encoding", "UTF-8", "-d", str(work), "-failOnWarning"]
-    path = os.pathsep.join(map(str, sorted(store.folder(libraries).glob("*.jar"))))
-    run([java(store), "-jar", str(compiler), *options, "-classpath", path, str(folder / "src/main/java")], log)
+def compile_java(
+    folder: Path, jars: Path, release: int, classes: Path, compiler: Path, java: str, log: Path
+) -> None:
+    """Compiles src/main/java of `folder` for Java `release` against all of `jars` into `classes`, and copies
+    src/main/resources beside. The runtime in the cache has no javac: the compiler is Eclipse's, a jar."""
+    options = [f"-{release}", "-parameters", "-encoding", "UTF-8", "-d", str(classes), "-failOnWarning"]
+    path = os.pathsep.join(map(str, sorted(jars.glob("*.jar"))))
+    run([java, "-jar", str(compiler), *options, "-classpath", path, str(folder / "src/main/java")], log)
     resources = folder / "src/main/resources"
     if resources.is_dir():
-        shutil.copytree(resources, work, dirs_exist_ok=True)
+        shutil.copytree(resources, classes, dirs_exist_ok=True)
 
 
 def read(path: Path) -> Jars:

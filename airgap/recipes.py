@@ -14,7 +14,7 @@ from . import archive, debian, maven
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import TOOLCHAIN, Artifact, is_local, split_source
+from .spec import COMPILER, TOOLCHAIN, Artifact, is_local, split_source
 
 # Where each package came from, as package URLs: https://github.com/package-url/purl-spec
 Sources = list[str]
@@ -123,13 +123,16 @@ def check_version(artifact: Artifact, debs: list[Path]) -> None:
 
 def maven_jars(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """Jars from a Maven repository, pinned by the jars.lock beside their pom.xml, in one folder."""
-    return maven.build(artifact.folder / artifact.fields["folder"], work, store, log)
+    return maven.build(artifact.folder / artifact.fields["folder"], work / artifact.output, store, log)
 
 
 def java(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """A Java program compiled against an entry of kind maven, with its resources: a folder for the class path."""
     fields = artifact.fields
-    maven.compile_java(artifact.folder / fields["folder"], fields["libraries"], fields["release"], work, store, log)
+    jars = store.source(f"{fields['libraries']}:jars")
+    compiler = next(store.source(f"{COMPILER}:jars").glob("*.jar"))
+    folder, classes = artifact.folder / fields["folder"], work / artifact.output
+    maven.compile_java(folder, jars, fields["release"], classes, compiler, maven.java(store), log)
     return []
 
 

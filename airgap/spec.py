@@ -66,7 +66,8 @@ class Artifact:
     @property
     def output(self) -> str:
         """The file or folder that `path` names, below the artefact's own folder."""
-        return {"go": self.name, "link": self.name, "image": f"{self.name}.tar", "debian": "root"}.get(self.kind, ".")
+        folders = {"debian": "root", "maven": "jars", "java": "classes"}
+        return {"go": self.name, "link": self.name, "image": f"{self.name}.tar", **folders}.get(self.kind, ".")
 
     @property
     def layers(self) -> list[dict[str, str]]:
