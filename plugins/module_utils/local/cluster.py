@@ -179,10 +179,10 @@ class Kind:
         return False
 
     def _require_policies(self, kube: Kube) -> None:
-        version = kube.version()
-        if serves_policies_on_request(version) and not discover(kube, [POLICY_API]).resource(
-            *POLICY_API.split("/"), POLICY_KIND
-        ):
+        version, (group, number) = kube.version(), POLICY_API.split("/")
+        if not serves_policies_on_request(version):
+            return
+        if not discover(kube, [POLICY_API]).resource(group, number, POLICY_KIND):
             raise Conflict(
                 f"cluster {self.params['name']} does not serve {POLICY_KIND}, with which workloads are instrumented",
                 f"Kubernetes {version} serves it only if the cluster was created with it, which this one was not",
