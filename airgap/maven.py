@@ -79,9 +79,7 @@ def lock(folder: Path, work: Path, store: Store, log: Path) -> int:
     return len(found)
 
 
-def compile_java(
-    folder: Path, jars: Path, release: int, classes: Path, compiler: Path, java: str, log: Path
-) -> None:
+def compile_java(folder: Path, jars: Path, release: int, classes: Path, compiler: Path, java: str, log: Path) -> None:
     """Compiles src/main/java of `folder` for Java `release` against all of `jars` into `classes`, and copies
     src/main/resources beside. The runtime in the cache has no javac: the compiler is Eclipse's, a jar."""
     options = [f"-{release}", "-parameters", "-encoding", "UTF-8", "-d", str(classes), "-failOnWarning"]
