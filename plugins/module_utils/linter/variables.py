@@ -21,11 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import check, nodes
-from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import (
-    ARGUMENT,
-    lint_sdk_sampling,
-    sdk_percentage,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import lint_sdk_sampling
 from ansible_collections.orion.tracing.plugins.module_utils.linter.subject import (
     LintLoad,
     Names,
@@ -37,6 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.collector i
     decision_cache_size,
     sampler_grace_period,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.sdk import ARGUMENT, sdk_percentage
 
 CRITICAL, DROPPED = "collector_critical_routes", "collector_dropped_routes"
 # Where the policies come from that the role builds, by name. Errors are kept in any case.

@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import (
-    lint_sdk_sampling,
+from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import lint_sdk_sampling
+from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway, head_threshold
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.sdk import (
     sdk_percentage,
     share_absolute,
     share_low,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway, head_threshold
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 RATIOS = (0.0005, 0.001, 0.003, 0.01, 0.02, 0.25, 0.7)
