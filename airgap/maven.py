@@ -15,7 +15,7 @@ from pathlib import Path
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import JARS, JRE, MAVEN, POM
+from .spec import COMPILER, JARS, JRE, MAVEN, POM
 
 # `copy-dependencies` fetches what a program needs at run time: not what only tests need, not what its server brings
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
@@ -79,14 +79,13 @@ def lock(folder: Path, work: Path, store: Store, log: Path) -> int:
     return len(found)
 
 
-def compile_java(
-    folder: Path, jars: Path, release: int, classes: Path, compiler: Path, java: str, log: Path
-) -> None:
+def compile_java(folder: Path, jars: Path, release: int, classes: Path, store: Store, log: Path) -> None:
     """Compiles src/main/java of `folder` for Java `release` against all of `jars` into `classes`, and copies
-    src/main/resources beside. The runtime in the cache has no javac: the compiler is Eclipse's, a jar."""
+    src/main/resources beside. The runtime in the cache has no javac: the compiler is Eclipse's."""
+    compiler = next(store.source(f"{COMPILER}:jars").glob("*.jar"))
     options = [f"-{release}", "-parameters", "-encoding", "UTF-8", "-d", str(classes), "-failOnWarning"]
     path = os.pathsep.join(map(str, sorted(jars.glob("*.jar"))))
-    run([java, "-jar", str(compiler), *options, "-classpath", path, str(folder / "src/main/java")], log)
+    run([java(store), "-jar", str(compiler), *options, "-classpath", path, str(folder / "src/main/java")], log)
     resources = folder / "src/main/resources"
     if resources.is_dir():
         shutil.copytree(resources, classes, dirs_exist_ok=True)

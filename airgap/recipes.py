@@ -14,7 +14,7 @@ from . import archive, debian, maven
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import COMPILER, TOOLCHAIN, Artifact, is_local, split_source
+from .spec import TOOLCHAIN, Artifact, is_local, split_source
 
 # Where each package came from, as package URLs: https://github.com/package-url/purl-spec
 Sources = list[str]
@@ -130,9 +130,8 @@ def java(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """A Java program compiled against an entry of kind maven, with its resources: a folder for the class path."""
     fields = artifact.fields
     jars = store.source(f"{fields['libraries']}:jars")
-    compiler = next(store.source(f"{COMPILER}:jars").glob("*.jar"))
     folder, classes = artifact.folder / fields["folder"], work / artifact.output
-    maven.compile_java(folder, jars, fields["release"], classes, compiler, maven.java(store), log)
+    maven.compile_java(folder, jars, fields["release"], classes, store, log)
     return []
 
 
