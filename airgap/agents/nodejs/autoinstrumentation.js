@@ -16,6 +16,7 @@
 
 const { register } = require('node:module');
 const { pathToFileURL } = require('node:url');
+const { isInternalThread, isMainThread } = require('node:worker_threads');
 
 function list(variable) {
   return (process.env[variable] ?? '').split(',').map((word) => word.trim()).filter(Boolean);
@@ -97,8 +98,8 @@ function start() {
   if (!process.env.OTEL_LOG_LEVEL) diag.setLogger(new DiagConsoleLogger(), { logLevel: DiagLogLevel.ERROR });
   const { getNodeAutoInstrumentations } = require('@opentelemetry/auto-instrumentations-node');
   const { NodeSDK } = require('@opentelemetry/sdk-node');
-  // modules that the application loads with `import`
-  register('@opentelemetry/instrumentation/hook.mjs', pathToFileURL(__filename));
+  // modules that the application loads with `import`; threads inherit it
+  if (isMainThread) register('@opentelemetry/instrumentation/hook.mjs', pathToFileURL(__filename));
   const sdk = new NodeSDK({
     instrumentations: [getNodeAutoInstrumentations()],
     spanProcessors: spanProcessors(diag),
@@ -109,7 +110,8 @@ function start() {
 }
 
 try {
-  start();
+  // Node.js runs --require in the thread of the module hooks too, where no application runs
+  if (!isInternalThread) start();
 } catch (error) {
   console.error(`OpenTelemetry did not start, so there are no traces of this process: ${error.message}`);
 }
