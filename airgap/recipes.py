@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import archive, debian
+from . import archive, debian, maven
 from .cache import Store
 from .errors import AirgapError
 from .process import run
@@ -121,6 +121,20 @@ def check_version(artifact: Artifact, debs: list[Path]) -> None:
         )
 
 
+def maven_jars(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """Jars from a Maven repository, pinned by the jars.lock beside their pom.xml, in one folder."""
+    return maven.build(artifact.folder / artifact.fields["folder"], work / artifact.output, store, log)
+
+
+def java(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """A Java program compiled against an entry of kind maven, with its resources: a folder for the class path."""
+    fields = artifact.fields
+    jars = store.source(f"{fields['libraries']}:jars")
+    folder, classes = artifact.folder / fields["folder"], work / artifact.output
+    maven.compile_java(folder, jars, fields["release"], classes, store, log)
+    return []
+
+
 def image(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """An archive of one image for `docker load`."""
     archive.write(work / artifact.output, [declared(artifact.fields, artifact, store)])
@@ -164,6 +178,8 @@ RECIPES: dict[str, Callable[[Artifact, Store, Path, Path], Sources]] = {
     "go": go,
     "link": link,
     "debian": debian_packages,
+    "maven": maven_jars,
+    "java": java,
     "image": image,
     "bundle": bundle,
 }

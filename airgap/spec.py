@@ -13,6 +13,9 @@ from .errors import AirgapError
 
 HERE = Path(__file__).resolve().parent
 TOOLCHAIN = "go"  # the entry whose output compiles every entry of kind "go"
+# The entries that fetch and compile every entry of the kinds "maven" and "java"
+JRE, MAVEN, COMPILER = "jre", "maven", "ecj"
+POM, JARS = "pom.xml", "jars.lock"
 
 # What an entry of each kind may say, and must say. An unknown word is a typing error that would otherwise change
 # nothing and be noticed by nobody.
@@ -21,6 +24,8 @@ KINDS: dict[str, tuple[set[str], set[str]]] = {
     "go": ({"folder", "package", "module", "version", "license"}, {"ldflags", "tool", "default"}),
     "link": ({"of", "version"}, {"tool"}),
     "debian": ({"packages", "suite", "license"}, {"version", "dependencies", "without", "exclude"}),
+    "maven": ({"folder", "module", "version", "license"}, set()),
+    "java": ({"folder", "libraries", "release", "version", "license"}, set()),
     "image": ({"ref", "version", "layers", "config"}, set()),
     "bundle": ({"images"}, {"splice"}),
 }
@@ -61,7 +66,8 @@ class Artifact:
     @property
     def output(self) -> str:
         """The file or folder that `path` names, below the artefact's own folder."""
-        return {"go": self.name, "link": self.name, "image": f"{self.name}.tar", "debian": "root"}.get(self.kind, ".")
+        folders = {"debian": "root", "maven": "jars", "java": "classes"}
+        return {"go": self.name, "link": self.name, "image": f"{self.name}.tar", **folders}.get(self.kind, ".")
 
     @property
     def layers(self) -> list[dict[str, str]]:
@@ -71,7 +77,8 @@ class Artifact:
     @property
     def needs(self) -> list[str]:
         """Names of the artefacts that this one is made from."""
-        needed = [TOOLCHAIN] if self.kind == "go" else []
+        needed = {"go": [TOOLCHAIN], "maven": [JRE, MAVEN], "java": [JRE, COMPILER]}.get(self.kind, [])
+        needed = needed + ([self.fields["libraries"]] if self.kind == "java" else [])
         sources = [self.fields["of"]] if self.kind == "link" else []
         sources += [source for layer in self.layers for source in layer.values()]
         needed += [owner for owner, _path in map(split_source, sources) if owner]
@@ -82,6 +89,11 @@ class Artifact:
         """Files of this checkout that decide what comes out."""
         if self.kind == "go":
             return sorted(path for path in (self.folder / "go" / self.fields["folder"]).iterdir() if path.is_file())
+        if self.kind == "maven":
+            return [self.folder / self.fields["folder"] / name for name in (JARS, POM)]
+        if self.kind == "java":
+            source = self.folder / self.fields["folder"] / "src/main"
+            return sorted(path for path in source.rglob("*") if path.is_file())
         sources = {source for layer in self.layers for source in layer.values()}
         return sorted(self.folder / source for source in sources if is_local(source))
 
@@ -141,6 +153,8 @@ def check(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
             raise AirgapError(f"images.yml: {artifact.name} needs {needed!r}, which no entry has as its name")
     if artifact.kind == "go":
         check_module(artifact)
+    if artifact.kind == "maven":
+        check_jar(artifact)
 
 
 def check_module(artifact: Artifact) -> None:
@@ -153,4 +167,17 @@ def check_module(artifact: Artifact) -> None:
     if version and not pin.search(go_mod.read_text()):
         raise AirgapError(
             f"images.yml says {artifact.name} is {module} {version}, its go.mod does not; change one to match the other"
+        )
+
+
+def check_jar(artifact: Artifact) -> None:
+    """The version that an entry claims has to be the one that its jars.lock pins."""
+    group, name = artifact.fields["module"].split(":")
+    jars = artifact.folder / artifact.fields["folder"] / JARS
+    if not jars.is_file():
+        raise AirgapError(f"images.yml: {artifact.name}: {jars} does not exist; write it as docs/airgap.md says")
+    if f"  {group.replace('.', '/')}/{name}/{artifact.version}/" not in jars.read_text():
+        raise AirgapError(
+            f"images.yml says {artifact.name} is {artifact.fields['module']} {artifact.version}, its {JARS} does not; "
+            "change one to match the other"
         )
