@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError
 from fulfilment.app import create_app
+from fulfilment.messages import GROUP
 from fulfilment.shipping import RETRY_TOPIC, TOPIC, Shipping
 from fulfilment.store import Store
 from service import serve, setting, wait_for
@@ -42,7 +43,7 @@ async def consume() -> None:
                 TOPIC,
                 RETRY_TOPIC,
                 bootstrap_servers=KAFKA,
-                group_id="fulfilment",
+                group_id=GROUP,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
             )

@@ -18,6 +18,14 @@ from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
+# Of the consumer; the service's name too.
+GROUP = "fulfilment"
+OPERATION = {
+    "messaging.system": "kafka",
+    "messaging.operation.type": "process",
+    "messaging.operation.name": "process",
+    "messaging.consumer.group.name": GROUP,
+}
 tracer = trace.get_tracer("fulfilment")
 
 
@@ -47,9 +55,7 @@ def processing(message: Message, links: Sequence[Link]) -> Iterator[Span]:
     # Attached, not only passed to the span: otherwise the spans below would have the trace, and not the baggage.
     token = context.attach(context_of(message))
     attributes = {
-        "messaging.system": "kafka",
-        "messaging.operation.type": "process",
-        "messaging.operation.name": "process",
+        **OPERATION,
         "messaging.destination.name": message.topic,
         "messaging.destination.partition.id": str(message.partition),
         "messaging.kafka.offset": message.offset,
@@ -74,12 +80,11 @@ def batch(messages: Sequence[Message]) -> Iterator[list[Link]]:
         yield []
         return
     producers = (trace.get_current_span(context_of(message)).get_span_context() for message in messages)
-    attributes = {"messaging.system": "kafka", "messaging.operation.type": "process"}
     with tracer.start_as_current_span(
         "ship batch",
         Context(),
         kind=SpanKind.CONSUMER,
-        attributes={**attributes, "messaging.batch.message_count": len(messages)},
+        attributes={**OPERATION, "messaging.batch.message_count": len(messages)},
         links=[Link(producer) for producer in producers if producer.is_valid],
     ) as span:
         yield [Link(span.get_span_context())]

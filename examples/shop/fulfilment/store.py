@@ -7,13 +7,12 @@ from __future__ import annotations
 from fulfilment.shipping import Order, Shipments
 from psycopg_pool import AsyncConnectionPool
 
-CREATE = """
-CREATE TABLE IF NOT EXISTS shipments (
+CREATE = """CREATE TABLE IF NOT EXISTS shipments (
   order_id uuid PRIMARY KEY, sku text NOT NULL, quantity integer NOT NULL, attempt integer NOT NULL,
   shipped_at timestamptz NOT NULL DEFAULT now()
 )"""
-INSERT = """
-INSERT INTO shipments (order_id, sku, quantity, attempt) VALUES (%s, %s, %s, %s) ON CONFLICT (order_id) DO NOTHING"""
+INSERT = """INSERT INTO shipments (order_id, sku, quantity, attempt) VALUES (%s, %s, %s, %s)
+  ON CONFLICT (order_id) DO NOTHING"""
 
 
 class Store(Shipments):

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 from opentelemetry import baggage, trace
 from orders.model import NewOrder, Order
-from orders.store import Orders
+from orders.store import OrderStore
 
 TOPIC = "orders"
 
@@ -43,7 +43,7 @@ class Producer(Protocol):
 class Ordering:
     """Places orders with the stock, the pricing service and the topic of new orders."""
 
-    def __init__(self, store: Orders, prices: httpx.AsyncClient, producer: Producer) -> None:
+    def __init__(self, store: OrderStore, prices: httpx.AsyncClient, producer: Producer) -> None:
         self._store = store
         self._prices = prices
         self._producer = producer
@@ -69,7 +69,7 @@ class Ordering:
         try:
             total = await self._price(new)
         except PricingFailed:
-            await self._store.put_back(new.sku, new.quantity)
+            await self._release(new)
             raise
         order = Order(id=uuid4(), sku=new.sku, quantity=new.quantity, total_cents=total)
         await self._store.add(order)
@@ -89,13 +89,20 @@ class Ordering:
         # After the span, because an exception would make it an error, and too small a stock is not one.
         raise OutOfStock(new.sku)
 
+    async def _release(self, new: NewOrder) -> None:
+        with tracer.start_as_current_span("release stock") as span:
+            span.set_attribute("shop.sku", new.sku)
+            span.set_attribute("shop.quantity", new.quantity)
+            await self._store.put_back(new.sku, new.quantity)
+
     async def _price(self, new: NewOrder) -> int:
         try:
             answer = await self._prices.post("/price", json=new.model_dump())
-            answer.raise_for_status()
-            return int(answer.json()["total_cents"])
-        except httpx.HTTPError as error:
-            raise PricingFailed(f"no price for {new.sku}: {error}") from error
+        except httpx.TransportError as error:
+            raise PricingFailed(f"there is no price for {new.sku}: {error!r}") from error
+        if not answer.is_success:
+            raise PricingFailed(f"there is no price for {new.sku}: the pricing service answered {answer.status_code}")
+        return int(answer.json()["total_cents"])
 
     async def _announce(self, order: Order) -> None:
         # The agent writes the trace context and the baggage into the message's headers.

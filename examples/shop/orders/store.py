@@ -30,7 +30,7 @@ SKUS = ("book", "slow", "broken-price", "flaky-shipment")
 INITIAL_STOCK = 1_000_000_000
 
 
-class Orders(Protocol):
+class OrderStore(Protocol):
     """What ordering needs of a store."""
 
     async def known(self, sku: str) -> bool:
@@ -49,7 +49,7 @@ class Orders(Protocol):
         """The order with this id."""
 
 
-class Store(Orders):
+class Store(OrderStore):
     """The tables of a PostgreSQL database. url: postgresql://user:password@host/database."""
 
     def __init__(self, url: str) -> None:

@@ -3,6 +3,8 @@
 'use strict';
 // The storefront: what customers reach, in front of the gateway. There is no tracing set-up here: the agent brings it.
 
+const http = require('node:http');
+
 const { context, propagation, trace } = require('@opentelemetry/api');
 const express = require('express');
 const pino = require('pino');
@@ -15,20 +17,22 @@ const log = pino({ base: undefined, messageKey: 'message', timestamp: pino.stdTi
 
 const app = express();
 app.use(express.json());
-app.use(tenantInBaggage);
 
-/** Puts the tenant into the baggage, which all later requests and messages of the trace carry. */
-function tenantInBaggage(request, response, next) {
-  const tenant = request.get('x-tenant-id');
+/**
+ * Puts the tenant into the baggage, which all later requests and messages of the trace carry.
+ *
+ * It runs before express, where the active span is that of the request; in a middleware it may be the middleware's.
+ */
+function withTenant(request, response) {
+  const tenant = request.headers['x-tenant-id'];
   if (!tenant) {
-    next();
+    app(request, response);
     return;
   }
   // The agent copies the baggage to spans when they start, and the span of this request has started.
   trace.getActiveSpan()?.setAttribute('tenant.id', tenant);
-  const baggage = propagation.getActiveBaggage() ?? propagation.createBaggage();
-  const withTenant = baggage.setEntry('tenant.id', { value: tenant });
-  context.with(propagation.setBaggage(context.active(), withTenant), next);
+  const baggage = (propagation.getActiveBaggage() ?? propagation.createBaggage()).setEntry('tenant.id', { value: tenant });
+  context.with(propagation.setBaggage(context.active(), baggage), () => app(request, response));
 }
 
 /** Passes the gateway's answer on. A gateway that cannot be reached is a 502. */
@@ -70,6 +74,7 @@ app.get('/healthz', (request, response) => {
   response.json({ status: 'ok' });
 });
 
-const server = app.listen(PORT, () => log.info({ port: PORT }, 'the storefront serves'));
+const server = http.createServer(withTenant);
+server.listen(PORT, () => log.info({ port: PORT }, 'the storefront serves'));
 
 process.on('SIGTERM', () => server.close());
