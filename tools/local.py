@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,10 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     loaded = {name: carried(source) / "image.tar" for name, source in sources.items() if source.origin == ARCHIVE}
     found = {tool: on_path(tool) for tool in OLDEST}
     names = [tool for tool, path in found.items() if not path]
-    names += [source.image.build for source in sources.values() if source.origin == BUILD]
+    entries = {
+        name: spec.archive_of(source.image.build, artifacts) for name, source in sources.items() if source.origin == BUILD
+    }
+    names += entries.values()
     if everything:
         names += TEST_TOOLS
     if names:
@@ -73,11 +77,14 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     def built(name: str) -> Path:
         return store.folder(name) / artifacts[name].output
 
-    loaded |= {name: built(source.image.build) for name, source in sources.items() if source.origin == BUILD}
+    loaded |= {name: built(entry) for name, entry in entries.items()}
     result: dict[str, Any] = {tool: path or str(built(tool)) for tool, path in found.items()}
     if "node" in loaded:
         result |= {"node_image": sources["node"].ref, "node_archive": str(loaded["node"])}
-    result["archives"] = [str(path) for name, path in loaded.items() if name != "node"]
+    demo = {name for name, source in sources.items() if source.image.demo}
+    result["demo"] = bool(demo)
+    result["archives"] = _paths(path for name, path in loaded.items() if name != "node" and name not in demo)
+    result["demo_archives"] = _paths(path for name, path in loaded.items() if name in demo)
     result["images"] = {
         name: {"ref": source.ref, "tag": source.tag, "origin": source.origin}
         for name, source in sources.items()
@@ -90,6 +97,11 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     if everything:
         result |= _test_tools(artifacts, store, sources.get("tempo"))
     return result
+
+
+def _paths(archives: Iterable[Path]) -> list[str]:
+    """Each archive once: one may have several images."""
+    return list(dict.fromkeys(map(str, archives)))
 
 
 def test_tools() -> dict[str, Any]:
