@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from airgap import cache, spec
 from airgap.images import ARCHIVE, BUILD, PULL, Source, carried
 from airgap.spec import Artifact
@@ -152,7 +154,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
     trace_id = next(ids[0] for ids in proof["traces"].values())
-    port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
+    ports = json.loads((state / "cluster.json").read_text())["ports"]
     store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
     host, query_port, traces = STORES[store]
     service, namespace = host.split(".")
@@ -166,7 +168,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
-        "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
+        **demo(ports),
+        "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
@@ -177,6 +180,20 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         print(f"{name + ':':<27}{value}")
     times = ", ".join(f"{name} {value:.0f} s" for name, value in steps.seconds.items())
     print(f"\nDone in {seconds:.0f} s: {times}.")
+
+
+def demo(ports: dict[str, int]) -> dict[str, str]:
+    """Where the shop is and how to order something, if the inventory installs it. ports: of this machine."""
+    inventory = yaml.safe_load((INVENTORY / "group_vars/all.yml").read_text())
+    if not inventory["local_demo_enabled"]:
+        return {}
+    storefront = f"http://127.0.0.1:{ports['30380']}"
+    order = json.dumps({"sku": "book", "quantity": 2})
+    headers = "-H 'content-type: application/json' -H 'x-tenant-id: acme'"
+    return {
+        "Storefront of the shop": storefront,
+        "Order something": f"curl {headers} -d '{order}' {storefront}/checkout",
+    }
 
 
 def down() -> None:
