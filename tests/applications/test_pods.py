@@ -57,7 +57,9 @@ def information(kubeconfig: str) -> list[dict[str, Any]]:
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    workloads: list[dict[str, Any]] = json.loads(answer.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]["workloads"]
+    workloads: list[dict[str, Any]] = json.loads(answer.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"][
+        "workloads"
+    ]
     return workloads
 
 
