@@ -206,7 +206,6 @@ B3_AND_JAEGER = "b3,b3multi,jaeger,tracecontext,baggage"
 @pytest.fixture(scope="module")
 def other_gateway(shop: Shop) -> Iterator[str]:
     """A pod like the gateway's that understands these headers."""
-    [pod] = shop.pods("app.kubernetes.io/name=gateway")
     deployment = shop.kube.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/gateway")
     template = deployment["spec"]["template"]
     [container] = template["spec"]["containers"]

@@ -223,7 +223,7 @@ def test_a_message_from_outside_any_trace_starts_one(shop: Shop) -> None:
         "async def main():\n"
         "    producer = aiokafka.AIOKafkaProducer(bootstrap_servers='kafka:9092')\n"
         "    await producer.start()\n"
-        f'    await producer.send_and_wait(\'orders\', b\'{{"id": "{order_id}", "sku": "flaky-shipment", "quantity": 1}}\')\n'
+        f"    await producer.send_and_wait('orders', {message.encode()!r})\n"
         "    await producer.stop()\n"
         "asyncio.run(main())\n"
     )

@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What becomes of pods: those that are left alone, one that cannot be instrumented, and services without a collector."""
+"""Pods that are left alone, one that cannot be instrumented, and services without a collector."""
 
 from __future__ import annotations
 
