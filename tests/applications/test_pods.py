@@ -66,7 +66,8 @@ def information(kubeconfig: str) -> list[dict[str, Any]]:
 def test_every_service_is_reported_as_instrumented(shop: Shop, kubeconfig: str) -> None:
     found = {one["name"]: one for one in information(kubeconfig) if one["kind"] == "Deployment"}
     for service, language in LANGUAGES.items():
-        assert (found[service]["instrumented"], found[service]["language"]) == ("yes", language), found[service]
+        assert (found[service]["instrumented"], found[service]["languages"]) == ("yes", [language]), found[service]
+        assert found[service]["agent_versions"][language]
     assert found["kafka"]["instrumented"] == "no"
 
 
@@ -81,7 +82,7 @@ def test_a_pod_that_cannot_be_instrumented_starts_and_is_explained(shop: Shop, k
         shop.pod(name, is_ready)
         [found] = [one for one in information(kubeconfig) if one["name"] == name]
         assert found["instrumented"] == "no"
-        assert "PYTHONPATH" in found["reason"] and "valueFrom" in found["reason"]
+        assert found["code"] == "value_from" and "PYTHONPATH" in found["why"]
         assert found["remedy"]
     finally:
         shop.remove(name)
