@@ -178,11 +178,12 @@ GATES = (
     Gate("format", "its formatting", ("ruff", "format", "--check", "."), EVERYWHERE),
     Gate(
         "mypy",
-        "types of the collection's plugins, of tools and of airgap",
+        "types of the collection's plugins, of tools, of airgap and of the example system",
         (
             "mypy",
             f"--config-file={ROOT / 'pyproject.toml'}",
             *("-p", "ansible_collections.orion.tracing.plugins", "-p", "tools", "-p", "airgap"),
+            *("-p", "service", "-p", "gateway", "-p", "orders", "-p", "fulfilment"),
         ),
         EVERYWHERE,
         cwd=STATE / "collections",
@@ -235,6 +236,12 @@ GATES = (
         "--cov-branch",
         "--cov-report=term-missing:skip-covered",
         "--cov-fail-under=90",
+        needs=TOOLS,
+    ),
+    tests(
+        "admission",
+        "pods as a real API server stores them with the policies of the instrumentation role",
+        "tests/admission",
         needs=TOOLS,
     ),
     tests(
