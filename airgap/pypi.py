@@ -59,8 +59,8 @@ def normalized(name: str) -> str:
 def read(path: Path) -> list[Pin]:
     """The packages that a requirements file pins.
 
-    Errors: AirgapError for a package without version or hash, and for environment markers, which pip evaluates for the
-    Python that runs it instead of the Python that the packages are for.
+    Errors: AirgapError for a package without version or hash, and for markers about a version of Python, which pip
+    compares with the Python that runs it instead of the one that the packages are for.
     """
     pins = []
     text = re.sub(r"^\s*#.*\n", "", path.read_text(), flags=re.MULTILINE)
@@ -71,10 +71,10 @@ def read(path: Path) -> list[Pin]:
         if not match or "--hash=sha256:" not in match["rest"]:
             first = block.strip().splitlines()[0].rstrip(" \\")
             raise AirgapError(f"{path}: {first!r} is not `NAME==VERSION --hash=sha256:…`; write the file again: {HOW}")
-        if ";" in match["rest"]:
+        if re.search(r";[^\\]*python_", match["rest"]):
             raise AirgapError(
-                f"{path}: {match['name']} has an environment marker, and markers would be evaluated for the Python of "
-                f"this machine; write the file again without --universal: {HOW}"
+                f"{path}: {match['name']} is for some versions of Python only, and pip would compare them with the "
+                f"version that runs here; write the file again without --universal: {HOW}"
             )
         pins.append(Pin(normalized(match["name"]), match["version"], block.strip()))
     return pins
@@ -105,7 +105,7 @@ def build(
     for wheel in wheels.values():
         unpack(wheel, work / _folder(wheel.name, folders))
     shutil.rmtree(download)
-    return [f"pkg:pypi/{pin.name}@{pin.version}" for pin in pins]
+    return sorted({f"pkg:pypi/{wheel.name}@{wheel.version}" for wheel in wheels.values()})
 
 
 def _fetch(pins: list[Pin], python: str, libc: str, download: Path, log: Path) -> list[Wheel]:
@@ -143,8 +143,8 @@ def unpack(wheel: Wheel, folder: Path) -> None:
     has; `python -m` starts a program as well."""
     with zipfile.ZipFile(wheel.path) as zipped:
         for member in zipped.infolist():
-            place = _place(PurePosixPath(member.filename))
-            if member.is_dir() or not place:
+            place = None if member.is_dir() else _place(PurePosixPath(member.filename))
+            if not place:
                 continue
             target = folder / place
             content = zipped.read(member)

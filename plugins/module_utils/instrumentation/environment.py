@@ -17,9 +17,9 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import (
     FIELDS,
+    NODE_NAME,
     POD_NAME,
     POD_UID,
-    NODE_NAME,
     RESOURCE_ATTRIBUTES,
     RESOURCE_PREFIX,
     SAMPLER,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 PREFIX = "instrumentation.opentelemetry.io/"
 CONTAINER_NAMES = f"{PREFIX}container-names"
@@ -47,6 +48,15 @@ IMAGES = "ghcr.io/open-telemetry/opentelemetry-operator"
 OWN_TAG = "-orion"
 # The init container's user. Any user can write to an emptyDir, and the agents' files can be read by all.
 USER = 10001
+# Of the init container: what Pod Security "restricted" demands, and a read-only root.
+RESTRICTED: dict[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ class Language:
     settings: environment variables and their values. refused: with one of these a container is left alone.
     baggage: the variable that lists which baggage entries become span attributes. baggage_upstream: whether upstream's
     image reads it too. correlated, uncorrelated: settings with and without trace ids in logs.
-    propagators: what the agent image carries.
+    operator_sets: settings that the operator makes itself, and refuses in its resource.
+    protocols, propagators: what the agent image has.
     """
 
     name: str
@@ -90,6 +101,7 @@ class Language:
     baggage_upstream: bool = False
     correlated: Mapping[str, str] = field(default_factory=dict)
     uncorrelated: Mapping[str, str] = field(default_factory=dict)
+    operator_sets: tuple[str, ...] = ()
     protocols: tuple[str, ...] = PROTOCOLS
     propagators: tuple[str, ...] = ("tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray", "ottrace")
 
@@ -233,6 +245,7 @@ DOTNET = Language(
         "CORECLR_PROFILER": "{918728DD-259F-4A6A-AC2B-B85E1B658318}",
         "OTEL_DOTNET_AUTO_HOME": _DOTNET,
     },
+    operator_sets=("CORECLR_ENABLE_PROFILING", "CORECLR_PROFILER", "OTEL_DOTNET_AUTO_HOME"),
     # Source: https://opentelemetry.io/docs/zero-code/dotnet/configuration/#propagators
     propagators=("tracecontext", "baggage", "b3", "b3multi"),
 )

@@ -32,14 +32,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     POD_UID,
     RESOURCE_ATTRIBUTES,
     RESOURCE_PREFIX,
+    RESTRICTED,
     SAMPLER,
     SAMPLER_ARGUMENT,
     SERVICE_NAME,
-    USER,
     Language,
 )
 
-GROUP = "admissionregistration.k8s.io"
 # Those that this collection can write; v1alpha1 is another API.
 VERSIONS = ("v1", "v1beta1")
 NAME = "opentelemetry-auto-instrumentation-{}"
@@ -50,14 +49,6 @@ OWNERS = {
     "DaemonSet": "k8s.daemonset.name",
     "Job": "k8s.job.name",
 }
-RESTRICTED = {
-    "runAsNonRoot": True,
-    "runAsUser": USER,
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 # What the kubelet writes on the copies of static pods, which must stay as they are.
 MIRROR = "kubernetes.io/config.mirror"
 
@@ -67,69 +58,45 @@ def policy_name(language: str) -> str:
     return NAME.format(language)
 
 
-def policy_objects(version: str, v: Mapping[str, Any], images: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The policies and bindings of instrumentation_languages.
+def policy_values(v: Mapping[str, Any], images: Mapping[str, str]) -> list[dict[str, Any]]:
+    """name and spec of the policies of instrumentation_languages; each has a binding of the same name.
 
-    version: of the API, one of VERSIONS. v: the variables of the role instrumentation, without errors. images: language
-    → reference of its agent image.
+    v: the variables of the role instrumentation, without errors. images: language → reference of its agent image.
     """
-    found = []
-    for name in v["instrumentation_languages"]:
-        language = LANGUAGES[name]
-        found += [_policy(version, language, v, images.get(name, "")), _binding(version, language)]
-    return found
+    languages = [LANGUAGES[name] for name in v["instrumentation_languages"]]
+    return [
+        {"name": policy_name(language.name), "spec": _spec(language, v, images.get(language.name, ""))}
+        for language in languages
+    ]
 
 
-def _policy(version: str, language: Language, v: Mapping[str, Any], image: str) -> dict[str, Any]:
+def _spec(language: Language, v: Mapping[str, Any], image: str) -> dict[str, Any]:
+    excluded = sorted(map(str, v["instrumentation_excluded_namespaces"]))
+    selector = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded}
     return {
-        "apiVersion": f"{GROUP}/{version}",
-        "kind": "MutatingAdmissionPolicy",
-        "metadata": {"name": policy_name(language.name)},
-        "spec": {
-            "matchConstraints": {
-                "namespaceSelector": {
-                    "matchExpressions": [
-                        {
-                            "key": "kubernetes.io/metadata.name",
-                            "operator": "NotIn",
-                            "values": sorted(map(str, v["instrumentation_excluded_namespaces"])),
-                        }
-                    ]
+        # With the API's defaults, so that a comparison with what the API server returns finds no difference.
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": {"matchExpressions": [selector]} if excluded else {},
+            "objectSelector": {},
+            "resourceRules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["pods"],
+                    "scope": "Namespaced",
                 }
-                if v["instrumentation_excluded_namespaces"]
-                else {},
-                "resourceRules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["pods"],
-                        "scope": "Namespaced",
-                    }
-                ],
-                "matchPolicy": "Equivalent",
-                "objectSelector": {},
-            },
-            "matchConditions": [
-                {"name": name, "expression": expression} for name, expression in _conditions(language).items()
             ],
-            "failurePolicy": "Ignore",
-            # Another mutation may add the annotation, or containers. A container is never instrumented twice.
-            "reinvocationPolicy": "IfNeeded",
-            "variables": [
-                {"name": name, "expression": expression} for name, expression in _variables(language, v).items()
-            ],
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _patch(language, v, image)}}],
         },
-    }
-
-
-def _binding(version: str, language: Language) -> dict[str, Any]:
-    return {
-        "apiVersion": f"{GROUP}/{version}",
-        "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": {"name": policy_name(language.name)},
-        "spec": {"policyName": policy_name(language.name)},
+        "matchConditions": [
+            {"name": name, "expression": expression} for name, expression in _conditions(language).items()
+        ],
+        "failurePolicy": "Ignore",
+        # Another mutation may add the annotation, or containers. A container is never instrumented twice.
+        "reinvocationPolicy": "IfNeeded",
+        "variables": [{"name": name, "expression": expression} for name, expression in _variables(language, v).items()],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _patch(language, v, image)}}],
     }
 
 
@@ -249,7 +216,7 @@ object.metadata.ownerReferences.filter(o, has(o.controller) && o.controller).map
 
 def _workload() -> str:
     """Resource attributes for the owner of the pod and for what owns that, by the names that Kubernetes gives: of a
-    ReplicaSet the Deployment's and the pod's label pod-template-hash, of a Job the CronJob's and the time in minutes."""
+    ReplicaSet the Deployment's and the label pod-template-hash, of a Job the CronJob's and the time in minutes."""
     return f"""variables.owner.size() == 0 || !(variables.owner[0][0] in {cel(list(OWNERS))}) ? [] :
 [variables.owner[0]].map(owner,
   (owner[0] == "ReplicaSet" && "pod-template-hash" in variables.labels
@@ -285,7 +252,8 @@ def _declared() -> str:
     for char, code in ENCODED.items():
         value += f".replace({cel(char)}, {cel(code)})"
     value += '.replace("$(", "$$(")'
-    return f"""[variables.pod.map(key, key).filter(key, key.startsWith({prefix}) && key != {cel(RESOURCE_PREFIX + "service.name")}
+    service = cel(f"{RESOURCE_PREFIX}service.name")
+    return f"""[variables.pod.map(key, key).filter(key, key.startsWith({prefix}) && key != {service}
     && variables.pod[key].matches("^[\\\\x20-\\\\x7e]*$")).map(key, string(key).substring({len(RESOURCE_PREFIX)}))]
   .map(keys, keys.transformList(index, any, keys.filter(key, keys.filter(other, other < key).size() == index)[0]))[0]
   .map(key, {{"name": key, "value": {value}}})"""
@@ -308,7 +276,8 @@ def _attributes() -> str:
 
 def _patch(language: Language, v: Mapping[str, Any], image: str) -> str:
     patches = [
-        f"""variables.targets.map(item, JSONPatch{{op: "add", path: item.path + "/env", value: {_environment(language)}}})"""
+        'variables.targets.map(item, JSONPatch{op: "add", path: item.path + "/env", '
+        f"value: {_environment(language)}}})"
     ]
     if image:
         mount = {"name": language.injected, "mountPath": language.mount_path}
@@ -316,7 +285,8 @@ def _patch(language: Language, v: Mapping[str, Any], image: str) -> str:
             f"""variables.targets.map(item, JSONPatch{{op: "add", path: item.path + "/volumeMounts", value:
   (has(item.container.volumeMounts) ? item.container.volumeMounts : []) +
   [{cel({**mount, "readOnly": True})}]}})""",
-            f"(variables.targets.size() == 0 ? [] :\n{_volume(language, v)} +\n{_init_container(language, v, image, mount)})",
+            "(variables.targets.size() == 0 ? [] :\n"
+            f"{_volume(language, v)} +\n{_init_container(language, v, image, mount)})",
         ]
     return " +\n".join(patches)
 
@@ -382,16 +352,12 @@ def _environment(language: Language) -> str:
 
 
 def _of_container() -> str:
-    """Resource attributes of one container that no annotation declares."""
-    image = "item.container.image"
-    version = f"""({cel(SERVICE_VERSION_LABEL)} in variables.labels ? [string(variables.labels[{cel(SERVICE_VERSION_LABEL)}])] :
-        [[string({image}).split("@")].map(parts,
-          (parts[0].split("/")[parts[0].split("/").size() - 1].split(":").size() > 1 ?
-           [parts[0].split("/")[parts[0].split("/").size() - 1].split(":")[1]] : []) +
-          (parts.size() > 1 ? [parts[1]] : []))[0].join("@")])
-        .filter(text, text != "").map(text, {{"name": "service.version", "value": text}})"""
-    return f"""([{{"name": "service.instance.id",
-         "value": request.namespace + ".$({POD_NAME})." + string(item.container.name)}},
-        {{"name": "k8s.container.name", "value": string(item.container.name)}}] +
-       {version})
-       .filter(a, !variables.declared.exists(other, other.name == a.name))"""
+    """Resource attributes of one container that no annotation declares. The version without the label is the image's
+    tag@digest, tag or digest."""
+    label, container = cel(SERVICE_VERSION_LABEL), "string(item.container.name)"
+    image = 'string(item.container.image).find("(:[^/:@]+)?(@.+)?$").find("[^:@].*$")'
+    return f"""([{{"name": "service.instance.id", "value": request.namespace + ".$({POD_NAME})." + {container}}},
+        {{"name": "k8s.container.name", "value": {container}}},
+        {{"name": "service.version",
+         "value": {label} in variables.labels ? string(variables.labels[{label}]) : {image}}}]
+       .filter(a, a.value != "" && !variables.declared.exists(other, other.name == a.name)))"""

@@ -30,6 +30,9 @@ spec:
           args:
             - --override
             - advertised.listeners=PLAINTEXT://kafka:9092
+            # The log cleaner's buffer, 128 MiB by default
+            - --override
+            - log.cleaner.dedupe.buffer.size=4194304
             # What the volume can hold
             - --override
             - log.segment.bytes=16777216
