@@ -199,6 +199,9 @@ def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Pro
     if any(policy.covers(labels) for policy in effective):
         return None
     if modes.instrumentations:
+        value = {**snapshot.annotations_of(workload.namespace), **workload.annotations}[injection.INJECT + language]
+        if problem := _instrumentation(value, language, workload, modes):
+            return problem
         if modes.webhook == NOT_READY:
             return Problem(
                 "operator_not_ready",
@@ -232,6 +235,26 @@ def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Pro
             why = "the OpenTelemetry Operator is there, but no Instrumentation resource"
             remedy = "Run the playbook with instrumentation_mode auto or operator."
     return Problem("policy_not_installed", why, remedy)
+
+
+def _instrumentation(value: str, language: str, workload: Workload, modes: Modes) -> Problem | None:
+    """An annotation by which the operator finds no Instrumentation, or more than one.
+    Source: https://github.com/open-telemetry/opentelemetry-operator, internal/instrumentation/podmutator.go
+    """
+    here = [one for one in modes.instrumentations if one.startswith(f"{workload.namespace}/")]
+    if value.lower() == "true":
+        found = len(here) == 1
+    else:
+        found = (value if "/" in value else f"{workload.namespace}/{value}") in modes.instrumentations
+    if found:
+        return None
+    return Problem(
+        "instrumentation_not_found",
+        f"the annotation {injection.INJECT}{language} is '{value}', and the operator finds "
+        + ("several Instrumentations" if value.lower() == "true" and here else "no Instrumentation")
+        + " by that",
+        f"Set it to {' or '.join(modes.instrumentations)}.",
+    )
 
 
 def _blocked(workload: Workload) -> Problem | None:

@@ -42,7 +42,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.prog
     progress_of,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    ABSENT,
     MANAGER,
     Change,
     Entry,
@@ -109,9 +108,9 @@ def _try(kube: Kube, change: Change, snapshot: Snapshot) -> Trial:
         after = apply(kube, change, dry_run=True)
     except TracingError as refused:
         what = f"the API server refuses to change {change.workload}"
-        finding = error(change.entry.place, what, refused.remedy or "Correct it, and run again.", refused.why)
+        finding = error(change.place, what, refused.remedy or "Correct it, and run again.", refused.why)
         return Trial(change, (finding,))
-    if change.entry.state == ABSENT:
+    if change.absent:
         return Trial(change)
     return try_pod(kube, change, replace(change.workload, document=after), snapshot)
 
@@ -132,7 +131,7 @@ def try_pod(kube: Kube, change: Change, workload: Workload, snapshot: Snapshot) 
     if cannot_try(answer, why) or ("exceeded quota" in why and may_remove_first(workload.document)):
         return Trial(change, doubt=f"whether new pods of {workload} are instrumented was not tried: {why}")
     what = f"the API server would refuse the pods of {workload}"
-    return Trial(change, (error(change.entry.place, what, _refused_remedy(why), why),))
+    return Trial(change, (error(change.place, what, _refused_remedy(why), why),))
 
 
 def cannot_try(answer: Response, why: str) -> bool:
@@ -233,7 +232,7 @@ def _not_injected(trial: Trial, snapshot: Snapshot) -> Finding:
         "(orion.tracing.instrumentation_info).",
     )
     what = f"new pods of {trial.change.workload} would not be instrumented"
-    return error(trial.change.entry.place, what, reason.remedy, reason.why)
+    return error(trial.change.place, what, reason.remedy, reason.why)
 
 
 # Applying

@@ -17,7 +17,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation impo
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot, read
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    ABSENT,
     Change,
     Entry,
     Settings,
@@ -78,14 +77,20 @@ def _mode(wanted: Wanted, modes: Modes) -> str:
             f"Use mode {modes.resolved} or auto, upgrade to Kubernetes 1.36, switch the feature gate "
             "MutatingAdmissionPolicy on (1.34), or install the operator.",
         )
+    if mode == "sdk" and not wanted.variables and wanted.entries:
+        raise InvalidInput(
+            "mode sdk needs the option variables",
+            "the environment is computed from the variables of the role instrumentation",
+            "Set it to lookup('orion.tracing.role_variables', 'instrumentation').",
+        )
     return mode
 
 
 def _changes(entries: Sequence[Entry], snapshot: Snapshot, settings: Settings, now: str) -> list[Change]:
     return [
-        core.change(entry, snapshot.workloads[entry.key], snapshot, settings, now)
-        for entry in entries
-        if entry.key in snapshot.workloads
+        core.change(listed, snapshot.workloads[key], snapshot, settings, now)
+        for key, listed in core.grouped(entries).items()
+        if key in snapshot.workloads
     ]
 
 
@@ -141,7 +146,7 @@ def _require_instrumented(steps: Sequence[Change], snapshot: Snapshot, settings:
     rows = [
         report.row_of(snapshot.workloads[one.workload.key], snapshot)
         for one in steps
-        if one.entry.state != ABSENT and one.workload.key in snapshot.workloads
+        if not one.absent and one.workload.key in snapshot.workloads
     ]
     left = [row for row in rows if row.pods > row.pods_instrumented]
     if left:
@@ -156,7 +161,7 @@ def _unfinished(changes: Sequence[Change]) -> list[str]:
     """Warnings about rollouts that somebody else began, or an earlier run that did not wait for their end."""
     found = []
     for one in changes:
-        if one.entry.state != ABSENT and one.workload.document:
+        if not one.absent and one.workload.document:
             progress = progress_of({"kind": one.workload.kind, **one.workload.document})
             if not progress.done:
                 why = f": {progress.failure}" if progress.failure else ""
