@@ -114,6 +114,15 @@ class Artifact:
         return [path for source in sorted(sources) if is_local(source) for path in files(self.folder / source)]
 
 
+def archive_of(name: str, artifacts: dict[str, Artifact]) -> str:
+    """Name of the entry whose archive has the image of this entry: a bundle that it is in, else the entry itself."""
+    for other in artifacts.values():
+        images = other.fields["images"] if other.kind == "bundle" and other.delivered else []
+        if any(image["ref"] == artifacts[name].ref for image in images):
+            return other.name
+    return name
+
+
 def files(path: Path) -> list[Path]:
     """A file, or all files of a tree but what Python leaves in it."""
     if not path.is_dir():
@@ -170,9 +179,7 @@ def _fill(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
         if isinstance(image, str):
             if image not in artifacts or artifacts[image].kind != "image":
                 raise AirgapError(f"images.yml: {artifact.name}: images: {image!r} is not an entry of kind image")
-            artifact.fields["images"][place] = {
-                key: artifacts[image].fields[key] for key in ("ref", "layers", "config")
-            }
+            artifact.fields["images"][place] = {key: artifacts[image].fields[key] for key in ("ref", "layers", "config")}
 
 
 def check(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
@@ -229,12 +236,8 @@ def check_wheel(artifact: Artifact) -> None:
     if artifact.fields["libc"] not in ("glibc", "musl"):
         raise AirgapError(f"images.yml: {artifact.name}: libc is {artifact.fields['libc']!r}: write glibc or musl")
     if not requirements.is_file():
-        raise AirgapError(
-            f"images.yml: {artifact.name}: {requirements} does not exist; write it as docs/airgap.md says"
-        )
-    if not re.search(
-        rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", requirements.read_text(), re.MULTILINE
-    ):
+        raise AirgapError(f"images.yml: {artifact.name}: {requirements} does not exist; write it as docs/airgap.md says")
+    if not re.search(rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", requirements.read_text(), re.MULTILINE):
         raise AirgapError(
             f"images.yml says {artifact.name} is {package} {artifact.version}, {requirements.name} does not; change one "
             "to match the other"
