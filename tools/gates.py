@@ -239,6 +239,12 @@ GATES = (
         needs=TOOLS,
     ),
     tests(
+        "admission",
+        "pods as a real API server stores them with the policies of the instrumentation role",
+        "tests/admission",
+        needs=TOOLS,
+    ),
+    tests(
         "parity",
         "the simulator keeps what the real Collector keeps",
         "tests/parity",
@@ -286,6 +292,11 @@ GATES = (
         before=peers.prepare_clients,
         env={"ORION_CLIENTS": str(peers.CLIENTS)},
         recordings=True,
+    ),
+    molecule(
+        "applications",
+        "applications",
+        "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
     ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),
