@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     go = commands.add_parser("go", help="run the pinned Go in a folder of airgap/go, to change its go.mod")
     go.add_argument("folder", metavar="FOLDER")
     go.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
+    maven = commands.add_parser("maven", help=f"write the {spec.JARS} of a folder anew, from its {spec.POM}")
+    maven.add_argument("folder", type=Path, metavar="FOLDER")
     return parser.parse_args(argv)
 
 
@@ -68,10 +71,10 @@ def show(artifacts: dict[str, Artifact], store: cache.Store) -> int:
     for name, artifact in artifacts.items():
         state = megabytes(store.meta(name)["size"]) if store.cached(name) else "-"
         handed_out = artifact.ref or artifact.delivered or ""
-        print(f"{name:24}{artifact.version:12}{state:>9}  {handed_out:64}{spec.license_of(name, artifacts)}")
+        print(f"{name:28}{artifact.version:12}{state:>9}  {handed_out:64}{spec.license_of(name, artifacts)}")
     print("\nImages that roles and the local cluster run, and the origins that are tried for them:")
     for image in images.load(artifacts).values():
-        print(f"{image.name:24}{', '.join(image.origins):23}{image.ref:64}{image.license}")
+        print(f"{image.name:28}{', '.join(image.origins):23}{image.ref:64}{image.license}")
     return 0
 
 
@@ -94,6 +97,19 @@ def go(store: cache.Store, folder: str, arguments: list[str]) -> int:
     os.execvpe("go", ["go", *arguments], environment)
 
 
+def maven(store: cache.Store, folder: Path) -> int:
+    from . import maven as jars
+
+    for needed in (spec.JRE, spec.MAVEN):
+        if not store.cached(needed):
+            raise AirgapError(f"{needed} is not built; run `python -m airgap build {spec.JRE} {spec.MAVEN}`")
+    folder = folder.resolve()
+    with tempfile.TemporaryDirectory(dir=store.root) as work:
+        count = jars.lock(folder, Path(work), store, store.root / "_logs" / "maven-lock.log")
+    print(f"airgap  {count} jars pinned in {folder / spec.JARS}")
+    return 0
+
+
 def interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -110,6 +126,8 @@ def main(argv: list[str]) -> int:
             return path(artifacts, store, arguments.name)
         if arguments.command == "go":
             return go(store, arguments.folder, arguments.arguments)
+        if arguments.command == "maven":
+            return maven(store, arguments.folder)
         return show(artifacts, store)
     except AirgapError as error:
         print(f"airgap: {error}", file=sys.stderr)

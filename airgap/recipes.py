@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import archive, debian
+from . import archive, debian, maven, npm, pypi
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import TOOLCHAIN, Artifact, is_local, split_source
+from .spec import TOOLCHAIN, Artifact, files, is_local, split_source
 
 # Where each package came from, as package URLs: https://github.com/package-url/purl-spec
 Sources = list[str]
@@ -121,6 +121,33 @@ def check_version(artifact: Artifact, debs: list[Path]) -> None:
         )
 
 
+def maven_jars(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """Jars from a Maven repository, pinned by the jars.lock beside their pom.xml, in one folder."""
+    return maven.build(artifact.folder / artifact.fields["folder"], work / artifact.output, store, log)
+
+
+def java(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """A Java program compiled against an entry of kind maven, with its resources: a folder for the class path."""
+    fields = artifact.fields
+    jars = store.source(f"{fields['libraries']}:jars")
+    folder, classes = artifact.folder / fields["folder"], work / artifact.output
+    maven.compile_java(folder, jars, fields["release"], classes, store, log)
+    return []
+
+
+def pypi_packages(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """Wheels that a requirements file pins, unpacked into one folder for all versions of Python that are listed."""
+    fields = artifact.fields
+    requirements = artifact.folder / fields["requirements"]
+    return pypi.build(requirements, fields["pythons"], fields["libc"], artifact.folders, work, log)
+
+
+def npm_packages(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """Node.js packages that a lock file pins: node_modules."""
+    fields = artifact.fields
+    return npm.build(artifact.folder / fields["folder"], fields.get("exclude", []), work, store, log)
+
+
 def image(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """An archive of one image for `docker load`."""
     archive.write(work / artifact.output, [declared(artifact.fields, artifact, store)])
@@ -129,10 +156,10 @@ def image(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
 
 def bundle(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """An archive of several images; with `splice`, cut around one file that its reader has already."""
-    path = work / "images.tar"
+    splice = artifact.fields.get("splice")
+    path = work / ("images.tar" if splice else artifact.output)
     images = [declared(fields, artifact, store) for fields in artifact.fields["images"]]
     places = archive.write(path, images)
-    splice = artifact.fields.get("splice")
     if splice:
         archive.cut(path, places[store.source(splice)], work / "head", work / "tail")
     return []
@@ -142,21 +169,26 @@ def declared(fields: dict[str, Any], artifact: Artifact, store: Store) -> archiv
     """An image as images.yml declares it, with its sources found on disk."""
     config = {key[0].upper() + key[1:]: value for key, value in fields["config"].items()}
     config["Env"] = [f"{key}={value}" for key, value in config.get("Env", {}).items()]
-    layers = [[entry(path, source, artifact, store) for path, source in layer.items()] for layer in fields["layers"]]
+    layers = [
+        [entry for path, source in layer.items() for entry in entries(path, source, artifact, store)]
+        for layer in fields["layers"]
+    ]
     return archive.Image(fields["ref"], layers, config)
 
 
-def entry(path: str, source: str, artifact: Artifact, store: Store) -> archive.Entry:
+def entries(path: str, source: str, artifact: Artifact, store: Store) -> list[archive.Entry]:
+    """What one line of a layer puts into it; of a folder in the checkout each file, whatever the umask was."""
     if source.startswith("->"):
-        return archive.Entry(path, target=source[2:].strip())
+        return [archive.Entry(path, target=source[2:].strip())]
     if is_local(source):
-        return archive.Entry(path, source=artifact.folder / source)
+        local = artifact.folder / source
+        return [archive.Entry(f"{path}/{file.relative_to(local)}".removesuffix("/."), source=file) for file in files(local)]
     if split_source(source)[0]:
         found = store.source(source)
         if not os.path.lexists(found):
             raise AirgapError(f"images.yml: {artifact.name} takes {source!r}, which {found} is not; correct the path")
-        return archive.Entry(path, source=found)
-    return archive.Entry(path, mode=int(source, 8))
+        return [archive.Entry(path, source=found)]
+    return [archive.Entry(path, mode=int(source, 8))]
 
 
 RECIPES: dict[str, Callable[[Artifact, Store, Path, Path], Sources]] = {
@@ -164,6 +196,10 @@ RECIPES: dict[str, Callable[[Artifact, Store, Path, Path], Sources]] = {
     "go": go,
     "link": link,
     "debian": debian_packages,
+    "maven": maven_jars,
+    "java": java,
+    "pypi": pypi_packages,
+    "npm": npm_packages,
     "image": image,
     "bundle": bundle,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from .errors import AirgapError
 
 HERE = Path(__file__).resolve().parent
 TOOLCHAIN = "go"  # the entry whose output compiles every entry of kind "go"
+# The entries that fetch and compile every entry of the kinds "maven" and "java"
+JRE, MAVEN, COMPILER = "jre", "maven", "ecj"
+POM, JARS = "pom.xml", "jars.lock"
+NODE = "nodejs"  # the entry whose npm fetches every entry of kind "npm"
+PACKAGE, LOCK = "package.json", "package-lock.json"
 
 # What an entry of each kind may say, and must say. An unknown word is a typing error that would otherwise change
 # nothing and be noticed by nobody.
@@ -21,7 +27,11 @@ KINDS: dict[str, tuple[set[str], set[str]]] = {
     "go": ({"folder", "package", "module", "version", "license"}, {"ldflags", "tool", "default"}),
     "link": ({"of", "version"}, {"tool"}),
     "debian": ({"packages", "suite", "license"}, {"version", "dependencies", "without", "exclude"}),
-    "image": ({"ref", "version", "layers", "config"}, set()),
+    "maven": ({"folder", "module", "version", "license"}, set()),
+    "java": ({"folder", "libraries", "release", "version", "license"}, set()),
+    "pypi": ({"requirements", "pythons", "libc", "package", "version", "license"}, {"folders"}),
+    "npm": ({"folder", "package", "version", "license"}, {"exclude"}),
+    "image": ({"ref", "version", "layers", "config"}, {"default"}),
     "bundle": ({"images"}, {"splice"}),
 }
 
@@ -54,14 +64,17 @@ class Artifact:
     @property
     def delivered(self) -> str | None:
         """What this is to the user: an image, a tool, or only a step on the way (None)."""
-        if self.kind == "image":
+        if self.kind == "image" or (self.kind == "bundle" and "splice" not in self.fields):
             return "image"
         return "tool" if self.fields.get("tool") else None
 
     @property
     def output(self) -> str:
         """The file or folder that `path` names, below the artefact's own folder."""
-        return {"go": self.name, "link": self.name, "image": f"{self.name}.tar", "debian": "root"}.get(self.kind, ".")
+        if self.delivered == "image":
+            return f"{self.name}.tar"
+        folders = {"debian": "root", "maven": "jars", "java": "classes", "npm": "node_modules"}
+        return {"go": self.name, "link": self.name, **folders}.get(self.kind, ".")
 
     @property
     def layers(self) -> list[dict[str, str]]:
@@ -69,9 +82,15 @@ class Artifact:
         return [layer for image in images for layer in image["layers"]]
 
     @property
+    def folders(self) -> dict[str, str]:
+        """Of kind pypi: pattern of a package's name → the folder that it is unpacked into."""
+        return dict(self.fields.get("folders", {"*": "site"}))
+
+    @property
     def needs(self) -> list[str]:
         """Names of the artefacts that this one is made from."""
-        needed = [TOOLCHAIN] if self.kind == "go" else []
+        needed = {"go": [TOOLCHAIN], "maven": [JRE, MAVEN], "java": [JRE, COMPILER], "npm": [NODE]}.get(self.kind, [])
+        needed = needed + ([self.fields["libraries"]] if self.kind == "java" else [])
         sources = [self.fields["of"]] if self.kind == "link" else []
         sources += [source for layer in self.layers for source in layer.values()]
         needed += [owner for owner, _path in map(split_source, sources) if owner]
@@ -82,8 +101,33 @@ class Artifact:
         """Files of this checkout that decide what comes out."""
         if self.kind == "go":
             return sorted(path for path in (self.folder / "go" / self.fields["folder"]).iterdir() if path.is_file())
+        if self.kind == "maven":
+            return [self.folder / self.fields["folder"] / name for name in (JARS, POM)]
+        if self.kind == "java":
+            source = self.folder / self.fields["folder"] / "src/main"
+            return sorted(path for path in source.rglob("*") if path.is_file())
+        if self.kind == "pypi":
+            return [self.folder / self.fields["requirements"]]
+        if self.kind == "npm":
+            return [self.folder / self.fields["folder"] / name for name in (PACKAGE, LOCK)]
         sources = {source for layer in self.layers for source in layer.values()}
-        return sorted(self.folder / source for source in sources if is_local(source))
+        return [path for source in sorted(sources) if is_local(source) for path in files(self.folder / source)]
+
+
+def archive_of(name: str, artifacts: dict[str, Artifact]) -> str:
+    """Name of the entry whose archive has the image of this entry: a bundle that it is in, else the entry itself."""
+    for other in artifacts.values():
+        images = other.fields["images"] if other.kind == "bundle" and other.delivered else []
+        if any(image["ref"] == artifacts[name].ref for image in images):
+            return other.name
+    return name
+
+
+def files(path: Path) -> list[Path]:
+    """A file, or all files of a tree but what Python leaves in it."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 
 
 def license_of(name: str, artifacts: dict[str, Artifact]) -> str:
@@ -123,8 +167,19 @@ def load(path: Path = HERE / "images.yml") -> dict[str, Artifact]:
         for name, entry in entries.items()
     }
     for artifact in artifacts.values():
+        _fill(artifact, artifacts)
+    for artifact in artifacts.values():
         check(artifact, artifacts)
     return artifacts
+
+
+def _fill(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
+    """Puts the images that a bundle only names into it."""
+    for place, image in enumerate(artifact.fields.get("images", []) if artifact.kind == "bundle" else []):
+        if isinstance(image, str):
+            if image not in artifacts or artifacts[image].kind != "image":
+                raise AirgapError(f"images.yml: {artifact.name}: images: {image!r} is not an entry of kind image")
+            artifact.fields["images"][place] = {key: artifacts[image].fields[key] for key in ("ref", "layers", "config")}
 
 
 def check(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
@@ -141,6 +196,12 @@ def check(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
             raise AirgapError(f"images.yml: {artifact.name} needs {needed!r}, which no entry has as its name")
     if artifact.kind == "go":
         check_module(artifact)
+    if artifact.kind == "maven":
+        check_jar(artifact)
+    if artifact.kind == "pypi":
+        check_wheel(artifact)
+    if artifact.kind == "npm":
+        check_package(artifact)
 
 
 def check_module(artifact: Artifact) -> None:
@@ -153,4 +214,44 @@ def check_module(artifact: Artifact) -> None:
     if version and not pin.search(go_mod.read_text()):
         raise AirgapError(
             f"images.yml says {artifact.name} is {module} {version}, its go.mod does not; change one to match the other"
+        )
+
+
+def check_jar(artifact: Artifact) -> None:
+    """The version that an entry claims has to be the one that its jars.lock pins."""
+    group, name = artifact.fields["module"].split(":")
+    jars = artifact.folder / artifact.fields["folder"] / JARS
+    if not jars.is_file():
+        raise AirgapError(f"images.yml: {artifact.name}: {jars} does not exist; write it as docs/airgap.md says")
+    if f"  {group.replace('.', '/')}/{name}/{artifact.version}/" not in jars.read_text():
+        raise AirgapError(
+            f"images.yml says {artifact.name} is {artifact.fields['module']} {artifact.version}, its {JARS} does not; "
+            "change one to match the other"
+        )
+
+
+def check_wheel(artifact: Artifact) -> None:
+    """The version that an entry claims has to be the one that its requirements file pins."""
+    package, requirements = artifact.fields["package"], artifact.folder / artifact.fields["requirements"]
+    if artifact.fields["libc"] not in ("glibc", "musl"):
+        raise AirgapError(f"images.yml: {artifact.name}: libc is {artifact.fields['libc']!r}: write glibc or musl")
+    if not requirements.is_file():
+        raise AirgapError(f"images.yml: {artifact.name}: {requirements} does not exist; write it as docs/airgap.md says")
+    if not re.search(rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", requirements.read_text(), re.MULTILINE):
+        raise AirgapError(
+            f"images.yml says {artifact.name} is {package} {artifact.version}, {requirements.name} does not; change one "
+            "to match the other"
+        )
+
+
+def check_package(artifact: Artifact) -> None:
+    """The version that an entry claims has to be the one that its package-lock.json pins."""
+    package, lock = artifact.fields["package"], artifact.folder / artifact.fields["folder"] / LOCK
+    if not lock.is_file():
+        raise AirgapError(f"images.yml: {artifact.name}: {lock} does not exist; write it as docs/airgap.md says")
+    pinned = json.loads(lock.read_text())["packages"].get(f"node_modules/{package}", {}).get("version")
+    if pinned != artifact.version:
+        raise AirgapError(
+            f"images.yml says {artifact.name} is {package} {artifact.version}, its {LOCK} says {pinned}; change one to "
+            "match the other"
         )

@@ -286,6 +286,11 @@ GATES = (
         env={"ORION_CLIENTS": str(peers.CLIENTS)},
         recordings=True,
     ),
+    molecule(
+        "applications",
+        "applications",
+        "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
+    ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),
     molecule(

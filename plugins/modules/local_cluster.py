@@ -14,6 +14,9 @@ description:
   - An existing cluster is reused if its API server and node become ready within O(timeout). It is replaced only if a
     check inside its node shows that it is incomplete or not ready. If that check finds it ready, but this machine
     cannot reach it, it stays as it is and the module fails.
+  - A node of Kubernetes 1.34 or 1.35 serves C(MutatingAdmissionPolicy) (C(v1beta1)), which these versions leave off by
+    default. The module fails for an existing cluster that was created without it, or that does not publish one of
+    O(node_ports), because neither can be added later.
 author:
   - orion.tracing contributors (@orion-tracing)
 extends_documentation_fragment:
@@ -131,7 +134,8 @@ def main() -> None:
         node = read_archive(params["node_archive"]) if params["node_archive"] and wanted else None
         archives = [read_archive(path) for path in params["archives"]] if wanted else []
         state = kind.read()
-        plan = make_plan(state, wanted, node, node is not None and kind.engine_has(node), archives)
+        engine_has_node = node is not None and kind.engine_has(node)
+        plan = make_plan(state, wanted, node, engine_has_node, archives, params["node_ports"])
         if wanted and state.exists and state.running and not module.check_mode and not kind.usable():
             module.warn("The node runs but is incomplete or not ready, by its own account: it is replaced.")
             plan = replacement(kind, node, archives)

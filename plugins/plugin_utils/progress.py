@@ -25,8 +25,9 @@ INTERVAL = 0.2
 
 class ProgressAction(ActionBase):
     """Runs the module of the same name with its option progress_file set, and displays the lines of that file, and then
-    RV(table) and RV(notes) if the module returns them."""
+    RV(table) and RV(notes) if the module returns them. HAS_PROGRESS: whether the module has that option."""
 
+    HAS_PROGRESS = True
     _supports_check_mode = True
     _supports_async = True
 
@@ -36,7 +37,7 @@ class ProgressAction(ActionBase):
         background = bool(self._task.async_val)
         local = self._connection.transport == "local" and not self._connection.become
         with contextlib.ExitStack() as stack:
-            if local and not background and "progress_file" not in arguments:
+            if self.HAS_PROGRESS and local and not background and "progress_file" not in arguments:
                 arguments["progress_file"] = stack.enter_context(displayed(self._task.action.rpartition(".")[2]))
             result |= self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=background)
         # As it is: a callback folds text, or shows it with escapes.

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place
+from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import REMEDY, WHY, cost
 from ansible_collections.orion.tracing.plugins.module_utils.linter.subject import Subject, finding
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
     DECISION_CACHE_FACTOR,
@@ -115,9 +116,9 @@ def wait(subject: Subject) -> Iterator[Finding]:
 
 def head(subject: Subject) -> Iterator[Finding]:
     load, names = subject.load, subject.names
-    if load.head_percentage >= 100:
-        return
-    if any(node.kind != "probabilistic" for node in subject.keepers):
+    if load.sdk_percentage < 100:
+        yield finding("head-sampling", names.sdk, cost(load.sdk_percentage / 100), REMEDY, WHY)
+    if load.head_percentage < 100 and any(node.kind != "probabilistic" for node in subject.keepers):
         yield finding(
             "head-sampling",
             names.head,
@@ -125,13 +126,14 @@ def head(subject: Subject) -> Iterator[Finding]:
             "ones too",
             "Set it to 100 and let tail sampling decide.",
         )
-    for node in subject.everywhere():
+    through = load.sdk_percentage * load.head_percentage / 100
+    for node in subject.everywhere() if through < 100 else ():
         if node.kind == "probabilistic":
             percentage = node.settings["sampling_percentage"]
             yield finding(
                 "head-sampling",
                 node.option("sampling_percentage"),
-                f"{percentage:g} % of the {load.head_percentage:g} % that head sampling lets through are "
-                f"{percentage * load.head_percentage / 100:g} % of all traces",
+                f"{percentage:g} % of the {through:g} % that head sampling lets through are "
+                f"{percentage * through / 100:g} % of all traces",
                 "Sample in one place.",
             )

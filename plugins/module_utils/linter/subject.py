@@ -70,6 +70,8 @@ CODES = {
     "limit-in-drop": WARNING,
     "limit-below-trace": WARNING,
     "head-sampling": WARNING,
+    "head-sampling-uneven": WARNING,
+    "sampler-without-parent": WARNING,
 }
 
 LIMITERS = {"rate_limiting": "spans_per_second", "bytes_limiting": "bytes_per_second"}
@@ -85,7 +87,8 @@ class LintLoad:
     """What the samplers meet. None: unknown, and what depends on it is not checked.
 
     traces_per_second: new traces over all samplers. bytes_per_span: OTLP protobuf. memory_limit: bytes, of one sampler.
-    grace_period: seconds that a pod has to stop. head_percentage: of the traces that SDK and gateway let through.
+    grace_period: seconds that a pod has to stop. sdk_percentage: of the traces that the applications' SDKs record;
+    head_percentage: of those, what the gateways let through.
     two_tiers: whether all spans of a trace reach the same sampler (load_balancing by trace id).
     """
 
@@ -95,6 +98,7 @@ class LintLoad:
     samplers: int = 1
     memory_limit: int | None = None
     grace_period: float | None = None
+    sdk_percentage: float = 100
     head_percentage: float = 100
     two_tiers: bool = True
 
@@ -117,6 +121,7 @@ class Names:
     decision_cache: str = "decision_cache"
     memory: str = "the sampler's memory limit"
     grace_period: str = "terminationGracePeriodSeconds"
+    sdk: str = "the SDKs' sampling ratio"
     head: str = "the head sampling percentage"
     samplers: str = "the number of collectors"
     trace_size: str = "maximum_trace_size_bytes"

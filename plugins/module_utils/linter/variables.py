@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import check, nodes
+from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import lint_sdk_sampling
 from ansible_collections.orion.tracing.plugins.module_utils.linter.subject import (
     LintLoad,
     Names,
@@ -32,6 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.collector i
     decision_cache_size,
     sampler_grace_period,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.sdk import ARGUMENT, sdk_percentage
 
 CRITICAL, DROPPED = "collector_critical_routes", "collector_dropped_routes"
 # Where the policies come from that the role builds, by name. Errors are kept in any case.
@@ -45,6 +47,7 @@ _NAMES = Names(
     decision_wait="collector_decision_wait",
     num_traces="collector_num_traces",
     memory="collector_sampler_resources",
+    sdk=ARGUMENT,
     head="collector_head_sampling_percentage",
     samplers="collector_sampler_replicas",
     policies=OWN,
@@ -55,7 +58,7 @@ _NOT_OF_BUILT = frozenset({"unreachable-policy", "zero-percentage", "matches-not
 
 
 def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list[Finding]:
-    """Findings about the collector role's variables.
+    """Findings about the collector role's variables, and about the instrumentation role's sampler if it is there.
 
     two_tiers: as the role installs them; False for one tier of collectors that receive and sample.
 
@@ -80,6 +83,7 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
         samplers=max(int(read.number("collector_sampler_replicas", 1)), 1),
         memory_limit=usable(None, container_memory, variables.get("collector_sampler_resources"), "limits"),
         grace_period=sampler_grace_period(wait),
+        sdk_percentage=sdk_percentage(variables),
         head_percentage=read.number("collector_head_sampling_percentage", 100),
         two_tiers=two_tiers,
     )
@@ -96,7 +100,7 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
         for one in check(subject)
         if one.variable in (OWN, EXTRA) or (one.variable and one.code not in _NOT_OF_BUILT)
     ]
-    return [*found, *_routes(read, built=not own), *_ceiling(read, load)]
+    return [*found, *lint_sdk_sampling(variables), *_routes(read, built=not own), *_ceiling(read, load)]
 
 
 def _effective(built: list[Policy], written: list[Any], places: list[Place], as_written: list[Node]) -> list[Node]:

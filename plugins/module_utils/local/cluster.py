@@ -15,16 +15,23 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, ToolError, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     LOADED_DIR,
+    POLICY_API,
+    POLICY_KIND,
+    RECREATE,
+    VERSION_FILE,
     Archive,
     ClusterState,
+    default_node_version,
     kind_config,
     make_plan,
     ready,
+    serves_policies_on_request,
 )
 
 
@@ -91,9 +98,17 @@ class Kind:
         found = self.run("docker", "image", "inspect", "-f", "{{.Id}}", node.refs[0], check=False)
         return found.strip() == "sha256:" + node.digests[0]
 
+    def node_version(self) -> str:
+        """The version of Kubernetes in the node image, which is pulled if it is missing; see default_node_version."""
+        image = self.params["node_image"]
+        if not image:
+            return default_node_version(self.kind("version", "-q").strip())
+        return self.run("docker", "run", "--rm", "--entrypoint=cat", image, VERSION_FILE).strip()
+
     def create(self, node: Archive | None) -> dict[int, int]:
         ports = free_ports(self.params["node_ports"])
-        config = kind_config(self.params["node_image"] or "", node is not None and not node.boots, ports)
+        plain_node = node is not None and not node.boots
+        config = kind_config(self.params["node_image"] or "", plain_node, ports, self.node_version())
         with private_file() as kubeconfig:
             argv = ["--name", self.params["name"], "--config", "-", "--kubeconfig", kubeconfig, "--wait", "180s"]
             self.kind("create", "cluster", *argv, data=json.dumps(config))
@@ -124,7 +139,9 @@ class Kind:
         """Whether the cluster is whole and its API server and node become ready in time, by its own account.
 
         A creation that was interrupted late leaves a ready node without network and storage; it also lacks the
-        folder that is made last. Errors: ToolError where the node cannot be asked, or is ready but out of reach.
+        folder that is made last.
+        Errors: ToolError where the node cannot be asked, or is ready but out of reach; Conflict where the cluster was
+        created without an API that the platform needs.
         """
         whole = self.run("docker", "exec", self.node, "sh", "-c", f"test -d {LOADED_DIR} && echo yes || echo no")
         if whole.strip() != "yes":
@@ -136,13 +153,18 @@ class Kind:
                 kube = Kube.connect({"kubeconfig": self.params["kubeconfig"]})
                 kube.patience = 0.0  # this loop is the patience
                 if ready(kube.list("/api/v1/nodes")):
-                    return True
+                    break
                 unreachable = None
             except TracingError as error:
                 unreachable = error
             if time.monotonic() > deadline:
-                break
+                return self._out_of_reach(unreachable)
             time.sleep(0.5)
+        self._require_policies(kube)
+        return True
+
+    def _out_of_reach(self, unreachable: TracingError | None) -> bool:
+        """False for a node that is not ready. Errors: ToolError for one that is ready, but cannot be reached."""
         if unreachable and self.ready_inside():
             variables = [
                 name for name in sorted(os.environ) if name.lower().endswith("_proxy") or name == "DOCKER_HOST"
@@ -155,6 +177,17 @@ class Kind:
                 ").",
             )
         return False
+
+    def _require_policies(self, kube: Kube) -> None:
+        version, (group, number) = kube.version(), POLICY_API.split("/")
+        if not serves_policies_on_request(version):
+            return
+        if not discover(kube, [POLICY_API]).resource(group, number, POLICY_KIND):
+            raise Conflict(
+                f"cluster {self.params['name']} does not serve {POLICY_KIND}, with which workloads are instrumented",
+                f"Kubernetes {version} serves it only if the cluster was created with it, which this one was not",
+                RECREATE,
+            )
 
     def ready_inside(self) -> bool:
         """Whether the API server, asked within the node, says that the node is ready."""

@@ -14,7 +14,6 @@ therefore replaces both, and clients have to read the new authority.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -31,9 +30,10 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, TypeAlias
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.local.secret import create_namespace, secret_document
 
 try:
     from cryptography import x509
@@ -453,14 +453,12 @@ def apply(kube: Kube, plan: Plan, known: Known, wanted: Wanted, now: datetime) -
     contents = file_contents(values)
 
     def namespace(name: str) -> None:
-        metadata = {"name": name, "labels": wanted.namespace_labels}
-        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-        with contextlib.suppress(Conflict):  # Somebody else created it in the meantime.
-            kube.request("POST", "/api/v1/namespaces", body=document)
+        create_namespace(kube, name, wanted.namespace_labels)
 
     def secret(name: str) -> None:
         keys = SOURCE_KEYS if name == wanted.namespace else COPIED_KEYS
-        kube.apply(f"/api/v1/namespaces/{name}/secrets/{wanted.name}", secret_document(wanted.name, name, values, keys))
+        data = {key: base64.b64encode(values[key]).decode() for key in keys}
+        kube.apply(f"/api/v1/namespaces/{name}/secrets/{wanted.name}", secret_document(wanted.name, name, data))
 
     def file(name: str) -> None:
         write_file(wanted.file_paths[name], contents[name] or b"", FILE_MODES[name])
@@ -469,21 +467,6 @@ def apply(kube: Kube, plan: Plan, known: Known, wanted: Wanted, now: datetime) -
     run_steps(plan.steps, lambda step: actions[step.action](step.data))
     plan.result.update(describe(values))
     return values
-
-
-def secret_document(name: str, namespace: str, values: Data, keys: Iterable[str]) -> dict[str, Any]:
-    """The Secret with those keys, as it is applied."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": "orion.tracing"},
-        },
-        "type": "Opaque",
-        "data": {key: base64.b64encode(values[key]).decode() for key in keys},
-    }
 
 
 def read_file(path: Path) -> LocalFile | None:

@@ -11,13 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
 
 LOADED_DIR = "/kind/loaded"  # in the node: one empty file per archive that was loaded, named by its digest
+VERSION_FILE = "/kind/version"  # in every node image: the version of Kubernetes, "v1.34.4"
+POLICY_KIND = "MutatingAdmissionPolicy"  # also the name of its feature gate
+POLICY_API = "admissionregistration.k8s.io/v1beta1"
+RECREATE = "Remove the cluster ('make down', or local_cluster_state=absent) and create it again; its content is lost."
 
 
 @dataclass(frozen=True)
@@ -88,12 +93,30 @@ def _document(tar: tarfile.TarFile, name: str) -> Any:
     return json.load(member)
 
 
-def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dict[str, Any]:
+def serves_policies_on_request(version: str) -> bool:
+    """Whether this version of Kubernetes ("v1.34.4") has MutatingAdmissionPolicy and does not serve it by default.
+
+    It is beta, and off, in 1.34 and 1.35; 1.36 serves it as v1; before, it is alpha or missing.
+    Source: https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/
+    """
+    return version.removeprefix("v").split(".")[:2] in (["1", "34"], ["1", "35"])
+
+
+def default_node_version(kind_version: str) -> str:
+    """The version of Kubernetes of kind's default node, as far as it matters here: 1.35 of kind 0.31 ("0.31.0").
+
+    "" for a later kind, whose node serves MutatingAdmissionPolicy by default.
+    Source: https://github.com/kubernetes-sigs/kind/releases
+    """
+    return "v1.35" if kind_version.split(".")[:2] == ["0", "31"] else ""
+
+
+def kind_config(node_image: str, plain_node: bool, ports: dict[int, int], version: str) -> dict[str, Any]:
     """kind's own configuration for a cluster of one node.
 
     node_image: reference, or "" for kind's default. plain_node: the node has no init system (the image that airgap
     builds) and starts kube-proxy itself, with those subnets; false for an image of kind's own.
-    ports: node port → port on the host's loopback address.
+    ports: node port → port on the host's loopback address. version: of Kubernetes in the node.
     Source: https://kind.sigs.k8s.io/docs/user/configuration/
     """
     node: dict[str, Any] = {
@@ -108,6 +131,8 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int]) -> dic
     config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
     if plain_node:
         config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
+    if serves_policies_on_request(version):
+        config |= {"featureGates": {POLICY_KIND: True}, "runtimeConfig": {POLICY_API: "true"}}
     return config
 
 
@@ -118,12 +143,18 @@ def ready(nodes: list[dict[str, Any]]) -> bool:
 
 
 def make_plan(
-    state: ClusterState, wanted: bool, node: Archive | None, engine_has_node: bool, archives: list[Archive]
+    state: ClusterState,
+    wanted: bool,
+    node: Archive | None,
+    engine_has_node: bool,
+    archives: list[Archive],
+    node_ports: Collection[int] = (),
 ) -> Plan:
     """Steps from what is there to what is wanted.
 
     A stopped node is started; a node of another image is replaced, which loses what is in the cluster. Archives that
     the node has not seen are loaded.
+    Errors: Conflict for an existing cluster that does not publish one of node_ports.
     """
     plan = Plan(result={"ports": {str(k): v for k, v in state.ports.items()}})
     if not wanted:
@@ -140,6 +171,12 @@ def make_plan(
         plan.steps.append(Step("create cluster", "create"))
         loaded: frozenset[str] = frozenset()
     else:
+        if missing := sorted(set(node_ports) - state.ports.keys()):
+            raise Conflict(
+                f"node_ports: the existing cluster does not publish {', '.join(map(str, missing))}",
+                "ports are published when a cluster is created",
+                RECREATE,
+            )
         loaded = state.loaded
         if not state.running:
             plan.steps.append(Step("start node", "start"))

@@ -27,6 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.output impor
     table,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.planner.prices import REGIONS, Prices
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.sdk import ARGUMENT, sdk_percentage
 
 
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
@@ -81,6 +82,13 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         notes.append(
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
             f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed."
+        )
+    if 0 < (recorded := sdk_percentage(v)) < 100:
+        started = inputs.traces_per_second * 100 / recorded
+        notes.append(
+            f"{ARGUMENT} lets SDKs record {recorded:g} % of the traces: tracing_expected_traces_per_second "
+            f"({inputs.traces_per_second:g}) is what they send, so the plan is for applications that start "
+            f"{started:,.0f} traces per second."
         )
     baseline, source = _baseline(read)
     if inputs.kept_percentage < baseline and not (inputs.max_spans or inputs.max_bytes):

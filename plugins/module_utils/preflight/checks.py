@@ -70,7 +70,7 @@ URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
-IMAGE_ROLES = ("tempo", "collector", "local_backends")
+IMAGE_ROLES = ("tempo", "collector", "local_backends", "local_demo")
 PULL_SECRETS = (images.PULL_SECRETS, "tempo_image_pull_secrets", "collector_image_pull_secrets")
 PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
 IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")

@@ -11,10 +11,15 @@ from airgap.errors import AirgapError
 
 # SPDX identifiers of free licences that make no demand on whoever only uses the program over a network
 ALLOWED = {
+    "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "BSD-3-Clause-Attribution",
     "BSD-4-Clause-UC",
+    "Classpath-exception-2.0",
+    "EPL-1.0",
+    "EPL-2.0",
     "GCC-exception-3.1",
     "GPL-2.0-only",
     "GPL-2.0-or-later",
@@ -26,6 +31,9 @@ ALLOWED = {
     "LGPL-3.0-or-later",
     "MIT",
     "MPL-2.0",
+    "OLDAP-2.8",
+    "PostgreSQL",
+    "Unicode-3.0",
     "X11",
     "Zlib",
     "bzip2-1.0.6",

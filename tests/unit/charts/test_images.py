@@ -26,6 +26,12 @@ LEAST: dict[str, dict[str, Any]] = {
         },
     },
     "local_backends": {"jaeger": {"enabled": True}},
+    "local_demo": {},
+}
+# Charts with several images: the sections of their values that have one.
+SECTIONS = {
+    "local_backends": ("seaweedfs", "jaeger", "prometheus"),
+    "local_demo": ("postgresql", "kafka", "python", "pricing", "storefront"),
 }
 # Container → the program, as docs/images.md has it of upstream's Dockerfiles.
 PROGRAMS = {
@@ -34,15 +40,23 @@ PROGRAMS = {
     "seaweedfs": "/usr/bin/weed",
     "prometheus": "/bin/prometheus",
     "jaeger": "/cmd/jaeger/jaeger-linux",
+    "postgresql": "/opt/postgresql/start",
+    "kafka": "/opt/kafka/start",
+    "storefront": "/usr/bin/node",
+    "gateway": "/usr/bin/python3",
+    "orders": "/usr/bin/python3",
+    "fulfilment": "/usr/bin/python3",
+    "pricing": "/opt/java/bin/java",
 }
-USERS = {"otel-collector": 10001, "tempo": 10001, "seaweedfs": 10001, "jaeger": 10001, "prometheus": 65534}
+# All others are 10001.
+USERS = {"prometheus": 65534}
 # Values of a label: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 LABEL = re.compile(r"(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
 
 def with_images(role: str, image: dict[str, Any]) -> dict[str, Any]:
-    places = ("seaweedfs", "jaeger", "prometheus") if role == "local_backends" else ("",)
-    return overlay(LEAST[role], {place: {"image": image} for place in places} if places[0] else {"image": image})
+    places = {section: {"image": image} for section in SECTIONS.get(role, ())}
+    return overlay(LEAST[role], places or {"image": image})
 
 
 def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -58,7 +72,7 @@ def test_a_program_is_named_by_its_path_and_runs_as_a_user_of_our_own(role, rend
             assert container["command"] == [PROGRAMS[container["name"]]]
             assert container["args"]
             security = pod["spec"]["securityContext"]
-            assert (security["runAsUser"], security["runAsGroup"]) == (USERS[container["name"]],) * 2
+            assert (security["runAsUser"], security["runAsGroup"]) == (USERS.get(container["name"], 10001),) * 2
 
 
 @pytest.mark.parametrize("role", LEAST)
@@ -95,9 +109,10 @@ def test_charts_refuse_what_is_no_tag_or_digest(role, image, assert_fails):
     assert_fails(ROLES / role / "files/chart", with_images(role, image), f"image/{next(iter(image))}")
 
 
-def test_pull_secrets_of_the_local_backends(render):
-    objects = render(ROLES / "local_backends/files/chart", {**LEAST["local_backends"], "imagePullSecrets": ["regcred"]})
-    assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * 3
+@pytest.mark.parametrize(("role", "number"), [("local_backends", 3), ("local_demo", 7)])
+def test_pull_secrets_of_the_local_charts(role, number, render):
+    objects = render(ROLES / role / "files/chart", {**LEAST[role], "imagePullSecrets": ["regcred"]})
+    assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * number
 
 
 @pytest.mark.parametrize("role", LEAST)

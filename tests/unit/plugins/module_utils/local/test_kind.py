@@ -8,10 +8,11 @@ import json
 import tarfile
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     Archive,
     ClusterState,
+    default_node_version,
     kind_config,
     make_plan,
     read_archive,
@@ -59,16 +60,39 @@ def test_archive_errors_name_the_option(tmp_path) -> None:
 
 
 def test_kind_config_of_a_plain_node() -> None:
-    config = kind_config("kindest/node:v1", True, {30333: 40001})
+    config = kind_config("kindest/node:v1", True, {30333: 40001}, "v1.34.4")
     assert config["nodes"][0]["image"] == "kindest/node:v1"
     assert config["nodes"][0]["extraPortMappings"][0]["listenAddress"] == "127.0.0.1"
     assert config["networking"]["kubeProxyMode"] == "none"
 
 
 def test_kind_config_leaves_upstreams_node_alone() -> None:
-    config = kind_config("", False, {})
+    config = kind_config("", False, {}, "")
     assert "image" not in config["nodes"][0]
     assert "networking" not in config
+
+
+@pytest.mark.parametrize("version", ["v1.34.4", "v1.35.0", default_node_version("0.31.0")])
+def test_a_version_with_the_policies_as_beta_is_asked_to_serve_them(version: str) -> None:
+    config = kind_config("", False, {}, version)
+    assert config["featureGates"] == {"MutatingAdmissionPolicy": True}
+    assert config["runtimeConfig"] == {"admissionregistration.k8s.io/v1beta1": "true"}
+
+
+@pytest.mark.parametrize("version", ["v1.31.4", "v1.33.7", "v1.36.0", "v1.37.0", default_node_version("0.33.0")])
+def test_a_version_that_has_no_such_gate_or_needs_none_is_left_alone(version: str) -> None:
+    assert not {"featureGates", "runtimeConfig"} & kind_config("", False, {}, version).keys()
+
+
+def test_ports_that_an_existing_cluster_does_not_publish() -> None:
+    state = ClusterState(True, True, "aa" * 32, frozenset([TEMPO.key]), {30333: 40001})
+    with pytest.raises(
+        Conflict, match="node_ports: the existing cluster does not publish 30380, 30381: .*create it again"
+    ):
+        make_plan(state, True, NODE, True, [TEMPO], [30333, 30381, 30380])
+    # A node of another image is replaced anyway, and a removal needs no port
+    assert make_plan(ClusterState(True, True, "cc" * 32), True, NODE, True, [], [30380]).changed
+    assert make_plan(state, False, None, False, [], [30380]).changed
 
 
 def names(state, wanted=True, node=NODE, engine=True, archives=(TEMPO,)):

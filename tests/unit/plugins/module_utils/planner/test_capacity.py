@@ -317,3 +317,13 @@ def test_the_ingestion_limit_is_the_one_that_the_tempo_role_derives(strategy):
     [distributor] = [one for one in planned["components"] if one["name"] == "distributor"]
     derived = ingestion_limit(read({**v, "tempo_distributor_replicas": distributor["replicas"]})[0])
     assert planned["limits"]["ingestion_rate_limit_bytes"] == derived
+
+
+def test_the_plan_is_for_what_sdks_send():
+    """Head sampling in SDKs does not change the figures, which are for what arrives; the plan says what that means."""
+    sdk = {"instrumentation_sampler": "parentbased_traceidratio", "instrumentation_sampler_argument": "0.25"}
+    plain, sampled = tracing_plan(variables("production")), tracing_plan({**variables("production"), **sdk})
+    assert sampled["components"] == plain["components"] and plain["warnings"] == []
+    [warning] = sampled["warnings"]
+    assert warning.startswith("instrumentation_sampler_argument lets SDKs record 25 % of the traces")
+    assert "applications that start 4,000 traces per second" in warning

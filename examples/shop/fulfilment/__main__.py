@@ -1,0 +1,60 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Starts the fulfilment service."""
+
+from contextlib import AsyncExitStack
+from itertools import chain
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError
+from fulfilment.app import create_app
+from fulfilment.messages import GROUP
+from fulfilment.shipping import RETRY_TOPIC, TOPIC, Shipping
+from fulfilment.store import Store
+from service import serve, setting, wait_for
+
+DATABASE, KAFKA = setting("DATABASE_URL"), setting("KAFKA_BOOTSTRAP_SERVERS")
+LARGEST_BATCH = 100
+
+
+async def create_topics() -> None:
+    """Creates the topics that are missing: a consumer waits for minutes until it notices a new topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=KAFKA)
+    await admin.start()
+    try:
+        # A topic that exists is an error in the answer, which is left alone.
+        await admin.create_topics([NewTopic(topic, 1, 1) for topic in (TOPIC, RETRY_TOPIC)])
+    finally:
+        await admin.close()
+
+
+async def consume() -> None:
+    """Processes both topics until it is cancelled."""
+    async with AsyncExitStack() as stack:
+        store = Store(DATABASE)
+        stack.push_async_callback(store.close)
+        await store.open()
+        await wait_for("Kafka", create_topics, KafkaConnectionError)
+        producer = await stack.enter_async_context(AIOKafkaProducer(bootstrap_servers=KAFKA))
+        # Committed after processing: a message is processed at least once.
+        consumer = await stack.enter_async_context(
+            AIOKafkaConsumer(
+                TOPIC,
+                RETRY_TOPIC,
+                bootstrap_servers=KAFKA,
+                group_id=GROUP,
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+            )
+        )
+        shipping = Shipping(store, producer)
+        while True:
+            # getmany alone would do, but the agent makes a trace of its own of each call that returns messages.
+            first = await consumer.getone()
+            others = await consumer.getmany(timeout_ms=0, max_records=LARGEST_BATCH - 1)
+            await shipping.process([first, *chain.from_iterable(others.values())])
+            await consumer.commit()
+
+
+serve(create_app(consume))

@@ -1,0 +1,81 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The gateway's routes. The agent makes the spans of the requests; what is left to write is the tenant's baggage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+import httpx
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from opentelemetry import baggage, context, trace
+
+logger = logging.getLogger("gateway")
+
+
+async def tenant_in_baggage(x_tenant_id: Annotated[str | None, Header()] = None) -> AsyncIterator[None]:
+    """Puts the tenant into the baggage, which all later requests and messages of the trace carry.
+
+    A request through the storefront has it already; one that comes directly names its tenant in x-tenant-id.
+    """
+    if x_tenant_id is None or baggage.get_baggage("tenant.id") is not None:
+        yield
+        return
+    # The agent copies the baggage to spans when they start, and the span of this request has started.
+    trace.get_current_span().set_attribute("tenant.id", x_tenant_id)
+    token = context.attach(baggage.set_baggage("tenant.id", x_tenant_id))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def create_app(orders: httpx.AsyncClient) -> FastAPI:
+    """The gateway in front of the orders service that this client reaches."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with orders:
+            yield
+
+    app = FastAPI(title="gateway", lifespan=lifespan)
+    tenant = [Depends(tenant_in_baggage)]
+
+    async def forward(request: Request, path: str) -> Response:
+        """The answer of the orders service; 502 where it fails."""
+        try:
+            answer = await orders.request(
+                request.method, path, content=await request.body(), headers={"content-type": "application/json"}
+            )
+        except httpx.TransportError as error:
+            # A handled exception leaves no trace unless it is recorded. The agent sets the status, from the 502.
+            trace.get_current_span().record_exception(error)
+            logger.error("the orders service does not answer: %r", error)
+            raise HTTPException(502, "the orders service does not answer") from error
+        if answer.is_server_error:
+            logger.error("the orders service failed", extra={"fields": {"status": answer.status_code}})
+            raise HTTPException(502, "the orders service failed")
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+    @app.post("/api/v1/orders", dependencies=tenant)
+    async def place_order(request: Request) -> Response:
+        return await forward(request, "/orders")
+
+    # Before /orders/{order_id}, which would match it.
+    @app.post("/api/v1/orders/batch", dependencies=tenant)
+    async def place_orders(request: Request) -> Response:
+        return await forward(request, "/orders/batch")
+
+    @app.get("/api/v1/orders/{order_id}", dependencies=tenant)
+    async def get_order(request: Request, order_id: UUID) -> Response:
+        return await forward(request, f"/orders/{order_id}")
+
+    @app.get("/healthz")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app

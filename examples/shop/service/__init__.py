@@ -1,0 +1,48 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the Python services have in common: JSON logs, the HTTP server, the wait for what a service needs at its start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvicorn
+from fastapi import FastAPI
+
+from service import logs
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+def setting(name: str) -> str:
+    """The environment variable of this name; without it the service ends with a message."""
+    value = os.environ.get(name)
+    if not value:
+        raise SystemExit(f"the environment variable {name} is missing; the service cannot start without it; set it")
+    return value
+
+
+def serve(app: FastAPI) -> None:
+    """Serves the application on PORT (default: 8080) until the process is asked to end."""
+    logs.configure()
+    port = int(os.environ.get("PORT", "8080"))
+    # log_config: uvicorn logs as the service does. access_log: the services log what happened instead.
+    uvicorn.run(app, host="0.0.0.0", port=port, log_config=None, access_log=False)
+
+
+async def wait_for(what: str, connect: Callable[[], Awaitable[T]], errors: type[Exception], seconds: float = 60) -> T:
+    """The result of connect, which is tried again for so many seconds while it raises one of these errors."""
+    end = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            return await connect()
+        except errors as error:
+            if asyncio.get_running_loop().time() > end:
+                raise
+            logger.info("waiting for %s: %s", what, error)
+            await asyncio.sleep(0.5)
