@@ -178,11 +178,12 @@ GATES = (
     Gate("format", "its formatting", ("ruff", "format", "--check", "."), EVERYWHERE),
     Gate(
         "mypy",
-        "types of the collection's plugins, of tools and of airgap",
+        "types of the collection's plugins, of tools, of airgap and of the example system",
         (
             "mypy",
             f"--config-file={ROOT / 'pyproject.toml'}",
             *("-p", "ansible_collections.orion.tracing.plugins", "-p", "tools", "-p", "airgap"),
+            *("-p", "service", "-p", "gateway", "-p", "orders", "-p", "fulfilment"),
         ),
         EVERYWHERE,
         cwd=STATE / "collections",
