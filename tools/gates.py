@@ -239,6 +239,12 @@ GATES = (
         needs=TOOLS,
     ),
     tests(
+        "admission",
+        "pods as a real API server stores them with the policies of the instrumentation role",
+        "tests/admission",
+        needs=TOOLS,
+    ),
+    tests(
         "parity",
         "the simulator keeps what the real Collector keeps",
         "tests/parity",

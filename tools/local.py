@@ -29,7 +29,7 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
-TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger"]
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "kube"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
@@ -129,6 +129,7 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_OTELCOL": "otelcol",
         "ORION_REGISTRY": "registry",
         "ORION_JAEGER": "jaeger",
+        "ORION_KUBE": "kube",
         "ORION_TEMPO": "tempo",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}
