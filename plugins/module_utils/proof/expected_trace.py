@@ -20,7 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 
 KIND_NAMES = {number: name for name, number in otlp.KINDS.items()}
 STATUS_NAMES = {0: "UNSET", 1: "OK", 2: "ERROR"}
-TRACE_KEYS = ("check", "services", "every_span", "exact", "spans")
+TRACE_KEYS = ("check", "services", "every_span", "ignore", "exact", "spans")
 SPAN_KEYS = ("service", "name", "kind", "status", "attributes", "resource", "events", "links", "check", "spans")
 CONDITION_KEYS = ("pattern", "absent")
 # Spans that a message names as the nearest to one that is missing.
@@ -116,13 +116,15 @@ class ExpectedTrace:
     """check: the name under which differences in the trace as a whole are reported, and those of spans without one.
 
     services: all that take part, empty for any. every_span: attributes of all spans, and the check they belong to.
-    exact: whether there may be no other spans than those described.
+    ignore: names of spans that are left out, so that the spans below them are children of the span above.
+    exact: whether there may be no other spans than those described and ignored.
     """
 
     check: str
     services: frozenset[str] = frozenset()
     every_span: Conditions = field(default_factory=dict)
     every_span_check: str = ""
+    ignore: Condition | None = None
     exact: bool = False
     spans: tuple[ExpectedSpan, ...] = ()
 
@@ -192,6 +194,7 @@ def expected_trace(value: Any, name: str, where: str) -> ExpectedTrace:
         services=frozenset(services),
         every_span=_conditions(every.get("attributes"), f"{where}.every_span.attributes"),
         every_span_check=_string(every, "check", f"{where}.every_span", check),
+        ignore=_condition(value["ignore"], f"{where}.ignore") if "ignore" in value else None,
         exact=value.get("exact", False),
         spans=tuple(_span(one, f"{where}.spans[{number}]", check) for number, one in enumerate(spans)),
     )
@@ -360,9 +363,12 @@ class _Comparison:
         self.expected, self.root = expected, root
         self.by_id = {one.span_id: one for one in spans}
         self.spans = [one for one in spans if one.span_id != root]
+        ignore = expected.ignore
+        self.ignored = {one.span_id for one in self.spans if ignore is not None and ignore.holds(True, one.name)}
         self.children: dict[str, list[SeenSpan]] = {}
         for one in self.spans:
-            self.children.setdefault(one.parent, []).append(one)
+            if one.span_id not in self.ignored:
+                self.children.setdefault(self._above(one), []).append(one)
         self.found: list[Finding] = []
         self.matched: dict[str, ExpectedSpan] = {}
         self._costs: dict[tuple[int, str], int] = {}
@@ -376,6 +382,14 @@ class _Comparison:
 
     def _add(self, check: str, text: str) -> None:
         self.found.append(Finding(check, text))
+
+    def _above(self, seen: SeenSpan) -> str:
+        """Id of the nearest span above that is not ignored."""
+        parent, passed = seen.parent, set()
+        while parent in self.ignored and parent not in passed:
+            passed.add(parent)
+            parent = self.by_id[parent].parent
+        return parent
 
     def _whole(self) -> None:
         """Services, roots and orphans."""
@@ -394,7 +408,7 @@ class _Comparison:
         for one in self.spans:
             if one.parent and one.parent not in self.by_id and one.parent != self.root:
                 self._add(check, f"{one} is an orphan: its parent {one.parent} is missing")
-        roots = self.children.get("", [])
+        roots = [one for one in self.spans if not one.parent]
         allowed = 0 if self.root else len(self.expected.spans)
         if len(roots) > allowed:
             named = ", ".join(map(str, roots))
@@ -495,24 +509,26 @@ class _Comparison:
     def _missing(self, one: ExpectedSpan, parent: str) -> None:
         """That a span is missing, with where such a span is instead, or what is most like it."""
         above = "at the top" if parent == self.root else f"below {self.by_id[parent]}"
-        elsewhere = [seen for seen in self.spans if _same(one, seen) and seen.span_id not in self.matched]
+        others = [seen for seen in self.spans if seen.span_id not in self.ignored]
+        elsewhere = [seen for seen in others if _same(one, seen) and seen.span_id not in self.matched]
         if elsewhere:
             places = "; ".join(self._place(seen) for seen in elsewhere[:NEAREST])
             self._add(one.check, f"{one} is not {above}, but {places}")
             return
-        nearest = sorted(self.spans, key=lambda seen: (-_likeness(one, seen, parent), seen.span_id))[:NEAREST]
+        nearest = sorted(others, key=lambda seen: (-_likeness(one, seen, parent), seen.span_id))[:NEAREST]
         named = ", ".join(f"{seen} {self._place(seen)}" for seen in nearest)
         self._add(one.check, f"{one} is missing {above}" + (f"; nearest: {named}" if named else ""))
 
     def _place(self, seen: SeenSpan) -> str:
-        if seen.parent == self.root:
+        above = self._above(seen)
+        if above == self.root:
             return "at the top"
-        return f"below {self.by_id[seen.parent]}" if seen.parent in self.by_id else "without its parent"
+        return f"below {self.by_id[above]}" if above in self.by_id else "without its parent"
 
     def _others(self) -> None:
         if self.expected.exact:
             for one in self.spans:
-                if one.span_id not in self.matched:
+                if one.span_id not in self.matched and one.span_id not in self.ignored:
                     self._add(self.expected.check, f"{one} {self._place(one)} is not described")
 
     def _every_span(self) -> None:

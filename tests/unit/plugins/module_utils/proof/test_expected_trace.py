@@ -306,6 +306,20 @@ def test_spans_that_are_not_described():
     assert findings(found, exact=True) == [("propagation", text)]
 
 
+def test_spans_that_are_ignored():
+    found = document()
+    for number, (below, above) in enumerate(((CALL, HTTP), (PROCESS, SEND), (HTTP, PROBE))):
+        extra = copy.deepcopy(by_id(found, STOCK)) | {
+            "spanId": f"ff{number:014x}", "parentSpanId": above, "name": f"middleware {number}", "events": [],
+        }  # fmt: skip
+        found["resourceSpans"][1]["scopeSpans"][0]["spans"].append(extra)
+        by_id(found, below)["parentSpanId"] = extra["spanId"]
+    ignore = {"pattern": "middleware.*"}
+    assert findings(found, ignore=ignore, exact=True) == []
+    assert len(findings(found)) == 1
+    assert findings(without(found, HTTP), ignore=ignore)
+
+
 def test_siblings_of_the_same_name_are_told_apart_by_what_else_is_described():
     """The first wanted span would also fit the only span that fits the second one."""
     text = """
