@@ -143,8 +143,8 @@ def unpack(wheel: Wheel, folder: Path) -> None:
     has; `python -m` starts a program as well."""
     with zipfile.ZipFile(wheel.path) as zipped:
         for member in zipped.infolist():
-            place = _place(PurePosixPath(member.filename))
-            if member.is_dir() or not place:
+            place = None if member.is_dir() else _place(PurePosixPath(member.filename))
+            if not place:
                 continue
             target = folder / place
             content = zipped.read(member)

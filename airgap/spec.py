@@ -114,6 +114,15 @@ class Artifact:
         return [path for source in sorted(sources) if is_local(source) for path in files(self.folder / source)]
 
 
+def archive_of(name: str, artifacts: dict[str, Artifact]) -> str:
+    """Name of the entry whose archive has the image of this entry: a bundle that it is in, else the entry itself."""
+    for other in artifacts.values():
+        images = other.fields["images"] if other.kind == "bundle" and other.delivered else []
+        if any(image["ref"] == artifacts[name].ref for image in images):
+            return other.name
+    return name
+
+
 def files(path: Path) -> list[Path]:
     """A file, or all files of a tree but what Python leaves in it."""
     if not path.is_dir():

@@ -178,11 +178,12 @@ GATES = (
     Gate("format", "its formatting", ("ruff", "format", "--check", "."), EVERYWHERE),
     Gate(
         "mypy",
-        "types of the collection's plugins, of tools and of airgap",
+        "types of the collection's plugins, of tools, of airgap and of the example system",
         (
             "mypy",
             f"--config-file={ROOT / 'pyproject.toml'}",
             *("-p", "ansible_collections.orion.tracing.plugins", "-p", "tools", "-p", "airgap"),
+            *("-p", "service", "-p", "gateway", "-p", "orders", "-p", "fulfilment"),
         ),
         EVERYWHERE,
         cwd=STATE / "collections",
@@ -291,6 +292,11 @@ GATES = (
         before=peers.prepare_clients,
         env={"ORION_CLIENTS": str(peers.CLIENTS)},
         recordings=True,
+    ),
+    molecule(
+        "applications",
+        "applications",
+        "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
     ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),

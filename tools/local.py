@@ -15,8 +15,11 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from airgap import cache, spec
 from airgap.images import ARCHIVE, BUILD, PULL, Source, carried
@@ -61,7 +64,10 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     loaded = {name: carried(source) / "image.tar" for name, source in sources.items() if source.origin == ARCHIVE}
     found = {tool: on_path(tool) for tool in OLDEST}
     names = [tool for tool, path in found.items() if not path]
-    names += [source.image.build for source in sources.values() if source.origin == BUILD]
+    entries = {
+        name: spec.archive_of(source.image.build, artifacts) for name, source in sources.items() if source.origin == BUILD
+    }
+    names += entries.values()
     if everything:
         names += TEST_TOOLS
     if names:
@@ -71,11 +77,14 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     def built(name: str) -> Path:
         return store.folder(name) / artifacts[name].output
 
-    loaded |= {name: built(source.image.build) for name, source in sources.items() if source.origin == BUILD}
+    loaded |= {name: built(entry) for name, entry in entries.items()}
     result: dict[str, Any] = {tool: path or str(built(tool)) for tool, path in found.items()}
     if "node" in loaded:
         result |= {"node_image": sources["node"].ref, "node_archive": str(loaded["node"])}
-    result["archives"] = [str(path) for name, path in loaded.items() if name != "node"]
+    demo = {name for name, source in sources.items() if source.image.demo}
+    result["demo"] = bool(demo)
+    result["archives"] = _paths(path for name, path in loaded.items() if name != "node" and name not in demo)
+    result["demo_archives"] = _paths(path for name, path in loaded.items() if name in demo)
     result["images"] = {
         name: {"ref": source.ref, "tag": source.tag, "origin": source.origin}
         for name, source in sources.items()
@@ -88,6 +97,11 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     if everything:
         result |= _test_tools(artifacts, store, sources.get("tempo"))
     return result
+
+
+def _paths(archives: Iterable[Path]) -> list[str]:
+    """Each archive once: one may have several images."""
+    return list(dict.fromkeys(map(str, archives)))
 
 
 def test_tools() -> dict[str, Any]:
@@ -140,7 +154,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
     trace_id = next(ids[0] for ids in proof["traces"].values())
-    port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
+    ports = json.loads((state / "cluster.json").read_text())["ports"]
     store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
     host, query_port, traces = STORES[store]
     service, namespace = host.split(".")
@@ -154,7 +168,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
-        "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
+        **demo(ports),
+        "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
@@ -165,6 +180,20 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         print(f"{name + ':':<27}{value}")
     times = ", ".join(f"{name} {value:.0f} s" for name, value in steps.seconds.items())
     print(f"\nDone in {seconds:.0f} s: {times}.")
+
+
+def demo(ports: dict[str, int]) -> dict[str, str]:
+    """Where the shop is and how to order something, if the inventory installs it. ports: of this machine."""
+    inventory = yaml.safe_load((INVENTORY / "group_vars/all.yml").read_text())
+    if not inventory["local_demo_enabled"]:
+        return {}
+    storefront = f"http://127.0.0.1:{ports['30380']}"
+    order = json.dumps({"sku": "book", "quantity": 2})
+    headers = "-H 'content-type: application/json' -H 'x-tenant-id: acme'"
+    return {
+        "Storefront of the shop": storefront,
+        "Order something": f"curl {headers} -d '{order}' {storefront}/checkout",
+    }
 
 
 def down() -> None:

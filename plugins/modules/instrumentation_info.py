@@ -136,6 +136,7 @@ workloads:
           V(unknown_platform), V(musl).
         - The pod template. V(value_from), V(own_agent), V(mount_path), V(switched_off).
         - The cluster. V(policy_not_installed), V(namespace_excluded), V(operator_not_ready), V(restart_needed).
+        - The pods. V(rollout), V(crash).
         - The agent. V(agent_image), V(agent_failed), V(no_spans).
       type: str
     why:

@@ -87,8 +87,7 @@ def _containers(
 
 def _unknown(language: str, place: str) -> Problem:
     near = nearest(language, LANGUAGES)
-    known = ", ".join(one.annotation for one in LANGUAGES.values())
-    remedy = f"Did you mean {INJECT}{near}?" if near else f"Use one of {known}."
+    remedy = f"Did you mean {INJECT}{near}?" if near else f"The languages are {', '.join(LANGUAGES)}."
     if language in OPERATOR_ONLY:
         remedy = f"For a service that brings its own SDK, such as one in Go, use {LANGUAGES[SDK].annotation}."
     return Problem(

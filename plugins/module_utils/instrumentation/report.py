@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
+from ansible_collections.orion.tracing.plugins.module_utils.helm import pulls
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import injection
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import (
     NOT_READY,
@@ -31,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SAMPLER_ARGUMENT,
     SERVICE_NAME,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 
 YES, PARTLY, NO, NO_PODS = "yes", "partly", "no", "no pods"
 REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -126,6 +128,7 @@ def _problem(workload: Workload, wanted: Asked, snapshot: Snapshot, row: Row) ->
     if row.instrumented == YES:
         return (
             _blocked(workload)
+            or _crashing(workload, wanted)
             or next(iter(wanted.problems), None)
             or _musl(workload, row)
             or _disabled(variables_of(workload.pods[0], _containers(wanted, row.agents or {}, workload.containers)))
@@ -135,6 +138,8 @@ def _problem(workload: Workload, wanted: Asked, snapshot: Snapshot, row: Row) ->
         or _not_asked(workload, wanted)
         or obstacle(workload, wanted, snapshot)
         or _blocked(workload)
+        or _crashing(workload, wanted)
+        or _unfinished(workload)
         or _restart(workload, wanted, snapshot)
     )
 
@@ -215,6 +220,8 @@ def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Pro
     else:
         why = f"no policy for {language} is installed"
         remedy = f"Add {language} to instrumentation_languages and run the playbook."
+        if not modes.policies:
+            remedy = f"Run the playbook site with instrumentation_enabled, and {language} in instrumentation_languages."
     if not modes.policy_version:
         why = "the cluster serves neither MutatingAdmissionPolicy nor the OpenTelemetry Operator's Instrumentation"
         remedy = (
@@ -243,6 +250,7 @@ def blocked_by_agent(pod: Document, container: str, reason: str, message: str) -
     """The problem of an init container with an agent that cannot start."""
     language = INIT_CONTAINERS[container]
     image = image_of(pod, container)
+    message = " ".join(pulls.WRAPPING.sub("", message).split())[:400] or "no reason given"
     off = f'or set the annotation {injection.INJECT}{language} to "false"'
     if "Image" in reason:
         return Problem(
@@ -254,11 +262,38 @@ def blocked_by_agent(pod: Document, container: str, reason: str, message: str) -
         )
     return Problem(
         "agent_failed",
-        f"init container {container} ({image}) of pod {pod['metadata']['name']} fails ({reason}: {message[:400]}); the "
+        f"init container {container} ({image}) of pod {pod['metadata']['name']} fails ({reason}: {message}); the "
         "pod waits for it",
         f"Read its log (kubectl -n {pod['metadata']['namespace']} logs {pod['metadata']['name']} -c {container}), "
         f"{off}.",
     )
+
+
+def _crashing(workload: Workload, wanted: Asked) -> Problem | None:
+    """A container that ends again and again since it has the agent."""
+    for pod in workload.pods:
+        for status in inside(pod, "status", "containerStatuses") or [] if is_instrumented(pod, wanted) else []:
+            if inside(status, "state", "waiting", "reason") == "CrashLoopBackOff":
+                count = status.get("restartCount")
+                return Problem(
+                    "crash",
+                    f"container {status['name']} of pod {pod['metadata']['name']} ended {count} times",
+                    f"Read its log (kubectl -n {workload.namespace} logs {pod['metadata']['name']} -c {status['name']} "
+                    f"--previous). {DOCUMENTATION} lists known traps.",
+                )
+    return None
+
+
+def _unfinished(workload: Workload) -> Problem | None:
+    """New pods may come without anybody's help."""
+    progress = progress_of({"kind": workload.kind, **workload.document}) if workload.document else None
+    if progress is None or progress.done:
+        return None
+    remedy = "Wait for it."
+    if workload.kind != "CronJob":
+        target = f"{workload.kind.lower()}/{workload.name}"
+        remedy = f"Wait for it: kubectl -n {workload.namespace} rollout status {target}"
+    return Problem("rollout", f"its rollout has not ended ({progress.text})", remedy)
 
 
 def image_of(pod: Document, container: str) -> str:
@@ -438,10 +473,19 @@ def table(found: Sequence[Row], one_namespace: bool, unknown: str = "") -> str:
         return "No workloads."
     head = ("WORKLOAD", "INSTRUMENTED", "LANGUAGE", "AGENT", "SERVICE", "SAMPLER", "SPANS")
     lines = [head, *(_line(row, one_namespace) for row in found)]
-    notes = [f"{row}: {row.why}.\n    {row.remedy}" for row in found if row.why]
+    notes = _notes(found)
     if unknown and any(row.service_name for row in found):
         notes.append(f"The numbers of spans are unknown: {unknown}.")
     return "\n".join([align(lines, {6}), *([""] if notes else []), *notes])
+
+
+def _notes(found: Iterable[Row]) -> list[str]:
+    """One note for all workloads of which the same is to be said."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in found:
+        if row.why:
+            names.setdefault((row.why, row.remedy), []).append(str(row))
+    return [f"{', '.join(same)}: {why}.\n    {remedy}" for (why, remedy), same in names.items()]
 
 
 def _line(row: Row, one_namespace: bool) -> tuple[str, ...]:

@@ -36,6 +36,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.clus
     read_modes,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Problem
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import (
+    Progress,
+    may_remove_first,
+    progress_of,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
     ABSENT,
     MANAGER,
@@ -124,7 +129,7 @@ def try_pod(kube: Kube, change: Change, workload: Workload, snapshot: Snapshot) 
         wanted = injection.asked(workload.annotations, snapshot.annotations_of(workload.namespace), workload.containers)
         return Trial(change, injected=report.is_instrumented(answer.json(), wanted))
     why = refusal("", answer).why
-    if cannot_try(answer, why):
+    if cannot_try(answer, why) or ("exceeded quota" in why and may_remove_first(workload.document)):
         return Trial(change, doubt=f"whether new pods of {workload} are instrumented was not tried: {why}")
     what = f"the API server would refuse the pods of {workload}"
     return Trial(change, (error(change.entry.place, what, _refused_remedy(why), why),))
@@ -269,64 +274,6 @@ def apply_all(kube: Kube, changes: Sequence[Change]) -> dict[tuple[str, str, str
 # Waiting
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a rollout is. counts: numbers that only grow as it goes on. failure: of the controller itself."""
-
-    done: bool
-    text: str
-    counts: tuple[int, ...] = ()
-    failure: str = ""
-
-
-def progress_of(document: Document) -> Progress:
-    """The rollout of a workload, by the rules of kubectl rollout status.
-    Source: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go
-    """
-    kind, spec, status = document["kind"], document.get("spec") or {}, document.get("status") or {}
-    if kind == "CronJob":
-        return Progress(True, "its next run has the new template")
-    if int(status.get("observedGeneration") or 0) < int(document["metadata"].get("generation") or 0):
-        return Progress(False, "the controller has not seen the change yet")
-    strategy = inside(spec, "updateStrategy", "type")
-    if strategy == "OnDelete":
-        return Progress(True, "its pods are replaced when they are deleted (updateStrategy OnDelete)")
-    get: Callable[[str], int] = lambda name: int(status.get(name) or 0)  # noqa: E731
-    if kind == "DaemonSet":
-        wanted, updated = get("desiredNumberScheduled"), get("updatedNumberScheduled")
-        available, total = get("numberAvailable"), updated
-    else:
-        replicas = spec.get("replicas")
-        wanted, updated = 1 if replicas is None else int(replicas), get("updatedReplicas")
-        available, total = get("availableReplicas"), get("replicas")
-    if kind == "StatefulSet":
-        partition = int(inside(spec, "updateStrategy", "rollingUpdate", "partition") or 0)
-        wanted_new, total = max(0, wanted - partition), wanted
-        updated = wanted_new if status.get("updateRevision") == status.get("currentRevision") else updated
-        done = updated >= wanted_new and get("readyReplicas") >= wanted
-        available = get("readyReplicas")
-    else:
-        done = updated >= wanted and total <= updated and available >= wanted
-    return Progress(
-        done,
-        f"{updated} of {wanted} pods updated, {available} available",
-        (updated, available, -total),
-        _failure(status),
-    )
-
-
-def _failure(status: Document) -> str:
-    """Of a Deployment's conditions: that its pods are refused, or that its deadline has passed."""
-    conditions = {str(one["type"]): one for one in status.get("conditions") or []}
-    refused = conditions.get("ReplicaFailure") or {}
-    if refused.get("status") == "True":
-        return str(refused.get("message") or refused.get("reason"))
-    progressing = conditions.get("Progressing") or {}
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return str(progressing.get("message") or progressing["reason"])
-    return ""
-
-
 @dataclass
 class Observed:
     """What has been seen of one rollout. since: seconds of the clock at which it last went on."""
@@ -434,7 +381,7 @@ class Waiter:
                     return Problem(
                         "image",
                         f"container {name} of pod {pod['metadata']['name']} cannot pull {report.image_of(pod, name)} "
-                        f"({reason}: {message[:400]})",
+                        f"({reason}: {pulls.WRAPPING.sub('', message)[:400]})",
                         f"Correct the image of {workload}.",
                     )
                 if name in report.INIT_CONTAINERS and reason == "CrashLoopBackOff":
@@ -446,12 +393,11 @@ class Waiter:
             for status in inside(pod, "status", "containerStatuses") or []:
                 reason = inside(status, "state", "waiting", "reason")
                 if reason == "CrashLoopBackOff" and int(status.get("restartCount") or 0) >= CRASHES:
-                    lines = self._log(workload, pod)
+                    ended = f"container {status['name']} of pod {pod['metadata']['name']} starts and ends again"
                     return Problem(
                         "crash",
-                        f"container {status['name']} of pod {pod['metadata']['name']} starts and ends again "
-                        f"({status['restartCount']} times){f': {lines}' if lines else ''}",
-                        f"If it worked before, the agent may be the cause: set the workload's state to absent, or run "
+                        self._log(workload, pod) or ended,
+                        "If it worked before, the agent may be the cause: set the workload's state to absent, or run "
                         f"kubectl -n {workload.namespace} rollout undo {workload.kind.lower()}/{workload.name}. "
                         f"{report.DOCUMENTATION} lists known traps.",
                     )

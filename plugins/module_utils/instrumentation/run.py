@@ -15,6 +15,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import report, rollout
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import workloads as core
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot, read
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
     ABSENT,
     Change,
@@ -156,7 +157,7 @@ def _unfinished(changes: Sequence[Change]) -> list[str]:
     found = []
     for one in changes:
         if one.entry.state != ABSENT and one.workload.document:
-            progress = rollout.progress_of({"kind": one.workload.kind, **one.workload.document})
+            progress = progress_of({"kind": one.workload.kind, **one.workload.document})
             if not progress.done:
                 why = f": {progress.failure}" if progress.failure else ""
                 found.append(f"the rollout of {one.workload} has not ended: {progress.text}{why}")

@@ -369,10 +369,18 @@ def wanted_variables(entry: Entry, workload: Workload, settings: Settings) -> di
             variables = [one for one in variables if one["name"] not in sampler]
             variables += [{"name": name, "value": value} for name, value in sampler.items()]
         foreign = set(container_variables(workload, container)) - own.get(container, frozenset())
-        kept = [one for one in variables if one["name"] not in foreign]
+        kept = [_with_default(one) for one in variables if one["name"] not in foreign]
         if kept:
             found[container] = kept
     return found
+
+
+def _with_default(variable: Mapping[str, Any]) -> dict[str, Any]:
+    """As the API server completes it, so that the two can be compared."""
+    field_ref = inside(variable, "valueFrom", "fieldRef")
+    if field_ref is None:
+        return dict(variable)
+    return {"name": variable["name"], "valueFrom": {"fieldRef": {"apiVersion": "v1", **field_ref}}}
 
 
 def without(template: Document, variables: Mapping[str, frozenset[str]]) -> dict[str, Any]:
