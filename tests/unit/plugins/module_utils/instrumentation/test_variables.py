@@ -372,8 +372,8 @@ def test_a_cluster_that_can_do_nothing() -> None:
     assert values["policies"] == values["instrumentations"] == []
     assert str(warning) == (
         "instrumentation_mode: is auto, and the cluster does not serve MutatingAdmissionPolicy in v1 or v1beta1, and "
-        "it does not have the OpenTelemetry Operator's Instrumentation: annotated pods are not instrumented; only listed "
-        f"workloads are, as with sdk. {REMEDY}"
+        "it does not have the OpenTelemetry Operator's Instrumentation: annotated pods are not instrumented; only "
+        f"listed workloads are, as with sdk. {REMEDY}"
     )
 
 
