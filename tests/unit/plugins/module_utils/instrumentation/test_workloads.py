@@ -239,9 +239,7 @@ def test_a_workload_is_annotated_rolled_out_and_unchanged_the_second_time() -> N
     ]
     before = len(cluster.asked)
     again = run(cluster, ORDERS)
-    assert (
-        not again.changed and again.diff == [] and set(cluster.methods[before:]) == {"GET"}
-    )
+    assert not again.changed and again.diff == [] and set(cluster.methods[before:]) == {"GET"}
     # Modes (discovery, policies, bindings), namespaces, four kinds of workloads, pods.
     assert again.result["api_calls"] == len(cluster.asked) - before == 9
 
