@@ -35,7 +35,7 @@ NO_ARCHIVES = (".md", ".txt", ".json", ".sha256", ".sha512", ".asc", ".sig")
 @dataclass(frozen=True)
 class Image:
     """One row of the table. tag: what the roles ask for, "" where any does. built_ref: name of the image that is built,
-    "" where none is."""
+    "" where none is. demo: of the example system, which nobody publishes. optional: what misses it works without it."""
 
     name: str
     repository: str
@@ -43,10 +43,13 @@ class Image:
     license: str
     build: str = ""
     built_ref: str = ""
+    demo: bool = False
+    optional: bool = False
 
     @property
     def origins(self) -> tuple[str, ...]:
-        return ORIGINS if self.build else (PULL, ARCHIVE)
+        possible = {PULL: not self.demo, ARCHIVE: True, BUILD: bool(self.build)}
+        return tuple(origin for origin in ORIGINS if possible[origin])
 
     @property
     def ref(self) -> str:
@@ -87,7 +90,7 @@ def load(artifacts: dict[str, Artifact], path: Path = HERE / "images.yml") -> di
 
 def _row(name: str, fields: dict[str, Any], artifacts: dict[str, Artifact]) -> Image:
     missing = {"repository", "license"} - fields.keys()
-    unknown = fields.keys() - {"repository", "license", "tag", "build"}
+    unknown = fields.keys() - {"repository", "license", "tag", "build", "demo", "optional"}
     if missing or unknown:
         words = [f"missing {word}" for word in sorted(missing)] + [f"unknown {word}" for word in sorted(unknown)]
         raise AirgapError(f"images.yml: images: {name}: {', '.join(words)}")
@@ -100,7 +103,8 @@ def _row(name: str, fields: dict[str, Any], artifacts: dict[str, Artifact]) -> I
                 f"images.yml: images: {name}: build: {build!r} is not an entry of kind image with a ref in "
                 f"{fields['repository']}; name one, or leave build out"
             )
-    return Image(name, fields["repository"], str(fields.get("tag", "")), fields["license"], build, built_ref)
+    flags = {flag: bool(fields.get(flag)) for flag in ("demo", "optional")}
+    return Image(name, fields["repository"], str(fields.get("tag", "")), fields["license"], build, built_ref, **flags)
 
 
 def folder() -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airgap import images, reader
-from airgap.images import ARCHIVE, ORIGINS, PULL, Image, Source
+from airgap.images import ARCHIVE, BUILD, ORIGINS, PULL, Image, Source
 from airgap.reader import ArchivedImage
 from airgap.spec import Artifact
 from tools.steps import Failed
@@ -24,6 +24,8 @@ from tools.steps import Failed
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # A mirror's prefix, as tracing_image_registry takes it
 MIRROR_VARIABLE = "ORION_IMAGE_REGISTRY"
+# false: without the example system
+DEMO_VARIABLE = "ORION_DEMO"
 # The store that is installed if the image of the first one is not available
 STORE, OTHER_STORE = "tempo", "jaeger"
 
@@ -60,21 +62,33 @@ def allowed() -> tuple[str, ...]:
     return ORIGINS if choice == "auto" else (choice,)
 
 
+def demo() -> bool:
+    """Whether the example system is wanted."""
+    choice = os.environ.get(DEMO_VARIABLE) or "true"
+    if choice not in ("true", "false"):
+        raise Failed(f"{DEMO_VARIABLE} is {choice!r}: write true, which is the default, or false.")
+    return choice == "true"
+
+
 def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
     """The source of each image by name, printed. Without everything, the second store only where the first is missing.
+    The example system's images are all in it or none.
 
     Errors: AirgapError for bad archives; Failed where an image has no origin.
     """
-    table, origins = images.load(artifacts), allowed()
+    wanted, origins = demo(), allowed()
+    table = {name: image for name, image in images.load(artifacts).items() if wanted or not image.demo}
     chosen, archived = _choose(table, origins)
     found = {name: source for name, source in chosen.items() if source}
     if STORE in found and not everything:
         found.pop(OTHER_STORE, None)
+    without_demo = _drop_demo(table, found) if wanted else ""
     for source in found.values():
         print(line(source), flush=True)
     for image in images.unused(archived, table.values()):
         print(f"      {image.path} is ignored: nothing here uses {' '.join(image.refs)}")
-    missing = [table[name] for name in table if name not in found and name not in (STORE, OTHER_STORE)]
+    absent = [image for image in table.values() if image.name not in found and not image.demo]
+    missing = [image for image in absent if not image.optional and image.name not in (STORE, OTHER_STORE)]
     if STORE not in found and OTHER_STORE not in found:
         missing += [table[STORE]]
     if missing:
@@ -86,7 +100,31 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
             "blocks in the\n      bucket. docs/airgap.md describes how to bring the image.",
             flush=True,
         )
+    for image in absent:
+        if image.optional:
+            print(f"      no origin has {image.ref}: it is left out")
+    if without_demo:
+        print(f"      the example system is left out: {without_demo}", flush=True)
     return found
+
+
+def _drop_demo(table: Mapping[str, Image], found: dict[str, Source]) -> str:
+    """Removes the example system's images where it cannot run; returns the reason, "" where it can.
+
+    With a mirror, all images of the roles are pulled from it, and nobody has put these there.
+    """
+    names = [name for name, image in table.items() if image.demo]
+    missing = [table[name].ref for name in names if name not in found]
+    reason = f"no origin has {', '.join(missing)}" if missing else ""
+    built = any(found[name].origin == BUILD for name in names if name in found)
+    if built and (platform.system(), architecture()) != ("Linux", "amd64"):
+        reason = "images are built on Linux x86-64 only"
+    if mirror() and any(source.origin == PULL for source in found.values()):
+        reason = f"its images are not published, and all others are pulled from {mirror()}"
+    if reason:
+        for name in names:
+            found.pop(name, None)
+    return reason
 
 
 def find_store(artifacts: dict[str, Artifact]) -> Source | None:
@@ -116,10 +154,10 @@ def _choose(
 def line(source: Source) -> str:
     """'tempo 2.10.8 archive FILE': name, version, origin, and from where."""
     where = {PULL: source.ref.removesuffix(f":{source.tag}"), ARCHIVE: source.archived and source.archived.path}
-    text = f"      {source.image.name:<11}{source.tag or 'of kind':<18}{source.origin:<9}"
+    text = f"      {source.image.name:<16}{source.tag or 'of kind':<18}{source.origin:<9}"
     text += str(where.get(source.origin) or "packages")
     if source.other_version:
-        text += f"\n{'':17}it holds {source.tag}, the inventory asks for {source.image.tag}: {source.tag} is used"
+        text += f"\n{'':22}it holds {source.tag}, the inventory asks for {source.image.tag}: {source.tag} is used"
     return text
 
 

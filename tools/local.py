@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
-TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger"]
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "kube"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
@@ -61,7 +62,12 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     loaded = {name: carried(source) / "image.tar" for name, source in sources.items() if source.origin == ARCHIVE}
     found = {tool: on_path(tool) for tool in OLDEST}
     names = [tool for tool, path in found.items() if not path]
-    names += [source.image.build for source in sources.values() if source.origin == BUILD]
+    entries = {
+        name: spec.archive_of(source.image.build, artifacts)
+        for name, source in sources.items()
+        if source.origin == BUILD
+    }
+    names += entries.values()
     if everything:
         names += TEST_TOOLS
     if names:
@@ -71,11 +77,14 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     def built(name: str) -> Path:
         return store.folder(name) / artifacts[name].output
 
-    loaded |= {name: built(source.image.build) for name, source in sources.items() if source.origin == BUILD}
+    loaded |= {name: built(entry) for name, entry in entries.items()}
     result: dict[str, Any] = {tool: path or str(built(tool)) for tool, path in found.items()}
     if "node" in loaded:
         result |= {"node_image": sources["node"].ref, "node_archive": str(loaded["node"])}
-    result["archives"] = [str(path) for name, path in loaded.items() if name != "node"]
+    demo = {name for name, source in sources.items() if source.image.demo}
+    result["demo"] = bool(demo)
+    result["archives"] = _paths(path for name, path in loaded.items() if name != "node" and name not in demo)
+    result["demo_archives"] = _paths(path for name, path in loaded.items() if name in demo)
     result["images"] = {
         name: {"ref": source.ref, "tag": source.tag, "origin": source.origin}
         for name, source in sources.items()
@@ -88,6 +97,11 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     if everything:
         result |= _test_tools(artifacts, store, sources.get("tempo"))
     return result
+
+
+def _paths(archives: Iterable[Path]) -> list[str]:
+    """Each archive once: one may have several images."""
+    return list(dict.fromkeys(map(str, archives)))
 
 
 def test_tools() -> dict[str, Any]:
@@ -115,6 +129,7 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_OTELCOL": "otelcol",
         "ORION_REGISTRY": "registry",
         "ORION_JAEGER": "jaeger",
+        "ORION_KUBE": "kube",
         "ORION_TEMPO": "tempo",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}
@@ -139,8 +154,9 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
     trace_id = next(ids[0] for ids in proof["traces"].values())
-    port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
-    store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
+    ports = json.loads((state / "cluster.json").read_text())["ports"]
+    local = json.loads(LOCAL.read_text())
+    store = "tempo" if "tempo" in local["images"] else "jaeger"
     host, query_port, traces = STORES[store]
     service, namespace = host.split(".")
     proxy = f"/api/v1/namespaces/{namespace}/services/http:{service}:{query_port}/proxy"
@@ -153,7 +169,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
-        "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
+        **(shop(ports) if local["demo"] else {}),
+        "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
@@ -164,6 +181,17 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         print(f"{name + ':':<27}{value}")
     times = ", ".join(f"{name} {value:.0f} s" for name, value in steps.seconds.items())
     print(f"\nDone in {seconds:.0f} s: {times}.")
+
+
+def shop(ports: dict[str, int]) -> dict[str, str]:
+    """Where the shop is and how to order something. ports: of this machine, by node port."""
+    storefront = f"http://127.0.0.1:{ports['30380']}"
+    order = json.dumps({"sku": "book", "quantity": 2})
+    headers = "-H 'content-type: application/json' -H 'x-tenant-id: acme'"
+    return {
+        "Storefront of the shop": storefront,
+        "Order something": f"curl {headers} -d '{order}' {storefront}/checkout",
+    }
 
 
 def down() -> None:

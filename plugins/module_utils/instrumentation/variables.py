@@ -70,6 +70,11 @@ def findings(v: Mapping[str, Any]) -> list[Finding]:
     return list(dict.fromkeys(finding for finding in _problems(v) if finding.variable in v))
 
 
+def served(modes: Mapping[str, Any]) -> dict[str, str]:
+    """modes for chart_values, of what the module instrumentation_info returns under that name."""
+    return {name: str(modes[name]["version"]).rpartition("/")[2] for name in ("policy", "operator")}
+
+
 def chart_values(v: Mapping[str, Any], modes: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
     """Values of roles/instrumentation/files/chart, and warnings.
 

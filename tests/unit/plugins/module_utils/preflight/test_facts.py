@@ -75,8 +75,28 @@ def test_administrators_are_asked_about_once() -> None:
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
         "unreadable": (),
+        "served": None,
     }
     assert len(kube.reviews) == 1
+
+
+def test_what_can_instrument_pods_is_asked_where_it_matters() -> None:
+    """And only the permissions that the mode needs are demanded."""
+    kube = cluster(allowed=False)
+    group, kind = "admissionregistration.k8s.io", "MutatingAdmissionPolicy"
+    resource = {"resource": "mutatingadmissionpolicies", "scope": "Cluster", "responseKind": {"kind": kind}}
+    document = {
+        "kind": "APIGroupDiscoveryList",
+        "items": [{"metadata": {"name": group}, "versions": [{"version": "v1beta1", "resources": [resource]}]}],
+    }
+    kube.on("GET /apis", document)
+    facts = facts_of(kube, {**V, "instrumentation_enabled": True, "instrumentation_mode": "auto"})
+    assert facts["served"] == {"policy": "v1beta1", "operator": ""}
+    assert Access("create", group, "mutatingadmissionpolicies") in facts["denied"]
+    assert facts_of(kube, {**V, "instrumentation_enabled": False})["served"] is None
+    operator = required({**V, "instrumentation_mode": "operator"}, True, {"policy": "v1", "operator": "v1alpha1"})
+    assert Access("patch", "opentelemetry.io", "instrumentations", "tracing") in operator
+    assert not [access for access in operator if access.group == group]
 
 
 def test_nothing_is_there_and_nothing_is_set() -> None:
