@@ -15,7 +15,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     ToolError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import Wanted, instrument
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WantedWorkloads, instrument
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
     MANAGER,
     RESTARTED_AT,
@@ -62,7 +62,7 @@ def run(cluster: Cluster, *items: dict[str, Any], clock: StoppedClock | None = N
     listed, findings = entries(list(items), "workloads")
     assert not findings
     said: list[str] = []
-    plan = instrument(cluster.client(), Wanted(listed, **wanted), clock or StoppedClock(), said.append)
+    plan = instrument(cluster.client(), WantedWorkloads(listed, **wanted), clock or StoppedClock(), said.append)
     plan.result["said"] = said
     return plan
 
