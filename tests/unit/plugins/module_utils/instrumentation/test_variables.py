@@ -405,7 +405,7 @@ def test_settings_follow_the_variables() -> None:
     assert python["OTEL_BAGGAGE_SPAN_ATTRIBUTES"] == "tenant.id,user.tier"
     assert java["OTEL_JAVA_EXPERIMENTAL_SPAN_ATTRIBUTES_COPY_FROM_BAGGAGE_INCLUDE"] == "tenant.id,user.tier"
     assert python["OTEL_PYTHON_LOG_CORRELATION"] == java["OTEL_INSTRUMENTATION_LOGBACK_MDC_ENABLED"] == "false"
-    assert nodejs["OTEL_NODE_DISABLED_INSTRUMENTATIONS"] == "bunyan,pino,winston"
+    assert nodejs["OTEL_NODE_DISABLED_INSTRUMENTATIONS"] == "dns,fs,net,router,bunyan,pino,winston"
     assert (python["OTEL_PROPAGATORS"], nodejs["OTEL_PROPAGATORS"]) == ("tracecontext,xray", "tracecontext")
     assert (java["OTEL_LOGS_EXPORTER"], java["OTEL_BSP_MAX_QUEUE_SIZE"]) == ("otlp", "4096")
 
