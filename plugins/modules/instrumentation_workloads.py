@@ -214,7 +214,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     DURATION_REMEDY,
     duration_seconds,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WHAT, Wanted, instrument
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WHAT, WantedWorkloads, instrument
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
@@ -254,7 +254,7 @@ def main() -> None:
         variable = "instrumentation_workloads" if role else "workloads"
         listed, findings = entries(params["workloads"], variable, params["excluded_namespaces"])
         refuse(WHAT, findings)
-        wanted = Wanted(listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode)
+        wanted = WantedWorkloads(listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode)
     with module.client() as kube:
         plan = instrument(kube, wanted, Clock(), progress(params))
     module.exit(plan)

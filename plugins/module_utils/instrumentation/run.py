@@ -17,9 +17,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation impo
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot, read
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    Change,
+    TemplateChange,
     Entry,
-    Settings,
+    WorkloadSettings,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
@@ -28,7 +28,7 @@ WHAT = "the workloads to instrument"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedWorkloads:
     """seconds: for all waiting together. check: nothing is written, and nothing is waited for."""
 
     entries: Sequence[Entry]
@@ -39,11 +39,11 @@ class Wanted:
     check: bool = False
 
 
-def instrument(kube: Kube, wanted: Wanted, clock: Clock, say: Callable[[str], None]) -> Plan:
+def instrument(kube: Kube, wanted: WantedWorkloads, clock: Clock, say: Callable[[str], None]) -> Plan:
     """The plan, carried out unless this is a check. InvalidVariables with all findings before anything changes."""
     started = rollout.timestamp(clock)
     snapshot = read(kube)
-    settings = Settings(_mode(wanted, snapshot.modes), wanted.variables)
+    settings = WorkloadSettings(_mode(wanted, snapshot.modes), wanted.variables)
     refuse(WHAT, core.examine(wanted.entries, snapshot, settings, rollout.owners(kube, wanted.entries)))
     changes = _changes(wanted.entries, snapshot, settings, started)
     plan = core.make_plan(changes)
@@ -65,7 +65,7 @@ def instrument(kube: Kube, wanted: Wanted, clock: Clock, say: Callable[[str], No
     return plan
 
 
-def _mode(wanted: Wanted, modes: Modes) -> str:
+def _mode(wanted: WantedWorkloads, modes: Modes) -> str:
     """InvalidInput for a mode that the cluster does not have."""
     mode = modes.resolved if wanted.mode == "auto" else wanted.mode
     served = {"policy": modes.policy_version, "operator": modes.operator_version, "sdk": "always"}
@@ -86,7 +86,7 @@ def _mode(wanted: Wanted, modes: Modes) -> str:
     return mode
 
 
-def _changes(entries: Sequence[Entry], snapshot: Snapshot, settings: Settings, now: str) -> list[Change]:
+def _changes(entries: Sequence[Entry], snapshot: Snapshot, settings: WorkloadSettings, now: str) -> list[TemplateChange]:
     return [
         core.change(listed, snapshot.workloads[key], snapshot, settings, now)
         for key, listed in core.grouped(entries).items()
@@ -96,10 +96,10 @@ def _changes(entries: Sequence[Entry], snapshot: Snapshot, settings: Settings, n
 
 def _try(
     kube: Kube,
-    changes: Sequence[Change],
+    changes: Sequence[TemplateChange],
     snapshot: Snapshot,
-    settings: Settings,
-    wanted: Wanted,
+    settings: WorkloadSettings,
+    wanted: WantedWorkloads,
     plan: Plan,
     clock: Clock,
     say: Callable[[str], None],
@@ -116,10 +116,10 @@ def _try(
 
 def _carry_out(
     kube: Kube,
-    changes: Sequence[Change],
+    changes: Sequence[TemplateChange],
     snapshot: Snapshot,
-    settings: Settings,
-    wanted: Wanted,
+    settings: WorkloadSettings,
+    wanted: WantedWorkloads,
     plan: Plan,
     clock: Clock,
     say: Callable[[str], None],
@@ -139,7 +139,7 @@ def _carry_out(
     return snapshot
 
 
-def _require_instrumented(steps: Sequence[Change], snapshot: Snapshot, settings: Settings) -> None:
+def _require_instrumented(steps: Sequence[TemplateChange], snapshot: Snapshot, settings: WorkloadSettings) -> None:
     """The rollouts are over: every pod has the agent now. ToolError where one has not."""
     if settings.mode == "sdk":
         return
@@ -157,7 +157,7 @@ def _require_instrumented(steps: Sequence[Change], snapshot: Snapshot, settings:
         )
 
 
-def _unfinished(changes: Sequence[Change]) -> list[str]:
+def _unfinished(changes: Sequence[TemplateChange]) -> list[str]:
     """Warnings about rollouts that somebody else began, or an earlier run that did not wait for their end."""
     found = []
     for one in changes:
@@ -169,7 +169,7 @@ def _unfinished(changes: Sequence[Change]) -> list[str]:
     return found
 
 
-def _result(change: Change, snapshot: Snapshot) -> dict[str, Any]:
+def _result(change: TemplateChange, snapshot: Snapshot) -> dict[str, Any]:
     workload = snapshot.workloads.get(change.workload.key, replace(change.workload, pods=()))
     row = report.row_of(workload, snapshot)
     return {**row.result(), "action": change.action}

@@ -180,7 +180,7 @@ def _is_share(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkloadSettings:
     """mode: policy, operator or sdk. variables: those of the role instrumentation, for mode sdk."""
 
     mode: str
@@ -194,7 +194,7 @@ class Settings:
 
 
 def examine(
-    listed: Iterable[Entry], snapshot: Snapshot, settings: Settings, owners: Mapping[tuple[str, str, str], str]
+    listed: Iterable[Entry], snapshot: Snapshot, settings: WorkloadSettings, owners: Mapping[tuple[str, str, str], str]
 ) -> list[Finding]:
     """What the cluster shows to be wrong with the entries. owners: of those of the kinds OWNED, the object that each
     belongs to, as "Deployment orders", "" for none; what does not exist is left out."""
@@ -221,7 +221,7 @@ def grouped(listed: Iterable[Entry]) -> dict[tuple[str, str, str], list[Entry]]:
     return found
 
 
-def _together(present: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: Settings) -> list[Finding]:
+def _together(present: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings) -> list[Finding]:
     """What is wrong with the annotations that a workload would have."""
     owned = Owned.of(workload).annotations
     kept = {name: value for name, value in workload.annotations.items() if name not in owned}
@@ -260,7 +260,7 @@ def _not_found(entry: Entry, snapshot: Snapshot) -> Finding:
     return error(entry.place, what, "Correct it, or install the workload first; state absent needs none.")
 
 
-def _against(entry: Entry, workload: Workload, settings: Settings) -> list[Finding]:
+def _against(entry: Entry, workload: Workload, settings: WorkloadSettings) -> list[Finding]:
     """Findings about an entry whose workload exists."""
     findings = []
     missing = [name for name in entry.containers if name not in workload.containers]
@@ -364,7 +364,7 @@ def container_variables(workload: Workload, container: str) -> dict[str, Any]:
     return {}
 
 
-def wanted_annotations(listed: Sequence[Entry], workload: Workload, settings: Settings) -> dict[str, str]:
+def wanted_annotations(listed: Sequence[Entry], workload: Workload, settings: WorkloadSettings) -> dict[str, str]:
     """Those to apply: others' annotations that ask for the same are left to them."""
     owned = Owned.of(workload).annotations
     current = workload.annotations
@@ -383,7 +383,7 @@ def wanted_annotations(listed: Sequence[Entry], workload: Workload, settings: Se
 
 
 def wanted_variables(
-    listed: Sequence[Entry], workload: Workload, settings: Settings
+    listed: Sequence[Entry], workload: Workload, settings: WorkloadSettings
 ) -> dict[str, list[dict[str, Any]]]:
     """Container → variables to apply: never one that the workload sets itself."""
     own = Owned.of(workload).variables
@@ -427,7 +427,7 @@ def without(template: Document, variables: Mapping[str, frozenset[str]]) -> dict
 
 
 @dataclass(frozen=True)
-class Change:
+class TemplateChange:
     """What becomes of one workload. document: what is applied, None where nothing changes. action: "instrument",
     "restart", "remove" or "". place: of its first entry. absent: whether it shall not be instrumented."""
 
@@ -442,13 +442,13 @@ class Change:
         return f"{self.action} {self.workload}"
 
 
-def change(listed: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: Settings, now: str) -> Change:
+def change(listed: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings, now: str) -> TemplateChange:
     """listed: the entries of one workload. now: RFC 3339, for a restart."""
     own = Owned.of(workload)
     place, absent = listed[0].place, all(entry.state == ABSENT for entry in listed)
     if absent:
         removed = document_of(workload, {}, {}) if own else None
-        return Change(place, absent, workload, "remove" if own else "", removed)
+        return TemplateChange(place, absent, workload, "remove" if own else "", removed)
     labels = wanted_annotations(listed, workload, settings)
     variables = wanted_variables(listed, workload, settings)
     current = workload.annotations
@@ -464,11 +464,11 @@ def change(listed: Sequence[Entry], workload: Workload, snapshot: Snapshot, sett
     )
     if not same:
         applied = document_of(workload, {**labels, **restarted}, variables)
-        return Change(place, absent, workload, "instrument", applied)
+        return TemplateChange(place, absent, workload, "instrument", applied)
     if needs_restart(workload, snapshot):
         applied = document_of(workload, {**labels, RESTARTED_AT: now}, variables)
-        return Change(place, absent, workload, "restart", applied)
-    return Change(place, absent, workload)
+        return TemplateChange(place, absent, workload, "restart", applied)
+    return TemplateChange(place, absent, workload)
 
 
 def needs_restart(workload: Workload, snapshot: Snapshot) -> bool:
@@ -496,7 +496,7 @@ def document_of(
     return {"apiVersion": RESOURCES[workload.kind].api_version, "kind": workload.kind, "metadata": metadata, **body}
 
 
-def make_plan(changes: Sequence[Change]) -> Plan:
+def make_plan(changes: Sequence[TemplateChange]) -> Plan:
     """A step for each workload that changes, with the difference in its pod template."""
     plan = Plan()
     for one in changes:
@@ -506,7 +506,7 @@ def make_plan(changes: Sequence[Change]) -> Plan:
     return plan
 
 
-def _difference(one: Change) -> dict[str, str]:
+def _difference(one: TemplateChange) -> dict[str, str]:
     """Of the template, only what this module owns before or after: other variables may hold secrets."""
     assert one.document is not None
     own = Owned.of(one.workload)

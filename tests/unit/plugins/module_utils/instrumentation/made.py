@@ -232,7 +232,8 @@ class Cluster(FakeKube):
         before = self.objects.get(request.path)
         if before is None:
             return refused(404, "not found")
-        assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+        types = [value for name, value in request.headers.items() if name.lower() == "content-type"]
+        assert types == ["application/apply-patch+yaml"]
         after = copy.deepcopy(before)
         manager, path = request.query["fieldManager"], TEMPLATES[before["kind"]]
         managed = after["metadata"].setdefault("managedFields", [])

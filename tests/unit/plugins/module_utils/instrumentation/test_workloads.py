@@ -15,7 +15,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     ToolError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import Wanted, instrument
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WantedWorkloads, instrument
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
     MANAGER,
     RESTARTED_AT,
@@ -62,7 +62,7 @@ def run(cluster: Cluster, *items: dict[str, Any], clock: StoppedClock | None = N
     listed, findings = entries(list(items), "workloads")
     assert not findings
     said: list[str] = []
-    plan = instrument(cluster.client(), Wanted(listed, **wanted), clock or StoppedClock(), said.append)
+    plan = instrument(cluster.client(), WantedWorkloads(listed, **wanted), clock or StoppedClock(), said.append)
     plan.result["said"] = said
     return plan
 
@@ -239,9 +239,7 @@ def test_a_workload_is_annotated_rolled_out_and_unchanged_the_second_time() -> N
     ]
     before = len(cluster.asked)
     again = run(cluster, ORDERS)
-    assert (
-        not again.changed and again.diff == [] and set(cluster.methods[before:]) == {"GET"}
-    )
+    assert not again.changed and again.diff == [] and set(cluster.methods[before:]) == {"GET"}
     # Modes (discovery, policies, bindings), namespaces, four kinds of workloads, pods.
     assert again.result["api_calls"] == len(cluster.asked) - before == 9
 
