@@ -254,7 +254,9 @@ def main() -> None:
         variable = "instrumentation_workloads" if role else "workloads"
         listed, findings = entries(params["workloads"], variable, params["excluded_namespaces"])
         refuse(WHAT, findings)
-        wanted = WantedWorkloads(listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode)
+        wanted = WantedWorkloads(
+            listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode
+        )
     with module.client() as kube:
         plan = instrument(kube, wanted, Clock(), progress(params))
     module.exit(plan)

@@ -43,8 +43,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.prog
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
     MANAGER,
-    TemplateChange,
     Entry,
+    TemplateChange,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal

@@ -17,8 +17,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation impo
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot, read
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    TemplateChange,
     Entry,
+    TemplateChange,
     WorkloadSettings,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
@@ -86,7 +86,9 @@ def _mode(wanted: WantedWorkloads, modes: Modes) -> str:
     return mode
 
 
-def _changes(entries: Sequence[Entry], snapshot: Snapshot, settings: WorkloadSettings, now: str) -> list[TemplateChange]:
+def _changes(
+    entries: Sequence[Entry], snapshot: Snapshot, settings: WorkloadSettings, now: str
+) -> list[TemplateChange]:
     return [
         core.change(listed, snapshot.workloads[key], snapshot, settings, now)
         for key, listed in core.grouped(entries).items()

@@ -221,7 +221,9 @@ def grouped(listed: Iterable[Entry]) -> dict[tuple[str, str, str], list[Entry]]:
     return found
 
 
-def _together(present: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings) -> list[Finding]:
+def _together(
+    present: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings
+) -> list[Finding]:
     """What is wrong with the annotations that a workload would have."""
     owned = Owned.of(workload).annotations
     kept = {name: value for name, value in workload.annotations.items() if name not in owned}
@@ -442,7 +444,9 @@ class TemplateChange:
         return f"{self.action} {self.workload}"
 
 
-def change(listed: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings, now: str) -> TemplateChange:
+def change(
+    listed: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings, now: str
+) -> TemplateChange:
     """listed: the entries of one workload. now: RFC 3339, for a restart."""
     own = Owned.of(workload)
     place, absent = listed[0].place, all(entry.state == ABSENT for entry in listed)
