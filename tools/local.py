@@ -63,7 +63,9 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     found = {tool: on_path(tool) for tool in OLDEST}
     names = [tool for tool, path in found.items() if not path]
     entries = {
-        name: spec.archive_of(source.image.build, artifacts) for name, source in sources.items() if source.origin == BUILD
+        name: spec.archive_of(source.image.build, artifacts)
+        for name, source in sources.items()
+        if source.origin == BUILD
     }
     names += entries.values()
     if everything:
