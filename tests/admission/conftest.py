@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,12 @@ def until(condition: Any, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+@contextmanager
+def serving(folder: Path) -> Iterator[Kube]:
+    """An API server of its own, with what it keeps in a folder."""
     program = os.environ.get("ORION_KUBE", "")
     if not os.access(program, os.X_OK):
         pytest.fail("Kubernetes' binary is needed: set ORION_KUBE (`python -m airgap path kube` prints it)")
-    folder = tmp_path_factory.mktemp("kube")
     for name in ("etcd", "kube-apiserver"):
         (folder / name).symlink_to(program)
     (folder / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
@@ -115,6 +115,13 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
         for process, _log in reversed(running):
             process.terminate()
             process.wait(DEADLINE)
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    """The one that has the policies (installed)."""
+    with serving(tmp_path_factory.mktemp("kube")) as kube:
+        yield kube
 
 
 def install(kube: Kube, **variables: Any) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Facts:
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
     api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
     served: what can instrument pods, as instrumentation.variables.served has it; None where that was not asked.
+    foreign_policies: those with the names of this platform's that do not belong to its Helm release.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
     """
 
@@ -112,6 +113,7 @@ class Facts:
     secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     served: Mapping[str, str] | None = None
+    foreign_policies: tuple[str, ...] = ()
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -493,6 +495,14 @@ def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
 def instrumentation_apis(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.served is not None and flag(v, "instrumentation_enabled"):
         yield from instrumentation.cluster_findings(v, facts.served)
+    for name in facts.foreign_policies:
+        yield error(
+            "instrumentation_languages",
+            f"MutatingAdmissionPolicy {name} exists, but does not belong to the Helm release instrumentation in "
+            f"namespace {text(v, 'tracing_namespace')}",
+            f"Remove it (kubectl delete mutatingadmissionpolicy {name}), or take {name.rpartition('-')[2]} out.",
+            "Helm does not replace what somebody else made",
+        )
 
 
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:

@@ -19,7 +19,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import resolved
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import listing, usable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
@@ -168,6 +170,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         },
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
         "served": instrumented_by,
+        "foreign_policies": _foreign(kube, v, instrumented_by) if instrumented_by else (),
     }
 
 
@@ -179,6 +182,23 @@ def _served(kube: Kube) -> dict[str, str]:
         "operator": found.resource(OPERATOR, "v1alpha1", "Instrumentation"),
     }
     return {name: resource.version if resource else "" for name, resource in kinds.items()}
+
+
+def _foreign(kube: Kube, v: Variables, served: Mapping[str, str]) -> tuple[str, ...]:
+    """Policies that the role would make, but that Helm would not let it replace. What may not be read is not known."""
+    version = served["policy"]
+    if version not in VERSIONS:
+        return ()
+    found = []
+    wanted = ("instrumentation", text(v, "tracing_namespace"))
+    for language in usable([], listing, v.get("instrumentation_languages"), str):
+        name = policy_name(language)
+        _readable, one = _allowed(kube.get, f"/apis/{ADMISSION}/{version}/mutatingadmissionpolicies/{name}")
+        annotations = ((one or {}).get("metadata") or {}).get("annotations") or {}
+        owner = tuple(annotations.get(f"meta.helm.sh/release-{part}") for part in ("name", "namespace"))
+        if one and owner != wanted:
+            found.append(name)
+    return tuple(found)
 
 
 def _allowed(read: Callable[[str], Any], path: str) -> tuple[bool, Any]:

@@ -372,8 +372,8 @@ def test_a_cluster_that_can_do_nothing() -> None:
     assert values["policies"] == values["instrumentations"] == []
     assert str(warning) == (
         "instrumentation_mode: is auto, and the cluster does not serve MutatingAdmissionPolicy in v1 or v1beta1, and "
-        "it does not have the OpenTelemetry Operator's Instrumentation: annotated pods are not instrumented; only listed "
-        f"workloads are, as with sdk. {REMEDY}"
+        "it does not have the OpenTelemetry Operator's Instrumentation: annotated pods are not instrumented; only "
+        f"listed workloads are, as with sdk. {REMEDY}"
     )
 
 
@@ -405,7 +405,7 @@ def test_settings_follow_the_variables() -> None:
     assert python["OTEL_BAGGAGE_SPAN_ATTRIBUTES"] == "tenant.id,user.tier"
     assert java["OTEL_JAVA_EXPERIMENTAL_SPAN_ATTRIBUTES_COPY_FROM_BAGGAGE_INCLUDE"] == "tenant.id,user.tier"
     assert python["OTEL_PYTHON_LOG_CORRELATION"] == java["OTEL_INSTRUMENTATION_LOGBACK_MDC_ENABLED"] == "false"
-    assert nodejs["OTEL_NODE_DISABLED_INSTRUMENTATIONS"] == "bunyan,pino,winston"
+    assert nodejs["OTEL_NODE_DISABLED_INSTRUMENTATIONS"] == "dns,fs,net,router,bunyan,pino,winston"
     assert (python["OTEL_PROPAGATORS"], nodejs["OTEL_PROPAGATORS"]) == ("tracecontext,xray", "tracecontext")
     assert (java["OTEL_LOGS_EXPORTER"], java["OTEL_BSP_MAX_QUEUE_SIZE"]) == ("otlp", "4096")
 
