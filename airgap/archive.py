@@ -209,6 +209,8 @@ def _expand(entry: Entry) -> Iterator[tuple[str, tarfile.TarInfo, Path | None]]:
         yield name, _folder(name, entry.mode), None
     elif entry.source.is_dir() and not entry.source.is_symlink():
         for path in entry.source.rglob("*"):
+            if "__pycache__" in path.parts:  # left by a Python that ran from the cache: no package has it
+                continue
             inner = f"{name}/{path.relative_to(entry.source).as_posix()}".strip("/")
             yield inner, *_from_disk(inner, path, keep_mode=True)
     else:
