@@ -52,8 +52,10 @@ def fetch(pom: Path, destination: Path, store: Store, log: Path) -> Jars:
         properties["javax.net.ssl.trustStore"] = MACHINE_TRUST
     command = [java(store), *[f"-D{name}={value}" for name, value in properties.items()]]
     command += ["-cp", str(classworlds), "org.codehaus.plexus.classworlds.launcher.Launcher"]
+    # without --update-snapshots, what was missing once is not asked for again that day, releases included
+    command += ["--batch-mode", "--quiet", "--update-snapshots", "--file", str(pom), PLUGIN]
     with store.locked("_maven", lambda: None):
-        run([*command, "--batch-mode", "--quiet", "--file", str(pom), PLUGIN], log, env=dict(os.environ))
+        run(command, log)
     return {path.relative_to(destination).as_posix(): _sha256(path) for path in sorted(destination.rglob("*.jar"))}
 
 

@@ -178,11 +178,12 @@ GATES = (
     Gate("format", "its formatting", ("ruff", "format", "--check", "."), EVERYWHERE),
     Gate(
         "mypy",
-        "types of the collection's plugins, of tools and of airgap",
+        "types of the collection's plugins, of tools, of airgap and of the example system",
         (
             "mypy",
             f"--config-file={ROOT / 'pyproject.toml'}",
             *("-p", "ansible_collections.orion.tracing.plugins", "-p", "tools", "-p", "airgap"),
+            *("-p", "service", "-p", "gateway", "-p", "orders", "-p", "fulfilment"),
         ),
         EVERYWHERE,
         cwd=STATE / "collections",
@@ -238,6 +239,12 @@ GATES = (
         needs=TOOLS,
     ),
     tests(
+        "admission",
+        "pods as a real API server stores them with the policies of the instrumentation role",
+        "tests/admission",
+        needs=TOOLS,
+    ),
+    tests(
         "parity",
         "the simulator keeps what the real Collector keeps",
         "tests/parity",
@@ -285,6 +292,11 @@ GATES = (
         before=peers.prepare_clients,
         env={"ORION_CLIENTS": str(peers.CLIENTS)},
         recordings=True,
+    ),
+    molecule(
+        "applications",
+        "applications",
+        "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
     ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),

@@ -27,7 +27,7 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
-TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger"]
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "kube"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
@@ -129,6 +129,7 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_OTELCOL": "otelcol",
         "ORION_REGISTRY": "registry",
         "ORION_JAEGER": "jaeger",
+        "ORION_KUBE": "kube",
         "ORION_TEMPO": "tempo",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}
@@ -153,8 +154,9 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     """The proof's table and where things are."""
     proof = json.loads((state / "proof.json").read_text())
     trace_id = next(ids[0] for ids in proof["traces"].values())
-    port = json.loads((state / "cluster.json").read_text())["ports"]["30333"]
-    store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
+    ports = json.loads((state / "cluster.json").read_text())["ports"]
+    local = json.loads(LOCAL.read_text())
+    store = "tempo" if "tempo" in local["images"] else "jaeger"
     host, query_port, traces = STORES[store]
     service, namespace = host.split(".")
     proxy = f"/api/v1/namespaces/{namespace}/services/http:{service}:{query_port}/proxy"
@@ -167,7 +169,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
-        "S3 store": f"https://127.0.0.1:{port} (credentials: {state / 's3-credentials.json'})",
+        **(shop(ports) if local["demo"] else {}),
+        "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
@@ -178,6 +181,17 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         print(f"{name + ':':<27}{value}")
     times = ", ".join(f"{name} {value:.0f} s" for name, value in steps.seconds.items())
     print(f"\nDone in {seconds:.0f} s: {times}.")
+
+
+def shop(ports: dict[str, int]) -> dict[str, str]:
+    """Where the shop is and how to order something. ports: of this machine, by node port."""
+    storefront = f"http://127.0.0.1:{ports['30380']}"
+    order = json.dumps({"sku": "book", "quantity": 2})
+    headers = "-H 'content-type: application/json' -H 'x-tenant-id: acme'"
+    return {
+        "Storefront of the shop": storefront,
+        "Order something": f"curl {headers} -d '{order}' {storefront}/checkout",
+    }
 
 
 def down() -> None:

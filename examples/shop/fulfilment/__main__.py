@@ -8,6 +8,7 @@ from itertools import chain
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError
+
 from fulfilment.app import create_app
 from fulfilment.messages import GROUP
 from fulfilment.shipping import RETRY_TOPIC, TOPIC, Shipping

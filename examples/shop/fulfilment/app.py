@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query
+
 from fulfilment.shipping import shipping_cost
 
 logger = logging.getLogger("fulfilment")

@@ -41,12 +41,13 @@ class Message(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 def context_of(message: Message) -> Context:
     """Trace context and baggage of the message's producer; empty for a message that was produced outside any trace."""
-    return propagate.extract({key: value.decode("latin-1") for key, value in message.headers}, Context())
+    headers = {key: value.decode("latin-1") for key, value in message.headers if value is not None}
+    return propagate.extract(headers, Context())
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def processing(message: Message, links: Sequence[Link]) -> Iterator[Span]:
     """The span of processing one message: a child of the producer's span, or the root of a new trace."""
     # Attached, not only passed to the span: otherwise the spans below would have the trace, and not the baggage.
     token = context.attach(context_of(message))
-    attributes = {
+    attributes: dict[str, str | int] = {
         **OPERATION,
         "messaging.destination.name": message.topic,
         "messaging.destination.partition.id": str(message.partition),

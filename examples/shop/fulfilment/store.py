@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from fulfilment.shipping import Order, Shipments
 from psycopg_pool import AsyncConnectionPool
+
+from fulfilment.shipping import Order, Shipments
 
 CREATE = """CREATE TABLE IF NOT EXISTS shipments (
   order_id uuid PRIMARY KEY, sku text NOT NULL, quantity integer NOT NULL, attempt integer NOT NULL,

@@ -3,6 +3,7 @@
 """Starts the gateway."""
 
 import httpx
+
 from gateway.app import create_app
 from service import serve, setting
 

@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
+from sqlalchemy.exc import OperationalError
+
 from orders.app import create_app
 from orders.ordering import Ordering
 from orders.store import Store
 from service import serve, setting, wait_for
-from sqlalchemy.exc import OperationalError
 
 DATABASE, KAFKA, PRICING = setting("DATABASE_URL"), setting("KAFKA_BOOTSTRAP_SERVERS"), setting("PRICING_URL")
 

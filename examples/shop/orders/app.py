@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from opentelemetry import trace
+
 from orders.model import NewOrder, NewOrders, Order, Orders
 from orders.ordering import Ordering, OutOfStock, PricingFailed, UnknownSku
 

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 from opentelemetry import baggage, trace
+
 from orders.model import NewOrder, Order
 from orders.store import OrderStore
 
@@ -54,9 +55,16 @@ class Ordering:
         return order
 
     async def place_all(self, new: Sequence[NewOrder]) -> list[Order]:
-        """Places all these orders, and announces them together when all are stored."""
-        placed = [await self._store_order(order) for order in new]
-        await asyncio.gather(*(self._announce(order) for order in placed))
+        """Places these orders one after the other, and announces them together.
+
+        The first that fails ends it; those before it stay placed.
+        """
+        placed: list[Order] = []
+        try:
+            for order in new:
+                placed.append(await self._store_order(order))  # noqa: PERF401 (extend would lose those before a failure)
+        finally:
+            await asyncio.gather(*(self._announce(order) for order in placed))
         return placed
 
     async def find(self, order_id: UUID) -> Order | None:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from orders.model import Order
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, Uuid, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from orders.model import Order
 
 metadata = MetaData()
 stock = Table("stock", metadata, Column("sku", Text, primary_key=True), Column("available", BigInteger, nullable=False))

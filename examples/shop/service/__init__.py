@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the Python services have in common: JSON logs, the HTTP server, the wait for what a service needs at its start."""
+"""What the Python services share: JSON logs, the HTTP server, the wait for what a service needs at its start."""
 
 from __future__ import annotations
 

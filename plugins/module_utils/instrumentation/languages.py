@@ -162,8 +162,17 @@ PYTHON = Language(
             f":{_PYTHON}",
         ),
     ),
-    settings=STABLE,
+    settings={
+        **STABLE,
+        # Its spans double those of the database drivers, whose db.operation.name is the right one.
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "sqlalchemy",
+        # Each probe of the kubelet would be a trace.
+        "OTEL_PYTHON_EXCLUDED_URLS": "/healthz$,/livez$,/readyz$",
+        # A log handler that makes OTLP records, which nothing exports.
+        "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false",
+    },
     baggage=_OURS,
+    # Calls logging.basicConfig with a format that has the ids, before the application runs.
     correlated={"OTEL_PYTHON_LOG_CORRELATION": "true"},
     uncorrelated={"OTEL_PYTHON_LOG_CORRELATION": "false"},
     # gRPC's wheels depend on the Python version, so the image does not have it.
@@ -196,6 +205,8 @@ JAVA = Language(
     },
 )
 
+_NOISE = "dns,fs,net,router"
+
 NODEJS = Language(
     name="nodejs",
     title="Node.js",
@@ -208,10 +219,12 @@ NODEJS = Language(
         # Not all of them: those of clouds wait for metadata servers at start, and process adds the command line.
         # Source: @opentelemetry/auto-instrumentations-node, README, OTEL_NODE_RESOURCE_DETECTORS
         "OTEL_NODE_RESOURCE_DETECTORS": "env,host,os",
+        # Spans of every name resolution, file and socket; and router doubles those of express.
+        "OTEL_NODE_DISABLED_INSTRUMENTATIONS": _NOISE,
     },
     baggage=_OURS,
     # The instrumentations of these libraries add trace_id and span_id by default.
-    uncorrelated={"OTEL_NODE_DISABLED_INSTRUMENTATIONS": "bunyan,pino,winston"},
+    uncorrelated={"OTEL_NODE_DISABLED_INSTRUMENTATIONS": f"{_NOISE},bunyan,pino,winston"},
     # Source: getPropagatorFromEnv of @opentelemetry/sdk-node
     propagators=("tracecontext", "baggage", "b3", "b3multi", "jaeger"),
 )

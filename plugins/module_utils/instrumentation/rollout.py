@@ -35,12 +35,16 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.clus
     assemble,
     read_modes,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Problem
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Obstacle
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import (
+    Progress,
+    may_remove_first,
+    progress_of,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    ABSENT,
     MANAGER,
-    Change,
     Entry,
+    TemplateChange,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
@@ -87,31 +91,31 @@ class Trial:
     """What the API server answers to a change and to a pod of the changed template, without effect. findings: why the
     change would fail. injected: whether the pod would be instrumented, None where that cannot be found out."""
 
-    change: Change
+    change: TemplateChange
     findings: tuple[Finding, ...] = ()
     injected: bool | None = None
     doubt: str = ""
 
 
-def try_changes(kube: Kube, changes: Sequence[Change], snapshot: Snapshot) -> list[Trial]:
+def try_changes(kube: Kube, changes: Sequence[TemplateChange], snapshot: Snapshot) -> list[Trial]:
     """Two dry runs for each change, at the same time."""
     return in_threads(lambda one: _try(kube, one, snapshot), [one for one in changes if one.document])
 
 
-def _try(kube: Kube, change: Change, snapshot: Snapshot) -> Trial:
+def _try(kube: Kube, change: TemplateChange, snapshot: Snapshot) -> Trial:
     assert change.document is not None
     try:
         after = apply(kube, change, dry_run=True)
     except TracingError as refused:
         what = f"the API server refuses to change {change.workload}"
-        finding = error(change.entry.place, what, refused.remedy or "Correct it, and run again.", refused.why)
+        finding = error(change.place, what, refused.remedy or "Correct it, and run again.", refused.why)
         return Trial(change, (finding,))
-    if change.entry.state == ABSENT:
+    if change.absent:
         return Trial(change)
     return try_pod(kube, change, replace(change.workload, document=after), snapshot)
 
 
-def try_pod(kube: Kube, change: Change, workload: Workload, snapshot: Snapshot) -> Trial:
+def try_pod(kube: Kube, change: TemplateChange, workload: Workload, snapshot: Snapshot) -> Trial:
     """A dry run of creating a pod of a workload's template."""
     answer = kube.send(
         "POST",
@@ -124,10 +128,10 @@ def try_pod(kube: Kube, change: Change, workload: Workload, snapshot: Snapshot) 
         wanted = injection.asked(workload.annotations, snapshot.annotations_of(workload.namespace), workload.containers)
         return Trial(change, injected=report.is_instrumented(answer.json(), wanted))
     why = refusal("", answer).why
-    if cannot_try(answer, why):
+    if cannot_try(answer, why) or ("exceeded quota" in why and may_remove_first(workload.document)):
         return Trial(change, doubt=f"whether new pods of {workload} are instrumented was not tried: {why}")
     what = f"the API server would refuse the pods of {workload}"
-    return Trial(change, (error(change.entry.place, what, _refused_remedy(why), why),))
+    return Trial(change, (error(change.place, what, _refused_remedy(why), why),))
 
 
 def cannot_try(answer: Response, why: str) -> bool:
@@ -208,7 +212,7 @@ def _after(trial: Trial) -> Workload:
     return replace(trial.change.workload, document={**trial.change.workload.document, **body})
 
 
-def _reason(trial: Trial, snapshot: Snapshot) -> Problem | None:
+def _reason(trial: Trial, snapshot: Snapshot) -> Obstacle | None:
     after = _after(trial)
     wanted = injection.asked(after.annotations, snapshot.annotations_of(after.namespace), after.containers)
     return report.obstacle(after, wanted, snapshot)
@@ -221,20 +225,20 @@ def _final(trial: Trial, snapshot: Snapshot) -> bool:
 
 
 def _not_injected(trial: Trial, snapshot: Snapshot) -> Finding:
-    reason = _reason(trial, snapshot) or Problem(
+    reason = _reason(trial, snapshot) or Obstacle(
         "not_injected",
         "the API server accepts its pods without the agent",
         "Check that nothing else, such as a container that sets its own agent, keeps the policy from it "
         "(orion.tracing.instrumentation_info).",
     )
     what = f"new pods of {trial.change.workload} would not be instrumented"
-    return error(trial.change.entry.place, what, reason.remedy, reason.why)
+    return error(trial.change.place, what, reason.remedy, reason.why)
 
 
 # Applying
 
 
-def apply(kube: Kube, change: Change, dry_run: bool = False) -> dict[str, Any]:
+def apply(kube: Kube, change: TemplateChange, dry_run: bool = False) -> dict[str, Any]:
     """Server-side apply. Forced, since RESTARTED_AT may have another owner; what others own is left out beforehand."""
     assert change.document is not None
     workload = change.workload
@@ -242,11 +246,11 @@ def apply(kube: Kube, change: Change, dry_run: bool = False) -> dict[str, Any]:
     return kube.apply(path, dict(change.document), dry_run, force=True, manager=MANAGER)
 
 
-def apply_all(kube: Kube, changes: Sequence[Change]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def apply_all(kube: Kube, changes: Sequence[TemplateChange]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """The objects as they are now. PartialFailure if one of several changes fails."""
     steps = [one for one in changes if one.document is not None]
 
-    def one(change: Change) -> dict[str, Any] | TracingError:
+    def one(change: TemplateChange) -> dict[str, Any] | TracingError:
         try:
             return apply(kube, change)
         except TracingError as failed:
@@ -269,64 +273,6 @@ def apply_all(kube: Kube, changes: Sequence[Change]) -> dict[tuple[str, str, str
 # Waiting
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a rollout is. counts: numbers that only grow as it goes on. failure: of the controller itself."""
-
-    done: bool
-    text: str
-    counts: tuple[int, ...] = ()
-    failure: str = ""
-
-
-def progress_of(document: Document) -> Progress:
-    """The rollout of a workload, by the rules of kubectl rollout status.
-    Source: https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go
-    """
-    kind, spec, status = document["kind"], document.get("spec") or {}, document.get("status") or {}
-    if kind == "CronJob":
-        return Progress(True, "its next run has the new template")
-    if int(status.get("observedGeneration") or 0) < int(document["metadata"].get("generation") or 0):
-        return Progress(False, "the controller has not seen the change yet")
-    strategy = inside(spec, "updateStrategy", "type")
-    if strategy == "OnDelete":
-        return Progress(True, "its pods are replaced when they are deleted (updateStrategy OnDelete)")
-    get: Callable[[str], int] = lambda name: int(status.get(name) or 0)  # noqa: E731
-    if kind == "DaemonSet":
-        wanted, updated = get("desiredNumberScheduled"), get("updatedNumberScheduled")
-        available, total = get("numberAvailable"), updated
-    else:
-        replicas = spec.get("replicas")
-        wanted, updated = 1 if replicas is None else int(replicas), get("updatedReplicas")
-        available, total = get("availableReplicas"), get("replicas")
-    if kind == "StatefulSet":
-        partition = int(inside(spec, "updateStrategy", "rollingUpdate", "partition") or 0)
-        wanted_new, total = max(0, wanted - partition), wanted
-        updated = wanted_new if status.get("updateRevision") == status.get("currentRevision") else updated
-        done = updated >= wanted_new and get("readyReplicas") >= wanted
-        available = get("readyReplicas")
-    else:
-        done = updated >= wanted and total <= updated and available >= wanted
-    return Progress(
-        done,
-        f"{updated} of {wanted} pods updated, {available} available",
-        (updated, available, -total),
-        _failure(status),
-    )
-
-
-def _failure(status: Document) -> str:
-    """Of a Deployment's conditions: that its pods are refused, or that its deadline has passed."""
-    conditions = {str(one["type"]): one for one in status.get("conditions") or []}
-    refused = conditions.get("ReplicaFailure") or {}
-    if refused.get("status") == "True":
-        return str(refused.get("message") or refused.get("reason"))
-    progressing = conditions.get("Progressing") or {}
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return str(progressing.get("message") or progressing["reason"])
-    return ""
-
-
 @dataclass
 class Observed:
     """What has been seen of one rollout. since: seconds of the clock at which it last went on."""
@@ -334,7 +280,7 @@ class Observed:
     workload: Workload
     progress: Progress
     since: float
-    failure: Problem | None = None
+    failure: Obstacle | None = None
 
 
 @dataclass
@@ -412,7 +358,7 @@ class Waiter:
         self.seen[workload.key] = observed
         return observed
 
-    def _fault(self, workload: Workload, progress: Progress, refused: str, stuck: bool) -> Problem | None:
+    def _fault(self, workload: Workload, progress: Progress, refused: str, stuck: bool) -> Obstacle | None:
         """Why a rollout cannot succeed, as soon as that is certain."""
         new = [pod for pod in workload.pods if str(pod["metadata"].get("creationTimestamp", "")) >= self.started]
         return (
@@ -421,7 +367,7 @@ class Waiter:
             or _stopped(workload, progress, refused, stuck)
         )
 
-    def _agent(self, workload: Workload, pods: Sequence[Document], stuck: bool) -> Problem | None:
+    def _agent(self, workload: Workload, pods: Sequence[Document], stuck: bool) -> Obstacle | None:
         """An image that cannot be pulled, or an agent's init container that fails."""
         for pod in pods:
             for status in _statuses(pod):
@@ -431,27 +377,26 @@ class Waiter:
                 if reason in OBSTRUCTED and (final or stuck):
                     if name in report.INIT_CONTAINERS:
                         return report.blocked_by_agent(pod, name, reason, message)
-                    return Problem(
+                    return Obstacle(
                         "image",
                         f"container {name} of pod {pod['metadata']['name']} cannot pull {report.image_of(pod, name)} "
-                        f"({reason}: {message[:400]})",
+                        f"({reason}: {pulls.WRAPPING.sub('', message)[:400]})",
                         f"Correct the image of {workload}.",
                     )
                 if name in report.INIT_CONTAINERS and reason == "CrashLoopBackOff":
                     return report.blocked_by_agent(pod, name, reason, self._log(workload, pod) or message)
         return None
 
-    def _crash(self, workload: Workload, pods: Sequence[Document]) -> Problem | None:
+    def _crash(self, workload: Workload, pods: Sequence[Document]) -> Obstacle | None:
         for pod in pods:
             for status in inside(pod, "status", "containerStatuses") or []:
                 reason = inside(status, "state", "waiting", "reason")
                 if reason == "CrashLoopBackOff" and int(status.get("restartCount") or 0) >= CRASHES:
-                    lines = self._log(workload, pod)
-                    return Problem(
+                    ended = f"container {status['name']} of pod {pod['metadata']['name']} starts and ends again"
+                    return Obstacle(
                         "crash",
-                        f"container {status['name']} of pod {pod['metadata']['name']} starts and ends again "
-                        f"({status['restartCount']} times){f': {lines}' if lines else ''}",
-                        f"If it worked before, the agent may be the cause: set the workload's state to absent, or run "
+                        self._log(workload, pod) or ended,
+                        "If it worked before, the agent may be the cause: set the workload's state to absent, or run "
                         f"kubectl -n {workload.namespace} rollout undo {workload.kind.lower()}/{workload.name}. "
                         f"{report.DOCUMENTATION} lists known traps.",
                     )
@@ -485,12 +430,12 @@ def _statuses(pod: Document) -> list[Document]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
-def _stopped(workload: Workload, progress: Progress, refused: str, stuck: bool) -> Problem | None:
+def _stopped(workload: Workload, progress: Progress, refused: str, stuck: bool) -> Obstacle | None:
     """The controller itself gives up, or may not create pods."""
     why = progress.failure or refused
     if not why or not (stuck or "deadline" in why or "violates PodSecurity" in why):
         return None
-    return Problem("stopped", f"{workload}: {why}", _refused_remedy(why))
+    return Obstacle("stopped", f"{workload}: {why}", _refused_remedy(why))
 
 
 def timestamp(clock: Clock) -> str:

@@ -70,6 +70,11 @@ def findings(v: Mapping[str, Any]) -> list[Finding]:
     return list(dict.fromkeys(finding for finding in _problems(v) if finding.variable in v))
 
 
+def served(modes: Mapping[str, Any]) -> dict[str, str]:
+    """modes for chart_values, of what the module instrumentation_info returns under that name."""
+    return {name: str(modes[name]["version"]).rpartition("/")[2] for name in ("policy", "operator")}
+
+
 def chart_values(v: Mapping[str, Any], modes: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
     """Values of roles/instrumentation/files/chart, and warnings.
 
@@ -331,12 +336,12 @@ def _workloads(read: Reader, languages: list[str], excluded: list[str]) -> None:
             read.wrong(place.key(key), "is not set", f"Give the workload's {key}.")
         _workload(read, place, one, languages, excluded)
         if not missing:
-            key = (str(one["namespace"]), str(one.get("kind") or KINDS[0]), str(one["name"]))
-            seen.setdefault(key, []).append((index, one))
-    for (namespace, kind, workload), entries in seen.items():
+            workload = (str(one["namespace"]), str(one.get("kind") or KINDS[0]), str(one["name"]))
+            seen.setdefault(workload, []).append((index, one))
+    for (namespace, kind, of_workload), entries in seen.items():
         for position, (index, one) in enumerate(entries):
             for before, other in entries[:position]:
-                _pair(read, index, one, before, other, f"{kind} {namespace}/{workload}")
+                _pair(read, index, one, before, other, f"{kind} {namespace}/{of_workload}")
 
 
 def _workload(read: Reader, place: Place, one: Mapping[str, Any], languages: list[str], excluded: list[str]) -> None:

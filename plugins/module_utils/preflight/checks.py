@@ -23,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import variables as instrumentation
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     ERROR,
@@ -96,6 +97,8 @@ class Facts:
     storage_classes: name → whether it is the default; None where they may not be listed.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
     api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
+    served: what can instrument pods, as instrumentation.variables.served has it; None where that was not asked.
+    foreign_policies: those with the names of this platform's that do not belong to its Helm release.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
     """
 
@@ -109,6 +112,8 @@ class Facts:
     denied: tuple[Access, ...] = ()
     secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
+    served: Mapping[str, str] | None = None
+    foreign_policies: tuple[str, ...] = ()
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -487,6 +492,19 @@ def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
                 )
 
 
+def instrumentation_apis(v: Variables, facts: Facts) -> Iterator[Finding]:
+    if facts.served is not None and flag(v, "instrumentation_enabled"):
+        yield from instrumentation.cluster_findings(v, facts.served)
+    for name in facts.foreign_policies:
+        yield error(
+            "instrumentation_languages",
+            f"MutatingAdmissionPolicy {name} exists, but does not belong to the Helm release instrumentation in "
+            f"namespace {text(v, 'tracing_namespace')}",
+            f"Remove it (kubectl delete mutatingadmissionpolicy {name}), or take {name.rpartition('-')[2]} out.",
+            "Helm does not replace what somebody else made",
+        )
+
+
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.helm_error:
         problem, remedy = _halves(facts.helm_error)
@@ -543,6 +561,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     # What the roles themselves refuse when they turn their variables into configuration.
     tempo.findings,
     collectors,
+    instrumentation.findings,
     grafana.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
@@ -551,6 +570,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     storage_class,
     secrets,
     pull_secrets,
+    instrumentation_apis,
     helm,
     store,
 )

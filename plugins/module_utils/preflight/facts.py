@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -19,13 +19,18 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import resolved
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import listing, usable
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
     Access,
     Facts,
     Variables,
+    flag,
     named_secrets,
     secret_references,
     text,
@@ -34,6 +39,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
+ADMISSION, OPERATOR = "admissionregistration.k8s.io", "opentelemetry.io"
 RBAC = "rbac.authorization.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -56,8 +62,8 @@ HELM_VERBS = ("get", "list", "create", "patch", "delete")
 GRANTED = (("", "pods"), ("", "namespaces"), ("apps", "replicasets"))
 
 
-def required(v: Variables, namespace_exists: bool) -> list[Access]:
-    """The permissions that the roles of this collection use. Pure."""
+def required(v: Variables, namespace_exists: bool, served: Mapping[str, str] | None = None) -> list[Access]:
+    """The permissions that the roles of this collection use. Pure. served: as in Facts."""
     namespace = text(v, "tracing_namespace")
     wanted = [Access(verb, group, resource, namespace) for group, resource in OWNED for verb in HELM_VERBS]
     wanted += [
@@ -74,6 +80,13 @@ def required(v: Variables, namespace_exists: bool) -> list[Access]:
     ]
     if not namespace_exists:
         wanted.append(Access("create", "", "namespaces"))
+    if served is not None:
+        mode = resolved({"instrumentation_mode": "auto", **v}, served)
+        if mode == "policy":
+            policies = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
+            wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
+        elif mode == "operator":
+            wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
     grafana = text(v, "grafana_namespace")
     if grafana and grafana != namespace:
         kind = "configmaps" if text(v, "grafana_provisioning_kind") == "ConfigMap" else "secrets"
@@ -127,9 +140,15 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             for name in sorted(wanted_secrets)
         }
         everything = pool.submit(can, kube, Access("*", "*", "*"))
+        served = pool.submit(_served, kube) if flag(v, "instrumentation_enabled") else None
         found, document = space.result() if space else (True, None)
+        instrumented_by = served.result() if served else None
         # Without permission to look, the namespace may be there; being allowed to create it is then not demanded.
-        asked = [] if everything.result() or not namespace else required(v, document is not None or not found)
+        asked = (
+            []
+            if everything.result() or not namespace
+            else required(v, document is not None or not found, instrumented_by)
+        )
         answers = list(pool.map(lambda access: can(kube, access), asked))
         listed, items = classes.result()
     metadata = (document or {}).get("metadata", {})
@@ -150,7 +169,36 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             if readable
         },
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
+        "served": instrumented_by,
+        "foreign_policies": _foreign(kube, v, instrumented_by) if instrumented_by else (),
     }
+
+
+def _served(kube: Kube) -> dict[str, str]:
+    """What can instrument pods: policy and operator → the version of the API, "" for none."""
+    found = discover(kube, [f"{ADMISSION}/v1", f"{OPERATOR}/v1alpha1"])
+    kinds = {
+        "policy": found.resource(ADMISSION, "v1", "MutatingAdmissionPolicy"),
+        "operator": found.resource(OPERATOR, "v1alpha1", "Instrumentation"),
+    }
+    return {name: resource.version if resource else "" for name, resource in kinds.items()}
+
+
+def _foreign(kube: Kube, v: Variables, served: Mapping[str, str]) -> tuple[str, ...]:
+    """Policies that the role would make, but that Helm would not let it replace. What may not be read is not known."""
+    version = served["policy"]
+    if version not in VERSIONS:
+        return ()
+    found = []
+    wanted = ("instrumentation", text(v, "tracing_namespace"))
+    for language in usable([], listing, v.get("instrumentation_languages"), str):
+        name = policy_name(language)
+        _readable, one = _allowed(kube.get, f"/apis/{ADMISSION}/{version}/mutatingadmissionpolicies/{name}")
+        annotations = ((one or {}).get("metadata") or {}).get("annotations") or {}
+        owner = tuple(annotations.get(f"meta.helm.sh/release-{part}") for part in ("name", "namespace"))
+        if one and owner != wanted:
+            found.append(name)
+    return tuple(found)
 
 
 def _allowed(read: Callable[[str], Any], path: str) -> tuple[bool, Any]:

@@ -14,11 +14,13 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 COLLECTIONS = next(path for path in sys.path if Path(path, "ansible_collections/orion/tracing").is_dir())
+MODES = {"policy": {"version": "admissionregistration.k8s.io/v1"}, "operator": {"version": ""}}
 FILTERS = {
     "object_storage": ("tempo_lifecycle_rules", ["tempo", "collector_exporters"]),
     "tempo": ("tempo_values", ["collector_max_total_spans_per_second", "collector_max_total_bytes_per_second"]),
     "collector": ("collector_values", ["object_storage_bucket", "tempo_s3_bucket", "tempo_s3_prefix"]),
     "grafana": ("grafana_values", []),
+    "instrumentation": (f"instrumentation_values({MODES})", []),
 }
 
 

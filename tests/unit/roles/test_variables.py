@@ -36,7 +36,7 @@ def every_option() -> list[Any]:
 
 
 def test_all_roles_are_looked_at() -> None:
-    assert len(NAMES) == 10 and "tracing" in NAMES
+    assert len(NAMES) == 11 and "tracing" in NAMES
 
 
 @pytest.mark.parametrize("role", NAMES)

@@ -14,16 +14,32 @@ from tools import local
 from tools.steps import Steps
 
 
-def test_commands_are_quoted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a run leaves in the folder of its cluster."""
     state = tmp_path / "a path; true"
     state.mkdir()
     proof = {"first_trace_seconds": 1, "checks": [], "traces": {"error": ["aa"]}}
     (state / "proof.json").write_text(json.dumps(proof))
-    (state / "cluster.json").write_text(json.dumps({"ports": {"30333": 1}}))
+    (state / "cluster.json").write_text(json.dumps({"ports": {"30333": 1, "30380": 2}}))
     monkeypatch.setattr(local, "LOCAL", tmp_path / "local.json")
-    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}}))
+    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}, "demo": True}))
+    return state
+
+
+def rows(state: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     local.summary(Steps(0), state, 1.0)
-    lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
+    return dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
+
+
+def test_commands_are_quoted(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = rows(state, capsys)
     assert shlex.split(lines["Kubeconfig"]) == ["export", f"KUBECONFIG={state}/kubeconfig"]
+    curl, *arguments, address = shlex.split(lines["Order something"])
+    assert (curl, address) == ("curl", f"{lines['Storefront of the shop'].strip()}/checkout")
+    assert json.loads(arguments[arguments.index("-d") + 1]) == {"sku": "book", "quantity": 2}
+
+
+def test_without_the_shop_nothing_is_said_of_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}, "demo": False}))
+    assert not {"Order something", "Storefront of the shop"} & rows(state, capsys).keys()

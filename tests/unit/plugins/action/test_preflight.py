@@ -84,7 +84,7 @@ def test_each_unknown_variable_is_named_whatever_its_value(preflight: Any) -> No
         "simulate_fiel": 0,
         "plan_foo": 0,
     }
-    roles = ["object_storage", "tempo", "collector", "grafana", "verify"]
+    roles = ["object_storage", "tempo", "collector", "instrumentation", "grafana", "verify"]
     result = preflight({"roles": roles}, {"object_storage_bucket": "orion-traces", "tracing_store": "otlp", **misspelt})
     assert set(misspelt) <= {f["variable"] for f in result["findings"]}
     assert "did you mean tracing_prove?" in result["msg"] and "plan_prices" in result["msg"]

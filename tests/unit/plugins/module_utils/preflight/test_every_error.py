@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import grafana_values
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import chart_values
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     Finding,
     InvalidVariables,
@@ -99,6 +100,30 @@ BREAKS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[dict[str, Any]]]] 
             },
         ],
     ),
+    "instrumentation": (
+        lambda v: chart_values(v, {"policy": "v1", "operator": ""}),
+        [
+            {"instrumentation_enabled": "perhaps"},
+            {"instrumentation_mode": "both"},
+            {"instrumentation_languages": ["golang"]},
+            {"instrumentation_endpoint": "otel-collector:4318"},
+            {"instrumentation_protocol": "http/json"},
+            {"instrumentation_propagators": ["zipkin"]},
+            {"instrumentation_sampler": "jaeger_remote"},
+            {"instrumentation_sampler_argument": 2},
+            {"instrumentation_baggage_attributes": ["tenant id"]},
+            {"instrumentation_log_correlation": "perhaps"},
+            {"instrumentation_environment": {"OTEL_SERVICE_NAME": "a"}},
+            {"instrumentation_excluded_namespaces": ["A"]},
+            {"instrumentation_init_resources": {"limits": {"cpu": "half"}}},
+            {"instrumentation_volume_size_limit": "200 MB"},
+            {"instrumentation_image_pull_policy": "Sometimes"},
+            {"instrumentation_wait_timeout": "soon"},
+            {"instrumentation_java_image_tag": ""},
+            {"instrumentation_python_image_digest": "x"},
+            {"instrumentation_workloads": [{"namespace": "shop", "name": "orders", "language": "golang"}]},
+        ],
+    ),
     "grafana": (
         grafana_values,
         [
@@ -142,6 +167,7 @@ def defaults() -> dict[str, Any]:
     # Breaking one must not break those that take its value by default.
     merged |= {"tempo_retention": "168h", "tempo_search_max_duration": "168h", "tracing_retention": "168h"}
     merged |= {"tracing_namespace": "tracing", "tracing_region": "us-east-1", "grafana_tempo_url": "http://tempo:3200"}
+    merged |= {"instrumentation_endpoint": "http://otel-collector.tracing.svc:4318"}
     merged |= {"tempo_s3_bucket": "orion-traces", "tempo_s3_region": "us-east-1", "tempo_s3_insecure": False}
     merged |= {"tempo_s3_endpoint": "s3.us-east-1.amazonaws.com", "tempo_s3_addressing_style": "auto"}
     merged |= {"tracing_expected_traces_per_second": 100, "collector_tempo_endpoint": "http://tempo:4318"}

@@ -16,7 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer
-from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access, Facts, check
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts import (
     can,
     cluster_facts,
@@ -51,6 +51,22 @@ OBJECTS: list[dict[str, Any]] = [
 ]
 
 
+POLICIES = {
+    "resource": "mutatingadmissionpolicies",
+    "scope": "Cluster",
+    "responseKind": {"kind": "MutatingAdmissionPolicy"},
+}
+POLICIES_SERVED = {
+    "kind": "APIGroupDiscoveryList",
+    "items": [
+        {
+            "metadata": {"name": "admissionregistration.k8s.io"},
+            "versions": [{"version": "v1beta1", "resources": [POLICIES]}],
+        }
+    ],
+}
+
+
 def cluster(allowed: bool = True, objects: list[dict[str, Any]] | None = None) -> FakeKube:
     kube = FakeKube(*(OBJECTS if objects is None else objects))
     kube.allowed = lambda _attributes: allowed
@@ -75,8 +91,44 @@ def test_administrators_are_asked_about_once() -> None:
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
         "unreadable": (),
+        "served": None,
+        "foreign_policies": (),
     }
     assert len(kube.reviews) == 1
+
+
+def test_what_can_instrument_pods_is_asked_where_it_matters() -> None:
+    """And only the permissions that the mode needs are demanded."""
+    kube = cluster(allowed=False)
+    group = "admissionregistration.k8s.io"
+    kube.on("GET /apis", POLICIES_SERVED)
+    facts = facts_of(kube, {**V, "instrumentation_enabled": True, "instrumentation_mode": "auto"})
+    assert facts["served"] == {"policy": "v1beta1", "operator": ""}
+    assert Access("create", group, "mutatingadmissionpolicies") in facts["denied"]
+    assert facts_of(kube, {**V, "instrumentation_enabled": False})["served"] is None
+    operator = required({**V, "instrumentation_mode": "operator"}, True, {"policy": "v1", "operator": "v1alpha1"})
+    assert Access("patch", "opentelemetry.io", "instrumentations", "tracing") in operator
+    assert not [access for access in operator if access.group == group]
+
+
+def test_policies_of_another_owner() -> None:
+    kube = cluster()
+    path = "/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicies/opentelemetry-auto-instrumentation-"
+    helm = "meta.helm.sh/release-"
+    ours = {"metadata": {"annotations": {f"{helm}name": "instrumentation", f"{helm}namespace": "tracing"}}}
+    kube.on("GET /apis", POLICIES_SERVED)
+    kube.on(f"GET {path}java", ours)
+    kube.on(f"GET {path}sdk", {"metadata": {}})
+    given = {**V, "instrumentation_enabled": True, "instrumentation_languages": ["java", "sdk"]}
+    facts = facts_of(kube, given)
+    assert facts["foreign_policies"] == ("opentelemetry-auto-instrumentation-sdk",)
+    found = [str(one) for one in check(given, Facts(**facts)) if "MutatingAdmissionPolicy" in one.what]
+    name = "opentelemetry-auto-instrumentation-sdk"
+    assert found == [
+        f"instrumentation_languages: MutatingAdmissionPolicy {name} exists, but does not belong to the Helm release "
+        "instrumentation in namespace tracing: Helm does not replace what somebody else made. Remove it (kubectl "
+        f"delete mutatingadmissionpolicy {name}), or take sdk out."
+    ]
 
 
 def test_nothing_is_there_and_nothing_is_set() -> None:
