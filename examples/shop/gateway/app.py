@@ -7,31 +7,39 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 from uuid import UUID
 
 import httpx
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from opentelemetry import baggage, context, trace
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 logger = logging.getLogger("gateway")
 
 
-async def tenant_in_baggage(x_tenant_id: Annotated[str | None, Header()] = None) -> AsyncIterator[None]:
-    """Puts the tenant into the baggage, which all later requests and messages of the trace carry.
+class TenantInBaggage:
+    """Puts the tenant into the baggage, which all later spans, requests and messages of the trace carry.
 
-    A request through the storefront has it already; one that comes directly names its tenant in x-tenant-id.
+    A request through the storefront has it already; one that comes directly names its tenant in x-tenant-id. This is a
+    middleware, not a dependency: FastAPI leaves a dependency before it sends the answer to an HTTPException.
     """
-    if x_tenant_id is None or baggage.get_baggage("tenant.id") is not None:
-        yield
-        return
-    # The agent copies the baggage to spans when they start, and the span of this request has started.
-    trace.get_current_span().set_attribute("tenant.id", x_tenant_id)
-    token = context.attach(baggage.set_baggage("tenant.id", x_tenant_id))
-    try:
-        yield
-    finally:
-        context.detach(token)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tenant = Headers(scope=scope).get("x-tenant-id") if scope["type"] == "http" else None
+        if tenant is None or baggage.get_baggage("tenant.id") is not None:
+            await self._app(scope, receive, send)
+            return
+        # The agent copies the baggage to spans when they start, and the span of this request has started.
+        trace.get_current_span().set_attribute("tenant.id", tenant)
+        token = context.attach(baggage.set_baggage("tenant.id", tenant))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            context.detach(token)
 
 
 def create_app(orders: httpx.AsyncClient) -> FastAPI:
@@ -43,7 +51,7 @@ def create_app(orders: httpx.AsyncClient) -> FastAPI:
             yield
 
     app = FastAPI(title="gateway", lifespan=lifespan)
-    tenant = [Depends(tenant_in_baggage)]
+    app.add_middleware(TenantInBaggage)
 
     async def forward(request: Request, path: str) -> Response:
         """The answer of the orders service; 502 where it fails."""
@@ -61,16 +69,16 @@ def create_app(orders: httpx.AsyncClient) -> FastAPI:
             raise HTTPException(502, "the orders service failed")
         return Response(answer.content, answer.status_code, media_type="application/json")
 
-    @app.post("/api/v1/orders", dependencies=tenant)
+    @app.post("/api/v1/orders")
     async def place_order(request: Request) -> Response:
         return await forward(request, "/orders")
 
     # Before /orders/{order_id}, which would match it.
-    @app.post("/api/v1/orders/batch", dependencies=tenant)
+    @app.post("/api/v1/orders/batch")
     async def place_orders(request: Request) -> Response:
         return await forward(request, "/orders/batch")
 
-    @app.get("/api/v1/orders/{order_id}", dependencies=tenant)
+    @app.get("/api/v1/orders/{order_id}")
     async def get_order(request: Request, order_id: UUID) -> Response:
         return await forward(request, f"/orders/{order_id}")
 
