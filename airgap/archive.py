@@ -27,12 +27,15 @@ COPIED = io.DEFAULT_BUFFER_SIZE * 128  # bytes at a time: layers are large
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing in a layer: a file or tree (source), a symbolic link (target) or an empty folder (mode alone)."""
+    """One thing in a layer: a file or tree (source), a symbolic link (target) or an empty folder (mode alone).
+
+    compiled: whether the tree's __pycache__ is meant to be there. Else a Python that ran from the cache has left it."""
 
     path: str
     source: Path | None = None
     target: str | None = None
     mode: int = 0o755
+    compiled: bool = False
 
 
 @dataclass
@@ -209,6 +212,8 @@ def _expand(entry: Entry) -> Iterator[tuple[str, tarfile.TarInfo, Path | None]]:
         yield name, _folder(name, entry.mode), None
     elif entry.source.is_dir() and not entry.source.is_symlink():
         for path in entry.source.rglob("*"):
+            if "__pycache__" in path.parts and not entry.compiled:
+                continue
             inner = f"{name}/{path.relative_to(entry.source).as_posix()}".strip("/")
             yield inner, *_from_disk(inner, path, keep_mode=True)
     else:

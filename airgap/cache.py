@@ -19,7 +19,8 @@ from .spec import Artifact
 META = "artifact.json"
 # Raise a kind's number when its recipe changes what comes out of the same inputs.
 RECIPES = {
-    "wheel": 1, "pypi": 1, "npm": 1, "go": 1, "link": 1, "debian": 1, "maven": 1, "java": 1, "image": 2, "bundle": 2,
+    "wheel": 1, "pypi": 1, "npm": 1, "bytecode": 1, "go": 1, "link": 1, "debian": 1, "maven": 1, "java": 1,
+    "image": 2, "bundle": 2,
 }  # fmt: skip
 
 

@@ -38,8 +38,9 @@ The tools are static binaries for Linux on x86-64: put `tools` on your PATH.
 A program's licence is its own; the Go modules compiled into it bring theirs.
 
 ## Carry these in besides
-Their licence is the reason that they are not built from packages. Save each one where its registry can be reached, by
-either command, and put the file into `images`. A local cluster without Tempo uses Jaeger as its store.
+These are not built: Tempo because of its licence, the agent for .NET because no package has it. Save each one where its
+registry can be reached, by either command, and put the file into `images`. A local cluster without Tempo uses Jaeger as
+its store; without the agent, applications in .NET are not instrumented.
 
 {besides}
 

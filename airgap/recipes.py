@@ -14,7 +14,7 @@ from . import archive, debian, maven, npm, pypi
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import TOOLCHAIN, Artifact, check_licenses, files, is_local, split_source
+from .spec import BYTECODE, PYTHON, TOOLCHAIN, Artifact, check_licenses, files, is_local, split_source
 
 # Where each package came from, as package URLs: https://github.com/package-url/purl-spec
 Sources = list[str]
@@ -152,6 +152,29 @@ def npm_packages(artifact: Artifact, store: Store, work: Path, log: Path) -> Sou
     return npm.build(folder, fields.get("exclude", []), work, store, log)
 
 
+def bytecode(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
+    """What Python compiles from other entries' modules, for the places that they have in the image: its root file
+    system is read-only, so each start would compile them again."""
+    root = store.folder(PYTHON) / "root/usr"
+    libraries = root / "lib/x86_64-linux-gnu"
+    sources = work / "sources"
+    for place, source in artifact.fields["of"].items():
+        ignore = shutil.ignore_patterns("__pycache__", "*.so")
+        shutil.copytree(store.source(source), sources / place.strip("/"), symlinks=True, ignore=ignore)
+    loader = [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries)]
+    python = [*loader, str(next((root / "bin").glob("python3.*"))), "-m", "compileall"]
+    # unchecked: files in an image do not change; nothing depends on their dates, which images do not keep
+    options = ["-q", "-s", str(sources), "-p", "/", "--invalidation-mode", "unchecked-hash"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    run([*python, *options, str(sources)], log, env=environment | {"PYTHONHOME": str(root)})
+    for path in sources.rglob("*.pyc"):
+        target = work / artifact.output / path.relative_to(sources)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    shutil.rmtree(sources)
+    return []
+
+
 def image(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """An archive of one image for `docker load`."""
     archive.write(work / artifact.output, [declared(artifact.fields, artifact, store)])
@@ -189,11 +212,12 @@ def entries(path: str, source: str, artifact: Artifact, store: Store) -> list[ar
         return [
             archive.Entry(f"{path}/{file.relative_to(local)}".removesuffix("/."), source=file) for file in files(local)
         ]
-    if split_source(source)[0]:
+    owner, inside = split_source(source)
+    if owner:
         found = store.source(source)
         if not os.path.lexists(found):
             raise AirgapError(f"images.yml: {artifact.name} takes {source!r}, which {found} is not; correct the path")
-        return [archive.Entry(path, source=found)]
+        return [archive.Entry(path, source=found, compiled=inside == BYTECODE)]
     return [archive.Entry(path, mode=int(source, 8))]
 
 
@@ -206,6 +230,7 @@ RECIPES: dict[str, Callable[[Artifact, Store, Path, Path], Sources]] = {
     "java": java,
     "pypi": pypi_packages,
     "npm": npm_packages,
+    "bytecode": bytecode,
     "image": image,
     "bundle": bundle,
 }

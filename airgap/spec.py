@@ -19,6 +19,8 @@ TOOLCHAIN = "go"  # the entry whose output compiles every entry of kind "go"
 JRE, MAVEN, COMPILER = "jre", "maven", "ecj"
 POM, JARS = "pom.xml", "jars.lock"
 NODE = "nodejs"  # the entry whose npm fetches every entry of kind "npm"
+# The entry whose Python compiles every entry of kind "bytecode", and the folder that these have
+PYTHON, BYTECODE = "python", "bytecode"
 PACKAGE, LOCK = "package.json", "package-lock.json"
 
 # What an entry of each kind may say, and must say. An unknown word is a typing error that would otherwise change
@@ -32,6 +34,7 @@ KINDS: dict[str, tuple[set[str], set[str]]] = {
     "java": ({"folder", "libraries", "release", "version", "license"}, set()),
     "pypi": ({"requirements", "pythons", "libc", "package", "version", "license"}, {"folders"}),
     "npm": ({"folder", "package", "version", "license"}, {"exclude"}),
+    "bytecode": ({"of", "version"}, set()),
     "image": ({"ref", "version", "layers", "config"}, {"default"}),
     "bundle": ({"images"}, {"splice"}),
 }
@@ -74,7 +77,7 @@ class Artifact:
         """The file or folder that `path` names, below the artefact's own folder."""
         if self.delivered == "image":
             return f"{self.name}.tar"
-        folders = {"debian": "root", "maven": "jars", "java": "classes", "npm": "node_modules"}
+        folders = {"debian": "root", "maven": "jars", "java": "classes", "npm": "node_modules", "bytecode": BYTECODE}
         return {"go": self.name, "link": self.name, **folders}.get(self.kind, ".")
 
     @property
@@ -90,9 +93,16 @@ class Artifact:
     @property
     def needs(self) -> list[str]:
         """Names of the artefacts that this one is made from."""
-        needed = {"go": [TOOLCHAIN], "maven": [JRE, MAVEN], "java": [JRE, COMPILER], "npm": [NODE]}.get(self.kind, [])
+        needed = {
+            "go": [TOOLCHAIN],
+            "maven": [JRE, MAVEN],
+            "java": [JRE, COMPILER],
+            "npm": [NODE],
+            "bytecode": [PYTHON],
+        }.get(self.kind, [])
         needed = needed + ([self.fields["libraries"]] if self.kind == "java" else [])
         sources = [self.fields["of"]] if self.kind == "link" else []
+        sources += list(self.fields["of"].values()) if self.kind == "bytecode" else []
         sources += [source for layer in self.layers for source in layer.values()]
         needed += [owner for owner, _path in map(split_source, sources) if owner]
         return sorted(set(needed))

@@ -122,3 +122,13 @@ def test_nothing_can_lie_below_a_link(tmp_path, program):
     entries = [Entry("/bin", target="usr/bin"), Entry("/bin/it", program)]
     with pytest.raises(AirgapError, match="where /bin is not a folder"):
         archive.write_layer(io.BytesIO(), entries)
+
+
+def test_what_python_compiled_in_the_cache_is_not_in_the_image(tmp_path):
+    tree = tmp_path / "site"
+    (tree / "thing/__pycache__").mkdir(parents=True)
+    (tree / "thing/__init__.py").touch()
+    (tree / "thing/__pycache__/__init__.cpython-313.pyc").write_bytes(b"compiled here")
+    out = io.BytesIO()
+    archive.write_layer(out, [Entry("/app", tree)])
+    assert sorted(layer(out.getvalue())) == ["app", "app/thing", "app/thing/__init__.py"]
