@@ -77,7 +77,7 @@ def package_url(path: str, package: dict[str, Any]) -> str:
     return f"pkg:npm/{name.replace('@', '%40')}@{package['version']}"
 
 
-def licenses(lock: Path) -> Iterator[tuple[str, str]]:
-    """(name and version, SPDX expression) of every package of a lock file."""
-    for path, package in read(lock).items():
-        yield f"{path.rpartition('node_modules/')[2]} {package['version']}", str(package.get("license", ""))
+def licenses(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name and version, SPDX expression) of every package of a folder's lock file."""
+    for path, package in read(folder / LOCK).items():
+        yield f"{path.rpartition('node_modules/')[2]} {package['version']}", str(package.get("license") or "none")

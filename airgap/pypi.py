@@ -165,9 +165,19 @@ def _place(path: PurePosixPath) -> PurePosixPath | None:
     return PurePosixPath(*path.parts[2:]) if path.parts[1] in ("purelib", "platlib") else None
 
 
+# What metadata without an SPDX expression says, and what the package's licence file then is
+TERMS = {
+    "3-Clause BSD License": "BSD-3-Clause",
+    "License :: OSI Approved :: Apache Software License": "Apache-2.0",
+    "License :: OSI Approved :: BSD License": "BSD-3-Clause",
+    "License :: OSI Approved :: MIT License": "MIT",
+    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+}
+
+
 def licenses(folder: Path) -> Iterator[tuple[str, str]]:
-    """(name and version, licence) of every package below a folder, as its metadata has it: the SPDX expression, else the
-    classifiers, else the licence's text field.
+    """(name and version, SPDX expression) of every package below a folder, as its metadata has it: License-Expression,
+    else the classifiers, else the text of License where it is one of TERMS.
 
     Source: https://packaging.python.org/en/latest/specifications/core-metadata/
     """
@@ -175,5 +185,6 @@ def licenses(folder: Path) -> Iterator[tuple[str, str]]:
         with open(path, "rb") as content:
             metadata = BytesHeaderParser().parse(content)
         classifiers = [line for line in metadata.get_all("Classifier", []) if line.startswith("License :: ")]
-        terms = metadata["License-Expression"] or ", ".join(classifiers) or metadata["License"] or ""
-        yield f"{metadata['Name']} {metadata['Version']}", terms
+        terms = classifiers or [metadata["License"] or "none"]
+        expression = metadata["License-Expression"] or " AND ".join(TERMS.get(term, term) for term in terms)
+        yield f"{metadata['Name']} {metadata['Version']}", expression

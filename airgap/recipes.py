@@ -14,7 +14,7 @@ from . import archive, debian, maven, npm, pypi
 from .cache import Store
 from .errors import AirgapError
 from .process import run
-from .spec import TOOLCHAIN, Artifact, files, is_local, split_source
+from .spec import TOOLCHAIN, Artifact, check_licenses, files, is_local, split_source
 
 # Where each package came from, as package URLs: https://github.com/package-url/purl-spec
 Sources = list[str]
@@ -139,13 +139,17 @@ def pypi_packages(artifact: Artifact, store: Store, work: Path, log: Path) -> So
     """Wheels that a requirements file pins, unpacked into one folder for all versions of Python that are listed."""
     fields = artifact.fields
     requirements = artifact.folder / fields["requirements"]
-    return pypi.build(requirements, fields["pythons"], fields["libc"], artifact.folders, work, log)
+    sources = pypi.build(requirements, fields["pythons"], fields["libc"], artifact.folders, work, log)
+    check_licenses(artifact, pypi.licenses(work))
+    return sources
 
 
 def npm_packages(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """Node.js packages that a lock file pins: node_modules."""
     fields = artifact.fields
-    return npm.build(artifact.folder / fields["folder"], fields.get("exclude", []), work, store, log)
+    folder = artifact.folder / fields["folder"]
+    check_licenses(artifact, npm.licenses(folder))
+    return npm.build(folder, fields.get("exclude", []), work, store, log)
 
 
 def image(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:

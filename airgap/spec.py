@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,22 @@ def license_of(name: str, artifacts: dict[str, Artifact]) -> str:
     Source: https://spdx.github.io/spdx-spec/v3.0.1/annexes/spdx-license-expressions/
     """
     return " AND ".join(sorted(_license_terms(name, artifacts)))
+
+
+def identifiers(expression: str) -> set[str]:
+    """The licences and exceptions that an SPDX expression names."""
+    return set(re.split(r" AND | OR | WITH |[()]", expression)) - {""}
+
+
+def check_licenses(artifact: Artifact, packages: Iterable[tuple[str, str]]) -> None:
+    """Rejects packages whose licences the entry does not name. packages: name and version, SPDX expression."""
+    named = identifiers(artifact.fields["license"])
+    other = [f"{package} is under {terms}" for package, terms in packages if not identifiers(terms) <= named]
+    if other:
+        raise AirgapError(
+            f"images.yml: {artifact.name}: license does not name all licences: {'; '.join(other)}; if the package may "
+            "be used, add its licence there"
+        )
 
 
 def _license_terms(name: str, artifacts: dict[str, Artifact]) -> set[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airgap import images, reader
-from airgap.images import ARCHIVE, ORIGINS, PULL, Image, Source
+from airgap.images import ARCHIVE, BUILD, ORIGINS, PULL, Image, Source
 from airgap.reader import ArchivedImage
 from airgap.spec import Artifact
 from tools.steps import Failed
@@ -116,6 +116,9 @@ def _drop_demo(table: Mapping[str, Image], found: dict[str, Source]) -> str:
     names = [name for name, image in table.items() if image.demo]
     missing = [table[name].ref for name in names if name not in found]
     reason = f"no origin has {', '.join(missing)}" if missing else ""
+    built = any(found[name].origin == BUILD for name in names if name in found)
+    if built and (platform.system(), architecture()) != ("Linux", "amd64"):
+        reason = "images are built on Linux x86-64 only"
     if mirror() and any(source.origin == PULL for source in found.values()):
         reason = f"its images are not published, and all others are pulled from {mirror()}"
     if reason:

@@ -19,8 +19,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from airgap import cache, spec
 from airgap.images import ARCHIVE, BUILD, PULL, Source, carried
 from airgap.spec import Artifact
@@ -65,7 +63,9 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     found = {tool: on_path(tool) for tool in OLDEST}
     names = [tool for tool, path in found.items() if not path]
     entries = {
-        name: spec.archive_of(source.image.build, artifacts) for name, source in sources.items() if source.origin == BUILD
+        name: spec.archive_of(source.image.build, artifacts)
+        for name, source in sources.items()
+        if source.origin == BUILD
     }
     names += entries.values()
     if everything:
@@ -155,7 +155,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     proof = json.loads((state / "proof.json").read_text())
     trace_id = next(ids[0] for ids in proof["traces"].values())
     ports = json.loads((state / "cluster.json").read_text())["ports"]
-    store = "tempo" if "tempo" in json.loads(LOCAL.read_text())["images"] else "jaeger"
+    local = json.loads(LOCAL.read_text())
+    store = "tempo" if "tempo" in local["images"] else "jaeger"
     host, query_port, traces = STORES[store]
     service, namespace = host.split(".")
     proxy = f"/api/v1/namespaces/{namespace}/services/http:{service}:{query_port}/proxy"
@@ -168,7 +169,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
-        **demo(ports),
+        **(shop(ports) if local["demo"] else {}),
         "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
@@ -182,11 +183,8 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
     print(f"\nDone in {seconds:.0f} s: {times}.")
 
 
-def demo(ports: dict[str, int]) -> dict[str, str]:
-    """Where the shop is and how to order something, if the inventory installs it. ports: of this machine."""
-    inventory = yaml.safe_load((INVENTORY / "group_vars/all.yml").read_text())
-    if not inventory["local_demo_enabled"]:
-        return {}
+def shop(ports: dict[str, int]) -> dict[str, str]:
+    """Where the shop is and how to order something. ports: of this machine, by node port."""
     storefront = f"http://127.0.0.1:{ports['30380']}"
     order = json.dumps({"sku": "book", "quantity": 2})
     headers = "-H 'content-type: application/json' -H 'x-tenant-id: acme'"

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Sends a mix of good, slow and failing requests to the storefront, at an even rate.

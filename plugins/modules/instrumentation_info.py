@@ -31,6 +31,10 @@ options:
   name:
     description: Report only workloads of this name.
     type: str
+  workloads:
+    description: Whether workloads are reported. If false, only RV(modes) is read, with fewer requests.
+    type: bool
+    default: true
   prometheus_url:
     description:
       - Base URL of the Prometheus that has the collectors' span metrics (C(traces_spanmetrics_calls_total)). The host
@@ -59,6 +63,7 @@ EXAMPLES = r"""
 
 - name: Read what can instrument pods in the cluster
   orion.tracing.instrumentation_info:
+    workloads: false
   register: instrumentation
 
 - name: Require that every pod of a service has the agent
@@ -135,7 +140,8 @@ workloads:
         - Annotations that cannot work. V(unknown_language), V(container_not_found), V(contradictory_annotations),
           V(unknown_platform), V(musl).
         - The pod template. V(value_from), V(own_agent), V(mount_path), V(switched_off).
-        - The cluster. V(policy_not_installed), V(namespace_excluded), V(operator_not_ready), V(restart_needed).
+        - The cluster. V(policy_not_installed), V(namespace_excluded), V(operator_not_ready),
+          V(instrumentation_not_found), V(restart_needed).
         - The pods. V(rollout), V(crash).
         - The agent. V(agent_image), V(agent_failed), V(no_spans).
       type: str
@@ -210,12 +216,13 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import report, spans
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import read
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import read, read_modes
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str"},
     "name": {"type": "str"},
+    "workloads": {"type": "bool", "default": True},
     "prometheus_url": {"type": "str", "default": ""},
     "since": {"type": "int", "default": 15},
 }
@@ -230,6 +237,9 @@ def main() -> None:
         if params["since"] < 1:
             raise InvalidInput(f"option since is {params['since']}", remedy="Write a number of minutes from 1.")
     with module.client() as kube:
+        if not params["workloads"]:
+            modes = report.modes_result(read_modes(kube))
+            module.exit_json(changed=False, modes=modes, workloads=[], table="", spans_unknown="", api_calls=kube.calls)
         snapshot = read(kube, namespace)
         counted, unknown = spans.read(kube, params["prometheus_url"], params["since"])
         rows = report.with_spans(report.rows(snapshot, namespace, name), counted, params["since"])

@@ -35,6 +35,7 @@ options:
   workloads:
     description:
       - Workloads to instrument.
+      - A workload may be listed several times, with another language and other containers.
       - What they set themselves is left alone. It is an error if that contradicts what is asked for here.
     type: list
     elements: dict
@@ -88,8 +89,9 @@ options:
     default: auto
   variables:
     description:
-      - Variables of the role C(instrumentation), by name, from which the environment of mode V(sdk) is computed.
-        Required if that mode is used.
+      - Variables of the role C(instrumentation), by name. The environment of mode V(sdk) is computed from them, and
+        in mode V(operator) the name of the Instrumentation, to which annotations are set.
+      - Required for mode V(sdk). Without them, annotations are set to C(true).
     type: dict
     default: {}
   excluded_namespaces:
@@ -212,7 +214,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     DURATION_REMEDY,
     duration_seconds,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WHAT, Wanted, instrument
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WHAT, WantedWorkloads, instrument
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
@@ -247,9 +249,14 @@ def main() -> None:
             seconds = duration_seconds(params["timeout"])
         except ValueError as error:
             raise InvalidInput(f"option timeout: {error}", remedy=DURATION_REMEDY) from None
-        listed, findings = entries(params["workloads"], "workloads", params["excluded_namespaces"])
+        # The variable that the user wrote.
+        role = "instrumentation_workloads" in params["variables"]
+        variable = "instrumentation_workloads" if role else "workloads"
+        listed, findings = entries(params["workloads"], variable, params["excluded_namespaces"])
         refuse(WHAT, findings)
-        wanted = Wanted(listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode)
+        wanted = WantedWorkloads(
+            listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode
+        )
     with module.client() as kube:
         plan = instrument(kube, wanted, Clock(), progress(params))
     module.exit(plan)

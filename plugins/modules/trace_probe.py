@@ -99,6 +99,63 @@ options:
     description: The recording's prefix in the bucket. Required with O(recordings_bucket).
     type: str
     default: ''
+  applications:
+    description:
+      - Requests to applications in the cluster, and the traces that they have to make.
+      - Each request goes to a Service through the API server's proxy, with a C(traceparent) whose root span the module
+        sends to the gateways itself. The trace is read back when it is complete, and compared with its description.
+      - U(https://github.com/orion-tracing/orion.tracing/blob/main/docs/proof.md) explains the description.
+      - Needs a store that is read back (O(store_reader)), and the verb of each method (V(get) for GET, V(create) for
+        POST) on C(services/proxy) in the namespaces of the applications.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the request, unique. Also the name of the check of what has no C(check) in its description.
+        type: str
+        required: true
+      namespace:
+        description: Namespace of the Service.
+        type: str
+        required: true
+      service:
+        description: Name of the Service.
+        type: str
+        required: true
+      port:
+        description: Port of the Service.
+        type: int
+        default: 80
+      method:
+        description: Method of the request.
+        type: str
+        default: GET
+      path:
+        description: Path of the request, with its query.
+        type: str
+        required: true
+      headers:
+        description: Headers of the request, without C(traceparent), which the module writes.
+        type: dict
+        default: {}
+      body:
+        description: Body of the request, sent as JSON. None by default.
+        type: raw
+      status:
+        description: Status of the answer, such as V(201).
+        type: int
+        required: true
+      trace:
+        description:
+          - The trace, without the module's own root span.
+          - C(spans) describes the spans as a tree, each with C(service) and C(name), and optionally C(kind), C(status),
+            C(attributes), C(resource), C(events), C(links), C(check) and, again, C(spans). A value is compared as it
+            is; C({pattern: REGEX}) has to match the whole value, C({absent: true}) means that there is none.
+          - C(services) lists all services that take part, C(every_span) has attributes that each span has, C(ignore) is
+            the name of spans that are left out, C(exact) excludes any other spans, C(check) is the name of the check.
+        type: dict
+        required: true
   proof_path:
     description:
       - File to which the proof is written as JSON, atomically, whether or not the checks passed.
@@ -186,7 +243,9 @@ first_trace_seconds:
   returned: when not in check mode
   type: float
 traces:
-  description: Ids of the traces that must be kept, by case (V(error), V(slow), V(critical), V(dropped), V(plain)).
+  description:
+    - Ids of the traces that must be kept, by case (V(error), V(slow), V(critical), V(dropped), V(plain)), and of the
+      traces of applications that are as described (V(application)).
   returned: when not in check mode
   type: dict
   sample: {"error": ["4bf92f3577b34da6a3ce929d0e0e4736"]}
@@ -206,7 +265,7 @@ kept_by_policy:
   type: dict
   sample: {"errors": 3, "baseline": 31}
 last_seen:
-  description: Where spans were last seen by the components' metrics. Empty if all checks passed.
+  description: Where spans were last seen by the components' metrics. Empty if all checks of the module's traces passed.
   returned: when not in check mode
   type: str
 notes:
@@ -228,7 +287,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof import applications, probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import (
     PIPELINE_OPTIONS,
     READERS,
@@ -257,6 +316,23 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "prefix": {"type": "str", "default": ""},
     "recordings_bucket": {"type": "str", "default": ""},
     "recordings_prefix": {"type": "str", "default": ""},
+    "applications": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "service": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 80},
+            "method": {"type": "str", "default": "GET"},
+            "path": {"type": "str", "required": True},
+            "headers": {"type": "dict", "default": {}},
+            "body": {"type": "raw"},
+            "status": {"type": "int", "required": True},
+            "trace": {"type": "dict", "required": True},
+        },
+    },
     "proof_path": {"type": "path"},
 }
 
@@ -298,6 +374,13 @@ def main() -> None:
     run = secrets.token_hex(8)
     with module.guard():
         settings = settings_of(params)
+        wanted = applications.applications(params["applications"])
+        if wanted and not settings.reads_back:
+            raise InvalidInput(
+                "option applications is given, but store_reader is none",
+                "their traces cannot be read back",
+                "Give the store's reader, or leave applications out.",
+            )
         timeout = seconds(params, "timeout")
         if params["proof_path"] and not Path(params["proof_path"]).parent.is_dir():
             raise InvalidInput(
@@ -306,6 +389,7 @@ def main() -> None:
         if module.check_mode:
             traces = probe.build(settings, run, time.time_ns())
             checks = probe.planned_checks(settings, traces, probe.expected(settings, traces).alone)
+            checks += applications.planned_checks(wanted)
     if module.check_mode:
         module.exit(Plan(result={"passed": None, "checks": checks, "table": probe.table(checks), "run": run}))
     with module.client() as kube, contextlib.ExitStack() as stack:
@@ -327,6 +411,7 @@ def main() -> None:
             store if settings.bucket else None,
             progress(params),
             recording if settings.recordings else None,
+            wanted,
         ).run()
         document = proof.document()
         if params["proof_path"]:
@@ -335,9 +420,8 @@ def main() -> None:
     if not proof.passed:
         failed = [check for check in proof.checks if not check["passed"]]
         what = "; ".join(f"{c['name']}: expected {c['expected']}, observed {c['observed']}" for c in failed)
-        module.fail_json(
-            msg=f"{len(failed)} of {len(proof.checks)} checks failed. {what}. Last seen: {proof.last_seen}.", **result
-        )
+        where = f" Last seen: {proof.last_seen}." if proof.last_seen else ""
+        module.fail_json(msg=f"{len(failed)} of {len(proof.checks)} checks failed. {what}.{where}", **result)
     module.exit(Plan(result=result))
 
 

@@ -16,7 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.mappings impo
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import injection
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import LANGUAGES
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import policy_name
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource, discover
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
@@ -219,9 +219,11 @@ def created(document: Document) -> str:
 
 def read_modes(kube: Kube) -> Modes:
     """One request, and two where policies are served, and two or three where the operator's resources are."""
-    served = discover(kube, [f"{ADMISSION}/v1", f"{OPERATOR}/v1alpha1"])
-    policy = served.resource(ADMISSION, "v1", "MutatingAdmissionPolicy")
-    binding = served.resource(ADMISSION, "v1", "MutatingAdmissionPolicyBinding")
+    served = discover(kube, [*(f"{ADMISSION}/{version}" for version in VERSIONS), f"{OPERATOR}/v1alpha1"])
+    policy, binding = (
+        next((found for one in VERSIONS if (found := served.resources.get((ADMISSION, one, kind)))), None)
+        for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+    )
     operator = served.resource(OPERATOR, "v1alpha1", "Instrumentation")
     unreadable: list[str] = []
 

@@ -36,7 +36,7 @@ def is_on(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Obstacle:
     """Why annotations do not have the effect that they ask for. code: a word for programs; why: a clause without a
     full stop; remedy: a sentence."""
 
@@ -52,7 +52,7 @@ class Asked:
 
     languages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     opted_out: Mapping[str, str] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Obstacle, ...] = ()
 
 
 def asked(pod: Mapping[str, str], namespace: Mapping[str, str], containers: Sequence[str]) -> Asked:
@@ -60,7 +60,7 @@ def asked(pod: Mapping[str, str], namespace: Mapping[str, str], containers: Sequ
     both = {**namespace, **pod}
     languages: dict[str, tuple[str, ...]] = {}
     opted_out: dict[str, str] = {}
-    problems: list[Problem] = []
+    problems: list[Obstacle] = []
     for name in sorted(name for name in both if name.startswith(INJECT)):
         language, place = name.removeprefix(INJECT), "pod" if name in pod else "namespace"
         if language not in LANGUAGES:
@@ -85,18 +85,18 @@ def _containers(
     return tuple(names), [name for name in names if name not in containers]
 
 
-def _unknown(language: str, place: str) -> Problem:
+def _unknown(language: str, place: str) -> Obstacle:
     near = nearest(language, LANGUAGES)
     remedy = f"Did you mean {INJECT}{near}?" if near else f"The languages are {', '.join(LANGUAGES)}."
     if language in OPERATOR_ONLY:
         remedy = f"For a service that brings its own SDK, such as one in Go, use {LANGUAGES[SDK].annotation}."
-    return Problem(
+    return Obstacle(
         "unknown_language", f"the annotation {INJECT}{language} of the {place} names an unknown language", remedy
     )
 
 
-def _missing(language: Language, missing: Sequence[str], containers: Sequence[str]) -> Problem:
-    return Problem(
+def _missing(language: Language, missing: Sequence[str], containers: Sequence[str]) -> Obstacle:
+    return Obstacle(
         "container_not_found",
         f"the annotations for {language.name} name {_counted('container', missing)}, and the pod has "
         f"{', '.join(containers)}",
@@ -104,7 +104,7 @@ def _missing(language: Language, missing: Sequence[str], containers: Sequence[st
     )
 
 
-def _contradictions(languages: Mapping[str, Sequence[str]]) -> list[Problem]:
+def _contradictions(languages: Mapping[str, Sequence[str]]) -> list[Obstacle]:
     """Languages that share a container: it gets none of them."""
     found: dict[tuple[str, ...], list[str]] = {}
     for container in dict.fromkeys(name for names in languages.values() for name in names):
@@ -112,7 +112,7 @@ def _contradictions(languages: Mapping[str, Sequence[str]]) -> list[Problem]:
         if len(sharing) > 1:
             found.setdefault(sharing, []).append(container)
     return [
-        Problem(
+        Obstacle(
             "contradictory_annotations",
             f"the annotations ask for {' and '.join(sharing)} in the same {_counted('container', names)}",
             f'Set the annotation of all but one of these languages to "false" on the pod template, or name the '
@@ -138,7 +138,7 @@ def injected(pod: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def left_alone(pod: Mapping[str, Any], language: Language, containers: Iterable[str]) -> Problem | None:
+def left_alone(pod: Mapping[str, Any], language: Language, containers: Iterable[str]) -> Obstacle | None:
     """What one of these containers has that keeps a policy from it."""
     extended = {one.name for one in language.extended}
     for one in _all(pod):
@@ -147,20 +147,20 @@ def left_alone(pod: Mapping[str, Any], language: Language, containers: Iterable[
         for variable in one.get("env") or []:
             name = variable["name"]
             if name in extended and variable.get("valueFrom"):
-                return Problem(
+                return Obstacle(
                     "value_from",
                     f"container {one['name']} takes {name} from a {_source(variable['valueFrom'])}, so it cannot be "
                     "extended",
                     f"Write the value of {name} into the pod template.",
                 )
             if name in language.refused:
-                return Problem(
+                return Obstacle(
                     "own_agent",
                     f"container {one['name']} sets {name}, so it brings an agent of its own",
                     f"Remove {name} from the pod template, or the annotation {language.annotation}.",
                 )
         if any(mount.get("mountPath") == language.mount_path for mount in one.get("volumeMounts") or []):
-            return Problem(
+            return Obstacle(
                 "mount_path",
                 f"container {one['name']} mounts something else at {language.mount_path}",
                 "Mount it at another path.",
@@ -168,12 +168,12 @@ def left_alone(pod: Mapping[str, Any], language: Language, containers: Iterable[
     return None
 
 
-def wrong_platform(annotations: Mapping[str, str], language: Language) -> Problem | None:
+def wrong_platform(annotations: Mapping[str, str], language: Language) -> Obstacle | None:
     """A C library that the agent is not built for."""
     value = annotations.get(language.platform_annotation, "") if language.platforms else ""
     if not value or value in language.platforms:
         return None
-    return Problem(
+    return Obstacle(
         "unknown_platform",
         f"the annotation {language.platform_annotation} is '{value}'",
         f"Use one of {', '.join(language.platforms)}.",

@@ -23,7 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.clus
     Workload,
     created,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Asked, Problem
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Asked, Obstacle
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import (
     AGENTS,
     LANGUAGES,
@@ -43,7 +43,7 @@ DOCUMENTATION = "docs/instrument-your-service.md"
 @dataclass(frozen=True)
 class Row:
     """One workload. instrumented: YES, PARTLY, NO or NO_PODS. agents: language → image of the agent. spans: how many
-    were counted lately, None where that is not known. code, why, remedy: of a Problem, empty where all is well."""
+    were counted lately, None where that is not known. code, why, remedy: of an Obstacle, empty where all is well."""
 
     namespace: str
     kind: str
@@ -66,7 +66,7 @@ class Row:
     def versions(self) -> dict[str, str]:
         return {language: version_of(image) for language, image in (self.agents or {}).items() if image}
 
-    def with_problem(self, problem: Problem | None) -> Row:
+    def with_problem(self, problem: Obstacle | None) -> Row:
         return replace(self, code=problem.code, why=problem.why, remedy=problem.remedy) if problem else self
 
     def result(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _containers(wanted: Asked, agents: Mapping[str, str], containers: Sequence[s
     return named or list(containers)
 
 
-def _problem(workload: Workload, wanted: Asked, snapshot: Snapshot, row: Row) -> Problem | None:
+def _problem(workload: Workload, wanted: Asked, snapshot: Snapshot, row: Row) -> Obstacle | None:
     if row.instrumented == YES:
         return (
             _blocked(workload)
@@ -144,7 +144,7 @@ def _problem(workload: Workload, wanted: Asked, snapshot: Snapshot, row: Row) ->
     )
 
 
-def obstacle(workload: Workload, wanted: Asked, snapshot: Snapshot) -> Problem | None:
+def obstacle(workload: Workload, wanted: Asked, snapshot: Snapshot) -> Obstacle | None:
     """What keeps a new pod of the workload from being instrumented as its annotations ask for."""
     if wanted.problems:
         return wanted.problems[0]
@@ -160,13 +160,13 @@ def obstacle(workload: Workload, wanted: Asked, snapshot: Snapshot) -> Problem |
     return None
 
 
-def _not_asked(workload: Workload, wanted: Asked) -> Problem | None:
+def _not_asked(workload: Workload, wanted: Asked) -> Obstacle | None:
     if wanted.languages:
         return None
     if wanted.opted_out:
         language, place = next(iter(wanted.opted_out.items()))
         where = f"namespace {workload.namespace}" if place == "namespace" else "pod template"
-        return Problem(
+        return Obstacle(
             "opted_out",
             f'the {where} sets {injection.INJECT}{language} to "false"',
             f'Set it to "true" on the pod template to instrument {workload}.',
@@ -174,12 +174,12 @@ def _not_asked(workload: Workload, wanted: Asked) -> Problem | None:
     own = inside(workload.document, "metadata", "annotations") or {}
     misplaced = next((name for name in own if name.startswith(injection.INJECT)), "")
     if misplaced:
-        return Problem(
+        return Obstacle(
             "misplaced_annotation",
             f"the annotation {misplaced} is on the {workload.kind} itself, where it has no effect",
             f"Set it on the pod template ({'.'.join(_template_path(workload))}.metadata.annotations).",
         )
-    return Problem(
+    return Obstacle(
         "no_annotation",
         "neither the pod template nor the namespace has an annotation",
         f'Set {injection.INJECT}LANGUAGE to "true" on the pod template, with one of '
@@ -191,7 +191,7 @@ def _template_path(workload: Workload) -> tuple[str, ...]:
     return ("spec", "jobTemplate", "spec", "template") if workload.kind == "CronJob" else ("spec", "template")
 
 
-def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Problem | None:
+def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Obstacle | None:
     """Why nothing in the cluster injects this language into this namespace."""
     modes = snapshot.modes
     effective = modes.effective(language)
@@ -199,15 +199,18 @@ def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Pro
     if any(policy.covers(labels) for policy in effective):
         return None
     if modes.instrumentations:
+        value = {**snapshot.annotations_of(workload.namespace), **workload.annotations}[injection.INJECT + language]
+        if problem := _instrumentation(value, language, workload, modes):
+            return problem
         if modes.webhook == NOT_READY:
-            return Problem(
+            return Obstacle(
                 "operator_not_ready",
                 "no pod answers for the webhook of the OpenTelemetry Operator",
                 "Check the operator's pods and its certificate, then restart the workload.",
             )
         return None
     if effective:
-        return Problem(
+        return Obstacle(
             "namespace_excluded",
             f"policy {effective[0].name} leaves out namespace {workload.namespace}",
             "Remove the namespace from instrumentation_excluded_namespaces and run the playbook.",
@@ -231,10 +234,30 @@ def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Pro
         if modes.operator_version:
             why = "the OpenTelemetry Operator is there, but no Instrumentation resource"
             remedy = "Run the playbook with instrumentation_mode auto or operator."
-    return Problem("policy_not_installed", why, remedy)
+    return Obstacle("policy_not_installed", why, remedy)
 
 
-def _blocked(workload: Workload) -> Problem | None:
+def _instrumentation(value: str, language: str, workload: Workload, modes: Modes) -> Obstacle | None:
+    """An annotation by which the operator finds no Instrumentation, or more than one.
+    Source: https://github.com/open-telemetry/opentelemetry-operator, internal/instrumentation/podmutator.go
+    """
+    here = [one for one in modes.instrumentations if one.startswith(f"{workload.namespace}/")]
+    if value.lower() == "true":
+        found = len(here) == 1
+    else:
+        found = (value if "/" in value else f"{workload.namespace}/{value}") in modes.instrumentations
+    if found:
+        return None
+    return Obstacle(
+        "instrumentation_not_found",
+        f"the annotation {injection.INJECT}{language} is '{value}', and the operator finds "
+        + ("several Instrumentations" if value.lower() == "true" and here else "no Instrumentation")
+        + " by that",
+        f"Set it to {' or '.join(modes.instrumentations)}.",
+    )
+
+
+def _blocked(workload: Workload) -> Obstacle | None:
     """An agent's init container that keeps a pod from starting."""
     for pod in workload.pods:
         for status in inside(pod, "status", "initContainerStatuses") or []:
@@ -246,21 +269,21 @@ def _blocked(workload: Workload) -> Problem | None:
     return None
 
 
-def blocked_by_agent(pod: Document, container: str, reason: str, message: str) -> Problem:
+def blocked_by_agent(pod: Document, container: str, reason: str, message: str) -> Obstacle:
     """The problem of an init container with an agent that cannot start."""
     language = INIT_CONTAINERS[container]
     image = image_of(pod, container)
     message = " ".join(pulls.WRAPPING.sub("", message).split())[:400] or "no reason given"
     off = f'or set the annotation {injection.INJECT}{language} to "false"'
     if "Image" in reason:
-        return Problem(
+        return Obstacle(
             "agent_image",
             f"init container {container} of pod {pod['metadata']['name']} cannot pull {image} ({reason}: "
             f"{message[:400]}); the pod waits for it",
             f"Set instrumentation_{language}_image_repository and instrumentation_{language}_image_tag to an image "
             f"that the nodes can pull, {off}.",
         )
-    return Problem(
+    return Obstacle(
         "agent_failed",
         f"init container {container} ({image}) of pod {pod['metadata']['name']} fails ({reason}: {message}); the "
         "pod waits for it",
@@ -269,13 +292,13 @@ def blocked_by_agent(pod: Document, container: str, reason: str, message: str) -
     )
 
 
-def _crashing(workload: Workload, wanted: Asked) -> Problem | None:
+def _crashing(workload: Workload, wanted: Asked) -> Obstacle | None:
     """A container that ends again and again since it has the agent."""
     for pod in workload.pods:
         for status in inside(pod, "status", "containerStatuses") or [] if is_instrumented(pod, wanted) else []:
             if inside(status, "state", "waiting", "reason") == "CrashLoopBackOff":
                 count = status.get("restartCount")
-                return Problem(
+                return Obstacle(
                     "crash",
                     f"container {status['name']} of pod {pod['metadata']['name']} ended {count} times",
                     f"Read its log (kubectl -n {workload.namespace} logs {pod['metadata']['name']} -c {status['name']} "
@@ -284,7 +307,7 @@ def _crashing(workload: Workload, wanted: Asked) -> Problem | None:
     return None
 
 
-def _unfinished(workload: Workload) -> Problem | None:
+def _unfinished(workload: Workload) -> Obstacle | None:
     """New pods may come without anybody's help."""
     progress = progress_of({"kind": workload.kind, **workload.document}) if workload.document else None
     if progress is None or progress.done:
@@ -293,7 +316,7 @@ def _unfinished(workload: Workload) -> Problem | None:
     if workload.kind != "CronJob":
         target = f"{workload.kind.lower()}/{workload.name}"
         remedy = f"Wait for it: kubectl -n {workload.namespace} rollout status {target}"
-    return Problem("rollout", f"its rollout has not ended ({progress.text})", remedy)
+    return Obstacle("rollout", f"its rollout has not ended ({progress.text})", remedy)
 
 
 def image_of(pod: Document, container: str) -> str:
@@ -302,7 +325,7 @@ def image_of(pod: Document, container: str) -> str:
     return next((str(one.get("image")) for one in both if one["name"] == container), "")
 
 
-def _restart(workload: Workload, wanted: Asked, snapshot: Snapshot) -> Problem | None:
+def _restart(workload: Workload, wanted: Asked, snapshot: Snapshot) -> Obstacle | None:
     """Nothing is wrong but the age of the pods."""
     waiting = [pod for pod in workload.pods if not is_instrumented(pod, wanted)]
     if not waiting:
@@ -314,7 +337,7 @@ def _restart(workload: Workload, wanted: Asked, snapshot: Snapshot) -> Problem |
         why = f"{count} started before the policy"
     else:
         why = f"{count} started without the agent, before the annotation was set or while nothing injected it"
-    return Problem("restart_needed", why, restart_remedy(workload))
+    return Obstacle("restart_needed", why, restart_remedy(workload))
 
 
 def restart_remedy(workload: Workload) -> str:
@@ -327,7 +350,7 @@ def restart_remedy(workload: Workload) -> str:
     return f"Delete and create {workload} again; whoever owns it may do so by itself."
 
 
-def _musl(workload: Workload, row: Row) -> Problem | None:
+def _musl(workload: Workload, row: Row) -> Obstacle | None:
     """The agent for glibc in an image that has another C library, as far as its name shows that."""
     for name in row.languages:
         annotation, platforms = LANGUAGES[name].platform_annotation, LANGUAGES[name].platforms
@@ -335,7 +358,7 @@ def _musl(workload: Workload, row: Row) -> Problem | None:
         for container in inside(workload.template, "spec", "containers") or [] if musl else []:
             image = str(container.get("image"))
             if "alpine" in image and workload.annotations.get(annotation) != musl:
-                return Problem(
+                return Obstacle(
                     "musl",
                     f"image {image} looks like Alpine Linux, whose C library is musl, and the agent is that for glibc",
                     f"Set the annotation {annotation} to {musl} on the pod template.",
@@ -343,7 +366,7 @@ def _musl(workload: Workload, row: Row) -> Problem | None:
     return None
 
 
-def _disabled(variables: Mapping[str, str]) -> Problem | None:
+def _disabled(variables: Mapping[str, str]) -> Obstacle | None:
     """Settings of the workload itself with which an agent sends nothing."""
     text = {name: value.strip().lower() for name, value in variables.items()}
     off = {
@@ -357,7 +380,7 @@ def _disabled(variables: Mapping[str, str]) -> Problem | None:
         name = SAMPLER_ARGUMENT
     if not name:
         return None
-    return Problem(
+    return Obstacle(
         "switched_off",
         f"{name} is {variables[name]}, so no spans are sent",
         "Change it in the pod template, or in instrumentation_sampler, instrumentation_sampler_argument or "
@@ -433,7 +456,7 @@ def _with_spans(row: Row, spans: Mapping[str, int] | None, minutes: int) -> Row:
     if row.spans or row.code or row.instrumented != YES:
         return row
     return row.with_problem(
-        Problem(
+        Obstacle(
             "no_spans",
             f"instrumented, but no span of service {row.service_name} was counted in the last {minutes} minutes",
             "Send it a request: without traffic there are no spans. If there are still none, read the log for errors "

@@ -35,17 +35,16 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.clus
     assemble,
     read_modes,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Problem
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.injection import Obstacle
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import (
     Progress,
     may_remove_first,
     progress_of,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    ABSENT,
     MANAGER,
-    Change,
     Entry,
+    TemplateChange,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
@@ -92,31 +91,31 @@ class Trial:
     """What the API server answers to a change and to a pod of the changed template, without effect. findings: why the
     change would fail. injected: whether the pod would be instrumented, None where that cannot be found out."""
 
-    change: Change
+    change: TemplateChange
     findings: tuple[Finding, ...] = ()
     injected: bool | None = None
     doubt: str = ""
 
 
-def try_changes(kube: Kube, changes: Sequence[Change], snapshot: Snapshot) -> list[Trial]:
+def try_changes(kube: Kube, changes: Sequence[TemplateChange], snapshot: Snapshot) -> list[Trial]:
     """Two dry runs for each change, at the same time."""
     return in_threads(lambda one: _try(kube, one, snapshot), [one for one in changes if one.document])
 
 
-def _try(kube: Kube, change: Change, snapshot: Snapshot) -> Trial:
+def _try(kube: Kube, change: TemplateChange, snapshot: Snapshot) -> Trial:
     assert change.document is not None
     try:
         after = apply(kube, change, dry_run=True)
     except TracingError as refused:
         what = f"the API server refuses to change {change.workload}"
-        finding = error(change.entry.place, what, refused.remedy or "Correct it, and run again.", refused.why)
+        finding = error(change.place, what, refused.remedy or "Correct it, and run again.", refused.why)
         return Trial(change, (finding,))
-    if change.entry.state == ABSENT:
+    if change.absent:
         return Trial(change)
     return try_pod(kube, change, replace(change.workload, document=after), snapshot)
 
 
-def try_pod(kube: Kube, change: Change, workload: Workload, snapshot: Snapshot) -> Trial:
+def try_pod(kube: Kube, change: TemplateChange, workload: Workload, snapshot: Snapshot) -> Trial:
     """A dry run of creating a pod of a workload's template."""
     answer = kube.send(
         "POST",
@@ -132,7 +131,7 @@ def try_pod(kube: Kube, change: Change, workload: Workload, snapshot: Snapshot) 
     if cannot_try(answer, why) or ("exceeded quota" in why and may_remove_first(workload.document)):
         return Trial(change, doubt=f"whether new pods of {workload} are instrumented was not tried: {why}")
     what = f"the API server would refuse the pods of {workload}"
-    return Trial(change, (error(change.entry.place, what, _refused_remedy(why), why),))
+    return Trial(change, (error(change.place, what, _refused_remedy(why), why),))
 
 
 def cannot_try(answer: Response, why: str) -> bool:
@@ -213,7 +212,7 @@ def _after(trial: Trial) -> Workload:
     return replace(trial.change.workload, document={**trial.change.workload.document, **body})
 
 
-def _reason(trial: Trial, snapshot: Snapshot) -> Problem | None:
+def _reason(trial: Trial, snapshot: Snapshot) -> Obstacle | None:
     after = _after(trial)
     wanted = injection.asked(after.annotations, snapshot.annotations_of(after.namespace), after.containers)
     return report.obstacle(after, wanted, snapshot)
@@ -226,20 +225,20 @@ def _final(trial: Trial, snapshot: Snapshot) -> bool:
 
 
 def _not_injected(trial: Trial, snapshot: Snapshot) -> Finding:
-    reason = _reason(trial, snapshot) or Problem(
+    reason = _reason(trial, snapshot) or Obstacle(
         "not_injected",
         "the API server accepts its pods without the agent",
         "Check that nothing else, such as a container that sets its own agent, keeps the policy from it "
         "(orion.tracing.instrumentation_info).",
     )
     what = f"new pods of {trial.change.workload} would not be instrumented"
-    return error(trial.change.entry.place, what, reason.remedy, reason.why)
+    return error(trial.change.place, what, reason.remedy, reason.why)
 
 
 # Applying
 
 
-def apply(kube: Kube, change: Change, dry_run: bool = False) -> dict[str, Any]:
+def apply(kube: Kube, change: TemplateChange, dry_run: bool = False) -> dict[str, Any]:
     """Server-side apply. Forced, since RESTARTED_AT may have another owner; what others own is left out beforehand."""
     assert change.document is not None
     workload = change.workload
@@ -247,11 +246,11 @@ def apply(kube: Kube, change: Change, dry_run: bool = False) -> dict[str, Any]:
     return kube.apply(path, dict(change.document), dry_run, force=True, manager=MANAGER)
 
 
-def apply_all(kube: Kube, changes: Sequence[Change]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def apply_all(kube: Kube, changes: Sequence[TemplateChange]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """The objects as they are now. PartialFailure if one of several changes fails."""
     steps = [one for one in changes if one.document is not None]
 
-    def one(change: Change) -> dict[str, Any] | TracingError:
+    def one(change: TemplateChange) -> dict[str, Any] | TracingError:
         try:
             return apply(kube, change)
         except TracingError as failed:
@@ -281,7 +280,7 @@ class Observed:
     workload: Workload
     progress: Progress
     since: float
-    failure: Problem | None = None
+    failure: Obstacle | None = None
 
 
 @dataclass
@@ -359,7 +358,7 @@ class Waiter:
         self.seen[workload.key] = observed
         return observed
 
-    def _fault(self, workload: Workload, progress: Progress, refused: str, stuck: bool) -> Problem | None:
+    def _fault(self, workload: Workload, progress: Progress, refused: str, stuck: bool) -> Obstacle | None:
         """Why a rollout cannot succeed, as soon as that is certain."""
         new = [pod for pod in workload.pods if str(pod["metadata"].get("creationTimestamp", "")) >= self.started]
         return (
@@ -368,7 +367,7 @@ class Waiter:
             or _stopped(workload, progress, refused, stuck)
         )
 
-    def _agent(self, workload: Workload, pods: Sequence[Document], stuck: bool) -> Problem | None:
+    def _agent(self, workload: Workload, pods: Sequence[Document], stuck: bool) -> Obstacle | None:
         """An image that cannot be pulled, or an agent's init container that fails."""
         for pod in pods:
             for status in _statuses(pod):
@@ -378,7 +377,7 @@ class Waiter:
                 if reason in OBSTRUCTED and (final or stuck):
                     if name in report.INIT_CONTAINERS:
                         return report.blocked_by_agent(pod, name, reason, message)
-                    return Problem(
+                    return Obstacle(
                         "image",
                         f"container {name} of pod {pod['metadata']['name']} cannot pull {report.image_of(pod, name)} "
                         f"({reason}: {pulls.WRAPPING.sub('', message)[:400]})",
@@ -388,13 +387,13 @@ class Waiter:
                     return report.blocked_by_agent(pod, name, reason, self._log(workload, pod) or message)
         return None
 
-    def _crash(self, workload: Workload, pods: Sequence[Document]) -> Problem | None:
+    def _crash(self, workload: Workload, pods: Sequence[Document]) -> Obstacle | None:
         for pod in pods:
             for status in inside(pod, "status", "containerStatuses") or []:
                 reason = inside(status, "state", "waiting", "reason")
                 if reason == "CrashLoopBackOff" and int(status.get("restartCount") or 0) >= CRASHES:
                     ended = f"container {status['name']} of pod {pod['metadata']['name']} starts and ends again"
-                    return Problem(
+                    return Obstacle(
                         "crash",
                         self._log(workload, pod) or ended,
                         "If it worked before, the agent may be the cause: set the workload's state to absent, or run "
@@ -431,12 +430,12 @@ def _statuses(pod: Document) -> list[Document]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
-def _stopped(workload: Workload, progress: Progress, refused: str, stuck: bool) -> Problem | None:
+def _stopped(workload: Workload, progress: Progress, refused: str, stuck: bool) -> Obstacle | None:
     """The controller itself gives up, or may not create pods."""
     why = progress.failure or refused
     if not why or not (stuck or "deadline" in why or "violates PodSecurity" in why):
         return None
-    return Problem("stopped", f"{workload}: {why}", _refused_remedy(why))
+    return Obstacle("stopped", f"{workload}: {why}", _refused_remedy(why))
 
 
 def timestamp(clock: Clock) -> str:

@@ -17,10 +17,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation impo
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot, read
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
-    ABSENT,
-    Change,
     Entry,
-    Settings,
+    TemplateChange,
+    WorkloadSettings,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
@@ -29,7 +28,7 @@ WHAT = "the workloads to instrument"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedWorkloads:
     """seconds: for all waiting together. check: nothing is written, and nothing is waited for."""
 
     entries: Sequence[Entry]
@@ -40,11 +39,11 @@ class Wanted:
     check: bool = False
 
 
-def instrument(kube: Kube, wanted: Wanted, clock: Clock, say: Callable[[str], None]) -> Plan:
+def instrument(kube: Kube, wanted: WantedWorkloads, clock: Clock, say: Callable[[str], None]) -> Plan:
     """The plan, carried out unless this is a check. InvalidVariables with all findings before anything changes."""
     started = rollout.timestamp(clock)
     snapshot = read(kube)
-    settings = Settings(_mode(wanted, snapshot.modes), wanted.variables)
+    settings = WorkloadSettings(_mode(wanted, snapshot.modes), wanted.variables)
     refuse(WHAT, core.examine(wanted.entries, snapshot, settings, rollout.owners(kube, wanted.entries)))
     changes = _changes(wanted.entries, snapshot, settings, started)
     plan = core.make_plan(changes)
@@ -66,7 +65,7 @@ def instrument(kube: Kube, wanted: Wanted, clock: Clock, say: Callable[[str], No
     return plan
 
 
-def _mode(wanted: Wanted, modes: Modes) -> str:
+def _mode(wanted: WantedWorkloads, modes: Modes) -> str:
     """InvalidInput for a mode that the cluster does not have."""
     mode = modes.resolved if wanted.mode == "auto" else wanted.mode
     served = {"policy": modes.policy_version, "operator": modes.operator_version, "sdk": "always"}
@@ -78,23 +77,31 @@ def _mode(wanted: Wanted, modes: Modes) -> str:
             f"Use mode {modes.resolved} or auto, upgrade to Kubernetes 1.36, switch the feature gate "
             "MutatingAdmissionPolicy on (1.34), or install the operator.",
         )
+    if mode == "sdk" and not wanted.variables and wanted.entries:
+        raise InvalidInput(
+            "mode sdk needs the option variables",
+            "the environment is computed from the variables of the role instrumentation",
+            "Set it to lookup('orion.tracing.role_variables', 'instrumentation').",
+        )
     return mode
 
 
-def _changes(entries: Sequence[Entry], snapshot: Snapshot, settings: Settings, now: str) -> list[Change]:
+def _changes(
+    entries: Sequence[Entry], snapshot: Snapshot, settings: WorkloadSettings, now: str
+) -> list[TemplateChange]:
     return [
-        core.change(entry, snapshot.workloads[entry.key], snapshot, settings, now)
-        for entry in entries
-        if entry.key in snapshot.workloads
+        core.change(listed, snapshot.workloads[key], snapshot, settings, now)
+        for key, listed in core.grouped(entries).items()
+        if key in snapshot.workloads
     ]
 
 
 def _try(
     kube: Kube,
-    changes: Sequence[Change],
+    changes: Sequence[TemplateChange],
     snapshot: Snapshot,
-    settings: Settings,
-    wanted: Wanted,
+    settings: WorkloadSettings,
+    wanted: WantedWorkloads,
     plan: Plan,
     clock: Clock,
     say: Callable[[str], None],
@@ -111,10 +118,10 @@ def _try(
 
 def _carry_out(
     kube: Kube,
-    changes: Sequence[Change],
+    changes: Sequence[TemplateChange],
     snapshot: Snapshot,
-    settings: Settings,
-    wanted: Wanted,
+    settings: WorkloadSettings,
+    wanted: WantedWorkloads,
     plan: Plan,
     clock: Clock,
     say: Callable[[str], None],
@@ -134,14 +141,14 @@ def _carry_out(
     return snapshot
 
 
-def _require_instrumented(steps: Sequence[Change], snapshot: Snapshot, settings: Settings) -> None:
+def _require_instrumented(steps: Sequence[TemplateChange], snapshot: Snapshot, settings: WorkloadSettings) -> None:
     """The rollouts are over: every pod has the agent now. ToolError where one has not."""
     if settings.mode == "sdk":
         return
     rows = [
         report.row_of(snapshot.workloads[one.workload.key], snapshot)
         for one in steps
-        if one.entry.state != ABSENT and one.workload.key in snapshot.workloads
+        if not one.absent and one.workload.key in snapshot.workloads
     ]
     left = [row for row in rows if row.pods > row.pods_instrumented]
     if left:
@@ -152,11 +159,11 @@ def _require_instrumented(steps: Sequence[Change], snapshot: Snapshot, settings:
         )
 
 
-def _unfinished(changes: Sequence[Change]) -> list[str]:
+def _unfinished(changes: Sequence[TemplateChange]) -> list[str]:
     """Warnings about rollouts that somebody else began, or an earlier run that did not wait for their end."""
     found = []
     for one in changes:
-        if one.entry.state != ABSENT and one.workload.document:
+        if not one.absent and one.workload.document:
             progress = progress_of({"kind": one.workload.kind, **one.workload.document})
             if not progress.done:
                 why = f": {progress.failure}" if progress.failure else ""
@@ -164,7 +171,7 @@ def _unfinished(changes: Sequence[Change]) -> list[str]:
     return found
 
 
-def _result(change: Change, snapshot: Snapshot) -> dict[str, Any]:
+def _result(change: TemplateChange, snapshot: Snapshot) -> dict[str, Any]:
     workload = snapshot.workloads.get(change.workload.key, replace(change.workload, pods=()))
     row = report.row_of(workload, snapshot)
     return {**row.result(), "action": change.action}

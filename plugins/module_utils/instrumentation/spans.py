@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, refusal
 
 METRIC = "traces_spanmetrics_calls_total"
@@ -48,8 +49,8 @@ def read(kube: Kube, url: str, minutes: int) -> tuple[dict[str, int] | None, str
         return None, "no prometheus_url is set"
     try:
         return parse(_ask(kube, url, {"query": query(minutes)})), ""
-    except (TracingError, OSError, ValueError, KeyError, TypeError) as error:
-        return None, f"{url} did not answer: {error}"
+    except (TracingError, OSError, ValueError) as error:
+        return None, f"{url} gave none: {error}"
 
 
 def _ask(kube: Kube, url: str, parameters: Mapping[str, str]) -> Any:
@@ -72,11 +73,10 @@ def _ask(kube: Kube, url: str, parameters: Mapping[str, str]) -> Any:
 
 def parse(document: Any) -> dict[str, int]:
     """Prometheus' answer to an instant query. ValueError where it is not a successful one."""
-    if document.get("status") != "success":
-        raise ValueError(document.get("error") or "no result")
+    if inside(document, "status") != "success":
+        raise ValueError(inside(document, "error") or "the answer is not one of Prometheus")
     found = {}
-    for one in document["data"]["result"]:
-        service = one["metric"].get("service")
-        if service:
+    for one in inside(document, "data", "result") or []:
+        if service := inside(one, "metric", "service"):
             found[str(service)] = round(float(one["value"][1]))
     return found

@@ -33,6 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SAMPLER,
     SAMPLER_ARGUMENT,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import annotation_value
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error
 
 MANAGER = "orion.tracing.instrumentation"
@@ -87,9 +88,10 @@ def entries(items: Any, variable: str, excluded: Iterable[str] = ()) -> tuple[li
         if not wrong:
             entry = _entry(item, place)
             wrong = _values(entry, excluded)
-            twice = next((one for one in found if one.key == entry.key), None)
+            twice = next((one for one in found if (one.key, one.language) == (entry.key, entry.language)), None)
             if twice:
-                wrong.append(error(place, f"{entry} is listed twice", f"Remove one of them and {twice.place}."))
+                what = f"{entry} is listed twice for {entry.language}" if entry.language else f"{entry} is listed twice"
+                wrong.append(error(place, what, f"Keep this or {twice.place}."))
             found.append(entry)
         findings += wrong
     return found, findings
@@ -178,30 +180,59 @@ def _is_share(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkloadSettings:
     """mode: policy, operator or sdk. variables: those of the role instrumentation, for mode sdk."""
 
     mode: str
     variables: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def annotation_value(self) -> str:
+        """What the inject annotations are set to."""
+        namespace = self.variables.get("tracing_namespace")
+        return annotation_value(self.mode, str(namespace)) if namespace else "true"
+
 
 def examine(
-    listed: Iterable[Entry], snapshot: Snapshot, settings: Settings, owners: Mapping[tuple[str, str, str], str]
+    listed: Iterable[Entry], snapshot: Snapshot, settings: WorkloadSettings, owners: Mapping[tuple[str, str, str], str]
 ) -> list[Finding]:
     """What the cluster shows to be wrong with the entries. owners: of those of the kinds OWNED, the object that each
     belongs to, as "Deployment orders", "" for none; what does not exist is left out."""
     findings = []
-    for entry in listed:
-        workload = snapshot.workloads.get(entry.key)
-        if entry.kind in OWNED:
-            findings.append(_owned(entry, owners))
-        elif entry.state == ABSENT:
-            continue
-        elif workload is None or not workload.document:
-            findings.append(_not_found(entry, snapshot))
-        else:
-            findings += _against(entry, workload, snapshot, settings)
+    for key, entries_of_one in grouped(listed).items():
+        workload = snapshot.workloads.get(key)
+        for entry in entries_of_one:
+            if entry.kind in OWNED:
+                findings.append(_owned(entry, owners))
+            elif entry.state == PRESENT and (workload is None or not workload.document):
+                findings.append(_not_found(entry, snapshot))
+            elif entry.state == PRESENT and workload:
+                findings += _against(entry, workload, settings)
+        if workload and workload.document and not findings:
+            findings += _together(entries_of_one, workload, snapshot, settings)
     return findings
+
+
+def grouped(listed: Iterable[Entry]) -> dict[tuple[str, str, str], list[Entry]]:
+    """Entries by workload: one that several languages go into has several."""
+    found: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in listed:
+        found.setdefault(entry.key, []).append(entry)
+    return found
+
+
+def _together(
+    present: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings
+) -> list[Finding]:
+    """What is wrong with the annotations that a workload would have."""
+    owned = Owned.of(workload).annotations
+    kept = {name: value for name, value in workload.annotations.items() if name not in owned}
+    after = {**kept, **wanted_annotations(present, workload, settings)}
+    asked = injection.asked(after, snapshot.annotations_of(workload.namespace), workload.containers)
+    place = present[0].place
+    if all(entry.state == ABSENT for entry in present):
+        return []
+    return [error(place, f"{workload}: {one.why}", one.remedy) for one in asked.problems]
 
 
 def _owned(entry: Entry, owners: Mapping[tuple[str, str, str], str]) -> Finding:
@@ -231,7 +262,7 @@ def _not_found(entry: Entry, snapshot: Snapshot) -> Finding:
     return error(entry.place, what, "Correct it, or install the workload first; state absent needs none.")
 
 
-def _against(entry: Entry, workload: Workload, snapshot: Snapshot, settings: Settings) -> list[Finding]:
+def _against(entry: Entry, workload: Workload, settings: WorkloadSettings) -> list[Finding]:
     """Findings about an entry whose workload exists."""
     findings = []
     missing = [name for name in entry.containers if name not in workload.containers]
@@ -260,10 +291,6 @@ def _against(entry: Entry, workload: Workload, snapshot: Snapshot, settings: Set
                 f"{managers(workload, where)} set it",
             )
         )
-    elif not missing:
-        after = {**workload.annotations, **wanted_annotations(entry, workload, settings)}
-        asked = injection.asked(after, snapshot.annotations_of(entry.namespace), workload.containers)
-        findings += [error(entry.place, f"{workload}: {one.why}", one.remedy) for one in asked.problems]
     if entry.sampler_argument:
         for container in targets(entry, workload):
             names = {SAMPLER, SAMPLER_ARGUMENT} & set(container_variables(workload, container))
@@ -339,25 +366,33 @@ def container_variables(workload: Workload, container: str) -> dict[str, Any]:
     return {}
 
 
-def wanted_annotations(entry: Entry, workload: Workload, settings: Settings) -> dict[str, str]:
+def wanted_annotations(listed: Sequence[Entry], workload: Workload, settings: WorkloadSettings) -> dict[str, str]:
     """Those to apply: others' annotations that ask for the same are left to them."""
     owned = Owned.of(workload).annotations
-    language = LANGUAGES[entry.language]
-    wanted = {language.annotation: "true"}
-    if entry.containers:
-        wanted[language.container_names] = ",".join(entry.containers)
     current = workload.annotations
-    foreign = {name for name in wanted if name in current and name not in owned}
-    if language.annotation in foreign and injection.is_on(current[language.annotation]):
-        del wanted[language.annotation]
-    return {name: value for name, value in wanted.items() if name not in foreign or current[name] != value}
+    found: dict[str, str] = {}
+    for entry in listed:
+        if entry.state == ABSENT:
+            continue
+        language = LANGUAGES[entry.language]
+        theirs = language.annotation in current and language.annotation not in owned
+        if not (theirs and injection.is_on(current[language.annotation])):
+            found[language.annotation] = settings.annotation_value
+        names = ",".join(entry.containers)
+        if names and (language.container_names in owned or current.get(language.container_names) != names):
+            found[language.container_names] = names
+    return found
 
 
-def wanted_variables(entry: Entry, workload: Workload, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+def wanted_variables(
+    listed: Sequence[Entry], workload: Workload, settings: WorkloadSettings
+) -> dict[str, list[dict[str, Any]]]:
     """Container → variables to apply: never one that the workload sets itself."""
     own = Owned.of(workload).variables
     found: dict[str, list[dict[str, Any]]] = {}
-    for container in targets(entry, workload):
+    for entry, container in ((one, name) for one in listed for name in targets(one, workload)):
+        if entry.state == ABSENT:
+            continue
         variables: list[dict[str, Any]] = []
         if settings.mode == SDK:
             template = without(workload.template, own)
@@ -394,11 +429,12 @@ def without(template: Document, variables: Mapping[str, frozenset[str]]) -> dict
 
 
 @dataclass(frozen=True)
-class Change:
+class TemplateChange:
     """What becomes of one workload. document: what is applied, None where nothing changes. action: "instrument",
-    "restart", "remove" or ""."""
+    "restart", "remove" or "". place: of its first entry. absent: whether it shall not be instrumented."""
 
-    entry: Entry
+    place: Place
+    absent: bool
     workload: Workload
     action: str = ""
     document: Document | None = None
@@ -408,31 +444,35 @@ class Change:
         return f"{self.action} {self.workload}"
 
 
-def change(entry: Entry, workload: Workload, snapshot: Snapshot, settings: Settings, now: str) -> Change:
-    """now: RFC 3339, for a restart."""
+def change(
+    listed: Sequence[Entry], workload: Workload, snapshot: Snapshot, settings: WorkloadSettings, now: str
+) -> TemplateChange:
+    """listed: the entries of one workload. now: RFC 3339, for a restart."""
     own = Owned.of(workload)
-    if entry.state == ABSENT:
-        return Change(entry, workload, "remove", document_of(workload, {}, {})) if own else Change(entry, workload)
-    labels = wanted_annotations(entry, workload, settings)
-    variables = wanted_variables(entry, workload, settings)
+    place, absent = listed[0].place, all(entry.state == ABSENT for entry in listed)
+    if absent:
+        removed = document_of(workload, {}, {}) if own else None
+        return TemplateChange(place, absent, workload, "remove" if own else "", removed)
+    labels = wanted_annotations(listed, workload, settings)
+    variables = wanted_variables(listed, workload, settings)
     current = workload.annotations
     # A restart of ours stays part of what is applied: without it, the template would change back.
-    restarted = (
-        {RESTARTED_AT: current[RESTARTED_AT]} if RESTARTED_AT in own.annotations and RESTARTED_AT in current else {}
-    )
-    there = {container: container_variables(workload, container) for container in workload.containers}
+    restarted = {name: current[name] for name in {RESTARTED_AT} & own.annotations if name in current}
+    there = {container: container_variables(workload, container) for container in variables}
     same = (
         set(labels) == own.annotations - {RESTARTED_AT}
         and all(current.get(name) == value for name, value in labels.items())
-        and {container: frozenset(one["name"] for one in listed) for container, listed in variables.items()}
+        and {container: frozenset(one["name"] for one in items) for container, items in variables.items()}
         == dict(own.variables)
-        and all(there[container].get(one["name"]) == one for container, listed in variables.items() for one in listed)
+        and all(there[container].get(one["name"]) == one for container, items in variables.items() for one in items)
     )
     if not same:
-        return Change(entry, workload, "instrument", document_of(workload, {**labels, **restarted}, variables))
+        applied = document_of(workload, {**labels, **restarted}, variables)
+        return TemplateChange(place, absent, workload, "instrument", applied)
     if needs_restart(workload, snapshot):
-        return Change(entry, workload, "restart", document_of(workload, {**labels, RESTARTED_AT: now}, variables))
-    return Change(entry, workload)
+        applied = document_of(workload, {**labels, RESTARTED_AT: now}, variables)
+        return TemplateChange(place, absent, workload, "restart", applied)
+    return TemplateChange(place, absent, workload)
 
 
 def needs_restart(workload: Workload, snapshot: Snapshot) -> bool:
@@ -460,7 +500,7 @@ def document_of(
     return {"apiVersion": RESOURCES[workload.kind].api_version, "kind": workload.kind, "metadata": metadata, **body}
 
 
-def make_plan(changes: Sequence[Change]) -> Plan:
+def make_plan(changes: Sequence[TemplateChange]) -> Plan:
     """A step for each workload that changes, with the difference in its pod template."""
     plan = Plan()
     for one in changes:
@@ -470,7 +510,7 @@ def make_plan(changes: Sequence[Change]) -> Plan:
     return plan
 
 
-def _difference(one: Change) -> dict[str, str]:
+def _difference(one: TemplateChange) -> dict[str, str]:
     """Of the template, only what this module owns before or after: other variables may hold secrets."""
     assert one.document is not None
     own = Owned.of(one.workload)

@@ -26,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.applications import CASE, Application, Applications
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
     SAMPLING_TIERS,
@@ -98,14 +99,19 @@ class Probe:
         bucket: Bucket | None = None,
         progress: Callable[[str], None] = lambda line: None,
         recording: Callable[[datetime], Recording] | None = None,
+        applications: Sequence[Application] = (),
     ) -> None:
-        """bucket: that of settings.bucket. recording: gives that of settings.recordings, from a time on."""
+        """bucket: that of settings.bucket. recording: gives that of settings.recordings, from a time on. applications:
+        those that requests are sent to, for which there has to be a reader."""
         self.pipeline, self.reader, self.settings, self.run_id = pipeline, reader, settings, run
         self.decision_wait = Sampling.from_config(settings.tail_sampling).decision_wait
         self.bucket, self.progress, self.recording = bucket, progress, recording
         self.clock: Clock = pipeline.clock
         self.deadline = Deadline(self.clock, timeout)
         self.seen = probe.Observation()
+        self.applications: Applications | None = None
+        if applications and reader is not None:
+            self.applications = Applications(applications, reader, settings, self.decision_wait)
         self.notes: list[str] = []
 
     def run(self) -> Proof:
@@ -131,7 +137,12 @@ class Probe:
             self._until_flushed(self.bucket)
         if self.recording is not None:
             self._until_recorded(self.recording)
-        return self._proof(started, self._since(), sender)
+        since = self._since()
+        if self.applications is not None:
+            # Last, so that their traces are not among those that are counted.
+            limit = Deadline(self.clock, self.deadline.seconds)
+            self.applications.run(self.pipeline.kube, sender, self.run_id, limit, self.progress)
+        return self._proof(started, since, sender)
 
     def _since(self, components: Sequence[str] = COMPONENTS) -> Increase:
         """How far the counters went up since before the first span was sent."""
@@ -355,7 +366,8 @@ class Probe:
             increase.accepted_spans, increase.decided_traces, increase.kept_traces,
         )  # fmt: skip
         checks = probe.evaluate(self.settings, self.traces, self.expectation, self.seen)
-        passed = all(check["passed"] for check in checks)
+        whole = all(check["passed"] for check in checks)
+        checks += self.applications.checks() if self.applications is not None else []
         if not self.seen.alone and bounds != self.expectation.shared:
             self.notes.append(
                 f"the policies {', '.join(self.expectation.limiters)} limit what is kept in a second, and the samplers "
@@ -381,10 +393,10 @@ class Probe:
             run=self.run_id,
             started=datetime.fromtimestamp(started / 1e9, UTC).isoformat(timespec="seconds"),
             seconds=round((self.clock.time_ns() - started) / 1e9, 1),
-            passed=passed,
+            passed=all(check["passed"] for check in checks),
             first_trace_seconds=min((round(at, 2) for at in self.seen.complete_at.values()), default=None),
             checks=checks,
-            traces={case: ids for case in self.settings.cases if (ids := self._kept(case))},
+            traces={case: ids for case in (*self.settings.cases, CASE) if (ids := self._kept(case))},
             gateways=sender.gateways,
             sent={
                 "traces": len(self.traces),
@@ -393,11 +405,13 @@ class Probe:
                 "retries": sender.retries,
             },
             kept_by_policy=increase.kept_by_policy,
-            last_seen="" if passed else probe.last_seen(increase, self.spans, arriving, received, in_part),
+            last_seen="" if whole else probe.last_seen(increase, self.spans, arriving, received, in_part),
             notes=self.notes,
         )
 
     def _kept(self, case: str) -> list[str]:
+        if case == CASE:
+            return self.applications.traces if self.applications is not None else []
         return [one.trace_id for one in self.traces if one.case == case and one.trace_id in self._must]
 
 

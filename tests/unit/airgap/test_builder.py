@@ -167,7 +167,7 @@ def test_an_image_layer_is_found_in_the_store(artifacts, store, recipe):
 
 def test_a_layer_of_a_file_that_is_not_there_names_it(artifacts, store):
     with pytest.raises(AirgapError, match="picture takes 'tool:tool'"):
-        recipes.entry("/bin/tool", "tool:tool", artifacts["picture"], store)
+        recipes.entries("/bin/tool", "tool:tool", artifacts["picture"], store)
 
 
 def test_go_is_told_where_to_write_and_not_what_to_fetch_from(store, monkeypatch):

@@ -48,7 +48,8 @@ def test_the_roles_ask_for_what_the_table_says():
 
 def test_the_local_inventory_takes_tags_from_the_set_up_and_else_asks_for_what_the_table_says():
     text = (ROOT / "inventories/local/group_vars/all.yml").read_text()
-    defaults = dict(re.findall(r"__local\.images\.(\w+)\.tag \| default\('(.+?)'\)", text))
+    found = re.findall(r"__local\.images(?:\.(\w+)|\['([\w-]+)'\])\.tag \| default\('(.+?)'\)", text)
+    defaults = {plain or quoted: tag for plain, quoted, tag in found}
     assert len(defaults) >= 4
     assert defaults == {name: TABLE[name].tag for name in defaults}
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from airgap import cache, images, spec
+from airgap import cache, images, npm, pypi, spec
 from airgap.errors import AirgapError
 
 # SPDX identifiers of free licences that make no demand on whoever only uses the program over a network
@@ -17,6 +17,7 @@ ALLOWED = {
     "BSD-3-Clause",
     "BSD-3-Clause-Attribution",
     "BSD-4-Clause-UC",
+    "BlueOak-1.0.0",
     "Classpath-exception-2.0",
     "EPL-1.0",
     "EPL-2.0",
@@ -28,10 +29,12 @@ ALLOWED = {
     "LGPL-2.0-or-later",
     "LGPL-2.1-only",
     "LGPL-2.1-or-later",
+    "LGPL-3.0-only",
     "LGPL-3.0-or-later",
     "MIT",
     "MPL-2.0",
     "OLDAP-2.8",
+    "PSF-2.0",
     "PostgreSQL",
     "Unicode-3.0",
     "X11",
@@ -41,13 +44,9 @@ ALLOWED = {
 ARTIFACTS = spec.load()
 
 
-def identifiers(expression: str) -> set[str]:
-    return set(re.split(r" AND | OR | WITH |[()]", expression)) - {""}
-
-
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_every_artefact_has_a_licence_of_the_list(name):
-    found = identifiers(spec.license_of(name, ARTIFACTS))
+    found = spec.identifiers(spec.license_of(name, ARTIFACTS))
     assert found
     assert found <= ALLOWED
 
@@ -57,7 +56,7 @@ def test_nothing_under_the_agpl_is_built():
     agpl = {image.name: image.origins for image in table.values() if "AGPL" in image.license}
     assert agpl == {"tempo": ("pull", "archive")}
     for image in table.values():
-        assert images.BUILD not in image.origins or identifiers(image.license) <= ALLOWED, image.name
+        assert images.BUILD not in image.origins or spec.identifiers(image.license) <= ALLOWED, image.name
 
 
 @pytest.mark.parametrize("go_mod", sorted((spec.HERE / "go").glob("*/go.mod")), ids=lambda path: path.parent.name)
@@ -83,3 +82,38 @@ def test_a_licence_put_right_rebuilds_nothing(artifacts, checkout):
     path = checkout / "images.yml"
     path.write_text(path.read_text().replace("license: Apache-2.0", "license: MIT"))
     assert cache.digests(spec.load(path)) == cache.digests(artifacts)
+
+
+NODE_PACKAGES = [name for name, artifact in ARTIFACTS.items() if artifact.kind == "npm"]
+
+
+@pytest.mark.parametrize("name", NODE_PACKAGES)
+def test_a_lock_files_packages_have_the_licences_that_their_entry_names(name):
+    artifact = ARTIFACTS[name]
+    packages = list(npm.licenses(artifact.folder / artifact.fields["folder"]))
+    assert len(packages) > 20
+    spec.check_licenses(artifact, packages)
+
+
+def test_a_package_whose_licence_the_entry_does_not_name_is_refused():
+    artifact = spec.Artifact("agent", "pypi", {"license": "MIT AND (Apache-2.0 OR BSD-3-Clause)"})
+    spec.check_licenses(artifact, [("a 1", "MIT"), ("b 1", "BSD-3-Clause"), ("c 1", "Apache-2.0 OR MIT")])
+    with pytest.raises(AirgapError, match="agent: license does not name all licences: d 1 is under AGPL-3.0-only;"):
+        spec.check_licenses(artifact, [("a 1", "MIT"), ("d 1", "AGPL-3.0-only")])
+
+
+@pytest.mark.parametrize(
+    ("lines", "terms"),
+    [
+        (["License-Expression: Apache-2.0 OR BSD-2-Clause", "License: none of it"], "Apache-2.0 OR BSD-2-Clause"),
+        (["Classifier: License :: OSI Approved :: BSD License", "Classifier: Topic :: X"], "BSD-3-Clause"),
+        (["License: 3-Clause BSD License"], "BSD-3-Clause"),
+        (["License: ask us"], "ask us"),
+        ([], "none"),
+    ],
+)
+def test_the_licence_of_a_wheel_is_read_from_its_metadata(tmp_path, lines, terms):
+    folder = tmp_path / "deep" / "thing-1.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("\n".join(["Name: thing", "Version: 1", *lines, "", "License: in the text"]))
+    assert list(pypi.licenses(tmp_path)) == [("thing 1", terms)]

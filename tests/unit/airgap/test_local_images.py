@@ -22,6 +22,7 @@ ARTIFACTS = spec.load()
 TABLE = images.load(ARTIFACTS)
 LAYERS = [tar(("tempo", b"program"))]
 TEMPO = TABLE["tempo"].ref
+DEMO = ["kafka", "postgresql", "shop-pricing", "shop-python", "shop-storefront"]
 
 
 @pytest.fixture
@@ -55,7 +56,9 @@ def test_with_tempos_image_the_other_store_is_for_the_tests_alone(folder, capsys
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["tempo", TABLE["tempo"].tag, "archive", *str(file).split()] in lines
     assert ["node", "v" + ARTIFACTS["node"].version + "-orion", "build", "packages"] in lines
-    assert len(lines) == len(found)
+    left_out = [line[3].removesuffix(":") for line in lines if line[-3:] == ["is", "left", "out"]]
+    assert left_out == [TABLE["agent-dotnet"].ref]
+    assert len(lines) == len(found) + 1
 
 
 def test_an_archive_of_another_version_is_used_and_named_as_such(folder, capsys):
@@ -75,9 +78,10 @@ def test_where_a_registry_answers_all_is_pulled_and_no_archive_read(folder, monk
     monkeypatch.setattr(local_images, "registry_answers", lambda host: asked.append(host) or True)
     write(folder / "bad.tar", b"hello")
     found = local_images.find(ARTIFACTS, everything=False)
-    assert {source.origin for source in found.values()} == {"pull"}
-    assert asked == ["docker.io"]
-    assert "tempo      2.10.8            pull     docker.io/grafana/tempo\n" in capsys.readouterr().out
+    assert {source.origin for source in found.values() if not source.image.demo} == {"pull"}
+    assert {source.origin for source in found.values() if source.image.demo} == {"build"}
+    assert sorted(asked) == ["docker.io", "ghcr.io"]
+    assert "tempo           2.10.8            pull     docker.io/grafana/tempo\n" in capsys.readouterr().out
 
 
 def test_one_origin_can_be_asked_for(folder, monkeypatch):
@@ -127,13 +131,19 @@ def test_what_was_found_is_written_down(folder, prepared):
     local.prepare()
     written = json.loads(local.LOCAL.read_text())
     store = cache.Store(cache.default_root(), cache.digests(ARTIFACTS))
-    assert prepared == ["node", "otelcol-image", "seaweedfs-image", "prometheus-image"]
+    agents = ["autoinstrumentation-java", "autoinstrumentation-nodejs", "autoinstrumentation-python"]
+    assert prepared == ["node", "otelcol-image", "seaweedfs-image", "prometheus-image", *agents, "shop-images"]
     assert written["images"]["tempo"] == {"ref": TEMPO, "tag": TABLE["tempo"].tag, "origin": "archive"}
     assert written["images"]["collector"]["tag"] == "0.158.0-orion"
-    assert sorted(written["images"]) == ["collector", "prometheus", "seaweedfs", "tempo"]
+    assert written["images"]["agent-python"]["tag"] == ARTIFACTS["agent-python"].version + "-orion"
+    assert sorted(written["images"]) == sorted(
+        ["agent-java", "agent-nodejs", "agent-python", "collector", "prometheus", "seaweedfs", "tempo", *DEMO]
+    )
     [copy] = [path for path in written["archives"] if "/carried/tempo/" in path]
     assert str(store.folder("otelcol-image") / "otelcol-image.tar") in written["archives"]
-    assert len(written["archives"]) == 4
+    assert len(written["archives"]) == 7
+    assert written["demo_archives"] == [str(store.folder("shop-images") / "shop-images.tar")]
+    assert written["demo"] is True
     with tarfile.open(copy) as out:
         assert json.load(out.extractfile("manifest.json"))[0]["RepoTags"] == [TEMPO]
     assert written["node_image"] == TABLE["node"].built_ref
@@ -156,8 +166,9 @@ def test_what_is_pulled_needs_no_archive(folder, prepared, monkeypatch):
     written = json.loads(local.LOCAL.read_text())
     assert prepared == [] and written["archives"] == [] and "node_image" not in written
     assert {name: image["ref"] for name, image in written["images"].items()} == {
-        name: TABLE[name].ref for name in ("collector", "tempo", "seaweedfs", "prometheus")
+        name: image.ref for name, image in TABLE.items() if name not in ("node", "jaeger", *DEMO)
     }
+    assert written["demo"] is False and written["demo_archives"] == []
 
 
 def test_a_mirror_serves_all_but_the_node(folder, prepared, monkeypatch, capsys):
@@ -168,10 +179,41 @@ def test_a_mirror_serves_all_but_the_node(folder, prepared, monkeypatch, capsys)
     assert written["registry"] == "mirror.test/hub"
     assert written["images"]["tempo"]["ref"] == "mirror.test/hub/grafana/tempo:2.10.8"
     assert prepared == ["node"] and written["archives"] == []
-    assert "tempo      2.10.8            pull     mirror.test/hub/grafana/tempo\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "tempo           2.10.8            pull     mirror.test/hub/grafana/tempo\n" in printed
+    assert written["demo"] is False
+    assert "left out: its images are not published, and all others are pulled from mirror.test/hub\n" in printed
     monkeypatch.setattr(local_images, "registry_answers", lambda host: False)
     local.prepare()
     assert json.loads(local.LOCAL.read_text())["registry"] == ""
+
+
+def test_the_example_system_can_be_left_out(folder, prepared, monkeypatch):
+    monkeypatch.setenv("ORION_DEMO", "false")
+    local.prepare()
+    written = json.loads(local.LOCAL.read_text())
+    assert "shop-images" not in prepared and not set(DEMO) & set(written["images"])
+    assert written["demo"] is False and written["demo_archives"] == []
+    monkeypatch.setenv("ORION_DEMO", "no")
+    with pytest.raises(Failed, match="ORION_DEMO is 'no': write true, which is the default, or false"):
+        local.prepare()
+
+
+def test_a_machine_that_cannot_build_has_no_example_system(folder, monkeypatch, capsys):
+    monkeypatch.setattr(local_images, "registry_answers", lambda host: True)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert not set(DEMO) & set(local_images.find(ARTIFACTS, everything=False))
+    assert "the example system is left out: images are built on Linux x86-64 only" in capsys.readouterr().out
+
+
+def test_the_example_system_may_come_from_archives(folder, prepared):
+    for name in DEMO:
+        write(folder / name, archives.docker(LAYERS, [TABLE[name].ref]))
+    local.prepare()
+    written = json.loads(local.LOCAL.read_text())
+    assert "shop-images" not in prepared
+    assert {written["images"][name]["origin"] for name in DEMO} == {"archive"}
+    assert len(written["demo_archives"]) == len(DEMO)
 
 
 def test_a_mirror_is_named_as_in_an_images_name(folder, monkeypatch):
@@ -239,7 +281,9 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
     ],
 )
 def test_the_summary_names_the_store_that_is_there(tmp_path, monkeypatch, capsys, written, address, command):
-    monkeypatch.setattr(local, "LOCAL", write(tmp_path / "local.json", json.dumps({"images": written}).encode()))
+    monkeypatch.setattr(
+        local, "LOCAL", write(tmp_path / "local.json", json.dumps({"images": written, "demo": False}).encode())
+    )
     write(tmp_path / "cluster.json", b'{"ports": {"30333": 40001}}')
     proof = {"first_trace_seconds": 4.6, "checks": [], "traces": {"error": ["ab12"]}}
     write(tmp_path / "proof.json", json.dumps(proof).encode())

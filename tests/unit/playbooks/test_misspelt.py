@@ -18,6 +18,7 @@ OWN = {
     "plan": {"plan_pricse": "plan_prices", "tempo_retnetion": "tempo_retention"},
     "simulate": {"simulate_pth": "simulate_path", "simulate_limits": "simulate_limit"},
     "replay": {"replay_timout": "replay_timeout"},
+    "instrumentation": {"instrumentation_namspace": "instrumentation_namespace"},
     "verify": {"verify_bukket": "verify_bucket"},
     "site": {"verify_bukket": "verify_bucket", "plan_pricse": "plan_prices", "replay_timout": "replay_timeout"},
 }

@@ -16,17 +16,14 @@ from tools.steps import Steps
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a run leaves in the folder of its cluster, and an inventory with the shop."""
+    """What a run leaves in the folder of its cluster."""
     state = tmp_path / "a path; true"
     state.mkdir()
     proof = {"first_trace_seconds": 1, "checks": [], "traces": {"error": ["aa"]}}
     (state / "proof.json").write_text(json.dumps(proof))
     (state / "cluster.json").write_text(json.dumps({"ports": {"30333": 1, "30380": 2}}))
     monkeypatch.setattr(local, "LOCAL", tmp_path / "local.json")
-    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}}))
-    monkeypatch.setattr(local, "INVENTORY", tmp_path)
-    (tmp_path / "group_vars").mkdir()
-    (tmp_path / "group_vars/all.yml").write_text("local_demo_enabled: true\n")
+    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}, "demo": True}))
     return state
 
 
@@ -43,8 +40,6 @@ def test_commands_are_quoted(state: Path, capsys: pytest.CaptureFixture[str]) ->
     assert json.loads(arguments[arguments.index("-d") + 1]) == {"sku": "book", "quantity": 2}
 
 
-def test_without_the_shop_nothing_is_said_of_it(
-    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "group_vars/all.yml").write_text("local_demo_enabled: false\n")
+def test_without_the_shop_nothing_is_said_of_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}, "demo": False}))
     assert not {"Order something", "Storefront of the shop"} & rows(state, capsys).keys()

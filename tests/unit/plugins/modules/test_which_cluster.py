@@ -20,6 +20,8 @@ TOKEN = "token-of-the-environment"
 OPTIONS: dict[str, dict[str, Any]] = {
     "helm_release": {"name": "r", "namespace": "ns"},
     "helm_release_info": {},
+    "instrumentation_info": {},
+    "instrumentation_workloads": {"workloads": []},
     "local_credentials": {
         "name": "s",
         "namespace": "ns",
