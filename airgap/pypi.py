@@ -1,8 +1,8 @@
 """Python packages: wheels that a requirements file pins by hash, unpacked into folders for the import path.
 
-pip fetches them, so its configuration decides as ever which index or mirror is asked, through which proxy and with which
-credentials. Nothing is installed and nothing of a package runs: wheels for another Python or another libc than this
-machine's are as good as any.
+pip fetches them, so its configuration decides as ever which index or mirror is asked, through which proxy and with
+which credentials. Nothing is installed and nothing of a package runs: wheels for another Python or another libc than
+this machine's are as good as any.
 
 Source: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """

@@ -186,7 +186,9 @@ def entries(path: str, source: str, artifact: Artifact, store: Store) -> list[ar
         return [archive.Entry(path, target=source[2:].strip())]
     if is_local(source):
         local = artifact.folder / source
-        return [archive.Entry(f"{path}/{file.relative_to(local)}".removesuffix("/."), source=file) for file in files(local)]
+        return [
+            archive.Entry(f"{path}/{file.relative_to(local)}".removesuffix("/."), source=file) for file in files(local)
+        ]
     if split_source(source)[0]:
         found = store.source(source)
         if not os.path.lexists(found):

@@ -196,7 +196,9 @@ def _fill(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
         if isinstance(image, str):
             if image not in artifacts or artifacts[image].kind != "image":
                 raise AirgapError(f"images.yml: {artifact.name}: images: {image!r} is not an entry of kind image")
-            artifact.fields["images"][place] = {key: artifacts[image].fields[key] for key in ("ref", "layers", "config")}
+            artifact.fields["images"][place] = {
+                key: artifacts[image].fields[key] for key in ("ref", "layers", "config")
+            }
 
 
 def check(artifact: Artifact, artifacts: dict[str, Artifact]) -> None:
@@ -253,11 +255,15 @@ def check_wheel(artifact: Artifact) -> None:
     if artifact.fields["libc"] not in ("glibc", "musl"):
         raise AirgapError(f"images.yml: {artifact.name}: libc is {artifact.fields['libc']!r}: write glibc or musl")
     if not requirements.is_file():
-        raise AirgapError(f"images.yml: {artifact.name}: {requirements} does not exist; write it as docs/airgap.md says")
-    if not re.search(rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", requirements.read_text(), re.MULTILINE):
         raise AirgapError(
-            f"images.yml says {artifact.name} is {package} {artifact.version}, {requirements.name} does not; change one "
-            "to match the other"
+            f"images.yml: {artifact.name}: {requirements} does not exist; write it as docs/airgap.md says"
+        )
+    if not re.search(
+        rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", requirements.read_text(), re.MULTILINE
+    ):
+        raise AirgapError(
+            f"images.yml says {artifact.name} is {package} {artifact.version}, {requirements.name} does not; change "
+            "one to match the other"
         )
 
 

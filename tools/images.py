@@ -85,8 +85,8 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
     without_demo = _drop_demo(table, found) if wanted else ""
     for source in found.values():
         print(line(source), flush=True)
-    for image in images.unused(archived, table.values()):
-        print(f"      {image.path} is ignored: nothing here uses {' '.join(image.refs)}")
+    for unused in images.unused(archived, table.values()):
+        print(f"      {unused.path} is ignored: nothing here uses {' '.join(unused.refs)}")
     absent = [image for image in table.values() if image.name not in found and not image.demo]
     missing = [image for image in absent if not image.optional and image.name not in (STORE, OTHER_STORE)]
     if STORE not in found and OTHER_STORE not in found:

@@ -15,6 +15,9 @@ An error here leaves the application running without traces, with one message in
 Source: https://docs.python.org/3/library/site.html#module-sitecustomize
 """
 
+# mypy: ignore-errors
+# (it runs beside packages that this checkout does not have)
+
 import logging
 import os
 import signal

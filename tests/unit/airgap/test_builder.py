@@ -204,3 +204,16 @@ def test_another_architecture_is_refused(monkeypatch, tmp_path, capsys):
 
 def test_an_image_is_found_by_its_ref(artifacts):
     assert program.find(artifacts, "example.test/picture:1.2.3") == "picture"
+
+
+def test_a_folder_of_the_checkout_becomes_files_with_modes_of_their_own(artifacts, store, checkout):
+    (checkout / "files/deep").mkdir()
+    (checkout / "files/deep/group").touch(0o600)
+    found = recipes.entries("/etc", "files", artifacts["picture"], store)
+    assert [(entry.path, entry.source) for entry in found] == [
+        ("/etc/deep/group", checkout / "files/deep/group"),
+        ("/etc/passwd", checkout / "files/passwd"),
+    ]
+    assert [entry.path for entry in recipes.entries("/etc/passwd", "files/passwd", artifacts["picture"], store)] == [
+        "/etc/passwd"
+    ]

@@ -281,7 +281,9 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
     ],
 )
 def test_the_summary_names_the_store_that_is_there(tmp_path, monkeypatch, capsys, written, address, command):
-    monkeypatch.setattr(local, "LOCAL", write(tmp_path / "local.json", json.dumps({"images": written}).encode()))
+    monkeypatch.setattr(
+        local, "LOCAL", write(tmp_path / "local.json", json.dumps({"images": written, "demo": False}).encode())
+    )
     write(tmp_path / "cluster.json", b'{"ports": {"30333": 40001}}')
     proof = {"first_trace_seconds": 4.6, "checks": [], "traces": {"error": ["ab12"]}}
     write(tmp_path / "proof.json", json.dumps(proof).encode())

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from airgap import spec
+from airgap import cache, spec
 from airgap.errors import AirgapError
 
 
@@ -69,3 +69,38 @@ def test_every_image_outside_the_node_runs_as_somebody_else_than_root():
     for artifact in spec.load().values():
         if artifact.kind == "image" and artifact.name != "node":
             assert not artifact.fields["config"]["user"].startswith(("0", "root")), artifact.name
+
+
+BUNDLE = """
+  together: {kind: bundle, images: [picture, {ref: "example.test/other:1", layers: [{/etc: files}], config: {}}]}
+"""
+
+
+def test_a_bundle_holds_the_images_that_it_names(checkout):
+    path = checkout / "images.yml"
+    path.write_text(path.read_text() + BUNDLE)
+    artifacts = spec.load(path)
+    assert [image["ref"] for image in artifacts["together"].fields["images"]] == [
+        "example.test/picture:1.2.3",
+        "example.test/other:1",
+    ]
+    assert artifacts["together"].needs == ["tool"]
+    assert (artifacts["together"].delivered, artifacts["together"].output) == ("image", "together.tar")
+    assert spec.archive_of("picture", artifacts) == "together"
+    path.write_text(path.read_text().replace("images: [picture", "images: [alias"))
+    with pytest.raises(AirgapError, match="together: images: 'alias' is not an entry of kind image"):
+        spec.load(path)
+
+
+def test_a_folder_of_the_checkout_is_all_its_files(checkout):
+    path = checkout / "images.yml"
+    path.write_text(path.read_text() + BUNDLE)
+    (checkout / "files/deep/__pycache__").mkdir(parents=True)
+    (checkout / "files/deep/group").write_text("root:x:0:\n")
+    (checkout / "files/deep/__pycache__/group.pyc").touch()
+    artifact = spec.load(path)["together"]
+    assert artifact.local_files == [checkout / "files/deep/group", checkout / "files/passwd", checkout / "files/passwd"]
+    before = cache.digests(spec.load(path))
+    (checkout / "files/deep/group").write_text("root:x:0:\nusers:x:100:\n")
+    changed = {name for name, digest in cache.digests(spec.load(path)).items() if digest != before[name]}
+    assert changed == {"together"}
