@@ -37,6 +37,7 @@ HELD = (
     "roles/*/defaults/main.yml",
     "roles/*/files/*.json",
     "roles/*/files/*.sh",
+    "roles/*/files/*.yml",
     "roles/*/files/chart/.helmignore",
     "roles/*/files/chart/*.json",
     "roles/*/files/chart/*.yaml",
