@@ -93,6 +93,11 @@ def test_labels_give_each_service_its_name_and_version(render: Callable[..., Any
     assert pricing["metadata"]["labels"]["app.kubernetes.io/version"] == "1.2.3"
 
 
+def test_pods_restart_with_another_content_of_the_images(render: Callable[..., Any]) -> None:
+    for name, template in pods(rendered(render, {"imagesRevision": "0a1b"})).items():
+        assert template["metadata"]["annotations"]["checksum/images"] == "0a1b", name
+
+
 def test_services_select_their_pods_and_two_have_a_port_of_the_nodes(
     render: Callable[..., Any], pick: Callable[..., Any]
 ) -> None:
@@ -187,6 +192,7 @@ def test_network_policies(render: Callable[..., Any], pick: Callable[..., Any]) 
     ("values", "text"),
     [
         ({"redis": {}}, "redis"),
+        ({"imagesRevision": "latest"}, "imagesRevision"),
         ({"postgresql": {"password": "x"}}, "password"),
         ({"postgresql": {"storage": {"size": "1 GB"}}}, "size"),
         ({"kafka": {"resources": {"limits": {"memory": "512M"}}}}, "memory"),

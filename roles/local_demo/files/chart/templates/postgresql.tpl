@@ -25,6 +25,10 @@ spec:
     metadata:
       labels:
         {{- include "demo.labels" $self | nindent 8 }}
+      {{- with .Values.imagesRevision }}
+      annotations:
+        checksum/images: {{ . | quote }}
+      {{- end }}
     spec:
       {{- include "demo.pod" . | nindent 6 }}
       containers:

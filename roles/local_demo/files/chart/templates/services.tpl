@@ -50,6 +50,9 @@ spec:
         {{- include "demo.labels" $self | nindent 8 }}
       annotations:
         instrumentation.opentelemetry.io/inject-{{ $service.inject }}: "true"
+        {{- with $.Values.imagesRevision }}
+        checksum/images: {{ . | quote }}
+        {{- end }}
     spec:
       {{- include "demo.pod" $ | nindent 6 }}
       containers:
