@@ -79,7 +79,7 @@ options:
         default: present
   mode:
     description:
-      - What instruments pods. V(policy) means the policies of the role M(orion.tracing.instrumentation#role),
+      - What instruments pods. V(policy) means the policies of the role C(instrumentation),
         V(operator) the OpenTelemetry Operator.
       - V(sdk) needs neither, and writes environment variables into the pod templates of workloads with
         O(workloads[].language=sdk).

@@ -151,7 +151,7 @@ options:
           - The trace, without the module's own root span.
           - C(spans) describes the spans as a tree, each with C(service) and C(name), and optionally C(kind), C(status),
             C(attributes), C(resource), C(events), C(links), C(check) and, again, C(spans). A value is compared as it
-            is; C({pattern: REGEX}) has to match the whole value, C({absent: true}) means that there is none.
+            is; C({"pattern":"REGEX"}) has to match the whole value, C({"absent":true}) means that there is none.
           - C(services) lists all services that take part, C(every_span) has attributes that each span has, C(ignore) is
             the name of spans that are left out, C(exact) excludes any other spans, C(check) is the name of the check.
         type: dict

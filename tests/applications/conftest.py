@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
-from shop import Shop
+from ansible_collections.orion.tracing.tests.applications.shop import Shop
 
 
 def setting(name: str) -> str:

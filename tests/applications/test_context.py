@@ -15,7 +15,17 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import new_id
-from shop import NAMESPACE, TENANT, Headers, Shop, Span, Trace, is_ready, request, traceparent
+from ansible_collections.orion.tracing.tests.applications.shop import (
+    NAMESPACE,
+    TENANT,
+    Headers,
+    Shop,
+    Span,
+    Trace,
+    is_ready,
+    request,
+    traceparent,
+)
 
 PARENT = "1234567890123456"
 ORDER = {"sku": "book", "quantity": 1}

@@ -15,7 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import new_id
-from shop import PATIENCE, TENANT, Shop, Span, Trace, request, traceparent
+from ansible_collections.orion.tracing.tests.applications.shop import (
+    PATIENCE,
+    TENANT,
+    Shop,
+    Span,
+    Trace,
+    request,
+    traceparent,
+)
 
 SERVICES = {"storefront", "gateway", "orders", "pricing", "fulfilment"}
 # Span of a request or message → the service that sent it, and the kind of its span.

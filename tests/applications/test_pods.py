@@ -17,7 +17,14 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import new_id
-from shop import NAMESPACE, TENANT, Shop, is_ready, request, traceparent
+from ansible_collections.orion.tracing.tests.applications.shop import (
+    NAMESPACE,
+    TENANT,
+    Shop,
+    is_ready,
+    request,
+    traceparent,
+)
 
 LANGUAGES = {"storefront": "nodejs", "gateway": "python", "orders": "python", "fulfilment": "python", "pricing": "java"}
 COLLECTOR = "/apis/apps/v1/namespaces/tracing/deployments/otel-collector"

@@ -25,7 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import keeps
 from ansible_collections.orion.tracing.plugins.module_utils.proof.expected_trace import (
     ExpectedTrace,
-    Finding,
+    Mismatch,
     SeenSpan,
     compare,
     expected_trace,
@@ -54,7 +54,7 @@ UNINSTRUMENTED = "the module instrumentation_info says whether the application i
 
 
 @dataclass(frozen=True)
-class Application:
+class ApplicationRequest:
     """A request and the trace that it makes. body: JSON, or None for none. status: of the answer."""
 
     name: str
@@ -69,7 +69,7 @@ class Application:
     trace: ExpectedTrace
 
 
-def applications(value: Sequence[Any]) -> list[Application]:
+def applications(value: Sequence[Any]) -> list[ApplicationRequest]:
     """The option applications; InvalidInput names what is wrong with it."""
     found = [_application(one, f"applications[{number}]") for number, one in enumerate(value)]
     names = [one.name for one in found]
@@ -78,7 +78,7 @@ def applications(value: Sequence[Any]) -> list[Application]:
     return found
 
 
-def _application(value: Any, where: str) -> Application:
+def _application(value: Any, where: str) -> ApplicationRequest:
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{where} is not a mapping", remedy=f"Its keys are {', '.join(KEYS)}.")
     if unknown := [str(key) for key in value if key not in KEYS]:
@@ -97,7 +97,7 @@ def _application(value: Any, where: str) -> Application:
     for key in ("port", "status"):
         if not isinstance(value.get(key, 80), int):
             raise InvalidInput(f"{where}.{key} is {value[key]!r}", "it is a whole number", "Give a number.")
-    return Application(
+    return ApplicationRequest(
         name=str(value["name"]),
         namespace=str(value["namespace"]),
         service=str(value["service"]),
@@ -111,7 +111,7 @@ def _application(value: Any, where: str) -> Application:
     )
 
 
-def planned_checks(wanted: Sequence[Application]) -> list[probe.Check]:
+def planned_checks(wanted: Sequence[ApplicationRequest]) -> list[probe.Check]:
     """name and expected of each check. Applications whose descriptions name the same check share it."""
     texts: dict[str, list[str]] = {}
     for one in wanted:
@@ -125,13 +125,13 @@ class Sent:
     """A request that was sent. problem: why there will be no trace as described, '' for none. certain: whether the
     samplers keep the trace whatever its other spans are. seconds: from the first request to the last look."""
 
-    application: Application
+    application: ApplicationRequest
     trace_id: str
     root: str
     certain: bool
     problem: str = ""
     spans: list[SeenSpan] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Mismatch] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -139,7 +139,15 @@ class Applications:
     """The requests of a run. decision_wait: seconds that the samplers wait."""
 
     def __init__(
-        self, wanted: Sequence[Application], reader: StoreReader, settings: probe.ProbeSettings, decision_wait: float
+        self,
+        wanted: Sequence[ApplicationRequest],
+        reader: StoreReader,
+        settings: probe.ProbeSettings,
+        decision_wait: float,
+        wanted: Sequence[ApplicationRequest],
+        reader: StoreReader,
+        settings: probe.ProbeSettings,
+        decision_wait: float,
     ) -> None:
         self.wanted, self.reader, self.settings, self.decision_wait = wanted, reader, settings, decision_wait
         self.sent: list[Sent] = []
@@ -155,7 +163,7 @@ class Applications:
         window = now - MARGIN_SECONDS, now + int(deadline.seconds) + MARGIN_SECONDS
         kept = keeps(self.settings.tail_sampling, self.settings.gateway)
 
-        def one(application: Application) -> Sent:
+        def one(application: ApplicationRequest) -> Sent:
             sent = self._prepare(application, run_id, clock.time_ns(), kept)
             begin = clock.time_ns()
             sent.problem = _request(kube, application, sent)
@@ -180,7 +188,11 @@ class Applications:
         progress(f"{good} of {len(self.sent)} traces of applications are as described")
 
     def _prepare(
-        self, application: Application, run_id: str, now: int, kept: Callable[[str, Sequence[otlp.Document]], bool]
+        self,
+        application: ApplicationRequest,
+        run_id: str,
+        now: int,
+        kept: Callable[[str, Sequence[otlp.Document]], bool],
     ) -> Sent:
         """Ids for a trace that the samplers keep because of its root alone, if one of MAX_ID_ATTEMPTS ids is such."""
         for _number in range(probe.MAX_ID_ATTEMPTS):
@@ -234,7 +246,7 @@ def _outcome(name: str, sent: Sequence[Sent]) -> dict[str, Any]:
     return {"observed": "; ".join(parts), "seconds": round(seconds, 1), "passed": passed}
 
 
-def _root(application: Application, sent: Sent, run_id: str, begin: int, end: int) -> otlp.Document:
+def _root(application: ApplicationRequest, sent: Sent, run_id: str, begin: int, end: int) -> otlp.Document:
     """The probe's own span of the request."""
     host = f"{application.service}.{application.namespace}.svc"
     values = {
@@ -249,7 +261,7 @@ def _root(application: Application, sent: Sent, run_id: str, begin: int, end: in
     return otlp.request({"service.name": SERVICE, "service.namespace": "orion-probe"}, probe.SCOPE, [span])
 
 
-def _request(kube: Kube, application: Application, sent: Sent) -> str:
+def _request(kube: Kube, application: ApplicationRequest, sent: Sent) -> str:
     """Send the request; why its answer is not as expected, '' if it is."""
     headers = {**application.headers, "traceparent": f"00-{sent.trace_id}-{sent.root}-01"}
     body = None

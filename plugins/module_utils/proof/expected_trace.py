@@ -158,7 +158,7 @@ class ExpectedTrace:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Mismatch:
     """check: the check that it belongs to. text: what is missing or different."""
 
     check: str
@@ -347,14 +347,14 @@ def _seen(one: otlp.Span, resource: Mapping[str, Any], scope: str) -> SeenSpan:
 # Comparing them.
 
 
-def compare(expected: ExpectedTrace, spans: Sequence[SeenSpan], root: str = "") -> list[Finding]:
+def compare(expected: ExpectedTrace, spans: Sequence[SeenSpan], root: str = "") -> list[Mismatch]:
     """What is missing or different; empty for a trace as described.
 
     root: id of a span that the sender of the request made itself, the parent of the described spans. It must be in the
     trace, and is the only root; without it, the described spans at the top are the roots.
     """
     if not spans:
-        return [Finding(check, "the trace is not in the store") for check in expected.checks]
+        return [Mismatch(check, "the trace is not in the store") for check in expected.checks]
     return _Comparison(expected, spans, root).findings()
 
 
@@ -369,11 +369,11 @@ class _Comparison:
         for one in self.spans:
             if one.span_id not in self.ignored:
                 self.children.setdefault(self._above(one), []).append(one)
-        self.found: list[Finding] = []
+        self.found: list[Mismatch] = []
         self.matched: dict[str, ExpectedSpan] = {}
         self._costs: dict[tuple[int, str], int] = {}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Mismatch]:
         self._whole()
         self._match(self.expected.spans, self.root)
         self._others()
@@ -381,7 +381,7 @@ class _Comparison:
         return self.found
 
     def _add(self, check: str, text: str) -> None:
-        self.found.append(Finding(check, text))
+        self.found.append(Mismatch(check, text))
 
     def _above(self, seen: SeenSpan) -> str:
         """Id of the nearest span above that is not ignored."""

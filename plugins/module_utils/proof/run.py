@@ -26,7 +26,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import Recording
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.proof.applications import CASE, Application, Applications
+from ansible_collections.orion.tracing.plugins.module_utils.proof.applications import (
+    CASE,
+    ApplicationRequest,
+    Applications,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
     SAMPLING_TIERS,
@@ -99,7 +103,7 @@ class Probe:
         bucket: Bucket | None = None,
         progress: Callable[[str], None] = lambda line: None,
         recording: Callable[[datetime], Recording] | None = None,
-        applications: Sequence[Application] = (),
+        applications: Sequence[ApplicationRequest] = (),
     ) -> None:
         """bucket: that of settings.bucket. recording: gives that of settings.recordings, from a time on. applications:
         those that requests are sent to, for which there has to be a reader."""

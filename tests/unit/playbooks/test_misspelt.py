@@ -28,6 +28,8 @@ OWN = {
 def test_every_misspelt_variable_is_named(playbook: str, tmp_path: Path) -> None:
     # All with one value: each is named nevertheless.
     names = {**MISSPELT, **OWN[playbook]}
+    if playbook == "instrumentation":
+        del names["collector_sampling_percent"]  # it reads no variable of the collectors
     given = {**dict.fromkeys(names, "x"), **NEEDED.get(playbook, {}), "tracing_kubeconfig": str(tmp_path / "none")}
     argv = [str(ROOT / f"playbooks/{playbook}.yml"), "-i", str(ROOT / "inventories/production")]
     done = run_ansible(tmp_path, "ansible-playbook", *argv, "-e", json.dumps(given))
