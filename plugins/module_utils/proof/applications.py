@@ -144,10 +144,6 @@ class Applications:
         reader: StoreReader,
         settings: probe.ProbeSettings,
         decision_wait: float,
-        wanted: Sequence[ApplicationRequest],
-        reader: StoreReader,
-        settings: probe.ProbeSettings,
-        decision_wait: float,
     ) -> None:
         self.wanted, self.reader, self.settings, self.decision_wait = wanted, reader, settings, decision_wait
         self.sent: list[Sent] = []
