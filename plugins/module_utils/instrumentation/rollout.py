@@ -103,7 +103,6 @@ def try_changes(kube: Kube, changes: Sequence[TemplateChange], snapshot: Snapsho
 
 
 def _try(kube: Kube, change: TemplateChange, snapshot: Snapshot) -> Trial:
-    assert change.document is not None
     try:
         after = apply(kube, change, dry_run=True)
     except TracingError as refused:
@@ -240,10 +239,9 @@ def _not_injected(trial: Trial, snapshot: Snapshot) -> Finding:
 
 def apply(kube: Kube, change: TemplateChange, dry_run: bool = False) -> dict[str, Any]:
     """Server-side apply. Forced, since RESTARTED_AT may have another owner; what others own is left out beforehand."""
-    assert change.document is not None
     workload = change.workload
     path = RESOURCES[workload.kind].url(workload.namespace, workload.name)
-    return kube.apply(path, dict(change.document), dry_run, force=True, manager=MANAGER)
+    return kube.apply(path, dict(change.document or {}), dry_run, force=True, manager=MANAGER)
 
 
 def apply_all(kube: Kube, changes: Sequence[TemplateChange]) -> dict[tuple[str, str, str], dict[str, Any]]:

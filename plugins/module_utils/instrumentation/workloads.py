@@ -512,9 +512,8 @@ def make_plan(changes: Sequence[TemplateChange]) -> Plan:
 
 def _difference(one: TemplateChange) -> dict[str, str]:
     """Of the template, only what this module owns before or after: other variables may hold secrets."""
-    assert one.document is not None
     own = Owned.of(one.workload)
-    template = inside(one.document, *TEMPLATES[one.workload.kind]) or {}
+    template = inside(one.document or {}, *TEMPLATES[one.workload.kind]) or {}
     new = inside(template, "metadata", "annotations") or {}
     current = one.workload.annotations
     before = {f"annotation {name}": current[name] for name in {*own.annotations, *new} if name in current}
