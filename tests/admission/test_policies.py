@@ -484,7 +484,7 @@ def test_attributes_by_annotation(make: Make) -> None:
 def test_the_same_pod_gives_the_same_text(make: Make) -> None:
     """Maps of CEL have no order."""
     asked = {f"resource.opentelemetry.io/{name}": name for name in "zyxabcdefg"}
-    texts = {environment(make({**annotations("python"), **asked}))[ATTRIBUTES] for _ in range(10)}
+    texts = {environment(make({**annotations("python"), **asked}))[ATTRIBUTES] for _one in range(10)}
     assert len(texts) == 1
 
 

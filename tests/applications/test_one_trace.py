@@ -173,7 +173,7 @@ def test_logs_have_the_ids_of_their_spans(shop: Shop, checkout: Trace, order_id:
 
 
 def test_all_traces_with_a_downstream_failure_are_kept_and_complete(shop: Shop) -> None:
-    ids = [new_id(32) for _ in range(FAILURES)]
+    ids = [new_id(32) for _one in range(FAILURES)]
 
     def fail(trace_id: str) -> int:
         return shop.checkout("broken-price", [("x-tenant-id", TENANT), traceparent(trace_id)])[0]
@@ -272,7 +272,7 @@ def test_messages_that_are_processed_together_are_linked(shop: Shop) -> None:
     kept = Trace()
     while not kept.spans:
         assert limit.left, f"none of {len(batches)} batches was kept"
-        ids = [new_id(32) for _ in range(20)]
+        ids = [new_id(32) for _one in range(20)]
         for trace_id in ids:
             orders = [{"sku": "book", "quantity": 1}] * 5
             status, _answer = request(f"{shop.storefront}/checkout/batch", {"orders": orders}, [traceparent(trace_id)])

@@ -113,7 +113,7 @@ def test_an_endpoint_that_is_away_costs_spans_and_not_requests(shop: Shop) -> No
         missing = f"api/v1/orders/{new_id(8)}-0000-4000-8000-{new_id(12)}"
 
         def ask(times: int) -> None:
-            for _ in range(times):
+            for _one in range(times):
                 assert shop.kube.proxy("pods", NAMESPACE, name, 8080, missing).status == 404
 
         ask(200)
@@ -153,7 +153,7 @@ def collector_away(kube: Kube) -> Iterator[None]:
 def checkouts(shop: Shop, times: int) -> list[float]:
     """Seconds of so many checkouts, sorted; all of them succeed."""
     found = []
-    for _ in range(times):
+    for _one in range(times):
         began = time.monotonic()
         status, answer = shop.checkout()
         assert status == 201, answer

@@ -76,7 +76,7 @@ def test_an_id_that_is_not_one_does_not_reach_the_orders_service(gateway):
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_failure_of_the_orders_service_is_a_502(gateway, status):
-    client, _ = gateway(httpx.Response(status, text="stack trace"))
+    client, _one = gateway(httpx.Response(status, text="stack trace"))
 
     answer = client.post("/api/v1/orders", json=ORDER)
 
@@ -84,7 +84,7 @@ def test_a_failure_of_the_orders_service_is_a_502(gateway, status):
 
 
 def test_without_an_answer_the_exception_is_on_the_span_of_the_request(gateway, spans, exception):
-    client, _ = gateway(httpx.ConnectError("refused"))
+    client, _one = gateway(httpx.ConnectError("refused"))
 
     answer = client.post("/api/v1/orders", json=ORDER)
 

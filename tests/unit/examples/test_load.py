@@ -41,8 +41,10 @@ def storefront():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         server.url, server.requests, server.statuses = f"http://127.0.0.1:{server.server_port}/", requests, statuses
         server.held = held
-        yield server
-        server.shutdown()
+        try:
+            yield server
+        finally:
+            server.shutdown()
 
 
 def test_the_same_seed_sends_the_same_requests():
@@ -68,10 +70,10 @@ def test_a_batch_has_several_orders():
 def test_a_run_sends_each_kind_and_finds_its_status(storefront, capsys):
     assert load.main(["--url", storefront.url, "--rate", "500", "--count", "150", "--concurrency", "200"]) == 0
 
-    paths = Counter(path for path, _, _ in storefront.requests)
+    paths = Counter(path for path, _one, _two in storefront.requests)
     assert sum(paths.values()) == 150
     assert set(paths) == {"/checkout", "/checkout/batch"}
-    assert {tenant for _, tenant, _ in storefront.requests} == {"tenant-1", "tenant-2", "tenant-3"}
+    assert {tenant for _one, tenant, _two in storefront.requests} == {"tenant-1", "tenant-2", "tenant-3"}
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["kind", *load.KINDS]
     assert sum(int(line.split()[1]) for line in lines[1:]) == 150

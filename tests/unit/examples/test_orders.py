@@ -156,7 +156,7 @@ def test_the_orders_before_one_that_fails_are_announced(shop):
     answer = shop.post("/orders/batch", {"orders": orders})
 
     assert answer.status_code == 502
-    assert [(sku["sku"], stored) for _, sku, _, stored in shop.producer.messages] == [("book", 1)]
+    assert [(sku["sku"], stored) for _one, sku, _two, stored in shop.producer.messages] == [("book", 1)]
     assert shop.store.stock == {"book": 9, "broken-price": 10}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import opentelemetry.semconv as semconv
+from opentelemetry import semconv
 import pytest
 from opentelemetry.semconv.trace import SpanAttributes
 
@@ -61,7 +61,7 @@ def test_a_name_is_as_stable_as_the_table_has_it(old, new, stability):
             pytest.fail(f"{stability!r} is not a stability")
 
 
-@pytest.mark.parametrize("old", sorted({old for old, new, _ in rows() if old != new} - {""}))
+@pytest.mark.parametrize("old", sorted({old for old, new, _one in rows() if old != new} - {""}))
 def test_an_old_name_is_out_of_use(old):
     assert ALL.get(old) or (old not in ALL and old in FORMER | MISSPELT)
 
@@ -75,8 +75,8 @@ def written() -> set[str]:
 
 def test_every_attribute_that_the_services_write_has_a_line():
     assert len(written()) > 10
-    assert written() - {new for _, new, _ in rows()} == set()
+    assert written() - {new for _one, new, _two in rows()} == set()
 
 
 def test_every_attribute_of_the_shop_is_written():
-    assert {new for _, new, stability in rows() if stability == "the shop's"} <= written()
+    assert {new for _one, new, stability in rows() if stability == "the shop's"} <= written()

@@ -69,9 +69,9 @@ class Cluster:
         return otlp.merge([one for one in self.spans if next(otlp.spans(one))["traceId"] == trace_id])
 
 
-def run(cluster: Cluster, *entries: Any, policies: Any = TENTH) -> Applications:
+def run(cluster: Cluster, *entries: Any, policies: Any = None) -> Applications:
     wanted = applications(list(entries) or [ENTRY])
-    one = Applications(wanted, cluster, probe.ProbeSettings(policies), 3.0)
+    one = Applications(wanted, cluster, probe.ProbeSettings(policies or TENTH), 3.0)
     sender = Sender(Pipeline(cluster, "tracing", Selectors(), cluster.clock), ["a", "b"])
     one.run(cluster, sender, "0" * 16, Deadline(cluster.clock, 60.0), lambda line: None)
     return one
