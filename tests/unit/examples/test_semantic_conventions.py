@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from opentelemetry import semconv
 import pytest
+from opentelemetry import semconv
 from opentelemetry.semconv.trace import SpanAttributes
 
 ROOT = Path(__file__).parents[3]
