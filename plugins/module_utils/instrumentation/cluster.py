@@ -16,12 +16,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.mappings impo
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import injection
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import LANGUAGES
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import VERSION as OPERATOR_VERSION
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource, discover
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
-ADMISSION, OPERATOR = "admissionregistration.k8s.io", "opentelemetry.io"
 # Kinds whose pod template may be changed, and the path to it.
 RESOURCES = {
     "Deployment": ApiResource("apps", "v1", "deployments", True),
@@ -219,12 +221,12 @@ def created(document: Document) -> str:
 
 def read_modes(kube: Kube) -> Modes:
     """One request, and two where policies are served, and two or three where the operator's resources are."""
-    served = discover(kube, [*(f"{ADMISSION}/{version}" for version in VERSIONS), f"{OPERATOR}/v1alpha1"])
+    served = discover(kube, [*(f"{ADMISSION}/{version}" for version in VERSIONS), f"{OPERATOR}/{OPERATOR_VERSION}"])
     policy, binding = (
         next((found for one in VERSIONS if (found := served.resources.get((ADMISSION, one, kind)))), None)
         for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
     )
-    operator = served.resource(OPERATOR, "v1alpha1", "Instrumentation")
+    operator = served.resource(OPERATOR, OPERATOR_VERSION, "Instrumentation")
     unreadable: list[str] = []
 
     def listed(resource: ApiResource | None) -> list[dict[str, Any]]:

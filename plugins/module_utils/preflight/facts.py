@@ -18,7 +18,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     ToolError,
     TracingError,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import VERSION as OPERATOR_VERSION
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import resolved
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import listing, usable
@@ -39,7 +44,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
-ADMISSION, OPERATOR = "admissionregistration.k8s.io", "opentelemetry.io"
 RBAC = "rbac.authorization.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -176,10 +180,10 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
 
 def _served(kube: Kube) -> dict[str, str]:
     """What can instrument pods: policy and operator → the version of the API, "" for none."""
-    found = discover(kube, [f"{ADMISSION}/v1", f"{OPERATOR}/v1alpha1"])
+    found = discover(kube, [f"{ADMISSION}/{VERSIONS[0]}", f"{OPERATOR}/{OPERATOR_VERSION}"])
     kinds = {
-        "policy": found.resource(ADMISSION, "v1", "MutatingAdmissionPolicy"),
-        "operator": found.resource(OPERATOR, "v1alpha1", "Instrumentation"),
+        "policy": found.resource(ADMISSION, VERSIONS[0], "MutatingAdmissionPolicy"),
+        "operator": found.resource(OPERATOR, OPERATOR_VERSION, "Instrumentation"),
     }
     return {name: resource.version if resource else "" for name, resource in kinds.items()}
 
@@ -189,16 +193,16 @@ def _foreign(kube: Kube, v: Variables, served: Mapping[str, str]) -> tuple[str, 
     version = served["policy"]
     if version not in VERSIONS:
         return ()
-    found = []
     wanted = ("instrumentation", text(v, "tracing_namespace"))
-    for language in usable([], listing, v.get("instrumentation_languages"), str):
-        name = policy_name(language)
+    names = [policy_name(language) for language in usable([], listing, v.get("instrumentation_languages"), str)]
+
+    def is_foreign(name: str) -> bool:
         _readable, one = _allowed(kube.get, f"/apis/{ADMISSION}/{version}/mutatingadmissionpolicies/{name}")
-        annotations = ((one or {}).get("metadata") or {}).get("annotations") or {}
+        annotations = inside(one, "metadata", "annotations") or {}
         owner = tuple(annotations.get(f"meta.helm.sh/release-{part}") for part in ("name", "namespace"))
-        if one and owner != wanted:
-            found.append(name)
-    return tuple(found)
+        return bool(one) and owner != wanted
+
+    return tuple(name for name, foreign in zip(names, in_threads(is_foreign, names), strict=True) if foreign)
 
 
 def _allowed(read: Callable[[str], Any], path: str) -> tuple[bool, Any]:
