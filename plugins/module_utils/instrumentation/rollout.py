@@ -244,28 +244,27 @@ def apply(kube: Kube, change: TemplateChange, dry_run: bool = False) -> dict[str
     return kube.apply(path, dict(change.document or {}), dry_run, force=True, manager=MANAGER)
 
 
-def apply_all(kube: Kube, changes: Sequence[TemplateChange]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The objects as they are now. PartialFailure if one of several changes fails."""
-    steps = [one for one in changes if one.document is not None]
+def apply_all(kube: Kube, steps: Sequence[TemplateChange]) -> None:
+    """Changes with a document. PartialFailure if one of several fails."""
 
-    def one(change: TemplateChange) -> dict[str, Any] | TracingError:
+    def one(change: TemplateChange) -> TracingError | None:
         try:
-            return apply(kube, change)
+            apply(kube, change)
         except TracingError as failed:
             return failed
+        return None
 
     outcomes = list(zip(steps, in_threads(one, steps), strict=True))
-    failures = [(change, outcome) for change, outcome in outcomes if isinstance(outcome, TracingError)]
+    failures = [(change, failed) for change, failed in outcomes if failed]
     if len(outcomes) == 1 and failures:
         raise failures[0][1]
     if failures:
         raise PartialFailure(
             f"{len(failures)} of {len(outcomes)} workloads could not be changed",
             "; ".join(f"{change.workload}: {failed}" for change, failed in failures),
-            done=[change.name for change, outcome in outcomes if not isinstance(outcome, TracingError)],
+            done=[change.name for change, failed in outcomes if not failed],
             failed=[change.name for change, _failed in failures],
         )
-    return {change.workload.key: outcome for change, outcome in outcomes if not isinstance(outcome, TracingError)}
 
 
 # Waiting

@@ -41,28 +41,71 @@ class WantedWorkloads:
 
 def instrument(kube: Kube, wanted: WantedWorkloads, clock: Clock, say: Callable[[str], None]) -> Plan:
     """The plan, carried out unless this is a check. InvalidVariables with all findings before anything changes."""
-    started = rollout.timestamp(clock)
-    snapshot = read(kube)
-    settings = WorkloadSettings(_mode(wanted, snapshot.modes), wanted.variables)
-    refuse(WHAT, core.examine(wanted.entries, snapshot, settings, rollout.owners(kube, wanted.entries)))
-    changes = _changes(wanted.entries, snapshot, settings, started)
-    plan = core.make_plan(changes)
-    deadline = Deadline(clock, wanted.seconds)
-    _try(kube, changes, snapshot, settings, wanted, plan, clock, say, deadline)
-    if not wanted.check:
-        snapshot = _carry_out(kube, changes, snapshot, settings, wanted, plan, clock, say, deadline, started)
-    others = core.others(snapshot, wanted.entries)
-    if wanted.check:
-        # The same run installs what is missing.
-        others = [row for row in others if row.code != "policy_not_installed"]
-    plan.warnings += core.reports(others)
-    plan.result |= {
-        "mode": settings.mode,
-        "workloads": [_result(one, snapshot) for one in changes],
-        "not_instrumented": [row.result() for row in others],
-        "api_calls": kube.calls,
-    }
-    return plan
+    return _Run(kube, wanted, clock, say).plan()
+
+
+class _Run:
+    """One run of the module. snapshot: the cluster before it, and after plan() as it is then."""
+
+    def __init__(self, kube: Kube, wanted: WantedWorkloads, clock: Clock, say: Callable[[str], None]) -> None:
+        self.kube, self.wanted, self.clock, self.say = kube, wanted, clock, say
+        self.started = rollout.timestamp(clock)
+        self.snapshot = read(kube)
+        self.settings = WorkloadSettings(_mode(wanted, self.snapshot.modes), wanted.variables)
+        self.warnings: list[str] = []
+
+    def plan(self) -> Plan:
+        wanted = self.wanted
+        owners = rollout.owners(self.kube, wanted.entries)
+        refuse(WHAT, core.examine(wanted.entries, self.snapshot, self.settings, owners))
+        changes = self._changes()
+        plan = core.make_plan(changes)
+        deadline = Deadline(self.clock, wanted.seconds)
+        self._try(changes, deadline)
+        if not wanted.check:
+            self._carry_out(changes, deadline)
+        others = core.others(self.snapshot, wanted.entries)
+        if wanted.check:
+            # The same run installs what is missing.
+            others = [row for row in others if row.code != "policy_not_installed"]
+        plan.warnings += self.warnings + core.reports(others)
+        plan.result |= {
+            "mode": self.settings.mode,
+            "workloads": [_result(one, self.snapshot) for one in changes],
+            "not_instrumented": [row.result() for row in others],
+            "api_calls": self.kube.calls,
+        }
+        return plan
+
+    def _changes(self) -> list[TemplateChange]:
+        return [
+            core.change(listed, self.snapshot.workloads[key], self.snapshot, self.settings, self.started)
+            for key, listed in core.grouped(self.wanted.entries).items()
+            if key in self.snapshot.workloads
+        ]
+
+    def _try(self, changes: Sequence[TemplateChange], deadline: Deadline) -> None:
+        """Everything that would fail, before anything changes."""
+        trials = rollout.try_changes(self.kube, changes, self.snapshot)
+        refuse(WHAT, [finding for trial in trials for finding in trial.findings])
+        self.warnings += [trial.doubt for trial in trials if trial.doubt]
+        if not self.wanted.check and self.settings.mode != "sdk":
+            seconds = min(rollout.EFFECTIVE_SECONDS, deadline.left)
+            left = rollout.await_injection(
+                self.kube, trials, self.snapshot, self.settings.mode, self.clock, self.say, seconds
+            )
+            refuse(WHAT, left)
+
+    def _carry_out(self, changes: Sequence[TemplateChange], deadline: Deadline) -> None:
+        steps = [one for one in changes if one.document is not None]
+        rollout.apply_all(self.kube, steps)
+        if steps and self.wanted.wait:
+            waiter = rollout.Waiter(self.kube, self.clock, self.say, self.started)
+            waiter.wait({one.workload.key: one.workload for one in steps}, deadline.left)
+            self.snapshot = read(self.kube)
+            _require_instrumented(steps, self.snapshot, self.settings)
+        elif self.wanted.wait:
+            self.warnings += _unfinished(changes)
 
 
 def _mode(wanted: WantedWorkloads, modes: Modes) -> str:
@@ -84,61 +127,6 @@ def _mode(wanted: WantedWorkloads, modes: Modes) -> str:
             "Set it to lookup('orion.tracing.role_variables', 'instrumentation').",
         )
     return mode
-
-
-def _changes(
-    entries: Sequence[Entry], snapshot: Snapshot, settings: WorkloadSettings, now: str
-) -> list[TemplateChange]:
-    return [
-        core.change(listed, snapshot.workloads[key], snapshot, settings, now)
-        for key, listed in core.grouped(entries).items()
-        if key in snapshot.workloads
-    ]
-
-
-def _try(
-    kube: Kube,
-    changes: Sequence[TemplateChange],
-    snapshot: Snapshot,
-    settings: WorkloadSettings,
-    wanted: WantedWorkloads,
-    plan: Plan,
-    clock: Clock,
-    say: Callable[[str], None],
-    deadline: Deadline,
-) -> None:
-    """Everything that would fail, before anything changes."""
-    trials = rollout.try_changes(kube, changes, snapshot)
-    refuse(WHAT, [finding for trial in trials for finding in trial.findings])
-    plan.warnings += [trial.doubt for trial in trials if trial.doubt]
-    if not wanted.check and settings.mode != "sdk":
-        seconds = min(rollout.EFFECTIVE_SECONDS, deadline.left)
-        refuse(WHAT, rollout.await_injection(kube, trials, snapshot, settings.mode, clock, say, seconds))
-
-
-def _carry_out(
-    kube: Kube,
-    changes: Sequence[TemplateChange],
-    snapshot: Snapshot,
-    settings: WorkloadSettings,
-    wanted: WantedWorkloads,
-    plan: Plan,
-    clock: Clock,
-    say: Callable[[str], None],
-    deadline: Deadline,
-    started: str,
-) -> Snapshot:
-    """The cluster as it is afterwards."""
-    steps = [one for one in changes if one.document is not None]
-    rollout.apply_all(kube, steps)
-    if steps and wanted.wait:
-        waiter = rollout.Waiter(kube, clock, say, started)
-        waiter.wait({one.workload.key: one.workload for one in steps}, deadline.left)
-        snapshot = read(kube)
-        _require_instrumented(steps, snapshot, settings)
-    elif wanted.wait:
-        plan.warnings += _unfinished(changes)
-    return snapshot
 
 
 def _require_instrumented(steps: Sequence[TemplateChange], snapshot: Snapshot, settings: WorkloadSettings) -> None:
