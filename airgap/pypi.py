@@ -112,17 +112,23 @@ def _fetch(pins: list[Pin], python: str, libc: str, download: Path, log: Path) -
     """Downloads the wheels of one version of Python."""
     if not pins:
         return []
-    folder = download / python
-    folder.mkdir(parents=True)
-    requirements = folder / "requirements.txt"
-    requirements.write_text("".join(f"{pin.text}\n" for pin in pins))
     target = ["--implementation", "cp", "--python-version", python]
     for platform in PLATFORMS[libc]:
         target += ["--platform", platform]
-    files = ["--dest", str(folder), "--requirement", str(requirements)]
+    found = fetch("".join(f"{pin.text}\n" for pin in pins), target, download / python, log)
+    return [described(path) for path in found]
+
+
+def fetch(requirements: str, target: Sequence[str], folder: Path, log: Path) -> list[Path]:
+    """Downloads wheels into a new folder. requirements: text of a requirements file with hashes. target: pip's options
+    for another Python or platform than this machine's."""
+    folder.mkdir(parents=True)
+    file = folder / "requirements.txt"
+    file.write_text(requirements)
+    files = ["--dest", str(folder), "--requirement", str(file)]
     environment = {**os.environ, "TMPDIR": str(folder)}
     run([sys.executable, "-m", "pip", "download", *OPTIONS, *target, *files], log, env=environment)
-    return [described(path) for path in sorted(folder.glob("*.whl"))]
+    return sorted(folder.glob("*.whl"))
 
 
 def described(path: Path) -> Wheel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,14 +30,8 @@ def wheel(artifact: Artifact, store: Store, work: Path, log: Path) -> Sources:
     """A wheel from the Python package index, whose hash is in images.yml, unpacked."""
     package, version, sha256 = (artifact.fields[key] for key in ("package", "version", "sha256"))
     download = work / "download"
-    download.mkdir()
-    requirements = download / "requirements.txt"
-    requirements.write_text(f"{package}=={version} --hash=sha256:{sha256}\n")
-    options = ["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-    files = ["--dest", str(download), "--requirement", str(requirements)]
-    environment = {**os.environ, "TMPDIR": str(download)}
-    run([sys.executable, "-m", "pip", "download", *options, *files], log, env=environment)
-    with zipfile.ZipFile(next(download.glob("*.whl"))) as zipped:
+    [fetched] = pypi.fetch(f"{package}=={version} --hash=sha256:{sha256}\n", [], download, log)
+    with zipfile.ZipFile(fetched) as zipped:
         for member in zipped.infolist():
             path = zipped.extract(member, work)
             # zipfile drops modes, and a program that cannot be started is of no use

@@ -249,10 +249,8 @@ def check_module(artifact: Artifact) -> None:
 def check_jar(artifact: Artifact) -> None:
     """The version that an entry claims has to be the one that its jars.lock pins."""
     group, name = artifact.fields["module"].split(":")
-    jars = artifact.folder / artifact.fields["folder"] / JARS
-    if not jars.is_file():
-        raise AirgapError(f"images.yml: {artifact.name}: {jars} does not exist; write it as docs/airgap.md says")
-    if f"  {group.replace('.', '/')}/{name}/{artifact.version}/" not in jars.read_text():
+    pins = pinned(artifact, artifact.folder / artifact.fields["folder"] / JARS)
+    if f"  {group.replace('.', '/')}/{name}/{artifact.version}/" not in pins:
         raise AirgapError(
             f"images.yml says {artifact.name} is {artifact.fields['module']} {artifact.version}, its {JARS} does not; "
             "change one to match the other"
@@ -264,13 +262,8 @@ def check_wheel(artifact: Artifact) -> None:
     package, requirements = artifact.fields["package"], artifact.folder / artifact.fields["requirements"]
     if artifact.fields["libc"] not in ("glibc", "musl"):
         raise AirgapError(f"images.yml: {artifact.name}: libc is {artifact.fields['libc']!r}: write glibc or musl")
-    if not requirements.is_file():
-        raise AirgapError(
-            f"images.yml: {artifact.name}: {requirements} does not exist; write it as docs/airgap.md says"
-        )
-    if not re.search(
-        rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", requirements.read_text(), re.MULTILINE
-    ):
+    pins = pinned(artifact, requirements)
+    if not re.search(rf"^{re.escape(package)}=={re.escape(artifact.version)}\s", pins, re.MULTILINE):
         raise AirgapError(
             f"images.yml says {artifact.name} is {package} {artifact.version}, {requirements.name} does not; change "
             "one to match the other"
@@ -279,12 +272,18 @@ def check_wheel(artifact: Artifact) -> None:
 
 def check_package(artifact: Artifact) -> None:
     """The version that an entry claims has to be the one that its package-lock.json pins."""
-    package, lock = artifact.fields["package"], artifact.folder / artifact.fields["folder"] / LOCK
-    if not lock.is_file():
-        raise AirgapError(f"images.yml: {artifact.name}: {lock} does not exist; write it as docs/airgap.md says")
-    pinned = json.loads(lock.read_text())["packages"].get(f"node_modules/{package}", {}).get("version")
-    if pinned != artifact.version:
+    package = artifact.fields["package"]
+    pins = json.loads(pinned(artifact, artifact.folder / artifact.fields["folder"] / LOCK))["packages"]
+    version = pins.get(f"node_modules/{package}", {}).get("version")
+    if version != artifact.version:
         raise AirgapError(
-            f"images.yml says {artifact.name} is {package} {artifact.version}, its {LOCK} says {pinned}; change one to "
-            "match the other"
+            f"images.yml says {artifact.name} is {package} {artifact.version}, its {LOCK} says {version}; change one "
+            "to match the other"
         )
+
+
+def pinned(artifact: Artifact, path: Path) -> str:
+    """The text of the file that pins what an entry brings in."""
+    if not path.is_file():
+        raise AirgapError(f"images.yml: {artifact.name}: {path} does not exist; write it as docs/airgap.md says")
+    return path.read_text()
