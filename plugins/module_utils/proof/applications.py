@@ -27,6 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.expected_trace
     ExpectedTrace,
     Mismatch,
     SeenSpan,
+    check_keys,
     compare,
     expected_trace,
     seen_spans,
@@ -79,10 +80,7 @@ def applications(value: Sequence[Any]) -> list[ApplicationRequest]:
 
 
 def _application(value: Any, where: str) -> ApplicationRequest:
-    if not isinstance(value, Mapping):
-        raise InvalidInput(f"{where} is not a mapping", remedy=f"Its keys are {', '.join(KEYS)}.")
-    if unknown := [str(key) for key in value if key not in KEYS]:
-        raise InvalidInput(f"{where} has unknown keys: {', '.join(unknown)}", remedy=f"Keys are {', '.join(KEYS)}.")
+    check_keys(value, KEYS, where)
     if missing := [key for key in REQUIRED if not value.get(key)]:
         raise InvalidInput(f"{where} lacks {', '.join(missing)}", remedy="Give them.")
     headers = value.get("headers") or {}

@@ -173,10 +173,10 @@ def expected_trace(value: Any, name: str, where: str) -> ExpectedTrace:
 
     InvalidInput names the key that is unknown, missing or of the wrong type.
     """
-    _keys(value, TRACE_KEYS, where)
+    check_keys(value, TRACE_KEYS, where)
     check = _string(value, "check", where, name)
     every = value.get("every_span") or {}
-    _keys(every, ("check", "attributes"), f"{where}.every_span")
+    check_keys(every, ("check", "attributes"), f"{where}.every_span")
     services = value.get("services") or []
     if not isinstance(services, list) or not all(isinstance(one, str) for one in services):
         raise InvalidInput(f"{where}.services is not a list of names", remedy="Give the service.name of each service.")
@@ -201,7 +201,7 @@ def expected_trace(value: Any, name: str, where: str) -> ExpectedTrace:
 
 
 def _span(value: Any, where: str, check: str) -> ExpectedSpan:
-    _keys(value, SPAN_KEYS, where)
+    check_keys(value, SPAN_KEYS, where)
     for key in ("service", "name"):
         if not value.get(key):
             raise InvalidInput(f"{where}.{key} is missing", "a span is found by its service and name", "Give both.")
@@ -225,7 +225,7 @@ def _span(value: Any, where: str, check: str) -> ExpectedSpan:
 
 
 def _event(value: Any, where: str) -> ExpectedEvent:
-    _keys(value, ("name", "attributes"), where)
+    check_keys(value, ("name", "attributes"), where)
     if not value.get("name"):
         raise InvalidInput(f"{where}.name is missing", remedy="Give the name of the event.")
     return ExpectedEvent(
@@ -234,7 +234,7 @@ def _event(value: Any, where: str) -> ExpectedEvent:
 
 
 def _link(value: Any, where: str) -> ExpectedLink:
-    _keys(value, ("service", "name", "other_trace"), where)
+    check_keys(value, ("service", "name", "other_trace"), where)
     if value.get("other_trace"):
         return ExpectedLink(other_trace=True)
     if not value.get("service") or not value.get("name"):
@@ -258,7 +258,7 @@ def _condition(value: Any, where: str) -> Condition:
         if value is None:
             raise InvalidInput(f"{where} has no value", remedy="Give a value, {pattern: REGEX} or {absent: true}.")
         return Condition(value)
-    _keys(value, CONDITION_KEYS, where)
+    check_keys(value, CONDITION_KEYS, where)
     if len(value) != 1:
         raise InvalidInput(
             f"{where} has {len(value)} conditions", remedy="Give one: {pattern: REGEX} or {absent: true}."
@@ -274,7 +274,8 @@ def _condition(value: Any, where: str) -> Condition:
     return Condition(pattern=value["pattern"])
 
 
-def _keys(value: Any, known: Sequence[str], where: str) -> None:
+def check_keys(value: Any, known: Sequence[str], where: str) -> None:
+    """InvalidInput for what is not a mapping, or has other keys than these."""
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{where} is not a mapping", remedy=f"Its keys are {', '.join(known)}.")
     if unknown := [str(key) for key in value if key not in known]:

@@ -371,7 +371,10 @@ class Probe:
         )  # fmt: skip
         checks = probe.evaluate(self.settings, self.traces, self.expectation, self.seen)
         whole = all(check["passed"] for check in checks)
-        checks += self.applications.checks() if self.applications is not None else []
+        found = {case: self._kept(case) for case in self.settings.cases}
+        if self.applications is not None:
+            checks += self.applications.checks()
+            found[CASE] = self.applications.traces
         if not self.seen.alone and bounds != self.expectation.shared:
             self.notes.append(
                 f"the policies {', '.join(self.expectation.limiters)} limit what is kept in a second, and the samplers "
@@ -400,7 +403,7 @@ class Probe:
             passed=all(check["passed"] for check in checks),
             first_trace_seconds=min((round(at, 2) for at in self.seen.complete_at.values()), default=None),
             checks=checks,
-            traces={case: ids for case in (*self.settings.cases, CASE) if (ids := self._kept(case))},
+            traces={case: ids for case, ids in found.items() if ids},
             gateways=sender.gateways,
             sent={
                 "traces": len(self.traces),
@@ -414,8 +417,6 @@ class Probe:
         )
 
     def _kept(self, case: str) -> list[str]:
-        if case == CASE:
-            return self.applications.traces if self.applications is not None else []
         return [one.trace_id for one in self.traces if one.case == case and one.trace_id in self._must]
 
 
