@@ -29,6 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SERVICE_NAME,
     Language,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tag_and_digest
 
 ENDPOINT, PROTOCOL = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
 PROPAGATORS = "OTEL_PROPAGATORS"
@@ -142,6 +143,4 @@ def _version(labels: Mapping[str, str], image: str) -> str:
     """By the label, else tag@digest, tag or digest of the image."""
     if labels.get(SERVICE_VERSION_LABEL):
         return labels[SERVICE_VERSION_LABEL]
-    bare, _at, digest = image.partition("@")
-    _name, _colon, tag = bare.rpartition("/")[2].partition(":")
-    return "@".join(part for part in (tag, digest) if part)
+    return "@".join(filter(None, tag_and_digest(image)))

@@ -33,6 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SERVICE_NAME,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tag_and_digest
 
 YES, PARTLY, NO, NO_PODS = "yes", "partly", "no", "no pods"
 REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -439,8 +440,7 @@ def service_name(variables: Mapping[str, str]) -> str:
 
 def version_of(image: str) -> str:
     """The tag of an image, or its digest."""
-    name, _at, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
+    tag, digest = tag_and_digest(image)
     return tag or digest
 
 

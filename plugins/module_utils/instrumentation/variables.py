@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -138,7 +138,7 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
     read = Reader(v)
     read.boolean("instrumentation_enabled")
     read.choice("instrumentation_mode", MODES)
-    languages = _languages(read)
+    languages = _chosen(read, "instrumentation_languages", "a language", LANGUAGES)
     for language in AGENTS:
         for part in ("repository", "tag"):
             if (name := f"instrumentation_{language.name}_image_{part}") not in v:
@@ -160,16 +160,14 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
     return read.findings
 
 
-def _languages(read: Reader) -> list[str]:
-    name = "instrumentation_languages"
+def _chosen(read: Reader, name: str, noun: str, known: Collection[str]) -> list[str]:
+    """The items of a list, each of which has to be known and there once."""
     listed = read.listing(name, str)
-    for index, language in enumerate(listed):
-        if language not in LANGUAGES:
-            read.wrong(
-                Place(name).item(index), f"is '{language}', not a language", f"Choose from {', '.join(LANGUAGES)}."
-            )
-        elif language in listed[:index]:
-            read.wrong(Place(name).item(index), f"is '{language}' again", "List it once.")
+    for index, one in enumerate(listed):
+        if one not in known:
+            read.wrong(Place(name).item(index), f"is '{one}', not {noun}", f"Choose from {', '.join(known)}.")
+        elif one in listed[:index]:
+            read.wrong(Place(name).item(index), f"is '{one}' again", "List it once.")
     return listed
 
 
@@ -217,15 +215,8 @@ def _endpoint(read: Reader, languages: list[str]) -> None:
 
 def _propagators(read: Reader, languages: list[str]) -> None:
     name = "instrumentation_propagators"
-    given = read.listing(name, str)
     known = list(dict.fromkeys(one for language in LANGUAGES.values() for one in language.propagators))
-    for index, propagator in enumerate(given):
-        if propagator not in known:
-            read.wrong(
-                Place(name).item(index), f"is '{propagator}', not a propagator", f"Choose from {', '.join(known)}."
-            )
-        elif propagator in given[:index]:
-            read.wrong(Place(name).item(index), f"is '{propagator}' again", "List it once.")
+    given = _chosen(read, name, "a propagator", known)
     if not given and read.sound(name):
         read.wrong(name, "is empty", "List tracecontext, at least.", "every service would begin traces of its own")
     for one in given if read.sound(name, "instrumentation_languages") else []:

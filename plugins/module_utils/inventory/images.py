@@ -136,6 +136,12 @@ def _repository(variables: Variables, name: str, tag: str) -> Iterator[Finding]:
         )
 
 
+def tag_and_digest(image: str) -> tuple[str, str]:
+    """Of a whole reference, [host[:port]/]path[:tag][@digest]; "" for what it does not have."""
+    bare, _at, digest = image.partition("@")
+    return bare.rpartition("/")[2].partition(":")[2], digest
+
+
 def _tag(variables: Variables, name: str, digest: str) -> Iterator[Finding]:
     if name not in variables:
         return
