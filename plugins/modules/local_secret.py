@@ -82,7 +82,8 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
             "namespace_labels": {"type": "dict", "default": {}},
-            "keys": {"type": "list", "elements": "str", "required": True},
+            # Names of keys, not values.
+            "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
         },
         supports_check_mode=True,
     )
