@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "copy_to": [],
         "subject_alt_names": ["localhost"],
     },
+    "local_secret": {"name": "s", "namespace": "ns", "keys": ["password"]},
     "otlp_replay": {"path": str(ROOT / "tests/unit/fixtures/probe.jsonl"), "timeout": "1s", "decision_wait": "1s"},
     "preflight": {"binary_path": "/nowhere/helm"},
     "sampling_simulation": {"config": {"policies": [{"name": "all", "type": "always_sample"}]}, "store": {}},
