@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +22,7 @@ from ansible_collections.orion.tracing.tests.applications.shop import (
     request,
     traceparent,
 )
+from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 LANGUAGES = {"storefront": "nodejs", "gateway": "python", "orders": "python", "fulfilment": "python", "pricing": "java"}
 COLLECTOR = "/apis/apps/v1/namespaces/tracing/deployments/otel-collector"
@@ -55,18 +53,9 @@ def gateway_spec(shop: Shop, *environment: dict[str, Any]) -> tuple[dict[str, An
 
 def information(kubeconfig: str) -> list[dict[str, Any]]:
     """What the module instrumentation_info answers for the shop's namespace."""
-    answer = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "ansible"), "localhost", "-m", "orion.tracing.instrumentation_info",
-            "-a", json.dumps({"namespace": NAMESPACE, "kubeconfig": kubeconfig}),
-        ],
-        env={**os.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json"},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    workloads: list[dict[str, Any]] = json.loads(answer.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"][
-        "workloads"
-    ]
+    answer = run("instrumentation_info", namespace=NAMESPACE, kubeconfig=kubeconfig)
+    assert not answer.get("failed"), answer
+    workloads: list[dict[str, Any]] = answer["workloads"]
     return workloads
 
 
@@ -96,11 +85,16 @@ def test_a_pod_that_cannot_be_instrumented_starts_and_is_explained(shop: Shop, k
 
 
 def working_set(shop: Shop, name: str) -> int:
-    """Bytes of memory that the kubelet counts for a pod."""
+    """Bytes of memory of a pod, measured by the kubelet from now on: it measures every ten seconds or so."""
     [node] = {pod["spec"]["nodeName"] for pod in shop.kube.list(f"/api/v1/namespaces/{NAMESPACE}/pods")}
-    summary = shop.kube.get(f"/api/v1/nodes/{node}/proxy/stats/summary")
-    [found] = [one for one in summary["pods"] if one["podRef"]["name"] == name]
-    return int(found["memory"]["workingSetBytes"])
+    limit, now = Deadline(Clock(), 60), datetime.now(UTC)
+    while True:
+        summary = shop.kube.get(f"/api/v1/nodes/{node}/proxy/stats/summary")
+        for pod in summary["pods"]:
+            memory = pod.get("memory", {}) if pod["podRef"]["name"] == name else {}
+            if memory.get("workingSetBytes") and datetime.fromisoformat(memory["time"]) > now:
+                return int(memory["workingSetBytes"])
+        assert limit.wait(1), f"the kubelet has no figure of pod {name}"
 
 
 def test_an_endpoint_that_is_away_costs_spans_and_not_requests(shop: Shop) -> None:
@@ -119,10 +113,7 @@ def test_an_endpoint_that_is_away_costs_spans_and_not_requests(shop: Shop) -> No
         ask(200)
         before = working_set(shop, name)
         ask(1500)
-        # The kubelet measures every ten seconds or so: its next figure counts.
-        limit, after = Deadline(Clock(), 60), before
-        while after == before and limit.wait(1):
-            after = working_set(shop, name)
+        after = working_set(shop, name)
         # 2048 spans of a kilobyte or two.
         assert after - before < 16 * 2**20, f"{before} → {after} bytes"
         log = shop.kube.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/log").text

@@ -111,6 +111,23 @@ def test_the_tenant_of_a_request_that_comes_directly_is_in_the_baggage(gateway, 
     assert spans.request().attributes.get("tenant.id") == attribute
 
 
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ConnectError("refused")])
+def test_the_answer_to_a_failed_request_is_sent_with_the_tenant_in_the_baggage(gateway, answer):
+    client, _ = gateway(answer)
+    app, tenants = client.app, []
+
+    async def watched(scope, receive, send):
+        async def watched_send(message):
+            tenants.append(baggage.get_baggage("tenant.id"))
+            await send(message)
+
+        await app(scope, receive, watched_send)
+
+    client._transport.app = watched
+    assert client.post("/api/v1/orders", json=ORDER, headers={"x-tenant-id": "acme"}).status_code == 502
+    assert tenants and set(tenants) == {"acme"}
+
+
 def test_a_tenant_is_not_left_over_for_the_next_request(gateway):
     client, orders = gateway(httpx.Response(201, json={}))
 
