@@ -32,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SAMPLER_ARGUMENT,
     SERVICE_NAME,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, resolved
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tag_and_digest
 
@@ -541,7 +542,7 @@ def summary(found: Sequence[Row], namespace: str) -> str:
 def modes_result(modes: Modes) -> dict[str, Any]:
     """What can instrument pods in the cluster, as plain data."""
     return {
-        "resolved": modes.resolved,
+        "resolved": resolved(AUTO, modes.serves),
         "policy": {
             "version": modes.policy_version,
             "policies": [{"name": one.name, "language": one.language, "bound": one.bound} for one in modes.policies],
