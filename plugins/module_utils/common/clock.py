@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 
-def timestamp(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
     """RFC 3339 of a moment in UTC, as exact as Kubernetes' creationTimestamp, so the two can be compared as text."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -24,9 +24,9 @@ class Clock:
     def time_ns(self) -> int:
         return time.time_ns()
 
-    def now(self) -> str:
-        """As timestamp has it."""
-        return timestamp(datetime.fromtimestamp(self.time_ns() // 10**9, UTC))
+    def timestamp(self) -> str:
+        """As rfc3339 has it."""
+        return rfc3339(datetime.fromtimestamp(self.time_ns() // 10**9, UTC))
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

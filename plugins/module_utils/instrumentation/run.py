@@ -49,7 +49,7 @@ class _Run:
 
     def __init__(self, kube: Kube, wanted: WantedWorkloads, clock: Clock, say: Callable[[str], None]) -> None:
         self.kube, self.wanted, self.clock, self.say = kube, wanted, clock, say
-        self.started = clock.now()
+        self.started = clock.timestamp()
         self.snapshot = read(kube)
         self.settings = WorkloadSettings(_mode(wanted, self.snapshot.modes.serves), wanted.variables)
         self.warnings: list[str] = []

@@ -104,8 +104,8 @@ class Facts:
     storage_classes: name → whether it is the default; None where they may not be listed.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
     api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
-    modes: what can instrument pods; None where that was not asked. workloads, owners: where some are to be instrumented,
-    all that the cluster has, and what the pods among them belong to (rollout.owners).
+    modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
+    to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
     """
 
