@@ -48,7 +48,7 @@ def without_policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]
 
 
 def fill(kube: Kube) -> None:
-    """A namespace with Deployments, by annotation, each with a ReplicaSet and a pod. Nothing runs: pods stay pending."""
+    """A namespace with Deployments, each with a ReplicaSet and a pod. Nothing runs: pods stay pending."""
     kube.request("POST", "/api/v1/namespaces", body={"metadata": {"name": "shop"}})
     for name, languages in DEPLOYMENTS.items():
         annotations = {f"instrumentation.opentelemetry.io/inject-{language}": "true" for language in languages}
