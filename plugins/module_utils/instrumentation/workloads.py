@@ -215,7 +215,7 @@ def examine(
     belongs to, as "Deployment orders", "" for none; what does not exist is left out."""
     findings = []
     for key, entries_of_one in grouped(listed).items():
-        workload = snapshot.workloads.get(key)
+        workload, before = snapshot.workloads.get(key), len(findings)
         for entry in entries_of_one:
             if entry.kind in OWNED:
                 findings.append(_owned(entry, owners))
@@ -223,7 +223,7 @@ def examine(
                 findings.append(_not_found(entry, snapshot))
             elif entry.state == PRESENT and workload:
                 findings += _against(entry, workload, settings)
-        if workload and workload.document and not findings:
+        if workload and workload.document and len(findings) == before:
             findings += _together(entries_of_one, workload, snapshot, settings)
     return findings
 

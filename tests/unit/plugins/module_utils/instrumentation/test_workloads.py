@@ -158,6 +158,7 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_changes() -> N
             {**ORDERS, "containers": ["web"]},
             {**ORDERS, "name": "off"},
             {**ORDERS, "name": "own", "sampler_argument": 0.5},
+            {**ORDERS, "name": "java"},
         )
     )
     assert [text.partition(": ")[2].partition(". ")[0] for text in found] == [
@@ -176,6 +177,7 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_changes() -> N
         f'Deployment shop/off opts out: its pod template sets {PYTHON} to "false": someone else set it',
         "Deployment shop/own sets OTEL_TRACES_SAMPLER itself in container app: what a workload sets itself is not "
         "overridden",
+        "Deployment shop/java: the annotations ask for java and python in the same container app",
     ]
     assert cluster.writes == [] and "PATCH" not in cluster.methods and "POST" not in cluster.methods
 
