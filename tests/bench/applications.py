@@ -40,10 +40,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOP = ROOT / "examples/shop"
 CHART_VALUES = ROOT / "roles/local_demo/files/chart/values.yaml"
 IMAGES = ROOT / "airgap/images.yml"
-ROUNDS = 5
+ROUNDS = 3
 # Pairs of requests, one to each process, before the measurement and in it. Java compiles a method after 200 calls, or
 # 2,000 calls and loops (-XX:+PrintFlagsFinal: Tier3InvocationThreshold, Tier3CompileThreshold).
-WARM_UP, PAIRS = 2000, 3000
+WARM_UP, PAIRS = 500, 1000
 # Between two requests, so that what a process does after its answer does not delay the other one's.
 PAUSE = 0.001
 START_LIMIT = 120

@@ -73,17 +73,18 @@ function textMapPropagator(diag) {
 
 /**
  * Spans that wait are exported before the process ends. A process that has no listener of its own for SIGTERM ends by
- * it, as it does without the agent.
+ * it, as it does without the agent. One whose listener removes itself and sends SIGTERM again ends by the second.
  */
 function exportAtTheEnd(sdk, trace) {
   const shutdown = () => sdk.shutdown().catch(() => undefined);
   process.once('beforeExit', shutdown);
-  process.once('SIGTERM', async () => {
-    if (process.listenerCount('SIGTERM')) {
+  process.on('SIGTERM', async function end() {
+    if (process.listenerCount('SIGTERM') > 1) {
       await trace.getTracerProvider().getDelegate?.().forceFlush?.().catch(() => undefined);
       return;
     }
     await shutdown();
+    process.removeListener('SIGTERM', end);
     process.kill(process.pid, 'SIGTERM');
   });
 }
