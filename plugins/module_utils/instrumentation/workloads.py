@@ -213,7 +213,7 @@ def examine(
 ) -> list[Finding]:
     """What the cluster shows to be wrong with the entries. owners: of those of the kinds OWNED, the object that each
     belongs to, as "Deployment orders", "" for none; what does not exist is left out."""
-    findings = []
+    findings: list[Finding] = []
     for key, entries_of_one in grouped(listed).items():
         workload, before = snapshot.workloads.get(key), len(findings)
         for entry in entries_of_one:
