@@ -128,7 +128,7 @@ def ask(shop: Shop, name: str, times: int) -> float:
 
 @dataclass(frozen=True)
 class Unheard:
-    """A pod that cannot send its spans, after many requests. grown: by so many bytes. seconds: of a request, as the median."""
+    """A pod that cannot send its spans, after many requests. grown: bytes of memory. seconds: median of a request."""
 
     name: str
     grown: int
