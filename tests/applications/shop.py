@@ -175,7 +175,7 @@ class Shop:
                 found = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
                 assert found.items() >= environments[service].items()
             for name in made:
-                self.pod(name, is_ready)
+                self.pod(name, is_ready, patience=300)
             yield names
         finally:
             for name in made:

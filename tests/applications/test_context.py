@@ -132,11 +132,12 @@ def test_large_and_malformed_baggage(shop: Shop, case: str, baggage: str, expect
 # set it for all.
 
 B3_AND_JAEGER = {"OTEL_PROPAGATORS": "b3,b3multi,jaeger,tracecontext,baggage"}
-# Service → what it is asked, and the span of the service that it asks in its turn.
+# Service → what it is asked, for which sku, and the span of the service that it asks in its turn. Orders are a critical
+# route; a price alone is not one, and its trace is kept because it is slow.
 ASKED = {
-    "storefront": ("POST /checkout", ("gateway", "POST /api/v1/orders")),
-    "gateway": ("POST /api/v1/orders", ("orders", "POST /orders")),
-    "pricing": ("POST /price", ("fulfilment", "GET /shipping-cost")),
+    "storefront": ("POST /checkout", "book", ("gateway", "POST /api/v1/orders")),
+    "gateway": ("POST /api/v1/orders", "book", ("orders", "POST /orders")),
+    "pricing": ("POST /price", "slow", ("fulfilment", "GET /shipping-cost")),
 }
 
 
@@ -160,11 +161,11 @@ def others(shop: Shop) -> Iterator[dict[str, str]]:
 def test_headers_of_b3_and_jaeger_continue_a_trace(
     shop: Shop, others: dict[str, str], headers: dict[str, str], service: str
 ) -> None:
-    trace_id, pod, (name, below) = new_id(32), others[service], ASKED[service]
+    trace_id, pod, (name, sku, below) = new_id(32), others[service], ASKED[service]
     filled = {header: text.format(trace=trace_id, parent=PARENT) for header, text in headers.items()}
     answer = shop.kube.proxy(
         "pods", NAMESPACE, pod, 8080, name.removeprefix("POST "), "POST",
-        body=json.dumps(ORDER).encode(), headers={"Content-Type": "application/json", **filled},
+        body=json.dumps({**ORDER, "sku": sku}).encode(), headers={"Content-Type": "application/json", **filled},
     )  # fmt: skip
     assert answer.status in (200, 201), answer.text
     trace = shop.trace(trace_id, lambda trace: trace.find(pod, name) and trace.find(*below))
