@@ -100,13 +100,13 @@ AWAY = {
     "OTEL_BSP_MAX_QUEUE_SIZE": "32",
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "16",
 }
-# The SDK of Python counts dropped spans in a metric, and only if it is asked to; that of Node.js in a warning.
+# The SDK of Python counts dropped spans in a metric, and only if it is asked to.
 METRICS = {
     "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true",
     "OTEL_METRICS_EXPORTER": "console",
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
 }
-ENVIRONMENTS = {"gateway": AWAY | METRICS, "storefront": AWAY | {"OTEL_LOG_LEVEL": "warn"}, "pricing": AWAY}
+ENVIRONMENTS = {"gateway": AWAY | METRICS, "storefront": AWAY, "pricing": AWAY}
 # Where the logs have the numbers of dropped spans: docs/instrument-your-service.md. Python's is the sum so far.
 DROPPED = {
     "gateway": r'"error\.type": "queue_full"[^}]*\}.*?"value": (\d+)',

@@ -95,8 +95,8 @@ function start() {
     throw new Error(`Node.js is ${process.versions.node}, and the instrumentations need 22.15 or later`);
   }
   const { diag, DiagConsoleLogger, DiagLogLevel, trace } = require('@opentelemetry/api');
-  // without OTEL_LOG_LEVEL the SDK is silent, also about an endpoint that does not answer
-  if (!process.env.OTEL_LOG_LEVEL) diag.setLogger(new DiagConsoleLogger(), { logLevel: DiagLogLevel.ERROR });
+  // without OTEL_LOG_LEVEL the SDK is silent, also about an endpoint that does not answer and about dropped spans
+  if (!process.env.OTEL_LOG_LEVEL) diag.setLogger(new DiagConsoleLogger(), { logLevel: DiagLogLevel.WARN });
   const { getNodeAutoInstrumentations } = require('@opentelemetry/auto-instrumentations-node');
   const { NodeSDK } = require('@opentelemetry/sdk-node');
   // modules that the application loads with `import`; threads inherit it
