@@ -132,16 +132,16 @@ def test_what_was_found_is_written_down(folder, prepared):
     written = json.loads(local.LOCAL.read_text())
     store = cache.Store(cache.default_root(), cache.digests(ARTIFACTS))
     agents = ["autoinstrumentation-java", "autoinstrumentation-nodejs", "autoinstrumentation-python"]
-    assert prepared == ["node", "otelcol-image", "seaweedfs-image", "prometheus-image", *agents, "shop-images"]
+    assert prepared == ["node", "otelcol-image", "seaweedfs-image", "prometheus-image", "victorialogs-image", *agents, "shop-images"]
     assert written["images"]["tempo"] == {"ref": TEMPO, "tag": TABLE["tempo"].tag, "origin": "archive"}
     assert written["images"]["collector"]["tag"] == "0.158.0-orion"
     assert written["images"]["agent-python"]["tag"] == ARTIFACTS["agent-python"].version + "-orion"
     assert sorted(written["images"]) == sorted(
-        ["agent-java", "agent-nodejs", "agent-python", "collector", "prometheus", "seaweedfs", "tempo", *DEMO]
+        ["agent-java", "agent-nodejs", "agent-python", "collector", "prometheus", "seaweedfs", "tempo", "victorialogs", *DEMO]
     )
     [copy] = [path for path in written["archives"] if "/carried/tempo/" in path]
     assert str(store.folder("otelcol-image") / "otelcol-image.tar") in written["archives"]
-    assert len(written["archives"]) == 7
+    assert len(written["archives"]) == 8
     assert written["demo_archives"] == [str(store.folder("shop-images") / "shop-images.tar")]
     assert written["demo"] is True
     with tarfile.open(copy) as out:
@@ -234,6 +234,7 @@ def test_tests_get_tempos_program_only_where_its_image_is_at_hand(folder, prepar
     tools = local.tool_environment(local.prepare(everything=True))
     assert "ORION_TEMPO" not in tools
     assert tools["ORION_JAEGER"].endswith("/jaeger")
+    assert tools["ORION_VICTORIALOGS"].endswith("/victorialogs")
     write(folder / "a.tar", archives.docker(LAYERS, [TEMPO]))
     tools = local.tool_environment(local.prepare(everything=True))
     with open(tools["ORION_TEMPO"], "rb") as program:
