@@ -71,10 +71,11 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
     made = destinations(variables)
     queues = Queues.of(read, load, sampler_queue, made.exporters)
     decision_wait = read.duration("collector_decision_wait", positive=True)
-    gateway["config"] = gateway_config(read, gateway_queue, decision_wait)
+    gateway["config"] = gateway_config(read, made, gateway_queue, decision_wait)
     sampler["config"] = sampler_config(read, load, made, queues)
     sampler["persistence"] = queues.volume
-    sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
+    for tier, wiring in ((gateway, made.gateway_wiring), (sampler, made.wiring)):
+        tier["secretEnv"], tier["secretFiles"] = wiring.env, wiring.files
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = GATEWAY_GRACE_SECONDS
     sampler["terminationGracePeriodSeconds"] = sampler_grace_period(decision_wait)
@@ -97,4 +98,4 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
         "tolerations": read.listing("collector_tolerations", dict),
         "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
-    return values, [*read.findings, *made.wiring.findings]
+    return values, [*read.findings, *made.findings]
