@@ -45,7 +45,11 @@ class VictoriaLogs:
         trace_id, span_id: 32 and 16 hexadecimal digits. fields: values that fields have exactly, such as service.name.
         start, end: Unix seconds; without them, of any time that is kept. ApiError for other ids.
         """
-        conditions = {TRACE_ID: _hex(trace_id, 32), **({SPAN_ID: _hex(span_id, 16)} if span_id else {}), **(fields or {})}
+        conditions = {
+            TRACE_ID: _hex(trace_id, 32),
+            **({SPAN_ID: _hex(span_id, 16)} if span_id else {}),
+            **(fields or {}),
+        }
         return self.query(" ".join(f"{quoted(name)}:={quoted(value)}" for name, value in conditions.items()),
                           start, end, limit)  # fmt: skip
 

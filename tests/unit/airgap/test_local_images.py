@@ -132,12 +132,30 @@ def test_what_was_found_is_written_down(folder, prepared):
     written = json.loads(local.LOCAL.read_text())
     store = cache.Store(cache.default_root(), cache.digests(ARTIFACTS))
     agents = ["autoinstrumentation-java", "autoinstrumentation-nodejs", "autoinstrumentation-python"]
-    assert prepared == ["node", "otelcol-image", "seaweedfs-image", "prometheus-image", "victorialogs-image", *agents, "shop-images"]
+    assert prepared == [
+        "node",
+        "otelcol-image",
+        "seaweedfs-image",
+        "prometheus-image",
+        "victorialogs-image",
+        *agents,
+        "shop-images",
+    ]
     assert written["images"]["tempo"] == {"ref": TEMPO, "tag": TABLE["tempo"].tag, "origin": "archive"}
     assert written["images"]["collector"]["tag"] == "0.158.0-orion"
     assert written["images"]["agent-python"]["tag"] == ARTIFACTS["agent-python"].version + "-orion"
     assert sorted(written["images"]) == sorted(
-        ["agent-java", "agent-nodejs", "agent-python", "collector", "prometheus", "seaweedfs", "tempo", "victorialogs", *DEMO]
+        [
+            "agent-java",
+            "agent-nodejs",
+            "agent-python",
+            "collector",
+            "prometheus",
+            "seaweedfs",
+            "tempo",
+            "victorialogs",
+            *DEMO,
+        ]
     )
     [copy] = [path for path in written["archives"] if "/carried/tempo/" in path]
     assert str(store.folder("otelcol-image") / "otelcol-image.tar") in written["archives"]

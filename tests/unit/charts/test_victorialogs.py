@@ -46,7 +46,14 @@ def insert(server: Server, *records: dict[str, Any]) -> None:
 
 def record(message: str, seconds: float, trace_id: str = TRACE, span_id: str = SPAN, **fields: str) -> dict[str, Any]:
     moment = datetime.fromtimestamp(seconds, UTC).isoformat()
-    return {"_time": moment, "_msg": message, "trace_id": trace_id, "span_id": span_id, "service.name": "shop", **fields}
+    return {
+        "_time": moment,
+        "_msg": message,
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "service.name": "shop",
+        **fields,
+    }
 
 
 def test_records_of_a_trace_and_of_a_span(server: Server) -> None:

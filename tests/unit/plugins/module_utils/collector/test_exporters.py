@@ -563,7 +563,11 @@ def test_each_signal_has_its_url(entry, traces, logs):
         (http(logs_endpoint="https://x/l"), "logs_endpoint", "not for logs. Set logs: true"),
         (http(logs=True, traces="none", traces_endpoint="https://x/t"), "traces_endpoint", "not for traces. Leave it"),
         (http(logs=True, traces="none", logs_endpoint="https://x/l"), "logs_endpoint", "beside endpoint"),
-        (http(logs=True, traces_endpoint="https://x/t", logs_endpoint="https://x/l"), "logs_endpoint", "beside endpoint"),
+        (
+            http(logs=True, traces_endpoint="https://x/t", logs_endpoint="https://x/l"),
+            "logs_endpoint",
+            "beside endpoint",
+        ),
         (http(logs=True, endpoint=None, traces_endpoint="https://x/t"), "logs_endpoint", "is missing"),
         (http(logs=True, endpoint="https://x/v1/logs"), "endpoint", "Write https://x, or name the whole URL in logs_"),
         (grpc(logs=True, logs_endpoint="https://x/l"), "logs_endpoint", "is not known here"),
