@@ -34,6 +34,12 @@ STORES = {
     "tempo": ("tempo-query-frontend.tracing", 3200, "/api/traces"),
     "jaeger": ("jaeger.local-backends", 16686, "/api/v3/traces"),
 }
+# Where the logs are, and how to read those of a trace
+LOGS_PROXY = "/api/v1/namespaces/local-backends/services/http:victorialogs:9428/proxy"
+LOGS = {
+    "VictoriaLogs answers at": "http://victorialogs.local-backends.svc:9428/select/logsql/query",
+    "Logs of a trace": f"kubectl get --raw '{LOGS_PROXY}/select/logsql/query?query=trace_id:=ID'",
+}
 
 
 def on_path(tool: str) -> str | None:
@@ -170,7 +176,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
-        **(logs(trace_id) if "victorialogs" in local["images"] else {}),
+        **(LOGS if "victorialogs" in local["images"] else {}),
         **(shop(ports) if local["demo"] else {}),
         "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
@@ -183,15 +189,6 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         print(f"{name + ':':<27}{value}")
     times = ", ".join(f"{name} {value:.0f} s" for name, value in steps.seconds.items())
     print(f"\nDone in {seconds:.0f} s: {times}.")
-
-
-def logs(trace_id: str) -> dict[str, str]:
-    """Where the logs are, and how to read those of a trace."""
-    path = "/api/v1/namespaces/local-backends/services/http:victorialogs:9428/proxy/select/logsql/query"
-    return {
-        "VictoriaLogs takes queries at": "http://victorialogs.local-backends.svc:9428/select/logsql/query",
-        "Logs of a trace": f"kubectl get --raw '{path}?query=trace_id:=ID'",
-    }
 
 
 def shop(ports: dict[str, int]) -> dict[str, str]:

@@ -293,7 +293,7 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
             "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy/api/traces/ab12",
         ),
         (
-            {"jaeger": {}},
+            {"jaeger": {}, "victorialogs": {}},
             "Jaeger answers queries at: http://jaeger.local-backends.svc:16686",
             "/api/v1/namespaces/local-backends/services/http:jaeger:16686/proxy/api/v3/traces/ab12",
         ),
@@ -309,3 +309,4 @@ def test_the_summary_names_the_store_that_is_there(tmp_path, monkeypatch, capsys
     local.summary(local.Steps(0), tmp_path, 1.0)
     printed = capsys.readouterr().out
     assert address in printed and f"kubectl get --raw {command}\n" in printed
+    assert ("victorialogs.local-backends.svc:9428" in printed) == ("victorialogs" in written)
