@@ -18,6 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters 
     destinations,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.gateway import gateway_config
+from ansible_collections.orion.tracing.plugins.module_utils.collector.node_agent import node_agent_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector.queues import (
     Queues,
 )
@@ -83,6 +84,7 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
         "image": read.image(),
         "gateway": gateway,
         "sampler": sampler,
+        "nodeAgent": node_agent_values(read),
         "ports": {
             "jaeger": read.boolean("collector_jaeger_enabled"),
             "zipkin": read.boolean("collector_zipkin_enabled"),

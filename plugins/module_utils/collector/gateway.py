@@ -87,6 +87,13 @@ def _head_sampling(read: CollectorVariables) -> Config:
     return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}
 
 
+def _service_name(read: CollectorVariables) -> Config:
+    """Records from log files have none. Attributes that are there already are kept."""
+    if not read.boolean("collector_node_agent_enabled"):
+        return {}
+    return {"labels": [{"tag_name": "service.name", "key": "app.kubernetes.io/name", "from": "pod"}]}
+
+
 # Of what only traces go through.
 _SPANS_ALONE = ("probabilistic_sampler", "attributes")
 
@@ -130,7 +137,8 @@ def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int
                     "k8s.pod.uid",
                     "k8s.deployment.name",
                     "k8s.node.name",
-                ]
+                ],
+                **_service_name(read),
             },
             "pod_association": [
                 {"sources": [{"from": "resource_attribute", "name": "k8s.pod.ip"}]},

@@ -66,6 +66,7 @@ BREAKS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[dict[str, Any]]]] 
             {"collector_rate_allocation": "all"},
             {"collector_head_sampling_percentage": -1},
             {"collector_logs_enabled": "perhaps"},
+            {"collector_node_agent_namespace": "Logs"},
             {"tracing_expected_traces_per_second": "many"},
             {"tracing_image_registry": "https://mirror.example.com"},
         ],
