@@ -209,7 +209,8 @@ JAVA = Language(
         "OTEL_INSTRUMENTATION_JBOSS_LOGMANAGER_MDC_ENABLED": "false",
     },
     # The appenders of Logback, Log4j and java.util.logging need nothing else to send records. Key-value pairs of SLF4J
-    # are in the agent's records only with this.
+    # are in the agent's records only with this. Agents from 2.33 on log once that it has another name, which 2.31 does
+    # not have (otel.instrumentation.common.logging.structured-attributes.included).
     # Source: instrumentation/logback/logback-appender-1.0/javaagent/README.md of opentelemetry-java-instrumentation
     logged={"OTEL_INSTRUMENTATION_LOGBACK_APPENDER_EXPERIMENTAL_CAPTURE_KEY_VALUE_PAIR_ATTRIBUTES": "true"},
 )
