@@ -1,6 +1,6 @@
 /*
- * Copyright: orion.tracing contributors
- * GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-FileCopyrightText: orion.tracing contributors
+ * SPDX-License-Identifier: Apache-2.0
  *
  * The Node.js agent: NODE_OPTIONS=--require …/autoinstrumentation.js starts OpenTelemetry before the application.
  *
@@ -72,18 +72,20 @@ function textMapPropagator(diag) {
 }
 
 /**
- * Spans and log records that wait are exported before the process ends. A process that has no listener of its own for SIGTERM ends by
- * it, as it does without the agent.
+ * Spans and log records that wait are exported before the process ends. A process that has no listener of its own for
+ * SIGTERM ends by it, as it does without the agent. One whose listener removes itself and sends SIGTERM again ends by the
+ * second.
  */
 function exportAtTheEnd(sdk, providers) {
   const shutdown = () => sdk.shutdown().catch(() => undefined);
   process.once('beforeExit', shutdown);
-  process.once('SIGTERM', async () => {
-    if (process.listenerCount('SIGTERM')) {
+  process.on('SIGTERM', async function end() {
+    if (process.listenerCount('SIGTERM') > 1) {
       await Promise.allSettled(providers().map((provider) => provider?.forceFlush?.()));
       return;
     }
     await shutdown();
+    process.removeListener('SIGTERM', end);
     process.kill(process.pid, 'SIGTERM');
   });
 }

@@ -34,7 +34,7 @@ class VictoriaLogs:
     def records(
         self,
         trace_id: str,
-        span_id: str = "",
+        span_id: str | None = None,
         fields: Mapping[str, str] | None = None,
         start: float | None = None,
         end: float | None = None,
