@@ -9,7 +9,7 @@ import json
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import new_id
-from ansible_collections.orion.tracing.plugins.module_utils.store.logs import Record, VictoriaLogs
+from ansible_collections.orion.tracing.plugins.module_utils.store.logs import Record, VictoriaLogs, moment
 from ansible_collections.orion.tracing.tests.applications.shop import NAMESPACE, PATIENCE, Shop, Trace, traceparent
 
 # What a checkout makes each service log, and the language that sends it.
@@ -89,7 +89,7 @@ def test_lines_have_fields_severity_and_their_place_in_time(found: list[Record])
     assert by_service["storefront"]["status"] == "201"
     assert by_service["pricing"]["sku"] == "book"
     assert by_service["orders"]["fields.order_id"]
-    times = [by_service[name]["_time"] for name in ("pricing", "orders", "storefront")]
+    times = [moment(by_service[name]) for name in ("pricing", "orders", "storefront")]
     assert times == sorted(times), "pricing answers orders, which answers the gateway, which answers the storefront"
 
 

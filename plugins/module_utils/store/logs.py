@@ -66,10 +66,16 @@ class VictoriaLogs:
         what = "VictoriaLogs' /select/logsql/query"
         text = read_answer(answer, what, REMEDY)
         try:
-            found = [json.loads(line) for line in text.splitlines() if line]
+            found = [json.loads(line) for line in text.split("\n") if line]
         except ValueError:
             raise ApiError(f"{what} answered {answer.status} with lines that are not JSON", remedy=REMEDY) from None
-        return sorted(found, key=lambda record: str(record.get(TIME, "")))
+        return sorted(found, key=moment)
+
+
+def moment(record: Record) -> tuple[str, str]:
+    """When it was written, comparable with others: the store leaves zeros at the end of a fraction out."""
+    seconds, _point, fraction = record[TIME].removesuffix("Z").partition(".")
+    return seconds, fraction.ljust(9, "0")
 
 
 def quoted(text: str) -> str:

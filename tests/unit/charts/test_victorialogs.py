@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
-from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs, quoted
+from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs, moment, quoted
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import NotNow
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import until
 from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Server, started
@@ -25,7 +25,7 @@ CHART = Path(__file__).resolve().parents[3] / "roles/local_backends/files/chart"
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1" * 32
 SPAN, SECOND = "b7ad6b7169203331", "2" * 16
 # A value with all that means something in a query.
-ODD = 'a "b" \\ {c} | d := (e) $1 ü\n*'
+ODD = 'a "b" \\ {c} | d := (e) $1 ü\n\u2028*'
 
 
 @pytest.fixture
@@ -94,6 +94,11 @@ def test_a_query_with_an_error_has_the_stores_words(server: Server) -> None:
         server.reader.query("{")
     assert not isinstance(caught.value, NotNow)
     assert "cannot parse `query` arg" in str(caught.value)
+
+
+def test_records_are_in_the_order_of_their_times() -> None:
+    written = ["2026-01-31T10:00:01Z", "2026-01-31T10:00:01.05Z", "2026-01-31T10:00:01.1Z", "2026-01-31T10:00:02Z"]
+    assert sorted([{"_time": one} for one in reversed(written)], key=moment) == [{"_time": one} for one in written]
 
 
 def test_quotes_and_controls_are_escaped() -> None:
