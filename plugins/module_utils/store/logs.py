@@ -74,7 +74,7 @@ class VictoriaLogs:
 
 def moment(record: Record) -> tuple[str, str]:
     """When it was written, comparable with others: the store leaves zeros at the end of a fraction out."""
-    seconds, _point, fraction = record[TIME].removesuffix("Z").partition(".")
+    seconds, _point, fraction = record.get(TIME, "").removesuffix("Z").partition(".")
     return seconds, fraction.ljust(9, "0")
 
 
