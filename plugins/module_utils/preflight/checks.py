@@ -571,6 +571,20 @@ def _halves(problem: TracingError) -> tuple[str, str]:
     return CONNECTION.sub("", what), problem.remedy
 
 
+def logs(v: Variables) -> Iterator[Finding]:
+    """Agents that send logs to gateways that refuse them."""
+    name, enabled = "instrumentation_logs_enabled", "collector_logs_enabled"
+    if usable(False, boolean, v.get("instrumentation_enabled", True)) and usable(False, boolean, v.get(name)):
+        host = usable("", lambda: urlsplit(text(v, "instrumentation_endpoint")).hostname) or ""
+        if host.partition(".")[0] == "otel-collector" and not usable(True, boolean, v.get(enabled, True)):
+            yield error(
+                name,
+                f"is true, but {enabled} is false",
+                f"Set {enabled}: true and logs: true in an entry of collector_exporters, or {name}: false.",
+                "the gateways answer 404 to logs, and the agents report that at every attempt",
+            )
+
+
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
     s3_endpoint,
@@ -588,6 +602,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     tempo.findings,
     collectors,
     instrumentation.findings,
+    logs,
     grafana.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
