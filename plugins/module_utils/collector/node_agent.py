@@ -91,9 +91,9 @@ def _config(read: CollectorVariables, excluded: list[str]) -> Config:
         "health_check": {"endpoint": f"{POD_IP}:13133"},
         "file_storage": {"directory": f"{STATE_DIRECTORY}/offsets", "create_directory": True},
     }
-    pipeline = {"receivers": ["filelog"], "processors": ["memory_limiter"], "exporters": ["otlp_grpc/gateway"]}
+    pipeline = {"receivers": ["file_log"], "processors": ["memory_limiter"], "exporters": ["otlp_grpc/gateway"]}
     return {
-        "receivers": {"filelog": receiver},
+        "receivers": {"file_log": receiver},
         "processors": {"memory_limiter": dict(MEMORY_LIMITER)},
         "exporters": {"otlp_grpc/gateway": exporter},
         "extensions": extensions,

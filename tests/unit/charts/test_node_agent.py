@@ -92,7 +92,7 @@ def test_what_is_wrong(changes: dict[str, Any], place: str, text: str) -> None:
 
 def test_files_that_are_read() -> None:
     config = values(collector_node_agent_excluded_namespaces=["kube-system", "tracing"])["nodeAgent"]["config"]
-    receiver = config["receivers"]["filelog"]
+    receiver = config["receivers"]["file_log"]
     assert receiver["include"] == [f"{LOGS}/*/*/*.log"]
     # What collectors log about logs would be logs again.
     namespaces = ("tracing", "otel-node-agent", "kube-system")
