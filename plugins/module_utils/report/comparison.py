@@ -24,7 +24,7 @@ def compare(first: Sequence[TraceRows], second: Sequence[TraceRows]) -> dict[str
     """
     sides = [_side(first), _side(second)]
     parts = [_operations(first), _operations(second)]
-    operations = []
+    operations: list[dict[str, Any]] = []
     for key in parts[0].keys() | parts[1].keys():
         (one, one_spans), (other, other_spans) = (part.get(key, (0.0, 0.0)) for part in parts)
         service, name, kind = key

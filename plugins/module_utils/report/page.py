@@ -187,6 +187,6 @@ def _plain(data: Data) -> str:
     ] or [(one["trace_id"], one["service"], one["name"], f"{len(one['spans']):,} spans") for one in data["traces"]]
     lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
     return (
-        f"<h1>{escape(data['title'])}</h1><p>Without JavaScript only this table is shown; timeline and service graph need "
-        f"it.</p><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+        f"<h1>{escape(data['title'])}</h1><p>Timeline and service graph need JavaScript; without it there is only this "
+        f"table.</p><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
     )

@@ -235,7 +235,7 @@ def _parents(found: TraceRows) -> list[int]:
     if missing:
         spans = sum(missing.values())
         found.findings.append(
-            f"{_count(spans, 'span')} without their parent in the trace ({_named(list(missing))}): it was never sent, "
+            f"{_count(spans, 'span')} whose parent is not in the trace ({_named(list(missing))}): it was never sent, "
             "arrived after the decision, or is not stored yet"
         )
     return top + _circles(found, top)
@@ -300,10 +300,11 @@ def _order(found: TraceRows, top: list[int]) -> None:
     place: dict[int, int] = {}
     waiting = [(number, 0) for number in by_start(top)]
     while waiting:
-        number, rows[number].depth = waiting.pop()
+        number, depth = waiting.pop()
+        rows[number].depth = depth
         place[number] = len(order)
         order.append(number)
-        waiting += [(one, rows[number].depth + 1) for one in by_start(below[number])]
+        waiting += [(one, depth + 1) for one in by_start(below[number])]
     for row in rows:
         row.parent = place.get(row.parent, -1)
     found.rows = [rows[number] for number in order]
@@ -364,11 +365,11 @@ def _clocks(found: TraceRows) -> None:
             ahead.setdefault((row.service, parent.service), []).append(early)
     for (service, other), early_by in ahead.items():
         found.findings.append(
-            f"clock skew: {_count(len(early_by), 'span')} of {service} start before their parents in {other}, by up to "
+            f"clock skew: {_count(len(early_by), 'span')} of {service} before the parent's start in {other}, by up to "
             f"{duration_text(max(early_by))}; the times are shown as they were recorded"
         )
     if inside:
-        found.findings.append(f"{_count(inside, 'span')} start before their parents in the same process")
+        found.findings.append(f"{_count(inside, 'span')} before the parent's start in the same process")
 
 
 def critical_path(found: TraceRows) -> None:

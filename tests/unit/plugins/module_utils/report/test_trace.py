@@ -123,7 +123,7 @@ def test_a_missing_parent_makes_a_row_at_the_top():
     assert tree(found) == [(0, "root"), (0, "orphan"), (1, "below")]
     assert found.rows[1].notes == ["its parent 000000000000004d is not in the trace"]
     assert found.findings == [
-        "1 span without their parent in the trace (000000000000004d): it was never sent, arrived after the decision, "
+        "1 span whose parent is not in the trace (000000000000004d): it was never sent, arrived after the decision, "
         "or is not stored yet"
     ]
 
@@ -190,9 +190,9 @@ def test_clock_skew_is_shown_and_said():
     assert (found.start, found.end) == (BEGIN + 59 * MS, BEGIN + 200 * MS)
     assert found.rows[1].notes == ["it starts 40.0 ms before its parent"]
     assert found.findings == [
-        "clock skew: 1 span of api start before their parents in web, by up to 40.0 ms; the times are shown as they "
+        "clock skew: 1 span of api before the parent's start in web, by up to 40.0 ms; the times are shown as they "
         "were recorded",
-        "1 span start before their parents in the same process",
+        "1 span before the parent's start in the same process",
     ]
     assert critical(found) == {"root": [(100, 200)]}
 
