@@ -147,8 +147,7 @@ export interface Page {
   title: string;
   subtitle: string;
   /** ISO 8601. */
-  made: string;
-  version: string;
+  made?: string;
   passed?: boolean;
   tiles?: { name: string; value: string; note: string }[];
   checks?: Check[];

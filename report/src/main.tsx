@@ -3,7 +3,7 @@
 // The page: sections for what the data have.
 
 import { type ComponentChildren, options, render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { assign } from "./colours";
 import { Compared } from "./comparison";
 import { type Page, type Trace, read } from "./data";
@@ -22,7 +22,7 @@ function App({ page }: { page: Page }) {
     return Math.max(0, page.traces.findIndex((trace) => trace.trace_id === wanted));
   });
   const printing = usePrinting();
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
     document.dispatchEvent(new Event("themechange"));
@@ -39,7 +39,7 @@ function App({ page }: { page: Page }) {
     page.checks && ["checks", "What was proven"],
     page.comparison && ["comparison", "Where the time went"],
     page.traces.length && ["traces", page.traces.length > 1 ? "Traces" : "Trace"],
-    page.graph && ["graph", "Service graph"],
+    page.graph?.nodes.length && ["graph", "Service graph"],
     page.sampling && ["sampling", "Sampling"],
     page.freshness && ["freshness", "Freshness"],
     page.versions && ["versions", "Versions"],
@@ -120,7 +120,7 @@ function App({ page }: { page: Page }) {
             )}
           </Section>
         )}
-        {page.graph && (
+        {!!page.graph?.nodes.length && (
           <Section id="graph" title="Service graph">
             <ServiceGraph graph={page.graph} />
           </Section>
@@ -143,8 +143,8 @@ function App({ page }: { page: Page }) {
       </main>
       <footer>
         <p>
-          Made {page.made.replace("T", " ").replace(/\+00:00$|Z$/, " UTC")} by orion.tracing {page.version}. This file needs
-          nothing else and asks no server for anything.
+          {page.made ? `Made ${page.made.replace("T", " ").replace(/\+00:00$|Z$/, " UTC")} by` : "Made by"} orion.tracing. This
+          file needs nothing else and asks no server for anything.
         </p>
         <p id="keys">
           Keys in a timeline: arrows move, fold and unfold; Enter shows a span; z zooms to it, 0 shows the whole trace, + and −

@@ -20,7 +20,7 @@ export function Checks({ checks, notes, known, onShow }: ChecksProperties) {
       <p class="lead">
         {failed ? `${count(failed)} of ${plural(checks.length, "check")} failed.` : `All ${plural(checks.length, "check")} passed.`}
       </p>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Checks">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Table of checks">
         <table class="checks">
           <thead>
             <tr>
@@ -71,7 +71,7 @@ function linked(text: string, known: Map<string, number>, onShow: (trace_id: str
     if (index % 2 === 0) return part;
     if (!known.has(part)) return <code key={index}>{part}</code>;
     return (
-      <button key={index} type="button" class="jump" onClick={() => onShow(part)} aria-label={`Show trace ${part}`}>
+      <button key={index} type="button" class="jump" onClick={() => onShow(part)} title={part}>
         <code>{part.slice(0, 8)}…</code>
       </button>
     );
@@ -188,7 +188,7 @@ export function Freshness({ freshness }: { freshness: NonNullable<Page["freshnes
 
 export function Versions({ versions }: { versions: NonNullable<Page["versions"]> }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Versions">
+    <div class="scroll" tabIndex={0} role="region" aria-label="Table of versions">
       <table class="narrow">
         <thead>
           <tr>

@@ -20,7 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.report.trace import 
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "roles/verify/files/report.html"
-MADE = {"title": "", "subtitle": "", "made": "2026-11-29T10:15:00+00:00", "version": "0.1.0"}
+MADE = {"title": "", "subtitle": "", "made": "2026-11-29T10:15:00+00:00"}
 MARKUP = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
 BEGIN = 1_769_853_600 * 10**9
 MS = 10**6
@@ -152,7 +152,7 @@ def proof() -> dict[str, Any]:
             {"name": "found by TraceQL search", "seconds": 8.4, "note": ""},
             {"name": "block objects in the bucket", "seconds": None, "note": "not checked"},
         ],
-        "versions": [{"name": "orion.tracing", "version": "0.1.0", "image": ""},
+        "versions": [{"name": "Kubernetes", "version": "v1.34.4", "image": ""},
                      {"name": "otel-collector", "version": "0.158.0",
                       "image": "docker.io/otel/opentelemetry-collector-contrib:0.158.0"}],
         "links": [{"name": "Grafana", "url": "https://grafana.example.com/explore"}],

@@ -226,7 +226,8 @@ def test_the_switch_of_colours(opened):
     assert (page.evaluate(paper) == light) and dark != light
 
 
-def test_fifty_thousand_spans_scroll(opened):
+def test_fifty_thousand_spans_scroll(opened, written):
+    written("large")
     begin = time.monotonic()
     page = opened("large")
     assert page.get_by_role("treegrid").get_attribute("aria-rowcount") == "50000"

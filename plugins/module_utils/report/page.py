@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
@@ -148,6 +149,17 @@ def graph_data(traces: Sequence[TraceRows]) -> Data:
         "nodes": [vars(node) for node in graph.nodes.values()],
         "edges": [edge.figures() for edge in graph.edges.values()],
     }
+
+
+def read_template(path: str | None) -> str:
+    """The page without data. InvalidInput where it cannot be read."""
+    remedy = "Leave the option out: the action plugin of the same name gives the collection's own page."
+    if not path:
+        raise InvalidInput("option report_template is missing", "the page is made from it", remedy)
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"option report_template is {path}", f"it cannot be read: {error}", remedy) from error
 
 
 def render(template: str, data: Data) -> str:
