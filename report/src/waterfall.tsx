@@ -139,7 +139,8 @@ export function Waterfall({ trace, name, printing }: { trace: Trace; name: strin
 
   const filtered = criticalOnly || errorsOnly;
   const at = found.has(active) ? matches.indexOf(active) + 1 : 0;
-  const axis = ticks(view[0], view[1], 6);
+  const wide = (grid.current?.clientWidth || innerWidth) * 0.5;
+  const axis = ticks(view[0], view[1], Math.max(2, Math.min(7, Math.floor(wide / 95))));
   const id = `grid-${trace.trace_id}`;
   return (
     <div class={`waterfall${opened === null ? "" : " with-details"}`}>

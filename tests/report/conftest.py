@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.orion.tracing.tests.report import made
 from playwright.sync_api import sync_playwright
@@ -19,7 +21,7 @@ def browser():
     program, environment = programs.chromium()
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=program, args=programs.ARGUMENTS, env={**environment} or None
+            executable_path=program, args=programs.ARGUMENTS, env={**os.environ, **environment}
         )
         yield chromium
         chromium.close()
