@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from tools import peers
+from tools import browser, peers
 from tools.steps import ROOT, STATE, environment
 
 WORK = STATE / "gates"
@@ -216,6 +216,17 @@ GATES = (
     Gate("changelog", "fragments, and CHANGELOG.md made from them", ("python", "-m", "tools.changelog", "--check")),
     Gate("docs-site", "the documentation site; no warning, no broken link", ("python", "-m", "tools.docs_site")),
     Gate("workflows", "GitHub Actions workflows (actionlint)", ("python", "-m", "tools.workflows")),
+    Gate(
+        "report",
+        "the page of the reports is what its sources build; types of the sources (TypeScript)",
+        ("python", "-m", "tools.report", "--check"),
+    ),
+    tests(
+        "report-page",
+        "the page in headless Chromium: content, keyboard, axe-core, 50,000 spans, no request leaves it",
+        "tests/report",
+        before=browser.prepare,
+    ),
     Gate(
         "importer",
         "what Galaxy checks when the tarball is uploaded (galaxy-importer)",

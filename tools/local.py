@@ -181,6 +181,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
         "Proof": str(state / "proof.json"),
+        "Report to open": str(state / "report.html"),
         "Another cluster": "edit inventories/production/group_vars/all.yml, then: "
         "ansible-playbook playbooks/site.yml -i inventories/production --check --diff",
         "Remove it": "make down",

@@ -7,3 +7,5 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.progress import Prog
 
 class ActionModule(ProgressAction):
     """Runs the module trace_probe and shows its progress."""
+
+    HAS_REPORT = True

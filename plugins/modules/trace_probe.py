@@ -161,6 +161,24 @@ options:
       - File to which the proof is written as JSON, atomically, whether or not the checks passed.
       - Not written in check mode.
     type: path
+  report_path:
+    description:
+      - File to which the proof is written as one HTML page, whether or not the checks passed, with a trace of each kind
+        as a timeline, the service graph, and what sampling kept and dropped. The page needs nothing else and asks no
+        server for anything.
+      - Not written in check mode.
+    type: path
+  report_template:
+    description: File of the page without data. By default that of the collection.
+    type: path
+  grafana_url:
+    description: Address of Grafana, for links from the page to its traces. Empty makes none.
+    type: str
+    default: ''
+  grafana_uid:
+    description: Uid of Grafana's data source of traces.
+    type: str
+    default: tempo
 requirements:
   - boto3 (Python package), with O(bucket) or O(recordings_bucket)
   - opentelemetry-proto (Python package), with O(recordings_bucket) of a recording in protobuf
@@ -279,7 +297,7 @@ import contextlib
 import json
 import secrets
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -295,6 +313,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.options import
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, write_proof
+from ansible_collections.orion.tracing.plugins.module_utils.report import links, page
+from ansible_collections.orion.tracing.plugins.module_utils.report.proof import proof_data
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording
@@ -334,6 +354,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         },
     },
     "proof_path": {"type": "path"},
+    "report_path": {"type": "path"},
+    "report_template": {"type": "path"},
+    "grafana_url": {"type": "str", "default": ""},
+    "grafana_uid": {"type": "str", "default": "tempo"},
 }
 
 
@@ -382,10 +406,13 @@ def main() -> None:
                 "Give the store's reader, or leave applications out.",
             )
         timeout = seconds(params, "timeout")
-        if params["proof_path"] and not Path(params["proof_path"]).parent.is_dir():
-            raise InvalidInput(
-                f"option proof_path is {params['proof_path']}", "there is no such folder", "Make the folder first."
-            )
+        for option in ("proof_path", "report_path"):
+            if params[option] and not Path(params[option]).parent.is_dir():
+                raise InvalidInput(
+                    f"option {option} is {params[option]}", "there is no such folder", "Make the folder first."
+                )
+        links.check_url("grafana_url", params["grafana_url"])
+        template = page.read_template(params["report_template"]) if params["report_path"] else ""
         if module.check_mode:
             traces = probe.build(settings, run, time.time_ns())
             checks = probe.planned_checks(settings, traces, probe.expected(settings, traces).alone)
@@ -402,7 +429,7 @@ def main() -> None:
         def recording(begin: datetime) -> S3Recording:
             return S3Recording(cast(Store, store), settings.recordings, Range(begin))
 
-        proof = Probe(
+        run_of = Probe(
             pipeline,
             reader,
             settings,
@@ -412,10 +439,23 @@ def main() -> None:
             progress(params),
             recording if settings.recordings else None,
             wanted,
-        ).run()
+        )
+        proof = run_of.run()
         document = proof.document()
         if params["proof_path"]:
             write_proof(params["proof_path"], json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        if params["report_path"]:
+            data = proof_data(
+                proof,
+                run_of.evidence(),
+                params["tail_sampling"].get("policies") or [],
+                datetime.now(UTC),
+                kube.version(),
+                lambda trace: links.explore(
+                    params["grafana_url"], params["store_reader"], params["grafana_uid"], trace
+                ),
+            )
+            write_proof(params["report_path"], page.render(template, data))
     result = {**document, "table": probe.table(proof.checks)}
     if not proof.passed:
         failed = [check for check in proof.checks if not check["passed"]]

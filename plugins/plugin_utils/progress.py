@@ -21,13 +21,16 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 INTERVAL = 0.2
+PAGE = Path(__file__).resolve().parents[2] / "roles/verify/files/report.html"
 
 
 class ProgressAction(ActionBase):
     """Runs the module of the same name with its option progress_file set, and displays the lines of that file, and then
-    RV(table) and RV(notes) if the module returns them. HAS_PROGRESS: whether the module has that option."""
+    RV(table) and RV(notes) if the module returns them. HAS_PROGRESS: whether the module has that option. HAS_REPORT:
+    whether it has the options report_path and report_template, the page that the collection has in its role verify."""
 
     HAS_PROGRESS = True
+    HAS_REPORT = False
     _supports_check_mode = True
     _supports_async = True
 
@@ -39,6 +42,8 @@ class ProgressAction(ActionBase):
         with contextlib.ExitStack() as stack:
             if self.HAS_PROGRESS and local and not background and "progress_file" not in arguments:
                 arguments["progress_file"] = stack.enter_context(displayed(self._task.action.rpartition(".")[2]))
+            if self.HAS_REPORT and arguments.get("report_path") and "report_template" not in arguments:
+                arguments["report_template"] = str(PAGE) if local else self._carried(PAGE)
             result |= self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=background)
         # As it is: a callback folds text, or shows it with escapes.
         if result.get("table") and not self._task.no_log:
@@ -46,6 +51,14 @@ class ProgressAction(ActionBase):
         if not background:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def _carried(self, file: Path) -> str:
+        """The path of a copy on the host where the module runs, in the task's folder."""
+        folder = self._connection._shell.tmpdir or self._make_tmp_path()
+        path = str(self._connection._shell.join_path(folder, file.name))
+        self._transfer_file(str(file), path)
+        self._fixup_perms2((folder, path))
+        return path
 
 
 @contextlib.contextmanager

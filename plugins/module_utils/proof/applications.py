@@ -121,7 +121,8 @@ def planned_checks(wanted: Sequence[ApplicationRequest]) -> list[probe.Check]:
 @dataclass
 class Sent:
     """A request that was sent. problem: why there will be no trace as described, '' for none. certain: whether the
-    samplers keep the trace whatever its other spans are. seconds: from the first request to the last look."""
+    samplers keep the trace whatever its other spans are. seconds: from the first request to the last look.
+    document: the trace as read back last."""
 
     application: ApplicationRequest
     trace_id: str
@@ -131,6 +132,7 @@ class Sent:
     spans: list[SeenSpan] = field(default_factory=list)
     findings: list[Mismatch] = field(default_factory=list)
     seconds: float = 0.0
+    document: otlp.Document = field(default_factory=dict)
 
 
 class Applications:
@@ -200,11 +202,12 @@ class Applications:
 
     def _look(self, sent: Sent, start: int, end: int) -> None:
         try:
-            found = seen_spans(self.reader.document(sent.trace_id, start, end))
+            document = self.reader.document(sent.trace_id, start, end)
         except NotNow:
-            found = []
+            document = {}
+        found = seen_spans(document)
         if found or not sent.spans:
-            sent.spans = found
+            sent.spans, sent.document = found, document
             sent.findings = compare(sent.application.trace, found, sent.root)
 
     @property

@@ -296,6 +296,24 @@ class Pipeline:
         """Pods of a label selector that are not being deleted: name → ready, sorted by name."""
         return {name: _ready(item) for name, item in self._alive(selector).items()}
 
+    def images(self) -> dict[str, list[str]]:
+        """Images that run now, by component; several while one is being replaced."""
+        components = {
+            "gateways": self.selectors.gateway,
+            "samplers": self.selectors.sampler,
+            "distributors": self.selectors.distributor,
+            "ingesters": self.selectors.ingester,
+        }
+        found = {}
+        for component, selector in components.items():
+            pods = self._alive(selector).values() if selector else ()
+            images = {
+                container["image"] for pod in pods for container in (pod.get("spec") or {}).get("containers") or ()
+            }
+            if images:
+                found[component] = sorted(images)
+        return found
+
     def _alive(self, selector: str) -> dict[str, dict[str, Any]]:
         try:
             items = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)

@@ -8,6 +8,7 @@ What is expected follows from the deployed configuration alone: the simulator sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -31,6 +32,13 @@ ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", 
 # The traces of these are read one by one, since they are usually kept.
 KEPT_CASES = (ERROR, SLOW, CRITICAL)
 NAMES = {ERROR: "error traces", SLOW: "slow traces", CRITICAL: "critical route", DROPPED: "health checks"}
+SINGLE = {
+    ERROR: "error trace",
+    SLOW: "slow trace",
+    CRITICAL: "critical route",
+    DROPPED: "health check",
+    PLAIN: "ordinary trace",
+}
 RUN_ATTRIBUTE, CASE_ATTRIBUTE = "orion.probe.run", "orion.probe.case"
 SCOPE = "orion.tracing.probe"
 SERVICES = ("probe-frontend", "probe-orders-api", "probe-fulfilment")
@@ -386,6 +394,29 @@ def _case(
     return ", ".join(parts), at, good
 
 
+def outcomes(
+    settings: ProbeSettings, traces: Sequence[ProbeTrace], expectation: Expectation, seen: Observation
+) -> list[dict[str, Any]]:
+    """What became of the traces of each case: name, sent, kept (read back or found), wanted (at least and at most), and
+    why: what decides, with the number of traces. Empty where no store was read back from."""
+    bounds = expectation.alone if seen.alone else expectation.shared
+    found = []
+    for case in settings.cases if settings.reads_back else ():
+        sent = [one.trace_id for one in traces if one.case == case]
+        least = sum(one in bounds.kept for one in sent)
+        why = Counter(_why(one, expectation, bounds) for one in sent)
+        found.append(
+            {
+                "name": NAMES.get(case, "other traces"),
+                "sent": len(sent),
+                "kept": sum(one in seen.read or one in seen.searched for one in sent),
+                "wanted": [least, least + sum(one in bounds.possible for one in sent)],
+                "why": [{"text": text, "traces": number} for text, number in why.most_common()],
+            }
+        )
+    return found
+
+
 def _why(trace_id: str, expectation: Expectation, bounds: Bounds) -> str:
     """What decides about a trace."""
     if trace_id not in expectation.arriving:
@@ -394,6 +425,8 @@ def _why(trace_id: str, expectation: Expectation, bounds: Bounds) -> str:
         return f"kept by {', '.join(policies)}"
     if policies := bounds.dropped.get(trace_id):
         return f"dropped by {', '.join(policies)}"
+    if trace_id in bounds.possible:
+        return f"kept by {', '.join(bounds.possible[trace_id]) or 'a policy'} as far as its limit allows"
     return "kept by no policy"
 
 

@@ -8,6 +8,7 @@ Nothing here waits for a fixed time: every wait is for a condition, with one dea
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -30,6 +31,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.applications i
     CASE,
     ApplicationRequest,
     Applications,
+    Sent,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     COMPONENTS,
@@ -90,6 +92,17 @@ class Proof:
         return {"schema_version": 1, **vars(self)}
 
 
+@dataclass
+class Evidence:
+    """What a report shows beside a proof. traces: why it is shown, id, and the trace as the store has it. outcomes: as
+    probe.outcomes. images: by component. store: its name, '' where none was read back from."""
+
+    traces: list[tuple[str, str, otlp.Document]]
+    outcomes: list[dict[str, Any]]
+    images: dict[str, list[str]]
+    store: str
+
+
 class Probe:
     """One run. progress is called with a line of text for people now and then."""
 
@@ -147,6 +160,32 @@ class Probe:
             limit = Deadline(self.clock, self.deadline.seconds)
             self.applications.run(self.pipeline.kube, sender, self.run_id, limit, self.progress)
         return self._proof(started, since, sender)
+
+    def evidence(self) -> Evidence:
+        """After a run. Reads one trace of each case once more; one that the store cannot give now is left out."""
+        found = [(one.application.name, one.trace_id, one.document) for one in self._sent_to_applications()]
+        for case in self.settings.cases:
+            # A kept trace that was read whole, or what there is of one.
+            kept = sorted(
+                self._kept(case), key=lambda one: (one not in self.seen.complete_at, one not in self.seen.read)
+            )
+            there = kept[0] if kept else next((one.trace_id for one in self.traces if self._there(one, case)), None)
+            if self.reader is not None and there is not None:
+                with contextlib.suppress(NotNow):
+                    document = self.reader.document(there, self.start, self.end)
+                    found.append((probe.SINGLE[case], there, document))
+        return Evidence(
+            traces=[one for one in found if one[2]],
+            outcomes=probe.outcomes(self.settings, self.traces, self.expectation, self.seen),
+            images=self.pipeline.images(),
+            store=self.reader.name if self.reader is not None else "",
+        )
+
+    def _there(self, one: probe.ProbeTrace, case: str) -> bool:
+        return one.case == case and one.trace_id in self.seen.read
+
+    def _sent_to_applications(self) -> list[Sent]:
+        return self.applications.sent if self.applications is not None else []
 
     def _since(self, components: Sequence[str] = COMPONENTS) -> Increase:
         """How far the counters went up since before the first span was sent."""
@@ -434,4 +473,4 @@ def write_proof(path: str, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InvalidInput(f"proof_path {path} cannot be written", str(error), "Make its folder first.") from error
+        raise InvalidInput(f"{path} cannot be written", str(error), "Make its folder first.") from error

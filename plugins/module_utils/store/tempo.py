@@ -47,7 +47,11 @@ class Tempo(StoreReader):
         self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
     ) -> dict[str, int]:
         """As StoreReader says. All services are searched at once."""
-        query: dict[str, str | int] = {"q": traceql(criteria), "start": start, "end": end, "limit": limit, "spss": 1}
+        return self.search_traceql(traceql(criteria), start, end, limit)
+
+    def search_traceql(self, text: str, start: int, end: int, limit: int) -> dict[str, int]:
+        """As search, for a query in TraceQL."""
+        query: dict[str, str | int] = {"q": text, "start": start, "end": end, "limit": limit, "spss": 1}
         answer = read_json(self.endpoint.get("api/search", query), "Tempo's GET /api/search", REMEDY)
         return {otlp.hex_id(trace["traceID"], 32): _matched(trace) for trace in answer.get("traces") or []}
 

@@ -36,6 +36,7 @@ HELD = (
     "requirements.txt",
     "roles/*/README.md",
     "roles/*/defaults/main.yml",
+    "roles/*/files/*.html",
     "roles/*/files/*.json",
     "roles/*/files/*.sh",
     "roles/*/files/*.yml",
@@ -48,7 +49,18 @@ HELD = (
     "roles/*/vars/main.yml",
 )
 # Folders of the repository that users do not need: how the programs are built, how all of it is tested.
-LEFT_OUT = ("airgap", "docs/site", "examples/shop", "extensions", "requirements", "tests", "tools", ".github", ".ci")
+LEFT_OUT = (
+    "airgap",
+    "docs/site",
+    "examples/shop",
+    "extensions",
+    "report",
+    "requirements",
+    "tests",
+    "tools",
+    ".github",
+    ".ci",
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,30 @@ def test_the_probe_proves_writes_and_shows(fake: FakePipeline, url: str, tmp_pat
     assert lines.read_text().startswith("sending 329 traces to 2 gateway pods\n")
 
 
+PAGE = Path(__file__).parents[4] / "roles/verify/files/report.html"
+DATA = re.compile(r'<script type="application/json" id="data">([^<]*)</script>')
+
+
+def test_the_report_of_the_probe_has_the_proof_and_traces(fake: FakePipeline, url: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    result = run(
+        "trace_probe", host=url, tail_sampling=fake.tail_sampling, dropped_route="/health", timeout="20s",
+        report_path=str(report), report_template=str(PAGE), grafana_url="https://grafana.example.com/",
+    )  # fmt: skip
+    assert "report" not in result
+    data = json.loads(DATA.search(report.read_text()).group(1))  # type: ignore[union-attr]
+    assert data["checks"] == result["checks"] and data["passed"] is True
+    assert [one["label"] for one in data["traces"]] == ["error trace", "slow trace", "ordinary trace"]
+    error = data["traces"][0]
+    assert len(error["spans"]) == 6 and error["errors"] == 1 and error["findings"] == []
+    assert error["trace_id"] in result["traces"]["error"]
+    assert error["link"].startswith("https://grafana.example.com/explore?schemaVersion=1&panes=%7B%22trace%22")
+    assert {node["kind"] for node in data["graph"]["nodes"]} >= {"service", "database", "queue"}
+    cases = {one["name"]: (one["sent"], one["kept"], one["wanted"]) for one in data["sampling"]["cases"]}
+    assert cases["error traces"] == (3, 3, [3, 3]) and cases["health checks"] == (20, 0, [0, 0])
+    assert sum(why["traces"] for one in data["sampling"]["cases"] for why in one["why"]) == result["sent"]["traces"]
+
+
 def test_a_failed_check_fails_with_everything_returned(fake: FakePipeline, url: str, tmp_path: Path) -> None:
     expected = fake.tail_sampling
     fake.configure([policy for policy in expected["policies"] if policy["type"] != "drop"], decision_wait=0.3)
@@ -90,6 +115,10 @@ def test_check_mode_of_the_probe_sends_nothing(fake: FakePipeline, url: str, tmp
         ),
         ({"timeout": "3 minutes"}, "option timeout is wrong"),
         ({"proof_path": "/nonexistent/proof.json"}, "there is no such folder"),
+        ({"report_path": "/nonexistent/report.html"}, "there is no such folder"),
+        ({"report_path": "report.html"}, "option report_template is missing"),
+        ({"report_path": "report.html", "report_template": "/nonexistent"}, "it cannot be read"),
+        ({"grafana_url": "javascript:alert(1)"}, "it is not an address that a browser opens"),
     ],
 )
 def test_wrong_options_of_the_probe(arguments: dict[str, Any], message: str) -> None:

@@ -36,6 +36,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "timeout": "1s",
         "tail_sampling": {"decision_wait": "1s", "policies": [{"name": "all", "type": "always_sample"}]},
     },
+    "trace_report": {
+        "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
+        "report_path": "trace-report.html",
+        "report_template": str(ROOT / "roles/verify/files/report.html"),
+    },
 }
 
 

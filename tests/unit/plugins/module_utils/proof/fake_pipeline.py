@@ -384,6 +384,6 @@ def api_server(fake: FakePipeline) -> Iterator[str]:
         return fake.proxy(kind, "tracing", name, port, path, request.method, request.query, request.body, headers)
 
     kube = FakeKube()
-    kube.on("", serve)
+    kube.on("/namespaces/", serve)
     with kube.serving() as url:
         yield url

@@ -552,10 +552,10 @@ def test_the_proof_is_written_in_one_step(tmp_path: Path) -> None:
     assert target.read_text() == "two\n"
     assert target.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [target]
-    with pytest.raises(InvalidInput, match="proof_path"):
+    with pytest.raises(InvalidInput, match="cannot be written"):
         write_proof(str(tmp_path / "missing" / "proof.json"), "x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InvalidInput, match="proof_path"):
+    with pytest.raises(InvalidInput, match="cannot be written"):
         write_proof(str(tmp_path / "folder"), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"proof.json", "folder"}
 
