@@ -81,7 +81,7 @@ def test_both_forms_have_the_same_alerts() -> None:
 
 
 def test_grafana_takes_the_uids() -> None:
-    """https://grafana.com/docs/grafana/latest/developers/http_api/alerting_provisioning/: letters, digits, - and _, 40"""
+    """Letters, digits, - and _, at most 40: pkg/util/shortid_generator.go of Grafana"""
     uids = [rule["uid"] for rule in group("grafana.yml")]
     assert len(set(uids)) == len(uids)
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,40}", uid) for uid in uids), uids

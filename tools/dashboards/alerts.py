@@ -40,7 +40,7 @@ def planned(name: str) -> str:
 
 @dataclass(frozen=True)
 class Alert:
-    """summary: one line, what is wrong. description: what it means for users. Both may have {{ $labels.… }} of the query.
+    """summary: one line, what is wrong. description: what it means for users. Both may have {{ $labels.… }}.
     wait: how long the comparison must hold."""
 
     name: str
