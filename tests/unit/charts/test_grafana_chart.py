@@ -23,11 +23,12 @@ def values(**changes: Any) -> dict[str, Any]:
     """The values that the role would pass."""
     given = {
         "grafana_prometheus_url": "http://prometheus:9090",
-        "grafana_loki_url": "http://loki-gateway",
+        "grafana_logs_url": "http://loki-gateway",
         "grafana_trace_query_time_shift": "30m",
         **changes,
     }
-    return grafana_values(role_defaults("grafana", **given))
+    found, _warnings = grafana_values(role_defaults("grafana", **given))
+    return found
 
 
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
@@ -68,7 +69,7 @@ def test_document_arrives_as_it_was_built(
         (["document", "datasources", 0, "jsonData", "tracesToLogsV2", "tags"], ["a"], ["tracesToLogsV2", "tags"]),
         (["document", "datasources", 0, "jsonData", "tracesToMetrics", "queries", 0, "query"], "up", ["query"]),
         (["document", "datasources", 0, "jsonData", "spanBar", "type"], "tag", ["spanBar", "type"]),
-        (["document", "datasources", 1, "jsonData", "nodeGraph"], {}, ["jsonData", "nodeGraph"]),
+        (["document", "datasources", 1, "jsonData", "httpMethod"], "PUT", ["jsonData", "httpMethod"]),
         (["document", "datasources", 2, "jsonData", "derivedFields", 0, "uid"], "x", ["derivedFields", "uid"]),
     ],
 )  # fmt: skip
@@ -81,6 +82,37 @@ def test_closed_schema_names_the_path(
         place = place[key]
     place[path[-1]] = value
     assert_fails(CHART, changed, *texts)
+
+
+@pytest.mark.parametrize("store", ["victorialogs", "opensearch"])
+def test_every_kind_of_data_source_has_its_place(
+    store: str,
+    render: Callable[..., list[dict[str, Any]]],
+    validate_kubernetes: Callable[[list[dict[str, Any]]], None],
+) -> None:
+    given = values(
+        grafana_logs_type=store,
+        grafana_jaeger_url="http://jaeger:16686",
+        grafana_datasources=[{"type": "faro", "uid": "faro", "secureJsonData": {"a": "$__env{A}"}}],
+    )
+    objects = render(CHART, given, namespace="monitoring", release="grafana-datasources")
+    validate_kubernetes(objects)
+    document = yaml.safe_load(objects[0]["data"]["orion-tracing.yaml"])
+    assert [item["uid"] for item in document["datasources"]] == ["tempo", "jaeger", "prometheus", store, "faro"]
+
+
+def test_only_the_place_of_a_tenant_is_stored(render: Callable[..., list[dict[str, Any]]]) -> None:
+    given = values(grafana_tenant_variables={"tempo": "TEMPO_TENANT"})
+    (item,) = render(CHART, given, namespace="monitoring", release="grafana-datasources")
+    tempo = yaml.safe_load(item["data"]["orion-tracing.yaml"])["datasources"][0]
+    assert tempo["jsonData"]["httpHeaderName1"] == "X-Scope-OrgID"
+    assert tempo["secureJsonData"] == {"httpHeaderValue1": "$__env{TEMPO_TENANT}"}
+
+
+def test_a_secret_itself_is_refused(assert_fails: Callable[..., None]) -> None:
+    changed: Any = copy.deepcopy(values())
+    changed["document"]["datasources"][0]["secureJsonData"] = {"httpHeaderValue1": "team-a"}
+    assert_fails(CHART, changed, "secureJsonData", "httpHeaderValue1")
 
 
 def test_document_is_required(assert_fails: Callable[..., None]) -> None:
