@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tools.dashboards.alerts import ALERTS, GROUP, RUNBOOKS, Alert
+from tools.dashboards.catalog import DASHBOARDS
 from tools.steps import ROOT
 
 FILES = ROOT / "roles/grafana/files/alerts"
@@ -91,3 +92,11 @@ def test_no_alert_repeats_a_name_or_lacks_a_text() -> None:
     assert len({alert.name for alert in ALERTS}) == len(ALERTS)
     for alert in ALERTS:
         assert alert.summary.endswith(".") and alert.description.endswith("."), alert.name
+
+
+def test_the_docs_list_every_alert_and_every_dashboard() -> None:
+    text = (ROOT / "docs/dashboards.md").read_text()
+    alerts = re.findall(r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| (\w+) \|", text, re.MULTILINE)
+    assert alerts == [(alert.name, alert.severity) for alert in ALERTS]
+    dashboards = re.findall(r"^\| `(orion-[a-z-]+)` \|", text, re.MULTILINE)
+    assert sorted(dashboards) == sorted(one.uid for one in DASHBOARDS)

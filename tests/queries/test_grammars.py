@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.tests.queries.conftest import Errors
+from ansible_collections.orion.tracing.tests.queries.conftest import Errors, setting
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 from tools.dashboards import metrics
@@ -103,3 +103,21 @@ def test_promtool_finds_a_wrong_query(promtool: Promtool, tmp_path: Path) -> Non
 def test_every_metric_is_known() -> None:
     read = {name for _where, language, text in queries() if language == "promql" for name in metrics.names(text)}
     assert set(metrics.METRICS) == read, "a metric in METRICS is read by no query"
+
+
+def test_the_collector_has_the_names() -> None:
+    """Each is a string in its binary, except for what the exporter of metrics adds to a histogram."""
+    program = setting("ORION_OTELCOL", "otelcol").read_bytes()
+    wanted = [name for name, metric in metrics.METRICS.items() if metric.maker is metrics.Maker.COLLECTOR]
+    assert len(wanted) > 20
+    assert not [name for name in wanted if re.sub("_(bucket|count|sum)$", "", name).encode() not in program]
+    assert b"otelcol_exporter_sent_span_" not in program
+
+
+@pytest.mark.needs_tempo
+def test_tempo_has_the_names() -> None:
+    """Each is a string in its binary without the namespace, which is put before it when it runs."""
+    program = setting("ORION_TEMPO", "tempo").read_bytes()
+    wanted = [name for name, metric in metrics.METRICS.items() if metric.maker is metrics.Maker.TEMPO]
+    bare = {name: re.sub("^tempo(db)?_|_(bucket|count|sum)$", "", name) for name in wanted}
+    assert not [name for name, text in bare.items() if text.encode() not in program]

@@ -166,6 +166,12 @@ def names_and_uids(variables: Mapping[str, Any]) -> list[tuple[Place, str, str]]
     return own + [(Place(VARIABLE), str(source["name"]), str(source["uid"])) for source in wanted.others]
 
 
+def linked_uids(variables: Mapping[str, Any]) -> dict[str, str]:
+    """Uids of the data sources for traces that exist, here or in Grafana already, by type: tempo, jaeger."""
+    wanted, _findings = _read(variables)
+    return {name: wanted.uids[name] for name in TRACES if name in wanted.linked}
+
+
 def _read(v: Mapping[str, Any]) -> tuple[_Wanted, list[Finding]]:
     """What can be read of the variables, and what is wrong with grafana_datasources. Nothing raises."""
     read = Reader(v)

@@ -22,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import content
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import variables as instrumentation
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
@@ -563,6 +564,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     collectors,
     instrumentation.findings,
     grafana.findings,
+    content.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     cluster,
