@@ -34,7 +34,7 @@ def files() -> dict[str, str]:
         f"dashboards/{one.uid}.json": json.dumps(one.json(), indent=2, ensure_ascii=False) + "\n" for one in DASHBOARDS
     }
     for name, document in (("prometheus", alerts.prometheus()), ("grafana", alerts.grafana())):
-        dumped = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        dumped = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=60)
         found[f"alerts/{name}.yml"] = f"---\n{NOTE}{dumped}"
     return found
 
