@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import content, datasources
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
+
+# The forms of the alert rules: for Prometheus, and for Grafana.
+RULES = ("prometheus", "grafana")
 
 
 def grafana_values(variables: dict[str, Any]) -> dict[str, Any]:
@@ -30,8 +36,21 @@ def grafana_datasources(variables: dict[str, Any]) -> list[dict[str, Any]]:
     return sources
 
 
+def grafana_content(variables: dict[str, Any], files: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """See grafana_content.yml."""
+    folder = Path(files)
+    dashboards = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "dashboards").glob("*.json"))}
+    rules, provisioning = (yaml.safe_load((folder / f"alerts/{name}.yml").read_text()) for name in RULES)
+    with role_variables("grafana_content", variables):
+        return content.content_values(variables, dashboards, rules, provisioning, plan)
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"grafana_values": grafana_values, "grafana_datasources": grafana_datasources}
+        return {
+            "grafana_values": grafana_values,
+            "grafana_datasources": grafana_datasources,
+            "grafana_content": grafana_content,
+        }

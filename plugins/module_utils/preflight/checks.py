@@ -23,6 +23,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import content
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import variables as instrumentation
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
@@ -582,6 +583,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     collectors,
     instrumentation.findings,
     grafana.findings,
+    content.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     cluster,

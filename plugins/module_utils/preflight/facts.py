@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The facts that checks.py judges, gathered at the same time from the cluster, helm, the store and Grafana. Read-only."""
+"""The facts that checks.py judges, gathered at the same time: the cluster, helm, the store, Grafana. Read-only."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.content import PROMETHEUS_RULE
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import VERSION as OPERATOR_VERSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
@@ -45,6 +46,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
+MONITORING = "monitoring.coreos.com"
 RBAC = "rbac.authorization.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -93,9 +95,13 @@ def required(v: Variables, namespace_exists: bool, served: Mapping[str, str] | N
         elif mode == "operator":
             wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
     grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""
+    rules = flag(v, "grafana_alerts_enabled") and text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
+    if grafana and rules:
+        wanted += [Access(verb, MONITORING, "prometheusrules", grafana) for verb in HELM_VERBS]
     if grafana and grafana != namespace:
-        kind = "configmaps" if text(v, "grafana_provisioning_kind") == "ConfigMap" else "secrets"
-        kinds = dict.fromkeys(("secrets", kind))
+        maps = text(v, "grafana_provisioning_kind") == "ConfigMap"
+        maps = maps or flag(v, "grafana_dashboards_enabled") or flag(v, "grafana_alerts_enabled")
+        kinds = ("secrets", *(("configmaps",) if maps else ()))
         wanted += [Access(verb, "", resource, grafana) for resource in kinds for verb in HELM_VERBS]
     return wanted
 

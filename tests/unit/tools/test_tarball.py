@@ -36,6 +36,8 @@ HELD = (
     "roles/*/README.md",
     "roles/*/defaults/main.yml",
     "roles/*/files/*.json",
+    "roles/grafana/files/alerts/*.yml",
+    "roles/grafana/files/dashboards/*.json",
     "roles/*/files/*.sh",
     "roles/*/files/*.yml",
     "roles/*/files/chart/.helmignore",
