@@ -149,7 +149,7 @@ def test_no_panel_is_empty_without_a_reason(empty: list[Asked], stores: Stores) 
     print(f"{len(every) - len(empty)} of {len(every)} queries have data. The others:")
     for one in empty:
         print(f"  {one}: {one.reason or 'NO REASON'}")
-    wrong = [f"{one}\n    {getattr(one.query, "text", one.query)}" for one in empty if not one.reason]
+    wrong = [f"{one}\n    {getattr(one.query, 'text', one.query)}" for one in empty if not one.reason]
     assert not wrong, f"{len(wrong)} queries without data:\n" + "\n".join(wrong)
 
 
