@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.trace_to_logs import SpanValues, labels, query
