@@ -27,7 +27,7 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
-TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "victorialogs", "kube"]
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "victorialogs", "kube", "promtool", "lezer", "nodejs"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
@@ -137,6 +137,9 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_JAEGER": "jaeger",
         "ORION_VICTORIALOGS": "victorialogs",
         "ORION_KUBE": "kube",
+        "ORION_PROMTOOL": "promtool",
+        "ORION_LEZER": "lezer",
+        "ORION_NODEJS": "nodejs",
         "ORION_TEMPO": "tempo",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}

@@ -22,7 +22,7 @@ NAMES = (
     "collector_exporters", "object_storage_bucket", "verify_bucket", "verify_recordings_bucket",
     "verify_recordings_prefix", "collector_logs_enabled", "instrumentation_logs_enabled",
     "local_backends_victorialogs_enabled", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag",
-    "grafana_tempo_url",
+    "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url", "grafana_logs_uid",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def test_tempo_where_its_image_can_be_had(found: dict[str, Any], tmp_path: Path)
     assert {values[name] for name in values if name.endswith("logs_enabled")} == {not found}
     assert (values["verify_bucket"], values["verify_recordings_bucket"]) == ("orion-traces", "")
     assert values["grafana_tempo_url"] == "http://tempo-query-frontend.tracing.svc:3200"
+    assert values["grafana_jaeger_url"] == "" and bool(values["grafana_logs_url"]) == (not found)
 
 
 def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
@@ -69,6 +70,9 @@ def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
     assert (values["tracing_store_namespace"], values["tracing_store_service"]) == ("local-backends", "jaeger")
     assert values["local_backends_jaeger_enabled"] and values["local_backends_jaeger_image_tag"] == "2.13.0-orion"
     assert values["verify_bucket"] == values["grafana_tempo_url"] == ""
+    assert values["grafana_jaeger_url"] == "http://jaeger.local-backends.svc:16686"
+    assert values["grafana_logs_url"] == "http://victorialogs.local-backends.svc:9428"
+    assert values["grafana_logs_uid"] == "victorialogs"
     assert (values["verify_recordings_bucket"], values["verify_recordings_prefix"]) == ("orion-traces", "recordings")
     made, _warnings = collector_values({**role_defaults("collector"), **values})
     config = made["sampler"]["config"]
