@@ -125,8 +125,8 @@ class Panel:
 
     description: what it shows and what a reader does about it; Grafana shows it on demand.
     unit: one of Grafana's. steps: lower bounds of colours, after the base colour. columns: of a table, in order.
-    link: title and address, for every point or row. empty: why it may have no data although the metrics of its queries
-    are there; metrics.py has the reasons for those that are not.
+    link: title and address, for every point or row. empty: why it may have no data although there is load and the
+    metrics of its queries are there; metrics.py has the reasons for those that are not.
     """
 
     title: str
