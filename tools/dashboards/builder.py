@@ -343,7 +343,6 @@ class Dashboard:
                     *(constant.json() for constant in self.constants),
                 ]
             },
-            "annotations": {"list": []},
             "panels": list(self._placed()),
         }  # fmt: skip
 

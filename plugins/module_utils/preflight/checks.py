@@ -22,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import content
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import variables as instrumentation
@@ -50,6 +51,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
     dotted,
     minor,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -101,6 +103,7 @@ class Facts:
     served: what can instrument pods, as instrumentation.variables.served has it; None where that was not asked.
     foreign_policies: those with the names of this platform's that do not belong to its Helm release.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 
     api_server: str = ""
@@ -120,6 +123,7 @@ class Facts:
     bucket_exists: bool | None = None
     bucket_region: str = ""
     s3_error: TracingError | None = None
+    grafana: running_grafana.GrafanaFacts = running_grafana.NOTHING
 
     @property
     def default_storage_class(self) -> str:
@@ -286,6 +290,17 @@ def tenants(v: Variables) -> Iterator[Finding]:
             "is true",
             "Give every client of Tempo the header X-Scope-OrgID, Grafana's data source too.",
             "Tempo refuses spans and queries without a tenant",
+        )
+    if (
+        text(v, "grafana_tempo_url")
+        and text(v, "grafana_provisioning") == grafana.SIDECAR
+        and not inside(v.get("grafana_tenant_variables"), "tempo")
+    ):
+        yield error(
+            Place("grafana_tenant_variables").key("tempo"),
+            "is not set, but tempo_extra_config has multitenancy_enabled",
+            "Name a variable of Grafana's container that holds the tenant, filled from a Secret.",
+            "Tempo would answer every query of Grafana with 'no org id'",
         )
 
 
@@ -541,6 +556,10 @@ def store(v: Variables, facts: Facts) -> Iterator[Finding]:
                 yield error(name, f"{used}, but bucket {bucket} is in {facts.bucket_region}", "Set it to that.")
 
 
+def provisioned_grafana(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from running_grafana.findings(v, facts.grafana)
+
+
 def _halves(problem: TracingError) -> tuple[str, str]:
     what = f"{problem.what}: {problem.why}" if problem.why else problem.what
     return CONNECTION.sub("", what), problem.remedy
@@ -575,6 +594,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     instrumentation_apis,
     helm,
     store,
+    provisioned_grafana,
 )
 
 

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The facts that preflight.py judges, gathered at the same time from the cluster, helm and the S3 store. Read-only."""
+"""The facts that checks.py judges, gathered at once from the cluster, helm, the store and Grafana. Read-only."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
     Access,
@@ -93,7 +94,7 @@ def required(v: Variables, namespace_exists: bool, served: Mapping[str, str] | N
             wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
         elif mode == "operator":
             wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
-    grafana = text(v, "grafana_namespace")
+    grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""
     rules = flag(v, "grafana_alerts_enabled") and text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
     if grafana and rules:
         wanted += [Access(verb, MONITORING, "prometheusrules", grafana) for verb in HELM_VERBS]
@@ -106,11 +107,12 @@ def required(v: Variables, namespace_exists: bool, served: Mapping[str, str] | N
 
 
 def gather(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube] = Kube.connect) -> Facts:
-    """Ask the cluster, helm and the store. What fails becomes part of the facts; nothing raises.
+    """Ask the cluster, helm, the store and Grafana. What fails becomes part of the facts; nothing raises.
 
-    params: the module's options: variables, binary_path, s3, and those of the connection to the cluster.
+    params: the module's options: variables, binary_path, s3, grafana, and those of the connection to the cluster.
     """
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        by_api = pool.submit(running_grafana.by_api, params["grafana"]) if params.get("grafana") else None
         parts = [
             pool.submit(cluster_facts, params, connect),
             pool.submit(helm_facts, params["binary_path"]),
@@ -119,7 +121,7 @@ def gather(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube] = K
         facts = Facts()
         for part in parts:
             facts = replace(facts, **part.result())
-    return facts
+    return replace(facts, grafana=by_api.result()) if by_api else facts
 
 
 def cluster_facts(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube]) -> dict[str, Any]:
@@ -151,6 +153,8 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         }
         everything = pool.submit(can, kube, Access("*", "*", "*"))
         served = pool.submit(_served, kube) if flag(v, "instrumentation_enabled") else None
+        beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
+        grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
         found, document = space.result() if space else (True, None)
         instrumented_by = served.result() if served else None
         # Without permission to look, the namespace may be there; being allowed to create it is then not demanded.
@@ -179,6 +183,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             if readable
         },
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
+        "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
         "served": instrumented_by,
         "foreign_policies": _foreign(kube, v, instrumented_by) if instrumented_by else (),
     }

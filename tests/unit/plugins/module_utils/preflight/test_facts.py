@@ -25,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts impo
     required,
     store_facts,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import NOTHING
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 
@@ -93,6 +94,7 @@ def test_administrators_are_asked_about_once() -> None:
         "unreadable": (),
         "served": None,
         "foreign_policies": (),
+        "grafana": NOTHING,
     }
     assert len(kube.reviews) == 1
 
