@@ -65,7 +65,8 @@ SLO = Dashboard(
                     width=10,
                     minimum=-1,
                     maximum=1,
-                    steps=[],
+                    base="red",
+                    steps=[(0, "orange"), (0.25, "green")],
                 ),
                 Panel(
                     "Burn rate over time, 1 hour",
