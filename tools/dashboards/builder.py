@@ -124,9 +124,9 @@ class Panel:
     """One panel.
 
     description: what it shows and what a reader does about it; Grafana shows it on demand.
-    unit: one of Grafana's. base: the colour of the lowest values; steps: lower bounds of others. columns: of a table, in
-    order. link: title and address, for every point or row. empty: why it may have no data although there is load and the
-    metrics of its queries are there; metrics.py has the reasons for those that are not.
+    unit: one of Grafana's. base: the colour of the lowest values; steps: lower bounds of others. columns: of a table,
+    in order. link: title and address, for every point or row. empty: why it may have no data although there is load and
+    the metrics of its queries are there; metrics.py has the reasons for those that are not.
     """
 
     title: str
