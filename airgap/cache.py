@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 from .spec import Artifact
 
 META = "artifact.json"
+# Seconds for which an artefact of other inputs is kept after its last use: longer than a `make test` on a new machine
+KEPT = 3 * 3600
 # Raise a kind's number when its recipe changes what comes out of the same inputs.
 RECIPES = {
     "wheel": 1, "pypi": 1, "npm": 1, "bytecode": 1, "go": 1, "link": 1, "debian": 1, "maven": 1, "java": 1,
@@ -71,6 +74,9 @@ class Store:
         return self.root / name / self.digests[name]
 
     def cached(self, name: str) -> bool:
+        """Whether it is there. It then counts as used now."""
+        with contextlib.suppress(OSError):
+            os.utime(self.folder(name) / META)
         return (self.folder(name) / META).is_file()
 
     def meta(self, name: str) -> dict[str, Any]:
@@ -114,10 +120,17 @@ class Store:
             remove(space)
 
     def prune(self, name: str) -> None:
-        """Removes what earlier inputs produced."""
+        """Removes what other inputs produced, unless it was used lately: another checkout may be about to load it."""
         for old in (self.root / name).iterdir():
-            if old != self.folder(name):
+            if old != self.folder(name) and not _used_since(old / META, time.time() - KEPT):
                 remove(old)
+
+
+def _used_since(meta: Path, oldest: float) -> bool:
+    try:
+        return meta.stat().st_mtime >= oldest
+    except OSError:
+        return False
 
 
 def remove(path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
 from airgap import cache, spec
@@ -73,12 +76,20 @@ def test_what_a_killed_build_left_is_removed_by_the_next(store):
     assert store.cached("tool")
 
 
-def test_a_build_removes_what_older_inputs_produced(store):
-    old = store.root / "tool" / "0123456789abcdef"
-    old.mkdir(parents=True)
+def test_a_build_removes_what_other_inputs_produced_unless_it_was_used_lately(store):
+    forgotten, broken = store.root / "tool/0123456789abcdef", store.root / "tool/half"
+    for folder in (forgotten, broken):
+        folder.mkdir(parents=True)
+    (forgotten / cache.META).write_text("{}")
+    os.utime(forgotten / cache.META, (time.time() - cache.KEPT - 60,) * 2)
+    elsewhere = cache.Store(store.root, store.digests | {"tool": "fedcba9876543210"})
+    elsewhere.folder("tool").mkdir(parents=True)
+    (elsewhere.folder("tool") / cache.META).write_text("{}")
+    os.utime(elsewhere.folder("tool") / cache.META, (0, 0))
+    assert elsewhere.cached("tool")
     with store.building("tool") as work:
         (work / cache.META).write_text("{}")
-    assert [path.name for path in (store.root / "tool").iterdir()] == [store.digests["tool"]]
+    assert set((store.root / "tool").iterdir()) == {store.folder("tool"), elsewhere.folder("tool")}
 
 
 def test_two_builders_of_one_name_take_turns(store):
