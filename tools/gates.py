@@ -251,7 +251,7 @@ GATES = (
     ),
     tests(
         "queries",
-        "queries of dashboards and alert rules: parsed; every alert fires and ends (promtool)",
+        "queries of dashboards and alert rules are parsed and return data; every alert fires and ends",
         "tests/queries",
         needs=TOOLS,
     ),

@@ -27,7 +27,8 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
-TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "victorialogs", "kube", "promtool", "lezer", "nodejs"]
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "victorialogs", "kube"]
+TEST_TOOLS += ["promtool", "prometheus", "lezer", "nodejs"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
@@ -137,6 +138,7 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_JAEGER": "jaeger",
         "ORION_VICTORIALOGS": "victorialogs",
         "ORION_KUBE": "kube",
+        "ORION_PROMETHEUS": "prometheus",
         "ORION_PROMTOOL": "promtool",
         "ORION_LEZER": "lezer",
         "ORION_NODEJS": "nodejs",

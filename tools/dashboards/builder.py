@@ -124,18 +124,19 @@ class Panel:
     """One panel.
 
     description: what it shows and what a reader does about it; Grafana shows it on demand.
-    unit: one of Grafana's. steps: lower bounds of colours, after the base colour. columns: of a table, in order.
-    link: title and address, for every point or row. empty: why it may have no data although the metrics of its queries
-    are there; metrics.py has the reasons for those that are not.
+    unit: one of Grafana's. base: the colour of the lowest values; steps: lower bounds of others. columns: of a table,
+    in order. link: title and address, for every point or row. empty: why it may have no data although there is load and
+    the metrics of its queries are there; metrics.py has the reasons for those that are not.
     """
 
     title: str
     description: str
     queries: Sequence[Query]
-    kind: Literal["timeseries", "stat", "table", "bargauge", "nodeGraph", "state-timeline"] = "timeseries"
+    kind: Literal["timeseries", "stat", "table", "bargauge", "nodeGraph"] = "timeseries"
     unit: str = "short"
     width: int = WIDTH
     height: int = HEIGHT
+    base: str = "green"
     steps: Sequence[tuple[float, str]] = ()
     minimum: float | None = 0
     maximum: float | None = None
@@ -175,7 +176,7 @@ class Panel:
         return made
 
     def _defaults(self) -> Json:
-        steps = [{"value": None, "color": "green"}, *({"value": at, "color": color} for at, color in self.steps)]
+        steps = [{"value": None, "color": self.base}, *({"value": at, "color": color} for at, color in self.steps)]
         found: Json = {"unit": self.unit, "thresholds": {"mode": "absolute", "steps": steps}}
         if self.kind in ("stat", "bargauge", "table"):
             found["color"] = {"mode": "thresholds"}
@@ -343,7 +344,6 @@ class Dashboard:
                     *(constant.json() for constant in self.constants),
                 ]
             },
-            "annotations": {"list": []},
             "panels": list(self._placed()),
         }  # fmt: skip
 

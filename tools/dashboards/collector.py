@@ -62,7 +62,6 @@ COLLECTOR = Dashboard(
                     ],
                     unit="ms",
                     width=8,
-                    empty="nothing was sent in the last minutes, so there are no times",
                 ),
                 Panel(
                     "Spread over gateways",

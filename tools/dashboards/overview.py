@@ -16,6 +16,9 @@ CONSTANTS = (
     Constant("price_put", 0.005),
     Constant("price_get", 0.0004),
 )
+# 0 where there is Tempo and it has discarded none
+DISCARDED = f"{q.total('tempo_discarded_spans_total')} or 0 * {q.total('tempo_distributor_spans_received_total')}"
+S3_REQUESTS = "tempodb_backend_request_duration_seconds_count"
 SAMPLED = 'sampled="true"'
 COLLECTOR = ("Collector", to_dashboard("orion-collector"))
 
@@ -52,7 +55,6 @@ OVERVIEW = Dashboard(
                     width=4,
                     height=4,
                     link=COLLECTOR,
-                    empty="no trace was decided in the last minutes, so there is no share",
                 ),
                 Panel(
                     "Lost",
@@ -75,7 +77,6 @@ OVERVIEW = Dashboard(
                     height=4,
                     steps=[(0.01, "orange")],
                     link=COLLECTOR,
-                    empty="no span reached a sampler in the last minutes, so there is no share",
                 ),
                 Panel(
                     "Freshness",
@@ -91,7 +92,7 @@ OVERVIEW = Dashboard(
                 Panel(
                     "S3 errors",
                     "Share of Tempo's requests to the bucket that fail. docs/runbooks/TracingS3Errors.md",
-                    [PromQL(f"max({q.s3_errors()}) or vector(0)")],
+                    [PromQL(f"max({q.s3_errors()}) or 0 * {q.total(S3_REQUESTS)}")],
                     "stat",
                     "percentunit",
                     width=4,
@@ -142,7 +143,8 @@ OVERVIEW = Dashboard(
                         ),
                         PromQL(q.zero(q.total("otelcol_exporter_send_failed_spans")), "refused by a destination"),
                         PromQL(
-                            q.zero(q.total("tempo_discarded_spans_total")), "discarded by Tempo: a limit of the tenant"
+                            DISCARDED,
+                            "discarded by Tempo: a limit of the tenant",
                         ),
                     ],
                     unit="cps",
@@ -154,7 +156,6 @@ OVERVIEW = Dashboard(
                     [PromQL(q.QUEUE_SECONDS, "{{exporter}}")],
                     unit="s",
                     width=8,
-                    empty="nothing was sent in the last minutes, so there is no rate to divide by",
                 ),
                 Panel(
                     "Decisions that were missed",

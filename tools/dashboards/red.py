@@ -16,7 +16,6 @@ OPERATION = f'{CHOSEN}, span_name=~"$operation"'
 
 SERVICE = Variable("service", "Service", f"label_values({CALLS}, service)")
 TO_TRACES = ("Its traces", to_dashboard("orion-traces", service="${__field.labels.service}"))
-QUIET = "the service got no request in the last minutes, so there is no share and no time"
 
 
 def errors(selector: str, by: str = "", window: str = q.WINDOW) -> str:
@@ -84,7 +83,6 @@ RED = Dashboard(
                     unit="percentunit",
                     width=8,
                     link=TO_TRACES,
-                    empty=QUIET,
                 ),
                 Panel(
                     "Duration, p95",
@@ -93,7 +91,6 @@ RED = Dashboard(
                     unit="s",
                     width=8,
                     link=TO_TRACES,
-                    empty=QUIET,
                 ),
             ),
         ),
@@ -133,7 +130,6 @@ RED = Dashboard(
                     unit="percentunit",
                     width=8,
                     link=TO_TRACES,
-                    empty=QUIET,
                 ),
                 Panel(
                     "Duration, with traces",
@@ -145,7 +141,6 @@ RED = Dashboard(
                     ],
                     unit="s",
                     width=8,
-                    empty=QUIET,
                 ),
             ),
         ),
@@ -182,7 +177,6 @@ RED = Dashboard(
                         )
                     ],
                     unit="s",
-                    empty=QUIET,
                 ),
             ),
         ),

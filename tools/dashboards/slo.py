@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from tools.dashboards import queries as q
 from tools.dashboards.builder import Column, Dashboard, Panel, PromQL, Row, Variable, to_dashboard
-from tools.dashboards.red import CALLS, QUIET, SERVICE, errors
+from tools.dashboards.red import CALLS, SERVICE, errors
 
 CHOSEN = f'{q.ENTRY}, service=~"$service"'
 BUCKET = "traces_spanmetrics_latency_bucket"
@@ -65,21 +65,20 @@ SLO = Dashboard(
                     width=10,
                     minimum=-1,
                     maximum=1,
-                    steps=[],
+                    base="red",
+                    steps=[(0, "orange"), (0.25, "green")],
                 ),
                 Panel(
                     "Burn rate over time, 1 hour",
                     "Of each service.",
                     [PromQL(f"{errors(CHOSEN, 'service', '1h')} / {BUDGET}", "{{service}}")],
                     steps=FAST,
-                    empty=QUIET,
                 ),
                 Panel(
                     "Burn rate over time, 5 minutes",
                     "Of each service: it falls soon after a problem has ended.",
                     [PromQL(f"{errors(CHOSEN, 'service', '5m')} / {BUDGET}", "{{service}}")],
                     steps=FAST,
-                    empty=QUIET,
                 ),
             ),
         ),
@@ -91,14 +90,12 @@ SLO = Dashboard(
                     "Share of the requests that took longer than the chosen time, in an hour.",
                     [PromQL(slow("service", "1h"), "{{service}}")],
                     unit="percentunit",
-                    empty=QUIET,
                 ),
                 Panel(
                     "Burn rate of slow requests, 1 hour",
                     "With the same objective.",
                     [PromQL(f"({slow('service', '1h')}) / {BUDGET}", "{{service}}")],
                     steps=FAST,
-                    empty=QUIET,
                 ),
             ),
         ),

@@ -111,7 +111,6 @@ TRACES_JAEGER = Dashboard(
                     [JaegerSearch("$service", "error=true")],
                     "table",
                     height=12,
-                    empty=NONE,
                 ),
                 Panel(
                     "Slow requests",
@@ -119,7 +118,6 @@ TRACES_JAEGER = Dashboard(
                     [JaegerSearch("$service", minimum="$longer")],
                     "table",
                     height=12,
-                    empty=NONE,
                 ),
                 Panel(
                     "Latest traces",

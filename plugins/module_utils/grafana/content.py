@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE
-from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import linked_uids
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import API, linked_uids
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
 
@@ -157,4 +157,12 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
         read.text(name)
     if not re.match(r"https?://[^/]+", url := read.text("grafana_alerts_runbook_url")) and url:
         read.wrong("grafana_alerts_runbook_url", f"is '{url}', not a URL", "Begin it with http:// or https://.")
+    kind, enabled = "grafana_alerts_kind", read.boolean("grafana_alerts_enabled")
+    if enabled and v.get(kind) == PROMETHEUS_RULE and v.get("grafana_provisioning") == API:
+        read.wrong(
+            kind,
+            "is PrometheusRule, with grafana_provisioning: api",
+            "Choose grafana; or set grafana_alerts_enabled: false, and load roles/grafana/files/alerts/prometheus.yml.",
+            "Grafana's HTTP API takes Grafana's own rules alone",
+        )
     return read.findings

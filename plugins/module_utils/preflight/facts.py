@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The facts that checks.py judges, gathered at the same time: the cluster, helm, the store, Grafana. Read-only."""
+"""The facts that checks.py judges, gathered at once from the cluster, helm, the store and Grafana. Read-only."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_grafana_rules_have_numbers_the_folder_and_the_data_source() -> None:
 
 def test_a_prometheus_rule_has_the_plan_as_records() -> None:
     alerts = made(grafana_alerts_enabled=True, grafana_alerts_kind="PrometheusRule")["alerts"]
-    assert alerts["labels"] == {}
+    assert alerts["kind"] == "PrometheusRule"
     records = {rule["record"]: rule["expr"] for rule in alerts["document"]["groups"][0]["rules"]}
     assert records["orion_plan_kept_spans_per_second"] == f"vector({PLAN['load']['kept_spans_per_second']:g})"
     names = {rule["alert"] for rule in alerts["document"]["groups"][1]["rules"]}
@@ -147,3 +147,14 @@ def test_every_wrong_variable_is_named_at_once() -> None:
     assert {finding.variable for finding in error.value.findings} == wrong.keys()
     assert {finding.variable for finding in content.findings(v)} == wrong.keys()
     assert content.findings({}) == []
+
+
+def test_grafanas_api_takes_no_prometheus_rule() -> None:
+    given = {
+        "grafana_provisioning": "api",
+        "grafana_url": "https://grafana.example.org",
+        "grafana_alerts_enabled": True,
+    }
+    assert made(**given)["alerts"]["kind"] == "grafana"
+    with pytest.raises(InvalidVariables, match="is PrometheusRule, with grafana_provisioning: api"):
+        made(**given, grafana_alerts_kind="PrometheusRule")

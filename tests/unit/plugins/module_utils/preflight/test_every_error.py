@@ -176,7 +176,6 @@ def defaults() -> dict[str, Any]:
     merged |= {"tempo_retention": "168h", "tempo_search_max_duration": "168h", "tracing_retention": "168h"}
     merged |= {"tracing_namespace": "tracing", "tracing_region": "us-east-1", "grafana_tempo_url": "http://tempo:3200"}
     merged |= {"grafana_jaeger_url": "", "grafana_traces_to_logs_tags": ["service.name"]}
-    merged |= {"grafana_alerts_labels": {"grafana_alert": "1"}}
     merged |= {"instrumentation_endpoint": "http://otel-collector.tracing.svc:4318"}
     merged |= {"tempo_s3_bucket": "orion-traces", "tempo_s3_region": "us-east-1", "tempo_s3_insecure": False}
     merged |= {"tempo_s3_endpoint": "s3.us-east-1.amazonaws.com", "tempo_s3_addressing_style": "auto"}
