@@ -303,7 +303,6 @@ GATES = (
         "applications",
         "applications",
         "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
-        commands=NIGHTLY,
     ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),

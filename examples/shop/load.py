@@ -1,5 +1,5 @@
-# Copyright: orion.tracing contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: orion.tracing contributors
+# SPDX-License-Identifier: Apache-2.0
 """Sends a mix of good, slow and failing requests to the storefront, at an even rate.
 
     python3 examples/shop/load.py --url http://127.0.0.1:30380 --rate 5 --duration 60

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import chart_values, served
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import served
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import chart_values
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 

@@ -65,8 +65,8 @@ def until(condition: Any, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Kube]:
-    """An API server of its own, with what it keeps in a folder."""
+def serving(folder: Path, policies: bool = True) -> Iterator[Kube]:
+    """An API server of its own, with what it keeps in a folder. policies: whether it serves MutatingAdmissionPolicy."""
     program = os.environ.get("ORION_KUBE", "")
     if not os.access(program, os.X_OK):
         pytest.fail("Kubernetes' binary is needed: set ORION_KUBE (`python -m airgap path kube` prints it)")
@@ -85,8 +85,8 @@ def serving(folder: Path) -> Iterator[Kube]:
               f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=RBAC",
               f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
               "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/24",
-              "--feature-gates=MutatingAdmissionPolicy=true",
-              "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+              f"--feature-gates=MutatingAdmissionPolicy={str(policies).lower()}",
+              f"--runtime-config=admissionregistration.k8s.io/v1beta1={str(policies).lower()}",
               # No controller makes the service accounts, which pods would have to wait for.
               "--disable-admission-plugins=ServiceAccount"]  # fmt: skip
     running: list[tuple[subprocess.Popen[bytes], Path]] = []

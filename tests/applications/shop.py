@@ -8,19 +8,20 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import new_id
+from ansible_collections.orion.tracing.plugins.module_utils.proof.expected_trace import SeenSpan, seen_spans
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, NotNow, StoreReader
 
 NAMESPACE = "shop"
 # From a request to a complete trace in the store: the agents' batches (5 s), the decision wait (3 s), the store's part.
 PATIENCE = 60.0
-KINDS = {number: name for name, number in otlp.KINDS.items()}
 TENANT = "acme"
 
 Headers = Sequence[tuple[str, str]]
@@ -43,58 +44,37 @@ def request(url: str, body: Any = None, headers: Headers = (), timeout: float = 
 
 
 @dataclass(frozen=True)
-class Span:
-    """A span as the store has it. parent: '' for none. kind: a key of otlp.KINDS. links: (trace id, span id)."""
-
-    trace_id: str
-    id: str
-    parent: str
-    service: str
-    name: str
-    kind: str
-    attributes: Mapping[str, Any]
-    resource: Mapping[str, Any]
-    events: Sequence[tuple[str, Mapping[str, Any]]]
-    links: Sequence[tuple[str, str]]
-    error: bool
-    trace_state: str
-
-    def __str__(self) -> str:
-        return f"{self.service} {self.kind} {self.name!r}"
-
-
-@dataclass(frozen=True)
 class Trace:
     """The spans of a trace, by span id."""
 
-    spans: Mapping[str, Span] = field(default_factory=dict)
+    spans: Mapping[str, SeenSpan] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[Span]:
+    def __iter__(self) -> Iterator[SeenSpan]:
         return iter(self.spans.values())
 
     def __str__(self) -> str:
         """The tree, for messages."""
-        children: dict[str, list[Span]] = {}
+        children: dict[str, list[SeenSpan]] = {}
         for span in self:
             children.setdefault(span.parent if span.parent in self.spans else "", []).append(span)
 
         def lines(parent: str, depth: int) -> Iterator[str]:
             for span in children.get(parent, ()):
                 missing = " (its parent is missing)" if not depth and span.parent else ""
-                yield f"{'  ' * depth}{span}{' ERROR' if span.error else ''}{missing}"
-                yield from lines(span.id, depth + 1)
+                yield f"{'  ' * depth}{span}{' ERROR' if failed(span) else ''}{missing}"
+                yield from lines(span.span_id, depth + 1)
 
         return "\n".join(lines("", 0)) or "(no span)"
 
-    def find(self, service: str, name: str, kind: str = "") -> list[Span]:
+    def find(self, service: str, name: str, kind: str = "") -> list[SeenSpan]:
         return [s for s in self if s.service == service and s.name == name and (not kind or s.kind == kind)]
 
-    def one(self, service: str, name: str, kind: str = "") -> Span:
+    def one(self, service: str, name: str, kind: str = "") -> SeenSpan:
         found = self.find(service, name, kind)
-        assert len(found) == 1, f"{len(found)} spans {service} {kind} {name!r} instead of one:\n{self}"
+        assert len(found) == 1, f"{len(found)} spans {service}: {name!r} {kind} instead of one:\n{self}"
         return found[0]
 
-    def ancestors(self, span: Span) -> list[Span]:
+    def ancestors(self, span: SeenSpan) -> list[SeenSpan]:
         """From the parent to the root."""
         found = []
         while span.parent in self.spans:
@@ -103,44 +83,13 @@ class Trace:
             found.append(span)
         return found
 
-    def roots(self) -> list[Span]:
+    def roots(self) -> list[SeenSpan]:
         """Spans without a parent, and those whose parent is not in the trace."""
         return [span for span in self if span.parent not in self.spans]
 
     @property
     def services(self) -> set[str]:
         return {span.service for span in self}
-
-
-def read(document: otlp.Document) -> Trace:
-    """A trace as a store's reader gives it."""
-    spans = {}
-    for part in document.get("resourceSpans", document.get("batches", ())):
-        resource = otlp.attribute_values(part["resource"].get("attributes", []))
-        for group in part["scopeSpans"]:
-            for one in group["spans"]:
-                parent, kind = one.get("parentSpanId") or "", one.get("kind", 0)
-                spans[otlp.hex_id(one["spanId"], 16)] = Span(
-                    trace_id=otlp.hex_id(one["traceId"], 32),
-                    id=otlp.hex_id(one["spanId"], 16),
-                    parent=otlp.hex_id(parent, 16) if parent else "",
-                    service=resource["service.name"],
-                    name=one["name"],
-                    kind=kind.removeprefix("SPAN_KIND_").lower() if isinstance(kind, str) else KINDS[kind],
-                    attributes=otlp.attribute_values(one.get("attributes", [])),
-                    resource=resource,
-                    events=[
-                        (event["name"], otlp.attribute_values(event.get("attributes", [])))
-                        for event in one.get("events", ())
-                    ],
-                    links=[
-                        (otlp.hex_id(link["traceId"], 32), otlp.hex_id(link["spanId"], 16))
-                        for link in one.get("links", ())
-                    ],
-                    error=otlp.is_error(one),
-                    trace_state=one.get("traceState", ""),
-                )
-    return Trace(spans)
 
 
 class Shop:
@@ -156,9 +105,10 @@ class Shop:
     def now(self, trace_id: str) -> Trace:
         """What the store has of a trace now."""
         try:
-            return read(self.store.document(trace_id, self.started, int(time.time()) + MARGIN_SECONDS))
+            document = self.store.document(trace_id, self.started, int(time.time()) + MARGIN_SECONDS)
         except NotNow:
             return Trace()
+        return Trace({span.span_id: span for span in seen_spans(document)})
 
     def trace(self, trace_id: str, complete: Callable[[Trace], object], patience: float = PATIENCE) -> Trace:
         """A trace as soon as it is complete. One that does not become so fails the test, with what there is of it."""
@@ -198,6 +148,39 @@ class Shop:
         made: dict[str, Any] = self.kube.request("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", body=body)
         return made
 
+    def template(self, service: str, environment: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Spec and annotations of a service's pods, with more environment: values, or documents of an EnvVar."""
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{service}"
+        template = self.kube.get(path)["spec"]["template"]
+        [container] = template["spec"]["containers"]
+        more = [
+            {"name": name, **(value if isinstance(value, Mapping) else {"value": value})}
+            for name, value in environment.items()
+        ]
+        container["env"] = [*container.get("env", []), *more]
+        return template["spec"], template["metadata"]["annotations"]
+
+    @contextmanager
+    def copies(self, environments: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
+        """A ready pod like those of each service, with more environment: service → name of the pod. They serve nobody
+        but the tests, and are removed at the end."""
+        names = {service: f"{service}-{new_id(8)}" for service in environments}
+        made = []
+        try:
+            for service, name in names.items():
+                spec, annotations = self.template(service, environments[service])
+                pod = self.beside(name, spec, annotations)
+                made.append(name)
+                # What the workload sets itself, the policies leave as it is.
+                found = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
+                assert found.items() >= environments[service].items()
+            for name in made:
+                self.pod(name, is_ready, patience=300)
+            yield names
+        finally:
+            for name in made:
+                self.remove(name)
+
     def remove(self, name: str) -> None:
         """Removes a pod, and waits until it is gone."""
         path, limit = f"/api/v1/namespaces/{NAMESPACE}/pods", Deadline(Clock(), PATIENCE)
@@ -213,6 +196,10 @@ class Shop:
             if ready(found):
                 return found
             assert limit.wait(0.5), f"pod {name} is not as expected: {json.dumps(found['status'])}"
+
+
+def failed(span: SeenSpan) -> bool:
+    return span.status == "ERROR"
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:

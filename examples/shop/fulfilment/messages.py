@@ -1,5 +1,5 @@
-# Copyright: orion.tracing contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: orion.tracing contributors
+# SPDX-License-Identifier: Apache-2.0
 """The trace context of Kafka messages.
 
 aiokafka's instrumentation makes a span `orders receive` of each message, a child of the producer's span, and ends it

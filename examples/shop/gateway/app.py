@@ -1,5 +1,5 @@
-# Copyright: orion.tracing contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: orion.tracing contributors
+# SPDX-License-Identifier: Apache-2.0
 """The gateway's routes. The agent makes the spans of the requests; what is left to write is the tenant's baggage."""
 
 from __future__ import annotations

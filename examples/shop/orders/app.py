@@ -1,5 +1,5 @@
-# Copyright: orion.tracing contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: orion.tracing contributors
+# SPDX-License-Identifier: Apache-2.0
 """The routes of the orders service."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-# Copyright: orion.tracing contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-FileCopyrightText: orion.tracing contributors
+# SPDX-License-Identifier: Apache-2.0
 """Logs as JSON, one event a line, with the ids of the trace and span in which the event happened."""
 
 from __future__ import annotations

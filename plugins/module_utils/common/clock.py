@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+def rfc3339(moment: datetime) -> str:
+    """RFC 3339 of a moment in UTC, as exact as Kubernetes' creationTimestamp, so the two can be compared as text."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Clock:
@@ -17,6 +23,10 @@ class Clock:
 
     def time_ns(self) -> int:
         return time.time_ns()
+
+    def timestamp(self) -> str:
+        """As rfc3339 has it."""
+        return rfc3339(datetime.fromtimestamp(self.time_ns() // 10**9, UTC))
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

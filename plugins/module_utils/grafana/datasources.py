@@ -102,7 +102,10 @@ def provisioning(variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fin
     (grafana_existing_datasource_uids), or are left out. Every "$" is doubled, since Grafana expands environment
     variables in these files. Raises InvalidVariables with every error.
     """
-    sources, warnings = api_sources({**variables, "grafana_provisioning": SIDECAR})
+    if variables["grafana_provisioning"] == API:
+        # Secrets never become part of a document.
+        variables = {**variables, "grafana_provisioning": SIDECAR}
+    sources, warnings = api_sources(variables)
     document = {
         "apiVersion": 1,
         # Removes what an earlier version of this document provisioned and this one does not (Grafana 11.1 and later).
@@ -242,6 +245,13 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
             read.wrong("grafana_url", "is empty, but grafana_provisioning is api", "Set it to Grafana's URL.")
         elif not re.match(r"https?://[^/]+", url):
             read.wrong("grafana_url", f"is '{url}', not a URL", "Begin it with http:// or https://.")
+    if provisioning == API and v.get("grafana_alerts_kind") == "PrometheusRule" and v.get("grafana_alerts_enabled"):
+        read.wrong(
+            "grafana_alerts_kind",
+            "is PrometheusRule, but grafana_provisioning is api",
+            "Set it to grafana, or load roles/grafana/files/alerts/prometheus.yml into your Prometheus.",
+            "that is an object in the cluster, not in Grafana",
+        )
     store = read.choice("grafana_logs_type", LOG_STORES)
     existing = read.listing("grafana_existing_datasource_uids")
     uids = {name: read.text(f"grafana_{name}_uid") for name in DATA_SOURCES}

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,
     ToolError,
@@ -144,7 +145,7 @@ class Watch:
     def __init__(self, kube: Kube, namespace: str, objects: Iterable[Mapping[str, Any]], started: datetime) -> None:
         self._kube, self._path = kube, f"/api/v1/namespaces/{quote(namespace)}"
         self._workloads = [document for document in objects if document.get("kind") in WORKLOADS]
-        self._since = started.strftime("%Y-%m-%dT%H:%M:%SZ")  # as exact as creationTimestamp
+        self._since = rfc3339(started)
         self.found: list[Failure] = []
 
     def __call__(self) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PartialFailure,
     PermissionDenied,
@@ -321,7 +322,7 @@ def _run(
 def _explained(kube: Kube, wanted: ReleaseOptions, step: Step, error: TracingError, started: datetime) -> TracingError:
     """The error with what pods and events say, and which revision serves now: four requests at most."""
     # The clocks of this machine and of the cluster may differ a little.
-    since = (started - timedelta(seconds=30)).isoformat()
+    since = rfc3339(started - timedelta(seconds=30))
     # helm test brings the logs of its pods itself.
     lines = diagnose(kube, wanted.namespace, step.data.objects, since, read_logs=step.action != plans.TEST)
     details: dict[str, Any] = {**error.details, "not_ready": lines}

@@ -85,14 +85,16 @@ class Workload:
 
 @dataclass(frozen=True)
 class InjectionPolicy:
-    """A policy of this collection for one language. created: RFC 3339. bound: whether a binding makes it
-    effective. selectors: label selectors that a namespace has to match, all of them."""
+    """A policy of this collection for one language, by its name. created: RFC 3339. bound: whether a binding makes it
+    effective. selectors: label selectors that a namespace has to match, all of them. release: name and namespace of the
+    Helm release that it belongs to, empty for none."""
 
     name: str
     language: str
     created: str
     bound: bool
     selectors: tuple[Document, ...] = ()
+    release: tuple[str, str] = ("", "")
 
     def covers(self, namespace_labels: Mapping[str, str]) -> bool:
         return all(matches(selector, namespace_labels) for selector in self.selectors)
@@ -115,9 +117,12 @@ class Modes:
     unreadable: tuple[str, ...] = ()
 
     @property
-    def resolved(self) -> str:
-        """The mode that "auto" stands for: "sdk" where the cluster serves neither API."""
-        return "policy" if self.policy_version else "operator" if self.operator_version else "sdk"
+    def serves(self) -> dict[str, str]:
+        """As modes.py has it."""
+        return {
+            "policy": self.policy_version.rpartition("/")[2],
+            "operator": self.operator_version.rpartition("/")[2],
+        }
 
     def effective(self, language: str) -> list[InjectionPolicy]:
         """The policies of a language that are bound."""
@@ -270,7 +275,11 @@ def injection_policies(policies: Iterable[Document], bindings: Iterable[Document
         if len(bound.get(name, [])) == 1:
             selectors.append(inside(bound[name][0], "spec", "matchResources", "namespaceSelector"))
         kept = tuple(one for one in selectors if one)
-        found.append(InjectionPolicy(name, languages[name], created(policy), name in bound, kept))
+        annotations = inside(policy, "metadata", "annotations") or {}
+        release = tuple(str(annotations.get(f"meta.helm.sh/release-{part}") or "") for part in ("name", "namespace"))
+        found.append(
+            InjectionPolicy(name, languages[name], created(policy), name in bound, kept, (release[0], release[1]))
+        )
     return found
 
 

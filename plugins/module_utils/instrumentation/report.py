@@ -32,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SAMPLER_ARGUMENT,
     SERVICE_NAME,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, resolved
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tag_and_digest
 
@@ -491,11 +492,14 @@ def check_name(found: Sequence[Row], snapshot: Snapshot, namespace: str, name: s
 
 
 def table(found: Sequence[Row], one_namespace: bool, unknown: str = "") -> str:
-    """Rows for people, with the reasons and remedies below. unknown: why numbers of spans are."""
+    """Rows for people, with the reasons and remedies below. unknown: why numbers of spans are, "" where they are known;
+    without them there is no column for them."""
     if not found:
         return "No workloads."
     head = ("WORKLOAD", "INSTRUMENTED", "LANGUAGE", "AGENT", "SERVICE", "SAMPLER", "SPANS")
     lines = [head, *(_line(row, one_namespace) for row in found)]
+    if unknown:
+        lines = [line[:-1] for line in lines]
     notes = _notes(found)
     if unknown and any(row.service_name for row in found):
         notes.append(f"The numbers of spans are unknown: {unknown}.")
@@ -517,7 +521,6 @@ def _line(row: Row, one_namespace: bool) -> tuple[str, ...]:
     if row.code in ("agent_image", "agent_failed"):
         state = "blocked"
     sampler = " ".join(filter(None, (row.sampler, row.sampler_argument)))
-    spans = "?" if row.spans is None else str(row.spans)
     return (
         name,
         state,
@@ -525,7 +528,7 @@ def _line(row: Row, one_namespace: bool) -> tuple[str, ...]:
         ", ".join(dict.fromkeys(row.versions.values())) or "-",
         row.service_name or "-",
         sampler or "-",
-        spans if row.service_name else "-",
+        "-" if row.spans is None else str(row.spans),
     )
 
 
@@ -541,7 +544,7 @@ def summary(found: Sequence[Row], namespace: str) -> str:
 def modes_result(modes: Modes) -> dict[str, Any]:
     """What can instrument pods in the cluster, as plain data."""
     return {
-        "resolved": modes.resolved,
+        "resolved": resolved(AUTO, modes.serves),
         "policy": {
             "version": modes.policy_version,
             "policies": [{"name": one.name, "language": one.language, "bound": one.bound} for one in modes.policies],

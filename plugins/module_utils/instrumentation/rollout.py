@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -433,8 +432,3 @@ def _stopped(workload: Workload, progress: Progress, refused: str, stuck: bool) 
     if not why or not (stuck or "deadline" in why or "violates PodSecurity" in why):
         return None
     return Obstacle("stopped", f"{workload}: {why}", _refused_remedy(why))
-
-
-def timestamp(clock: Clock) -> str:
-    """RFC 3339 in UTC, as exact as creationTimestamp."""
-    return datetime.fromtimestamp(clock.time_ns() / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

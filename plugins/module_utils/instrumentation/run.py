@@ -12,16 +12,16 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import report, rollout
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import modes, report, rollout
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import workloads as core
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot, read
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Snapshot, read
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
     Entry,
     TemplateChange,
     WorkloadSettings,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import errors, refuse
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 WHAT = "the workloads to instrument"
@@ -49,9 +49,9 @@ class _Run:
 
     def __init__(self, kube: Kube, wanted: WantedWorkloads, clock: Clock, say: Callable[[str], None]) -> None:
         self.kube, self.wanted, self.clock, self.say = kube, wanted, clock, say
-        self.started = rollout.timestamp(clock)
+        self.started = clock.timestamp()
         self.snapshot = read(kube)
-        self.settings = WorkloadSettings(_mode(wanted, self.snapshot.modes), wanted.variables)
+        self.settings = WorkloadSettings(_mode(wanted, self.snapshot.modes.serves), wanted.variables)
         self.warnings: list[str] = []
 
     def plan(self) -> Plan:
@@ -108,19 +108,12 @@ class _Run:
             self.warnings += _unfinished(changes)
 
 
-def _mode(wanted: WantedWorkloads, modes: Modes) -> str:
-    """InvalidInput for a mode that the cluster does not have."""
-    mode = modes.resolved if wanted.mode == "auto" else wanted.mode
-    served = {"policy": modes.policy_version, "operator": modes.operator_version, "sdk": "always"}
-    if not served[mode]:
-        apis = {"policy": "MutatingAdmissionPolicy", "operator": "the OpenTelemetry Operator's Instrumentation"}
-        raise InvalidInput(
-            f"mode {mode} is not possible",
-            f"the cluster does not serve {apis[mode]}",
-            f"Use mode {modes.resolved} or auto, upgrade to Kubernetes 1.36, switch the feature gate "
-            "MutatingAdmissionPolicy on (1.34), or install the operator.",
-        )
-    if mode == "sdk" and not wanted.variables and wanted.entries:
+def _mode(wanted: WantedWorkloads, serves: Mapping[str, str]) -> str:
+    """The mode to work in. InvalidVariables for one that the cluster does not serve."""
+    variable = modes.VARIABLE if modes.VARIABLE in wanted.variables else "mode"
+    refuse(WHAT, errors(modes.findings(wanted.mode, serves, variable)))
+    mode = modes.resolved(wanted.mode, serves)
+    if mode == modes.SDK and not wanted.variables and wanted.entries:
         raise InvalidInput(
             "mode sdk needs the option variables",
             "the environment is computed from the variables of the role instrumentation",

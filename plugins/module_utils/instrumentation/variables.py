@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import modes
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import (
     AGENTS,
     FIELDS,
@@ -22,26 +23,21 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import instrumentation_values
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_values
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     Finding,
     Place,
-    error,
     errors,
     refuse,
-    warning,
     warnings,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import (
     Reader,
-    WrongValue,
-    number,
     usable,
 )
 
-MODES = ("auto", "policy", "operator", "sdk")
 PULL_POLICIES = ("IfNotPresent", "Always", "Never")
-KINDS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 # The key of a baggage entry is a token of RFC 7230. Source: https://www.w3.org/TR/baggage/#key
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -52,15 +48,6 @@ OF_ONE_CONTAINER = {SERVICE_NAME, RESOURCE_ATTRIBUTES, *FIELDS} | {
     extended.name for language in LANGUAGES.values() for extended in language.extended
 }
 HEADERS = re.compile(r"OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS")
-NO_API = (
-    "Use a cluster of Kubernetes 1.36 or newer, or 1.34 with the feature gate MutatingAdmissionPolicy and the API "
-    "admissionregistration.k8s.io/v1beta1 switched on; or install the OpenTelemetry Operator; or set "
-    "instrumentation_mode: sdk, which gives the listed workloads the environment variables alone."
-)
-UNSAMPLED = (
-    "traces that an SDK leaves out never reach the collectors, so errors and slow traces among them are lost, and "
-    "span metrics count only the sampled share"
-)
 
 
 def findings(v: Mapping[str, Any]) -> list[Finding]:
@@ -70,58 +57,23 @@ def findings(v: Mapping[str, Any]) -> list[Finding]:
     return list(dict.fromkeys(finding for finding in _problems(v) if finding.variable in v))
 
 
-def served(modes: Mapping[str, Any]) -> dict[str, str]:
-    """modes for chart_values, of what the module instrumentation_info returns under that name."""
-    return {name: str(modes[name]["version"]).rpartition("/")[2] for name in ("policy", "operator")}
-
-
-def chart_values(v: Mapping[str, Any], modes: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
+def chart_values(v: Mapping[str, Any], serves: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
     """Values of roles/instrumentation/files/chart, and warnings.
 
-    v: all variables of the role, as roles/instrumentation/meta/argument_specs.yml describes them. modes: what the
-    cluster serves: policy → the version of MutatingAdmissionPolicy, operator → that of Instrumentation, "" for neither.
+    v: all variables of the role, as roles/instrumentation/meta/argument_specs.yml describes them. serves: what
+    the cluster does, as modes.py has it.
     Raises InvalidVariables with every error.
     """
-    found = [*_problems(v), *cluster_findings(v, modes)]
+    found = [*_problems(v), *modes.findings(str(v["instrumentation_mode"]), serves)]
     refuse("the instrumentation role's variables", errors(found))
-    mode = resolved(v, modes)
+    mode = modes.resolved(str(v["instrumentation_mode"]), serves)
     references = {language.name: _reference(v, language.name) for language in AGENTS}
-    values: dict[str, Any] = {"policyVersion": modes["policy"] or VERSIONS[0], "policies": [], "instrumentations": []}
+    values: dict[str, Any] = {"policyVersion": serves["policy"] or VERSIONS[0], "policies": [], "instrumentations": []}
     if mode == "policy":
         values["policies"] = policy_values(v, references)
     elif mode == "operator":
         values["instrumentations"] = [instrumentation_values(v, references)]
     return values, warnings(found)
-
-
-def resolved(v: Mapping[str, Any], modes: Mapping[str, str]) -> str:
-    """The mode that the role works in: policy, operator or sdk."""
-    mode = str(v["instrumentation_mode"])
-    if mode != "auto":
-        return mode
-    return "policy" if modes["policy"] in VERSIONS else "operator" if modes["operator"] else "sdk"
-
-
-def cluster_findings(v: Mapping[str, Any], modes: Mapping[str, str]) -> list[Finding]:
-    """Whether the cluster serves what the mode needs. modes: as for chart_values."""
-    mode, name = v.get("instrumentation_mode"), "instrumentation_mode"
-    served = f", only {modes['policy']}" if modes["policy"] and modes["policy"] not in VERSIONS else ""
-    without_policies = f"the cluster does not serve MutatingAdmissionPolicy in {' or '.join(VERSIONS)}{served}"
-    without_operator = "it does not have the OpenTelemetry Operator's Instrumentation"
-    if mode == "policy" and modes["policy"] not in VERSIONS:
-        return [error(name, f"is policy, but {without_policies}", NO_API)]
-    if mode == "operator" and not modes["operator"]:
-        return [error(name, "is operator, but " + without_operator.replace("it", "the cluster", 1), NO_API)]
-    if mode == "auto" and modes["policy"] not in VERSIONS and not modes["operator"]:
-        return [
-            warning(
-                name,
-                f"is auto, and {without_policies}, and {without_operator}",
-                NO_API,
-                "annotated pods are not instrumented; only listed workloads are, as with sdk",
-            )
-        ]
-    return []
 
 
 def _is_false(value: Any) -> bool:
@@ -137,7 +89,7 @@ def _reference(v: Mapping[str, Any], language: str) -> str:
 def _problems(v: Mapping[str, Any]) -> list[Finding]:
     read = Reader(v)
     read.boolean("instrumentation_enabled")
-    read.choice("instrumentation_mode", MODES)
+    read.choice("instrumentation_mode", modes.MODES)
     languages = _chosen(read, "instrumentation_languages", "a language", LANGUAGES)
     for language in AGENTS:
         for part in ("repository", "tag"):
@@ -149,14 +101,14 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
     _propagators(read, languages)
     _sampler(read)
     _baggage(read, languages, v)
-    read.boolean("instrumentation_log_correlation")
+    _logs(read, languages)
     _environment(read)
     excluded = _excluded(read)
     read.resources("instrumentation_init_resources")
     if not read.size("instrumentation_volume_size_limit") and read.sound("instrumentation_volume_size_limit"):
         read.wrong("instrumentation_volume_size_limit", "is 0", "Give a size such as 200Mi.")
     read.duration("instrumentation_wait_timeout", positive=True)
-    _workloads(read, languages, excluded)
+    _workloads(read, languages, excluded, v)
     return read.findings
 
 
@@ -231,21 +183,16 @@ def _propagators(read: Reader, languages: list[str]) -> None:
 
 
 def _sampler(read: Reader) -> None:
-    name, argument = "instrumentation_sampler", "instrumentation_sampler_argument"
+    """What a share below 1 costs is a matter of the linter, rule head-sampling."""
+    name = "instrumentation_sampler"
     sampler = read.text(name)
-    share = read.number(argument, maximum=1)
+    read.number("instrumentation_sampler_argument", maximum=1)
     if read.sound(name) and sampler not in SAMPLERS:
         read.wrong(
             name,
             f"is '{sampler}', not a sampler that every SDK has",
             f"Choose from {', '.join(SAMPLERS)}. For another one, set OTEL_TRACES_SAMPLER in the workload itself.",
         )
-    if not read.sound(name):
-        return
-    if sampler.endswith("always_off"):
-        read.doubtful(name, f"is {sampler}", "Choose parentbased_traceidratio.", "services begin no traces")
-    elif read.sound(argument) and SAMPLERS[sampler] and share < 1:
-        read.doubtful(argument, f"is {share:g}", "Sample at the collectors instead (collector_*).", UNSAMPLED)
 
 
 def _baggage(read: Reader, languages: list[str], v: Mapping[str, Any]) -> None:
@@ -286,6 +233,18 @@ def _baggage(read: Reader, languages: list[str], v: Mapping[str, Any]) -> None:
             )
 
 
+def _logs(read: Reader, languages: list[str]) -> None:
+    name, correlation = "instrumentation_logs_enabled", "instrumentation_log_correlation"
+    sent, correlated = read.boolean(name), read.boolean(correlation)
+    if sent and not correlated and read.sound(name, correlation) and "nodejs" in languages:
+        read.doubtful(
+            name,
+            f"does not reach Node.js, since {correlation} is false",
+            f"Set {correlation}: true.",
+            "the instrumentations of bunyan, pino and winston do both, and are switched off",
+        )
+
+
 def _environment(read: Reader) -> None:
     name = "instrumentation_environment"
     for variable in read.strings(name):
@@ -315,85 +274,26 @@ def _excluded(read: Reader) -> list[str]:
     return given
 
 
-def _workloads(read: Reader, languages: list[str], excluded: list[str]) -> None:
+def _workloads(read: Reader, languages: list[str], excluded: list[str], v: Mapping[str, Any]) -> None:
+    """What the list itself shows (workloads.entries), and what contradicts other variables."""
     name = "instrumentation_workloads"
-    seen: dict[tuple[str, str, str], list[tuple[int, Mapping[str, Any]]]] = {}
-    for index, one in enumerate(read.listing(name, dict)):
-        place = Place(name).item(index)
-        missing = [
-            key for key in ("namespace", "name", "language") if not isinstance(one.get(key), str) or not one[key]
-        ]
-        for key in missing:
-            read.wrong(place.key(key), "is not set", f"Give the workload's {key}.")
-        _workload(read, place, one, languages, excluded)
-        if not missing:
-            workload = (str(one["namespace"]), str(one.get("kind") or KINDS[0]), str(one["name"]))
-            seen.setdefault(workload, []).append((index, one))
-    for (namespace, kind, of_workload), entries in seen.items():
-        for position, (index, one) in enumerate(entries):
-            for before, other in entries[:position]:
-                _pair(read, index, one, before, other, f"{kind} {namespace}/{of_workload}")
-
-
-def _workload(read: Reader, place: Place, one: Mapping[str, Any], languages: list[str], excluded: list[str]) -> None:
-    language, namespace, share = one.get("language"), one.get("namespace"), one.get("sampler_argument")
-    if language and language not in LANGUAGES:
-        read.wrong(place.key("language"), f"is '{language}', not a language", f"Choose from {', '.join(LANGUAGES)}.")
-    elif language and read.sound("instrumentation_languages") and language not in languages:
-        read.wrong(
-            place.key("language"),
-            f"is {language}, which is not in instrumentation_languages",
-            f"Add {language} there, or take the workload out.",
-        )
-    if (kind := one.get("kind") or KINDS[0]) not in KINDS:
-        read.wrong(
-            place.key("kind"), f"is '{kind}', which does not have a pod template that can be changed",
-            f"Choose from {', '.join(KINDS)}.",
-        )  # fmt: skip
-    present = one.get("state") != "absent"
-    if present and namespace and namespace in excluded and read.sound("instrumentation_excluded_namespaces"):
-        read.wrong(
-            place.key("namespace"),
-            f"is {namespace}, which is in instrumentation_excluded_namespaces",
-            "Take it out of one of the two.",
-        )
-    if share is None:
+    if name not in v:
+        read.wrong(name, "is not defined")
         return
-    try:
-        share = number(share, 0, 1)
-    except WrongValue as problem:
-        read.wrong(place.key("sampler_argument"), problem.what, problem.remedy)
-        return
+    listed, wrong = entries(v[name], name, excluded)
+    read.findings += wrong
+    for entry in listed if read.sound("instrumentation_languages") else []:
+        if entry.language in LANGUAGES and entry.language not in languages:
+            read.wrong(
+                entry.place.key("language"),
+                f"is {entry.language}, which is not in instrumentation_languages",
+                f"Add {entry.language} there, or take the workload out.",
+            )
     sampler = read.text("instrumentation_sampler")
-    if not SAMPLERS.get(sampler, True):
-        read.wrong(
-            place.key("sampler_argument"),
-            f"is {share:g}, but instrumentation_sampler is {sampler}, which takes no argument",
-            "Leave it out, or set instrumentation_sampler: parentbased_traceidratio.",
-        )
-    elif share < 1 and present:
-        read.doubtful(
-            place.key("sampler_argument"), f"is {share:g}", "Sample at the collectors instead (collector_*).", UNSAMPLED
-        )
-
-
-def _pair(
-    read: Reader, index: int, one: Mapping[str, Any], before: int, other: Mapping[str, Any], workload: str
-) -> None:
-    """Two entries of one workload that have a container in common; one without containers means the first."""
-    name = "instrumentation_workloads"
-    mine, theirs = (set(map(str, entry.get("containers") or [])) for entry in (one, other))
-    if mine != theirs and not mine & theirs:
-        return
-    place = Place(name).item(index)
-    if (one.get("state") == "absent") != (other.get("state") == "absent") and one["language"] == other["language"]:
-        read.wrong(place, f"contradicts [{before}]: {workload} is present in one and absent in the other", "Keep one.")
-    elif one["language"] == other["language"]:
-        read.wrong(place, f"repeats [{before}]: {workload} for {one['language']}", "List it once.")
-    elif one.get("state") != "absent" and other.get("state") != "absent":
-        read.wrong(
-            place,
-            f"contradicts [{before}]: {workload} has {other['language']} and {one['language']} in the same container",
-            "Keep one, or name the containers of each.",
-            "a container can have one agent",
-        )
+    for entry in listed:
+        if entry.sampler_argument and not SAMPLERS.get(sampler, True):
+            read.wrong(
+                entry.place.key("sampler_argument"),
+                f"is {entry.sampler_argument}, but instrumentation_sampler is {sampler}, which takes no argument",
+                "Leave it out, or set instrumentation_sampler: parentbased_traceidratio.",
+            )

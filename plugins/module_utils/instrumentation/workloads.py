@@ -92,9 +92,24 @@ def entries(items: Any, variable: str, excluded: Iterable[str] = ()) -> tuple[li
             if twice:
                 what = f"{entry} is listed twice for {entry.language}" if entry.language else f"{entry} is listed twice"
                 wrong.append(error(place, what, f"Keep this or {twice.place}."))
+            wrong += _contradiction(entry, found)
             found.append(entry)
         findings += wrong
     return found, findings
+
+
+def _contradiction(entry: Entry, before: Iterable[Entry]) -> list[Finding]:
+    """Two languages in one container. An entry without containers means the first; whether that is one of those that
+    another entry names, only the cluster shows."""
+    for other in before:
+        both = (other.key, other.state, entry.state) == (entry.key, PRESENT, PRESENT)
+        shared = other.containers == entry.containers or set(other.containers) & set(entry.containers)
+        known = other.language in LANGUAGES and entry.language in LANGUAGES
+        if both and shared and known and other.language != entry.language:
+            what = f"contradicts {other.place}: {entry} has {other.language} and {entry.language} in the same container"
+            remedy = "Keep one, or name the containers of each."
+            return [error(entry.place, what, remedy, "a container can have one agent")]
+    return []
 
 
 def _shape(item: Any, place: Place) -> list[Finding]:
@@ -198,9 +213,9 @@ def examine(
 ) -> list[Finding]:
     """What the cluster shows to be wrong with the entries. owners: of those of the kinds OWNED, the object that each
     belongs to, as "Deployment orders", "" for none; what does not exist is left out."""
-    findings = []
+    findings: list[Finding] = []
     for key, entries_of_one in grouped(listed).items():
-        workload = snapshot.workloads.get(key)
+        workload, before = snapshot.workloads.get(key), len(findings)
         for entry in entries_of_one:
             if entry.kind in OWNED:
                 findings.append(_owned(entry, owners))
@@ -208,7 +223,7 @@ def examine(
                 findings.append(_not_found(entry, snapshot))
             elif entry.state == PRESENT and workload:
                 findings += _against(entry, workload, settings)
-        if workload and workload.document and not findings:
+        if workload and workload.document and len(findings) == before:
             findings += _together(entries_of_one, workload, snapshot, settings)
     return findings
 

@@ -43,7 +43,9 @@ def lint_sdk_sampling(variables: Mapping[str, Any]) -> Iterator[Finding]:
     ratios = [(Place(ARGUMENT), sdk_percentage(variables) / 100)]
     workloads = variables.get(WORKLOADS)
     for index, workload in enumerate(workloads if isinstance(workloads, list) else ()):
-        if not isinstance(workload, Mapping) or workload.get("sampler_argument") in (None, ""):
+        if not isinstance(workload, Mapping) or workload.get("state") == "absent":
+            continue
+        if workload.get("sampler_argument") in (None, ""):
             continue
         place, ratio = Place(WORKLOADS).item(index).key("sampler_argument"), sdk_ratio(workload["sampler_argument"])
         ratios.append((place, ratio))

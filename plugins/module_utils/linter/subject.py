@@ -38,6 +38,7 @@ CODES = {
     "num-traces": WARNING,
     "decision-cache": WARNING,
     "decision-wait": WARNING,
+    "export-delay": WARNING,
     "grace-period": WARNING,
     "trace-size": WARNING,
     "ignored-settings": WARNING,

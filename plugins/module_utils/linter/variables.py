@@ -20,6 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader, container_memory, usable
+from ansible_collections.orion.tracing.plugins.module_utils.linter.export_delay import lint_export_delay
 from ansible_collections.orion.tracing.plugins.module_utils.linter.lint import check, nodes
 from ansible_collections.orion.tracing.plugins.module_utils.linter.sdk_sampling import lint_sdk_sampling
 from ansible_collections.orion.tracing.plugins.module_utils.linter.subject import (
@@ -58,7 +59,8 @@ _NOT_OF_BUILT = frozenset({"unreachable-policy", "zero-percentage", "matches-not
 
 
 def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list[Finding]:
-    """Findings about the collector role's variables, and about the instrumentation role's sampler if it is there.
+    """Findings about the collector role's variables, and about the instrumentation role's sampler and export
+    delay if these are there.
 
     two_tiers: as the role installs them; False for one tier of collectors that receive and sample.
 
@@ -100,7 +102,13 @@ def lint_variables(variables: Mapping[str, Any], two_tiers: bool = True) -> list
         for one in check(subject)
         if one.variable in (OWN, EXTRA) or (one.variable and one.code not in _NOT_OF_BUILT)
     ]
-    return [*found, *lint_sdk_sampling(variables), *_routes(read, built=not own), *_ceiling(read, load)]
+    return [
+        *found,
+        *lint_sdk_sampling(variables),
+        *lint_export_delay(variables),
+        *_routes(read, built=not own),
+        *_ceiling(read, load),
+    ]
 
 
 def _effective(built: list[Policy], written: list[Any], places: list[Place], as_written: list[Node]) -> list[Node]:

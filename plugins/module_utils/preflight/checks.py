@@ -25,7 +25,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import content
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import modes
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import variables as instrumentation
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes, Snapshot
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import (
+    WorkloadSettings,
+    entries,
+    examine,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     ERROR,
@@ -100,8 +107,8 @@ class Facts:
     storage_classes: name → whether it is the default; None where they may not be listed.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
     api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
-    served: what can instrument pods, as instrumentation.variables.served has it; None where that was not asked.
-    foreign_policies: those with the names of this platform's that do not belong to its Helm release.
+    modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
+    to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
@@ -116,8 +123,9 @@ class Facts:
     denied: tuple[Access, ...] = ()
     secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
-    served: Mapping[str, str] | None = None
-    foreign_policies: tuple[str, ...] = ()
+    modes: Modes | None = None
+    workloads: Snapshot | None = None
+    owners: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -509,16 +517,34 @@ def pull_secrets(v: Variables, facts: Facts) -> Iterator[Finding]:
 
 
 def instrumentation_apis(v: Variables, facts: Facts) -> Iterator[Finding]:
-    if facts.served is not None and flag(v, "instrumentation_enabled"):
-        yield from instrumentation.cluster_findings(v, facts.served)
-    for name in facts.foreign_policies:
-        yield error(
-            "instrumentation_languages",
-            f"MutatingAdmissionPolicy {name} exists, but does not belong to the Helm release instrumentation in "
-            f"namespace {text(v, 'tracing_namespace')}",
-            f"Remove it (kubectl delete mutatingadmissionpolicy {name}), or take {name.rpartition('-')[2]} out.",
-            "Helm does not replace what somebody else made",
-        )
+    """Whether the cluster can instrument pods, policies that Helm would not let the role replace, and workloads."""
+    if facts.modes is None or not flag(v, "instrumentation_enabled"):
+        return
+    mode, serves = text(v, modes.VARIABLE) or modes.AUTO, facts.modes.serves
+    unserved = modes.findings(mode, serves)
+    yield from unserved
+    mode = modes.resolved(mode, serves)
+    if mode == modes.POLICY:
+        yield from _foreign_policies(v, facts.modes)
+    if facts.workloads is not None and not errors(unserved):
+        name = "instrumentation_workloads"
+        listed, wrong = entries(v.get(name), name)
+        # With errors in the list itself, which instrumentation.findings has, some of its items are missing here.
+        if not wrong:
+            yield from examine(listed, facts.workloads, WorkloadSettings(mode, v), facts.owners)
+
+
+def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
+    namespace, languages = text(v, "tracing_namespace"), items(v, "instrumentation_languages")
+    for policy in there.policies:
+        if policy.language in languages and policy.release != ("instrumentation", namespace):
+            yield error(
+                "instrumentation_languages",
+                f"MutatingAdmissionPolicy {policy.name} exists, but does not belong to the Helm release "
+                f"instrumentation in namespace {namespace}",
+                f"Remove it (kubectl delete mutatingadmissionpolicy {policy.name}), or take {policy.language} out.",
+                "Helm does not replace what somebody else made",
+            )
 
 
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
@@ -565,6 +591,20 @@ def _halves(problem: TracingError) -> tuple[str, str]:
     return CONNECTION.sub("", what), problem.remedy
 
 
+def logs(v: Variables) -> Iterator[Finding]:
+    """Agents that send logs to gateways that refuse them."""
+    name, enabled = "instrumentation_logs_enabled", "collector_logs_enabled"
+    if usable(False, boolean, v.get("instrumentation_enabled", True)) and usable(False, boolean, v.get(name)):
+        host = usable("", lambda: urlsplit(text(v, "instrumentation_endpoint")).hostname) or ""
+        if host.partition(".")[0] == "otel-collector" and not usable(True, boolean, v.get(enabled, True)):
+            yield error(
+                name,
+                f"is true, but {enabled} is false",
+                f"Set {enabled}: true and logs: true in an entry of collector_exporters, or {name}: false.",
+                "the gateways answer 404 to logs, and the agents report that at every attempt",
+            )
+
+
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
     s3_endpoint,
@@ -582,6 +622,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     tempo.findings,
     collectors,
     instrumentation.findings,
+    logs,
     grafana.findings,
     content.findings,
 )

@@ -1,13 +1,13 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The facts that checks.py judges, gathered at once from the cluster, helm, the store and Grafana. Read-only."""
+"""The facts that checks.py judges, gathered at the same time: the cluster, helm, the store, Grafana. Read-only."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -18,18 +18,20 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     ToolError,
     TracingError,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
-from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.content import PROMETHEUS_RULE
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import (
+    RESOURCES,
+    Modes,
+    read,
+    read_modes,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, resolved
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import VERSION as OPERATOR_VERSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import resolved
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import listing, usable
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.rollout import owners
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
@@ -69,8 +71,8 @@ HELM_VERBS = ("get", "list", "create", "patch", "delete")
 GRANTED = (("", "pods"), ("", "namespaces"), ("apps", "replicasets"))
 
 
-def required(v: Variables, namespace_exists: bool, served: Mapping[str, str] | None = None) -> list[Access]:
-    """The permissions that the roles of this collection use. Pure. served: as in Facts."""
+def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -> list[Access]:
+    """The permissions that the roles of this collection use. Pure. modes: as in Facts."""
     namespace = text(v, "tracing_namespace")
     wanted = [Access(verb, group, resource, namespace) for group, resource in OWNED for verb in HELM_VERBS]
     wanted += [
@@ -87,8 +89,9 @@ def required(v: Variables, namespace_exists: bool, served: Mapping[str, str] | N
     ]
     if not namespace_exists:
         wanted.append(Access("create", "", "namespaces"))
-    if served is not None:
-        mode = resolved({"instrumentation_mode": "auto", **v}, served)
+    if modes is not None:
+        wanted += [Access("list", one.group, one.plural) for one in RESOURCES.values()]
+        mode = resolved(str(v.get("instrumentation_mode", AUTO)), modes.serves)
         if mode == "policy":
             policies = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
             wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
@@ -152,16 +155,16 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             for name in sorted(wanted_secrets)
         }
         everything = pool.submit(can, kube, Access("*", "*", "*"))
-        served = pool.submit(_served, kube) if flag(v, "instrumentation_enabled") else None
+        instrumented = pool.submit(_instrumented, kube, v) if flag(v, "instrumentation_enabled") else None
         beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
         grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
         found, document = space.result() if space else (True, None)
-        instrumented_by = served.result() if served else None
+        instrumentation = instrumented.result() if instrumented else {}
         # Without permission to look, the namespace may be there; being allowed to create it is then not demanded.
         asked = (
             []
             if everything.result() or not namespace
-            else required(v, document is not None or not found, instrumented_by)
+            else required(v, document is not None or not found, instrumentation.get("modes"))
         )
         answers = list(pool.map(lambda access: can(kube, access), asked))
         listed, items = classes.result()
@@ -184,36 +187,20 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         },
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
         "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
-        "served": instrumented_by,
-        "foreign_policies": _foreign(kube, v, instrumented_by) if instrumented_by else (),
+        **instrumentation,
     }
 
 
-def _served(kube: Kube) -> dict[str, str]:
-    """What can instrument pods: policy and operator → the version of the API, "" for none."""
-    found = discover(kube, [f"{ADMISSION}/{VERSIONS[0]}", f"{OPERATOR}/{OPERATOR_VERSION}"])
-    kinds = {
-        "policy": found.resource(ADMISSION, VERSIONS[0], "MutatingAdmissionPolicy"),
-        "operator": found.resource(OPERATOR, OPERATOR_VERSION, "Instrumentation"),
-    }
-    return {name: resource.version if resource else "" for name, resource in kinds.items()}
-
-
-def _foreign(kube: Kube, v: Variables, served: Mapping[str, str]) -> tuple[str, ...]:
-    """Policies that the role would make, but that Helm would not let it replace. What may not be read is not known."""
-    version = served["policy"]
-    if version not in VERSIONS:
-        return ()
-    wanted = ("instrumentation", text(v, "tracing_namespace"))
-    names = [policy_name(language) for language in usable([], listing, v.get("instrumentation_languages"), str)]
-
-    def is_foreign(name: str) -> bool:
-        _readable, one = _allowed(kube.get, f"/apis/{ADMISSION}/{version}/mutatingadmissionpolicies/{name}")
-        annotations = inside(one, "metadata", "annotations") or {}
-        owner = tuple(annotations.get(f"meta.helm.sh/release-{part}") for part in ("name", "namespace"))
-        return bool(one) and owner != wanted
-
-    return tuple(name for name, foreign in zip(names, in_threads(is_foreign, names), strict=True) if foreign)
+def _instrumented(kube: Kube, v: Variables) -> dict[str, Any]:
+    """What can instrument pods, and, where workloads are listed, all that the cluster has."""
+    listed, _wrong = entries(v.get("instrumentation_workloads"), "instrumentation_workloads")
+    if listed:
+        try:
+            snapshot = read(kube)
+            return {"modes": snapshot.modes, "workloads": snapshot, "owners": owners(kube, listed)}
+        except PermissionDenied:
+            pass  # the check of permissions names what is missing
+    return {"modes": read_modes(kube)}
 
 
 def _allowed(read: Callable[[str], Any], path: str) -> tuple[bool, Any]:

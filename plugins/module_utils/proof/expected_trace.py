@@ -29,7 +29,8 @@ NEAREST = 2
 
 @dataclass(frozen=True)
 class SeenSpan:
-    """A span that was read back. Ids are in hexadecimal; parent: '' for a root. links: (trace id, span id)."""
+    """A span that was read back. Ids are in hexadecimal; parent: '' for a root. kind: a key of otlp.KINDS, or
+    UNSPECIFIED. status: UNSET, OK or ERROR. links: (trace id, span id)."""
 
     trace_id: str
     span_id: str
@@ -43,6 +44,7 @@ class SeenSpan:
     events: tuple[tuple[str, Mapping[str, Any]], ...]
     links: tuple[tuple[str, str], ...]
     scope: str = ""
+    trace_state: str = ""
 
     def __str__(self) -> str:
         return f"{self.service}: {self.name!r} ({self.kind})"
@@ -342,6 +344,7 @@ def _seen(one: otlp.Span, resource: Mapping[str, Any], scope: str) -> SeenSpan:
             for link in one.get("links") or ()
         ),
         scope=scope,
+        trace_state=one.get("traceState", ""),
     )
 
 

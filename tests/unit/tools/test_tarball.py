@@ -17,6 +17,7 @@ HELD = (
     "CONTRIBUTING.md",
     "FILES.json",
     "LICENSE",
+    "LICENSES/*.txt",
     "MANIFEST.json",
     "README.md",
     "SECURITY.md",

@@ -12,6 +12,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as gd
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
+API = {"grafana_provisioning": "api", "grafana_url": "https://grafana"}
 ALL = {"grafana_prometheus_url": "http://prometheus:9090", "grafana_logs_url": "http://loki-gateway"}
 
 
@@ -126,11 +127,21 @@ def test_values_of_the_chart() -> None:
         ({"grafana_existing_datasource_uids": ["prometheus"]}, "leave grafana_prometheus_url empty"),
         ({"grafana_existing_datasource_uids": ["tempo"]}, "grafana_tempo_uid: is 'tempo', which is also in"),
         ({"grafana_logs_url": "loki:3100"}, "grafana_logs_url: is 'loki:3100', not a URL"),
+        ({"grafana_logs_type": "splunk"}, "grafana_logs_type: is 'splunk', not one of the choices"),
+        ({"grafana_provisioning": "file"}, "grafana_provisioning: is 'file', not one of the choices"),
+        ({"grafana_provisioning": "api"}, "grafana_url: is empty, but grafana_provisioning is api"),
+        ({"grafana_provisioning": "api", "grafana_url": "grafana:3000"}, "grafana_url: is 'grafana:3000', not a URL"),
+        ({**API, "grafana_tenant_variables": {"tempo": "A"}}, r"is set, but .* Use grafana_tenants\."),
+        ({**API, "grafana_alerts_enabled": True, "grafana_alerts_kind": "PrometheusRule"}, "kind: is Prometh"),
+        ({"grafana_tenants": {"tempo": "team-a"}}, "grafana_tenants: is set, but .* Use grafana_tenant_variables"),
+        ({"grafana_tenant_variables": {"jaeger": "A"}}, "grafana_tenant_variables.jaeger: is not a data source with"),
+        ({"grafana_tenant_variables": {"tempo": "a-b"}}, "tempo: is 'a-b', which is not the name of an environment"),
+        ({"grafana_logs_type": "victorialogs", "grafana_tenant_variables": {"logs": "A"}}, "multitenancyHeaders"),
     ],
 )  # fmt: skip
 def test_bad_input_names_the_variable(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        gd.grafana_values(variables(**{**ALL, **changes}))
+        gd.api_sources(variables(**{**ALL, **changes}))
 
 
 def test_jaeger_in_tempos_place() -> None:
@@ -179,8 +190,7 @@ def test_the_query_is_always_ours_or_the_users() -> None:
 def test_a_tenant_is_read_by_grafana_or_sent_as_a_secret() -> None:
     tempo = sources(**ALL, grafana_tenant_variables={"tempo": "TEMPO_TENANT", "logs": "LOKI_TENANT"})
     assert tempo["loki"]["secureJsonData"] == {"httpHeaderValue1": "$__env{LOKI_TENANT}"}
-    api = {"grafana_provisioning": "api", "grafana_url": "https://grafana", "grafana_tenants": {"tempo": "team-a"}}
-    found, _warnings = gd.api_sources(variables(**ALL, **api))
+    found, _warnings = gd.api_sources(variables(**ALL, **API, grafana_tenants={"tempo": "team-a"}))
     assert found[0]["jsonData"]["httpHeaderName1"] == "X-Scope-OrgID"
     assert found[0]["secureJsonData"] == {"httpHeaderValue1": "team-a"}
     assert all("secureJsonData" not in source for source in found[1:])

@@ -415,8 +415,12 @@ def test_the_table() -> None:
     ]
     assert report.summary(rows, "shop") == "1 of 4 workloads of namespace shop are instrumented; 1 must be restarted."
     unknown = report.table(report.rows(cluster.snapshot(), "", "orders"), False, "no prometheus_url is set")
-    assert "Deployment shop/orders  yes" in unknown and "      ?" in unknown
-    assert unknown.endswith("The numbers of spans are unknown: no prometheus_url is set.")
+    assert unknown.splitlines() == [
+        "WORKLOAD                INSTRUMENTED  LANGUAGE  AGENT  SERVICE  SAMPLER",
+        "Deployment shop/orders  yes           python    1.2.3  orders   -",
+        "",
+        "The numbers of spans are unknown: no prometheus_url is set.",
+    ]
     assert report.table([], True) == "No workloads."
 
 

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.instrumentation import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.environment import plain, settings
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.environment import (
+    plain,
+    sdk_environment,
+    settings,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import (
     AGENTS,
     JAVA,
@@ -17,12 +21,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     NODEJS,
     PYTHON,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import annotation_value
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import resolved, served
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import (
+    annotation_value,
+    instrumentation_values,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import (
     chart_values,
     findings,
-    resolved,
-    served,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import InvalidVariables
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -72,21 +78,9 @@ def test_the_defaults_have_no_finding() -> None:
             {"instrumentation_sampler_argument": 10},
             ["error instrumentation_sampler_argument: is 10, more than 1. Give a number from 0 to 1."],
         ),
-        (
-            {"instrumentation_sampler_argument": 0.1},
-            [
-                "warning instrumentation_sampler_argument: is 0.1: traces that an SDK leaves out never reach the "
-                "collectors, so errors and slow traces among them are lost, and span metrics count only the sampled "
-                "share. Sample at the collectors instead (collector_*)."
-            ],
-        ),
-        (
-            {"instrumentation_sampler": "always_off"},
-            [
-                "warning instrumentation_sampler: is always_off: services begin no traces. Choose "
-                "parentbased_traceidratio."
-            ],
-        ),
+        # What the linter has a rule for, head-sampling, is not repeated.
+        ({"instrumentation_sampler_argument": 0.1}, []),
+        ({"instrumentation_sampler": "always_off"}, []),
         ({"instrumentation_sampler": "always_on", "instrumentation_sampler_argument": 0.1}, []),
         (
             {"instrumentation_protocol": "grpc"},
@@ -239,8 +233,8 @@ def test_findings(changes: dict[str, Any], expected: list[str]) -> None:
         (
             [{**WORKLOAD, "language": "golang"}],
             [
-                "error instrumentation_workloads[0].language: is 'golang', not a language. Choose from python, java, "
-                "nodejs, dotnet, sdk."
+                "error instrumentation_workloads[0].language: unknown language 'golang'. Use one of python, java, "
+                "nodejs, dotnet, sdk; sdk is for services that bring their own SDK, in any language."
             ],
         ),
         (
@@ -253,56 +247,59 @@ def test_findings(changes: dict[str, Any], expected: list[str]) -> None:
         (
             [{**WORKLOAD, "namespace": "kube-system"}],
             [
-                "error instrumentation_workloads[0].namespace: is kube-system, which is in "
-                "instrumentation_excluded_namespaces. Take it out of one of the two."
+                "error instrumentation_workloads[0].namespace: namespace kube-system is in "
+                "instrumentation_excluded_namespaces. Remove it from one of the two lists."
             ],
         ),
         ([{**WORKLOAD, "namespace": "kube-system", "state": "absent"}], []),
         (
             [{"namespace": "shop", "name": ""}],
             [
-                "error instrumentation_workloads[0].name: is not set. Give the workload's name.",
-                "error instrumentation_workloads[0].language: is not set. Give the workload's language.",
+                "error instrumentation_workloads[0].name: is missing or is not text. Set it.",
+                "error instrumentation_workloads[0].language: is missing or is not text. Set it.",
             ],
         ),
         (
-            [{**WORKLOAD, "kind": "Pod"}],
+            [{**WORKLOAD, "kind": "Service"}],
             [
-                "error instrumentation_workloads[0].kind: is 'Pod', which does not have a pod template that can be "
-                "changed. Choose from Deployment, StatefulSet, DaemonSet, CronJob."
+                "error instrumentation_workloads[0].kind: Service does not own pods that can be instrumented. Use one "
+                "of Deployment, StatefulSet, DaemonSet, CronJob."
             ],
         ),
+        # What it belongs to, and so what to list instead, only the cluster shows.
+        ([{**WORKLOAD, "kind": "Pod"}], []),
+        ([{"namespace": "shop", "name": "orders", "state": "absent"}], []),
         (
             [WORKLOAD, {**WORKLOAD, "kind": "Deployment"}],
-            ["error instrumentation_workloads[1]: repeats [0]: Deployment shop/orders for python. List it once."],
+            [
+                "error instrumentation_workloads[1]: Deployment shop/orders is listed twice for python. Keep this or "
+                "instrumentation_workloads[0]."
+            ],
         ),
         (
             [WORKLOAD, {**WORKLOAD, "language": "java"}],
             [
-                "error instrumentation_workloads[1]: contradicts [0]: Deployment shop/orders has python and java in "
-                "the same container: a container can have one agent. Keep one, or name the containers of each."
+                "error instrumentation_workloads[1]: contradicts instrumentation_workloads[0]: Deployment shop/orders "
+                "has python and java in the same container: a container can have one agent. Keep one, or name the "
+                "containers of each."
             ],
         ),
         (
             [WORKLOAD, {**WORKLOAD, "state": "absent"}],
             [
-                "error instrumentation_workloads[1]: contradicts [0]: Deployment shop/orders is present in one and "
-                "absent in the other. Keep one."
+                "error instrumentation_workloads[1]: Deployment shop/orders is listed twice for python. Keep this or "
+                "instrumentation_workloads[0]."
             ],
         ),
         ([WORKLOAD, {**WORKLOAD, "language": "java", "state": "absent"}], []),
         (
             [{**WORKLOAD, "sampler_argument": 2}],
-            ["error instrumentation_workloads[0].sampler_argument: is 2, more than 1. Give a number from 0 to 1."],
-        ),
-        (
-            [{**WORKLOAD, "sampler_argument": 0.5}],
             [
-                "warning instrumentation_workloads[0].sampler_argument: is 0.5: traces that an SDK leaves out never "
-                "reach the collectors, so errors and slow traces among them are lost, and span metrics count only the "
-                "sampled share. Sample at the collectors instead (collector_*)."
+                "error instrumentation_workloads[0].sampler_argument: is '2', not a number from 0 to 1. Write a share "
+                "of traces, such as 0.1."
             ],
         ),
+        ([{**WORKLOAD, "sampler_argument": 0.5}], []),
     ],
 )
 def test_workloads(workloads: list[dict[str, Any]], expected: list[str]) -> None:
@@ -335,7 +332,7 @@ def test_a_role_that_is_off_has_no_findings() -> None:
 )
 def test_modes(mode: str, modes: dict[str, str], expected: str) -> None:
     v = variables(instrumentation_mode=mode)
-    assert resolved(v, modes) == expected
+    assert resolved(mode, modes) == expected
     values, _warnings = chart_values(v, modes)
     assert bool(values["policies"]) == (expected == "policy")
     assert bool(values["instrumentations"]) == (expected == "operator")
@@ -357,13 +354,34 @@ REMEDY = (
             "v1alpha1",
             "is policy, but the cluster does not serve MutatingAdmissionPolicy in v1 or v1beta1, only v1alpha1. ",
         ),
-        ("operator", "v1", "is operator, but the cluster does not have the OpenTelemetry Operator's Instrumentation. "),
+        ("operator", "", "is operator, but the cluster does not have the OpenTelemetry Operator's Instrumentation. "),
     ],
 )
-def test_a_cluster_that_cannot_do_what_is_asked(mode: str, policy: str, expected: str) -> None:
+def test_a_cluster_that_serves_neither(mode: str, policy: str, expected: str) -> None:
     with pytest.raises(InvalidVariables) as problem:
         chart_values(variables(instrumentation_mode=mode), {"policy": policy, "operator": ""})
     assert str(problem.value) == f"instrumentation_mode: {expected}{REMEDY}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "serves", "remedy"),
+    [
+        (
+            "operator",
+            {"policy": "v1", "operator": ""},
+            "Install the OpenTelemetry Operator; or set instrumentation_mode: policy.",
+        ),
+        (
+            "policy",
+            {"policy": "v1alpha1", "operator": "v1alpha1"},
+            f"{REMEDY.partition(';')[0]}; or set instrumentation_mode: operator.",
+        ),
+    ],
+)
+def test_a_cluster_that_serves_the_other(mode: str, serves: dict[str, str], remedy: str) -> None:
+    with pytest.raises(InvalidVariables) as problem:
+        chart_values(variables(instrumentation_mode=mode), serves)
+    assert str(problem.value).endswith(f". {remedy}")
 
 
 def test_a_cluster_that_can_do_nothing() -> None:
@@ -408,6 +426,31 @@ def test_settings_follow_the_variables() -> None:
     assert nodejs["OTEL_NODE_DISABLED_INSTRUMENTATIONS"] == "dns,fs,net,router,bunyan,pino,winston"
     assert (python["OTEL_PROPAGATORS"], nodejs["OTEL_PROPAGATORS"]) == ("tracecontext,xray", "tracecontext")
     assert (java["OTEL_LOGS_EXPORTER"], java["OTEL_BSP_MAX_QUEUE_SIZE"]) == ("otlp", "4096")
+
+
+def test_logs_are_sent_where_they_are_wanted() -> None:
+    without, wanted = variables(), variables(instrumentation_logs_enabled=True)
+    assert {settings(language, without)["OTEL_LOGS_EXPORTER"] for language in LANGUAGES.values()} == {"none"}
+    assert {settings(language, wanted)["OTEL_LOGS_EXPORTER"] for language in LANGUAGES.values()} == {"otlp"}
+    handler = "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"
+    assert (settings(PYTHON, without)[handler], settings(PYTHON, wanted)[handler]) == ("false", "true")
+    java = settings(JAVA, wanted).keys() - settings(JAVA, without).keys()
+    assert java == {"OTEL_INSTRUMENTATION_LOGBACK_APPENDER_EXPERIMENTAL_CAPTURE_KEY_VALUE_PAIR_ATTRIBUTES"}
+    spec = instrumentation_values(wanted, dict.fromkeys(LANGUAGES, "image:1"))["spec"]
+    assert {"name": "OTEL_LOGS_EXPORTER", "value": "otlp"} in spec["env"]
+    assert {"name": handler, "value": "true"} in spec["python"]["env"]
+    template = {"spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+    found = {one["name"]: one.get("value") for one in sdk_environment(wanted, "Deployment", "a", "b", template, "app")}
+    assert found["OTEL_LOGS_EXPORTER"] == "otlp"
+
+
+def test_nodejs_sends_no_logs_without_log_correlation() -> None:
+    given = {"instrumentation_logs_enabled": True, "instrumentation_log_correlation": False}
+    [found] = [one for one in findings(variables(**given)) if one.variable == "instrumentation_logs_enabled"]
+    assert found.severity == "warning" and "does not reach Node.js" in found.what
+    assert not [
+        one for one in findings(variables(**given, instrumentation_languages=["python"])) if "logs" in one.variable
+    ]
 
 
 def test_numbers_are_written_plainly() -> None:

@@ -108,6 +108,7 @@ def test_a_workload_is_named_with_its_ratio():
         {"namespace": "shop", "name": "orders", "sampler_argument": 0.1},
         {"namespace": "shop", "name": "pricing", "sampler_argument": "1"},
         {"namespace": "shop", "name": "storefront", "sampler_argument": ""},
+        {"namespace": "shop", "name": "fulfilment", "sampler_argument": 0.1, "state": "absent"},
         "not a mapping",
     ]
     [one] = lint_variables(variables(instrumentation_workloads=workloads))

@@ -16,6 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access, Facts, check
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts import (
     can,
@@ -28,6 +29,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts impo
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import NOTHING
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.instrumentation.made import (
+    POLICIES,
+    Cluster,
+    pod_of,
+    policy,
+    workload,
+)
 
 V = {"tracing_namespace": "tracing", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_ca_secret": "tempo-s3"}
 
@@ -50,22 +58,6 @@ OBJECTS: list[dict[str, Any]] = [
         "data": {"secret_key": "c2VjcmV0", "access_key": "a2V5"},
     },
 ]
-
-
-POLICIES = {
-    "resource": "mutatingadmissionpolicies",
-    "scope": "Cluster",
-    "responseKind": {"kind": "MutatingAdmissionPolicy"},
-}
-POLICIES_SERVED = {
-    "kind": "APIGroupDiscoveryList",
-    "items": [
-        {
-            "metadata": {"name": "admissionregistration.k8s.io"},
-            "versions": [{"version": "v1beta1", "resources": [POLICIES]}],
-        }
-    ],
-}
 
 
 def cluster(allowed: bool = True, objects: list[dict[str, Any]] | None = None) -> FakeKube:
@@ -92,8 +84,6 @@ def test_administrators_are_asked_about_once() -> None:
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
         "unreadable": (),
-        "served": None,
-        "foreign_policies": (),
         "grafana": NOTHING,
     }
     assert len(kube.reviews) == 1
@@ -102,35 +92,97 @@ def test_administrators_are_asked_about_once() -> None:
 def test_what_can_instrument_pods_is_asked_where_it_matters() -> None:
     """And only the permissions that the mode needs are demanded."""
     kube = cluster(allowed=False)
+    kube.resources |= POLICIES
     group = "admissionregistration.k8s.io"
-    kube.on("GET /apis", POLICIES_SERVED)
     facts = facts_of(kube, {**V, "instrumentation_enabled": True, "instrumentation_mode": "auto"})
-    assert facts["served"] == {"policy": "v1beta1", "operator": ""}
+    assert facts["modes"].serves == {"policy": "v1beta1", "operator": ""} and "workloads" not in facts
     assert Access("create", group, "mutatingadmissionpolicies") in facts["denied"]
-    assert facts_of(kube, {**V, "instrumentation_enabled": False})["served"] is None
-    operator = required({**V, "instrumentation_mode": "operator"}, True, {"policy": "v1", "operator": "v1alpha1"})
+    assert Access("list", "batch", "cronjobs") in facts["denied"]
+    assert "modes" not in facts_of(kube, {**V, "instrumentation_enabled": False})
+    both = Modes(policy_version=f"{group}/v1", operator_version="opentelemetry.io/v1alpha1")
+    operator = required({**V, "instrumentation_mode": "operator"}, True, both)
     assert Access("patch", "opentelemetry.io", "instrumentations", "tracing") in operator
     assert not [access for access in operator if access.group == group]
 
 
-def test_policies_of_another_owner() -> None:
-    kube = cluster()
-    path = "/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicies/opentelemetry-auto-instrumentation-"
-    helm = "meta.helm.sh/release-"
-    ours = {"metadata": {"annotations": {f"{helm}name": "instrumentation", f"{helm}namespace": "tracing"}}}
-    kube.on("GET /apis", POLICIES_SERVED)
-    kube.on(f"GET {path}java", ours)
-    kube.on(f"GET {path}sdk", {"metadata": {}})
-    given = {**V, "instrumentation_enabled": True, "instrumentation_languages": ["java", "sdk"]}
+INSTRUMENTED = {
+    **V,
+    "instrumentation_enabled": True,
+    "instrumentation_mode": "auto",
+    "instrumentation_languages": ["java", "sdk"],
+}
+OTHERS = "MutatingAdmissionPolicy opentelemetry-auto-instrumentation-sdk exists, but does not belong to"
+
+
+def findings_about(kube: FakeKube, variable: str, **more: Any) -> list[str]:
+    given = {**INSTRUMENTED, **more}
     facts = facts_of(kube, given)
-    assert facts["foreign_policies"] == ("opentelemetry-auto-instrumentation-sdk",)
-    found = [str(one) for one in check(given, Facts(**facts)) if "MutatingAdmissionPolicy" in one.what]
+    assert kube.writes == []
+    return [str(one) for one in check(given, Facts(**facts)) if one.variable == variable]
+
+
+def test_policies_of_another_owner() -> None:
+    helm = "meta.helm.sh/release-"
+    java, sdk, python = policy("java"), policy("sdk"), policy("python")
+    java["metadata"]["annotations"] = {f"{helm}name": "instrumentation", f"{helm}namespace": "tracing"}
+    kube = cluster(objects=[])
+    kube.resources |= POLICIES
+    for one in (java, sdk, python):
+        kube.put(one)
     name = "opentelemetry-auto-instrumentation-sdk"
-    assert found == [
+    assert findings_about(kube, "instrumentation_languages") == [
         f"instrumentation_languages: MutatingAdmissionPolicy {name} exists, but does not belong to the Helm release "
         "instrumentation in namespace tracing: Helm does not replace what somebody else made. Remove it (kubectl "
         f"delete mutatingadmissionpolicy {name}), or take sdk out."
     ]
+    sdk["metadata"]["annotations"] = {f"{helm}name": "instrumentation", f"{helm}namespace": "elsewhere"}
+    (found,) = findings_about(kube, "instrumentation_languages")
+    assert OTHERS in found
+    assert findings_about(kube, "instrumentation_languages", instrumentation_mode="sdk") == []
+
+
+ORDERS = {"namespace": "shop", "name": "orders", "language": "java"}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (ORDERS, ""),
+        ({**ORDERS, "name": "order"}, "Deployment shop/order does not exist; did you mean Deployment shop/orders?"),
+        ({**ORDERS, "namespace": "shpo"}, "namespace shpo does not exist; did you mean shop?"),
+        ({**ORDERS, "kind": "Pod", "name": "orders-abc-1"}, "Pod shop/orders-abc-1 belongs to Deployment orders"),
+        ({**ORDERS, "containers": ["web"]}, "Deployment shop/orders has no container web"),
+        ({**ORDERS, "language": "sdk"}, "the annotations ask for nodejs and sdk in the same container app"),
+        ({**ORDERS, "name": "order", "state": "absent"}, ""),
+        # Of the list itself, and once.
+        ({**ORDERS, "name": "order", "language": "jav"}, "unknown language 'jav'; did you mean java?"),
+    ],
+)
+def test_listed_workloads_are_checked_against_the_cluster(item: dict[str, Any], expected: str) -> None:
+    """By the role's own rules, before any role changes something."""
+    asked_for = {"instrumentation.opentelemetry.io/inject-nodejs": "true"} if item.get("language") == "sdk" else {}
+    document = workload(annotations=asked_for)
+    reference = {"kind": "Deployment", "name": "orders", "controller": True}
+    replicas = {"name": "orders-abc", "namespace": "shop", "ownerReferences": [reference]}
+    found = findings_about(
+        Cluster(document, pod_of(document), {"kind": "ReplicaSet", "metadata": replicas}),
+        "instrumentation_workloads",
+        instrumentation_workloads=[item],
+        instrumentation_excluded_namespaces=[],
+        instrumentation_sampler="always_on",
+    )
+    assert len(found) == bool(expected) and expected in " ".join(found)
+
+
+def test_workloads_that_may_not_be_read_are_a_matter_of_permissions() -> None:
+    kube = Cluster(workload())
+    kube.allowed = lambda asked: asked["resource"] not in ("*", "deployments")
+    kube.refuse("GET /apis/apps/v1/deployments")
+    given = {**INSTRUMENTED, "instrumentation_workloads": [ORDERS]}
+    facts = facts_of(kube, given)
+    assert "workloads" not in facts and facts["modes"].serves["policy"] == "v1beta1"
+    assert Access("list", "apps", "deployments") in facts["denied"]
+    assert "list deployments.apps in the whole cluster" in " ".join(map(str, check(given, Facts(**facts))))
 
 
 def test_nothing_is_there_and_nothing_is_set() -> None:

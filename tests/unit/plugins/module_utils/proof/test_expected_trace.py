@@ -140,6 +140,13 @@ def by_id_of(found: otlp.Document, name: str) -> otlp.Span:
     return next(one for one in otlp.spans(found) if one["name"] == name)
 
 
+def test_the_state_of_other_vendors_is_read():
+    with_state, without = (otlp.span(TRACE, one, "", "x", "CLIENT", 1, 2, {}) for one in (CALL, SEND))
+    with_state["traceState"] = "vendor=1,ot=th:8"
+    found = seen_spans(otlp.request({"service.name": "orders"}, "", [with_state, without]))
+    assert [one.trace_state for one in found] == ["vendor=1,ot=th:8", ""]
+
+
 def test_the_order_of_the_spans_does_not_matter():
     found = document()
     for part in found["resourceSpans"]:

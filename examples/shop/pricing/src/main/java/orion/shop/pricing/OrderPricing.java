@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: orion.tracing contributors
+// SPDX-License-Identifier: Apache-2.0
+
 package orion.shop.pricing;
 
 import static io.opentelemetry.api.common.AttributeKey.longKey;
