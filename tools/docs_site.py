@@ -24,7 +24,7 @@ from tools.steps import ROOT, STATE, Failed, environment, fail, run
 
 WORK = STATE / "docs"
 SETTINGS = ROOT / "docs/site"
-PAGES = ("*.md", "docs/*.md", "docs/instrument-your-service/*.md", "roles/*/README.md")
+PAGES = ("*.md", "docs/*.md", "docs/instrument-your-service/*.md", "docs/runbooks/*.md", "roles/*/README.md")
 # The target of an inline link, ](target), or of a definition, [name]: target
 LINK = re.compile(r"(?P<before>\]\(|^\[[^\]]+\]:\s+)(?P<target>[^)\s]+)", re.MULTILINE)
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)

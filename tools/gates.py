@@ -250,6 +250,12 @@ GATES = (
         needs=TOOLS,
     ),
     tests(
+        "queries",
+        "queries of dashboards and alert rules: parsed; every alert fires and ends (promtool)",
+        "tests/queries",
+        needs=TOOLS,
+    ),
+    tests(
         "admission",
         "pods as a real API server stores them with the policies of the instrumentation role",
         "tests/admission",

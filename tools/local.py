@@ -27,12 +27,18 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
-TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "kube"]
+TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "victorialogs", "kube", "promtool", "lezer", "nodejs"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
     "tempo": ("tempo-query-frontend.tracing", 3200, "/api/traces"),
     "jaeger": ("jaeger.local-backends", 16686, "/api/v3/traces"),
+}
+# Where the logs are, and how to read those of a trace
+LOGS_PROXY = "/api/v1/namespaces/local-backends/services/http:victorialogs:9428/proxy"
+LOGS = {
+    "VictoriaLogs answers at": "http://victorialogs.local-backends.svc:9428/select/logsql/query",
+    "Logs of a trace": f"kubectl get --raw '{LOGS_PROXY}/select/logsql/query?query=trace_id:=ID'",
 }
 
 
@@ -129,7 +135,11 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_OTELCOL": "otelcol",
         "ORION_REGISTRY": "registry",
         "ORION_JAEGER": "jaeger",
+        "ORION_VICTORIALOGS": "victorialogs",
         "ORION_KUBE": "kube",
+        "ORION_PROMTOOL": "promtool",
+        "ORION_LEZER": "lezer",
+        "ORION_NODEJS": "nodejs",
         "ORION_TEMPO": "tempo",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}
@@ -169,6 +179,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         "Applications send OTLP to": "otel-collector.tracing.svc:4317 (gRPC), :4318 (HTTP)",
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
+        **(LOGS if "victorialogs" in local["images"] else {}),
         **(shop(ports) if local["demo"] else {}),
         "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",

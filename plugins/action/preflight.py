@@ -35,6 +35,10 @@ class ActionModule(ActionBase):
         findings = [*found.findings, *read.unknown("preflight", *roles)]
         if "object_storage" in roles:
             arguments.setdefault("s3", connection(found.values))
+        if "grafana" in roles and found.values.get("grafana_provisioning") == "api" and found.values.get("grafana_url"):
+            names = ("url", "token", "ca_cert", "validate_certs")
+            given = {name: found.values.get(f"grafana_{name}") for name in names}
+            arguments.setdefault("grafana", {name: value for name, value in given.items() if value not in (None, "")})
         # Secrets only as options that are not logged.
         variables = {n: v for n, v in found.values.items() if v is not None and n not in found.secret}
         arguments["variables"] = {**variables, **(arguments.get("variables") or {})}

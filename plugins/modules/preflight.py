@@ -114,6 +114,35 @@ options:
         description: Where the bucket is named in a request.
         type: str
         choices: [auto, path, virtual]
+  grafana:
+    description:
+      - How Grafana is reached. The action plugin takes it from the variables of the role C(grafana) with
+        C(grafana_provisioning=api). Without it, Grafana is not asked.
+    type: dict
+    suboptions:
+      url:
+        description: URL of Grafana. Falls back to E(GRAFANA_URL).
+        type: str
+      token:
+        description: Token of a service account. Falls back to E(GRAFANA_TOKEN).
+        type: str
+      username:
+        description: Name of a user, instead of O(grafana.token).
+        type: str
+      password:
+        description: Password of O(grafana.username).
+        type: str
+      ca_cert:
+        description: File with certificate authorities.
+        type: path
+      validate_certs:
+        description: Whether Grafana's certificate is checked.
+        type: bool
+        default: true
+      timeout:
+        description: Time limit for each answer, in seconds.
+        type: int
+        default: 30
 requirements:
   - helm (3.18 or newer)
   - boto3 (Python package)
@@ -211,6 +240,7 @@ bucket_exists:
 """
 
 from ansible.module_utils.basic import env_fallback
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.client import GRAFANA_OPTIONS
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import ERROR, WARNING, Finding
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.repeats import without_repeats
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
@@ -241,6 +271,7 @@ def main() -> None:
             "repeats": {"type": "dict", "default": {}},
             "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
             "s3": {"type": "dict", "options": s3_options()},
+            "grafana": {"type": "dict", "options": GRAFANA_OPTIONS},
         },
         supports_check_mode=True,
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.applications.shop import Shop
 
@@ -40,3 +41,8 @@ def kube(kubeconfig: str) -> Iterator[Kube]:
 def shop(kube: Kube) -> Shop:
     store = Jaeger(kube, "local-backends") if setting("ORION_TEST_STORE") == "jaeger" else Tempo(kube, "tracing")
     return Shop(kube, store, setting("ORION_TEST_STOREFRONT"), setting("ORION_TEST_GATEWAY"))
+
+
+@pytest.fixture(scope="session")
+def logs(kube: Kube) -> VictoriaLogs:
+    return VictoriaLogs(kube, "local-backends")

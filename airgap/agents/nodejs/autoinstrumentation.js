@@ -72,15 +72,16 @@ function textMapPropagator(diag) {
 }
 
 /**
- * Spans that wait are exported before the process ends. A process that has no listener of its own for SIGTERM ends by
- * it, as it does without the agent. One whose listener removes itself and sends SIGTERM again ends by the second.
+ * Spans and log records that wait are exported before the process ends. A process that has no listener of its own for
+ * SIGTERM ends by it, as it does without the agent. One whose listener removes itself and sends SIGTERM again ends by the
+ * second.
  */
-function exportAtTheEnd(sdk, trace) {
+function exportAtTheEnd(sdk, providers) {
   const shutdown = () => sdk.shutdown().catch(() => undefined);
   process.once('beforeExit', shutdown);
   process.on('SIGTERM', async function end() {
     if (process.listenerCount('SIGTERM') > 1) {
-      await trace.getTracerProvider().getDelegate?.().forceFlush?.().catch(() => undefined);
+      await Promise.allSettled(providers().map((provider) => provider?.forceFlush?.()));
       return;
     }
     await shutdown();
@@ -94,7 +95,7 @@ function start() {
   if (major < 22 || (major === 22 && minor < 15)) {
     throw new Error(`Node.js is ${process.versions.node}, and the instrumentations need 22.15 or later`);
   }
-  const { diag, DiagConsoleLogger, DiagLogLevel, trace } = require('@opentelemetry/api');
+  const { diag, DiagConsoleLogger, DiagLogLevel, logs, trace } = require('@opentelemetry/api');
   // without OTEL_LOG_LEVEL the SDK is silent, also about an endpoint that does not answer and about dropped spans
   if (!process.env.OTEL_LOG_LEVEL) diag.setLogger(new DiagConsoleLogger(), { logLevel: DiagLogLevel.WARN });
   const { getNodeAutoInstrumentations } = require('@opentelemetry/auto-instrumentations-node');
@@ -107,7 +108,7 @@ function start() {
     textMapPropagator: textMapPropagator(diag),
   });
   sdk.start();
-  exportAtTheEnd(sdk, trace);
+  exportAtTheEnd(sdk, () => [trace.getTracerProvider().getDelegate?.(), logs.getLoggerProvider()]);
 }
 
 try {

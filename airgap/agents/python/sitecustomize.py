@@ -7,8 +7,8 @@ It lies where opentelemetry-instrumentation has a file of the same name and purp
 - What OpenTelemetry depends on (protobuf, requests, typing_extensions, wrapt and so on) comes last on the import path.
   An application that has such a package keeps its own version; only what it lacks is taken from the agent.
 - OTEL_BAGGAGE_SPAN_ATTRIBUTES: baggage keys, comma separated, that every span gets as attributes. Default: none.
-- A process that ends by SIGTERM exports the spans that wait first. Python does so only when it exits of itself, and
-  uvicorn, for one, ends by the signal.
+- A process that ends by SIGTERM exports the spans and log records that wait first. Python does so only when it exits
+  of itself, and uvicorn, for one, ends by the signal.
 
 An error here leaves the application running without traces, with one message in its log.
 
@@ -23,6 +23,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 AGENT = Path(__file__).resolve().parents[3]
@@ -36,16 +37,19 @@ def copy_baggage(provider, keys):
     provider.add_span_processor(BaggageSpanProcessor(keys.__contains__))
 
 
-def export_at_sigterm(provider):
+def export_at_sigterm(*providers):
     """Leaves a handler of the application's own, or of the server that embeds Python, as it is."""
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
 
     def end(signum, frame):
         # in a thread: the signal may have interrupted the code that holds the exporter's lock
-        export = threading.Thread(target=provider.shutdown, daemon=True)
-        export.start()
-        export.join(LONGEST_EXPORT)
+        exports = [threading.Thread(target=provider.shutdown, daemon=True) for provider in providers]
+        for export in exports:
+            export.start()
+        last = time.monotonic() + LONGEST_EXPORT
+        for export in exports:
+            export.join(max(0, last - time.monotonic()))
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
 
@@ -57,6 +61,8 @@ def start():
     from opentelemetry.instrumentation.auto_instrumentation import initialize
 
     initialize()
+    from opentelemetry._logs import get_logger_provider
+    from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import get_tracer_provider
 
@@ -66,7 +72,8 @@ def start():
     keys = {key.strip() for key in os.environ.get("OTEL_BAGGAGE_SPAN_ATTRIBUTES", "").split(",")} - {""}
     if keys:
         copy_baggage(provider, keys)
-    export_at_sigterm(provider)
+    logs = get_logger_provider()
+    export_at_sigterm(provider, *([logs] if isinstance(logs, LoggerProvider) else []))
 
 
 try:

@@ -18,6 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters 
     destinations,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.gateway import gateway_config
+from ansible_collections.orion.tracing.plugins.module_utils.collector.node_agent import node_agent_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector.queues import (
     Queues,
 )
@@ -71,10 +72,11 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
     made = destinations(variables)
     queues = Queues.of(read, load, sampler_queue, made.exporters)
     decision_wait = read.duration("collector_decision_wait", positive=True)
-    gateway["config"] = gateway_config(read, gateway_queue, decision_wait)
+    gateway["config"] = gateway_config(read, made, gateway_queue, decision_wait)
     sampler["config"] = sampler_config(read, load, made, queues)
     sampler["persistence"] = queues.volume
-    sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
+    for tier, wiring in ((gateway, made.gateway_wiring), (sampler, made.wiring)):
+        tier["secretEnv"], tier["secretFiles"] = wiring.env, wiring.files
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = GATEWAY_GRACE_SECONDS
     sampler["terminationGracePeriodSeconds"] = sampler_grace_period(decision_wait)
@@ -82,6 +84,7 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
         "image": read.image(),
         "gateway": gateway,
         "sampler": sampler,
+        "nodeAgent": node_agent_values(read),
         "ports": {
             "jaeger": read.boolean("collector_jaeger_enabled"),
             "zipkin": read.boolean("collector_zipkin_enabled"),
@@ -97,4 +100,4 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
         "tolerations": read.listing("collector_tolerations", dict),
         "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
-    return values, [*read.findings, *made.wiring.findings]
+    return values, [*read.findings, *made.findings]

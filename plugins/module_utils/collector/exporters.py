@@ -1,8 +1,10 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Where traces and metrics go: collector_exporters and collector_remote_write_* as exporters, extensions and the keys
-of Secrets that they need. Pure: no I/O, no Ansible.
+"""Where traces, logs and metrics go: collector_exporters and collector_remote_write_* as exporters, extensions and the
+keys of Secrets that they need. Pure: no I/O, no Ansible.
+
+Samplers send traces and metrics, gateways send logs: what an entry needs is wired to the tier that sends.
 
 A secret is only referenced here, as {secret, key}. Settings that upstream reads from a file come from a mounted volume,
 since files are read again when the Secret changes; the rest comes from the environment, as ${env:…} in the
@@ -52,10 +54,15 @@ AWS_CA_FILE = "aws-ca-bundle.crt"
 # A client certificate that has been renewed is used after this time at the latest.
 CERTIFICATE_RELOAD = "5m"
 
-COMMON = ("name", "protocol", "traces", "share", "queue", "timeout")
-OTLP = ("endpoint", "traces_endpoint", "headers", "auth", "tls", "tenant", "compression")
+COMMON = ("name", "protocol", "traces", "logs", "share", "queue", "timeout")
+# The signals of an entry, and the key of protocol http with the complete URL for each.
+TRACES, LOGS = "traces", "logs"
+URLS = {TRACES: "traces_endpoint", LOGS: "logs_endpoint"}
+OTLP = ("endpoint", *URLS.values(), "headers", "auth", "tls", "tenant", "compression")
+# What can carry logs here. Source of what stores take: docs/destinations.md
+LOG_PROTOCOLS = ("grpc", "http")
 KNOWN = {
-    "grpc": (*COMMON, *(key for key in OTLP if key != "traces_endpoint")),
+    "grpc": (*COMMON, *(key for key in OTLP if key not in URLS.values())),
     "http": (*COMMON, *OTLP),
     "xray": (*COMMON, "region", "endpoint", "role_arn", "indexed_attributes", "credentials_secret", "tls"),
     "s3": (*COMMON, "bucket", "prefix", "region", "endpoint", "format", "compression", "role_arn", "expiration_days",
@@ -264,7 +271,7 @@ def is_secret(header: str) -> bool:
 
 @dataclass
 class Exporter:
-    """One destination of traces.
+    """One destination of one signal.
 
     where: the variable, or the entry in it. component: id of the exporter with the queue. settings: its configuration
     without queue and retry. traces, share (percent), queue: as the entry has them. relayed: for an exporter without a
@@ -300,20 +307,29 @@ class Exporter:
 
 @dataclass
 class Destinations:
-    """All exporters of traces in their order, the one of metrics, and what they need."""
+    """All exporters of traces in their order, the one of metrics, and what they need in the samplers (wiring); those of
+    logs, and what they need in the gateways (gateway_wiring).
+    """
 
     exporters: list[Exporter]
     debug: bool
     remote_write: Config
     wiring: Wiring
+    logs: list[Exporter]
+    gateway_wiring: Wiring
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Each once: an entry for both signals is read for each."""
+        return list(dict.fromkeys([*self.wiring.findings, *self.gateway_wiring.findings]))
 
 
 def destinations(v: Variables) -> Destinations:
     """From collector_exporters, collector_tempo_endpoint, collector_remote_write_* and the shorthands.
 
-    Nothing raises: what is wrong is in wiring.findings, and if there is an error the rest must not be used.
+    Nothing raises: what is wrong is in findings, and if there is an error the rest must not be used.
     """
-    wiring = Wiring()
+    wiring, gateway_wiring = Wiring(), Wiring()
     store = str(v.get("tracing_store", "tempo"))
     if store not in STORES:
         wiring.wrong("tracing_store", f"is '{store}', not one of the choices", f"Choose {' or '.join(STORES)}.")
@@ -323,16 +339,23 @@ def destinations(v: Variables) -> Destinations:
         wiring.wrong(EXPORTERS, "is not a list", "Give a list of mappings, each with name, protocol and endpoint.")
         given, unread = [], 1
     made: list[Exporter] = []
+    logs: list[Exporter] = []
     if store == "tempo":
         made.append(_tempo(wiring, v, disk))
     for number_, entry in enumerate(given):
-        found = _exporter(wiring, Place(EXPORTERS).item(number_), entry, v, disk, len(made))
-        unread += not found
-        made += found
+        where = Place(EXPORTERS).item(number_)
+        signals = _signals(wiring, where, entry)
+        if TRACES in signals:
+            found = _exporter(wiring, where, entry, v, disk, len(made))
+            unread += not found
+            made += found
+        if LOGS in signals:
+            logs += _logs(gateway_wiring, where, entry, v)
     if usable(False, boolean, v.get("collector_xray_enabled")):
         short = {"name": "xray", "protocol": "xray"}
         made += _exporter(wiring, Place("collector_xray_enabled"), short, v, disk, len(made))
-    _names(wiring, made)
+    _names(wiring, [*made, *(one for one in logs if one.traces == "none")])
+    _reachable(wiring, v, logs)
     # An entry that could not be read may have been meant as one.
     if store == "otlp" and unread == 0 and all(one.traces != "kept" for one in made):
         problem = "has no destination of kept traces, but tracing_store is otlp, so there is no Tempo either"
@@ -341,13 +364,62 @@ def destinations(v: Variables) -> Destinations:
         _prefixes(wiring, made, v)
     remote_write = _remote_write(wiring, v)
     _aws(wiring)
+    _aws(gateway_wiring)
     debug = usable(False, boolean, v.get("collector_debug_enabled"))
-    return Destinations(made, debug, remote_write, wiring)
+    return Destinations(made, debug, remote_write, wiring, logs, gateway_wiring)
 
 
 def references(v: Variables) -> list[Reference]:
     """Every key of a Secret that the variables name."""
-    return destinations(v).wiring.references
+    made = destinations(v)
+    return list(dict.fromkeys([*made.wiring.references, *made.gateway_wiring.references]))
+
+
+def _signals(wiring: Wiring, where: Place, entry: Any) -> list[str]:
+    """The signals that an entry is for. One that cannot be read is for traces, where it is looked at again."""
+    if not isinstance(entry, Mapping) or entry.get("protocol") not in KNOWN:
+        return [TRACES]
+    protocol = entry["protocol"]
+    logs, traces = usable(False, boolean, entry.get(LOGS, False)), entry.get(TRACES) != "none"
+    if logs and protocol not in LOG_PROTOCOLS:
+        wiring.wrong(
+            where.key(LOGS),
+            f"is true, which protocol {protocol} does not support",
+            f"Use protocol {' or '.join(LOG_PROTOCOLS)} for logs, in an entry of its own.",
+        )
+        return [TRACES]
+    if not logs and not traces:
+        wiring.wrong(
+            where.key(TRACES),
+            "is none, and logs is not true, so nothing is sent there",
+            "Set logs: true, or traces: kept, or take the entry out.",
+        )
+        return [TRACES]
+    return [signal for signal, wanted in ((TRACES, traces), (LOGS, logs)) if wanted]
+
+
+def _reachable(wiring: Wiring, v: Variables, logs: list[Exporter]) -> None:
+    """Whether logs are received and have somewhere to go."""
+    name = "collector_logs_enabled"
+    if name not in v:
+        return
+    enabled = usable(False, boolean, v[name])
+    if enabled and not logs:
+        wiring.wrong(
+            name,
+            f"is true, but no entry of {EXPORTERS} has logs: true",
+            f"Add logs: true to an entry of {EXPORTERS}, or set {name}: false.",
+            "the gateways would have nowhere to send logs",
+        )
+    for one in logs if not enabled else ():
+        wiring.findings.append(
+            warning(
+                one.where.key(LOGS),
+                f"is true, but {name} is false",
+                f"Set {name}: true, or take logs out.",
+                "the gateways refuse logs, so none is sent there",
+            )
+        )
 
 
 def _tempo(wiring: Wiring, v: Variables, disk: bool) -> Exporter:
@@ -364,7 +436,7 @@ def _tempo(wiring: Wiring, v: Variables, disk: bool) -> Exporter:
         entry["tls"] = {"insecure": True}
     fields = Fields(wiring, Place("collector_tempo_endpoint"), entry, KNOWN[protocol])
     fields.renamed = {"endpoint": "collector_tempo_endpoint"}
-    return _otlp(fields, "tempo", protocol, disk)
+    return _common(fields, _otlp(fields, "tempo", protocol), disk)
 
 
 def _exporter(wiring: Wiring, where: Place, entry: Any, v: Variables, disk: bool, position: int) -> list[Exporter]:
@@ -378,21 +450,27 @@ def _exporter(wiring: Wiring, where: Place, entry: Any, v: Variables, disk: bool
         wiring.wrong(where.key("protocol"), problem, f"Choose {', '.join(KNOWN)}.")
         return []
     fields = Fields(wiring, where, entry, KNOWN[protocol])
-    name = fields.text("name", remedy="Give a name such as vendor; it becomes part of the exporter's id.")
-    if name and not NAME.fullmatch(name):
-        rule = "Use at most 40 of a-z, 0-9 and -, beginning and ending with a letter or digit."
-        fields.wrong("name", f"is '{name}', which cannot be part of an exporter's id", rule)
+    name = _name(fields)
     if protocol == "xray":
         return [_xray(fields, name, v, disk, XRAY_PORT + position)]
     if protocol == "s3":
         return [_s3(fields, name, v, disk)]
     if protocol == "kafka":
         return [_kafka(fields, name, disk)]
-    return [_otlp(fields, name, str(protocol), disk)]
+    return [_common(fields, _otlp(fields, name, str(protocol)), disk)]
+
+
+def _name(fields: Fields) -> str:
+    name = fields.text("name", remedy="Give a name such as vendor; it becomes part of the exporter's id.")
+    if name and not NAME.fullmatch(name):
+        rule = "Use at most 40 of a-z, 0-9 and -, beginning and ending with a letter or digit."
+        fields.wrong("name", f"is '{name}', which cannot be part of an exporter's id", rule)
+    return name
 
 
 def _common(fields: Fields, made: Exporter, disk: bool) -> Exporter:
-    made.traces = fields.choice("traces", ("kept", "all"), "kept")
+    fields.flag(LOGS)
+    made.traces = fields.choice("traces", ("kept", "all", "none"), "kept")
     made.share = fields.number("share", 100, 0.01, 100)
     if made.share < 100 and made.traces == "kept":
         fields.wrong("share", "applies to all traces, but traces is kept", "Set traces: all, or leave share out.")
@@ -406,14 +484,31 @@ def _common(fields: Fields, made: Exporter, disk: bool) -> Exporter:
     return made
 
 
-def _otlp(fields: Fields, name: str, protocol: str, disk: bool) -> Exporter:
+def _logs(wiring: Wiring, where: Place, entry: Mapping[str, Any], v: Variables) -> list[Exporter]:
+    """The exporter of an entry's logs, which the gateways have; alone in a list."""
+    protocol = str(entry["protocol"])
+    fields = Fields(wiring, where, entry, KNOWN[protocol])
+    name = _name(fields)
+    made = _otlp(fields, name, protocol, LOGS)
+    made.traces = fields.choice("traces", ("kept", "all", "none"), "kept")
+    if made.traces != "none":
+        return [made]
+    # Otherwise these keys are for the entry's traces.
+    if "share" in fields:
+        fields.wrong("share", "applies to all traces, but traces is none", "Leave it out.")
+    if fields.text("queue", "memory") != "memory":
+        fields.wrong(
+            "queue", f"is '{fields.values['queue']}', but logs wait in the gateways' memory", "Leave it out.",
+            "gateways have no volume",
+        )  # fmt: skip
+    return [made]
+
+
+def _otlp(fields: Fields, name: str, protocol: str, signal: str = TRACES) -> Exporter:
     settings: Config = {}
     target = "endpoint"
     if protocol == "http":
-        if "traces_endpoint" in fields and "endpoint" not in fields:
-            target = "traces_endpoint"
-        elif "traces_endpoint" in fields:
-            fields.wrong("traces_endpoint", "is set beside endpoint, which it would replace", "Leave one of them out.")
+        target = _target(fields, signal)
         settings[target] = literal(_url(fields, target))
     else:
         settings[target] = literal(_host_port(fields, target))
@@ -422,7 +517,21 @@ def _otlp(fields: Fields, name: str, protocol: str, disk: bool) -> Exporter:
     settings["timeout"] = fields.duration("timeout", "10s")
     owner = (f"EXPORTER_{name.upper().replace('-', '_')}", name)
     settings |= client(fields, owner, protocol, plain)
-    return _common(fields, Exporter(name, fields.where, protocol, f"otlp_{protocol}/{name}", settings, BATCH), disk)
+    return Exporter(name, fields.where, protocol, f"otlp_{protocol}/{name}", settings, BATCH)
+
+
+def _target(fields: Fields, signal: str) -> str:
+    """The key with the URL for a signal: its own one, or endpoint, to which the exporter appends the signal's path."""
+    logs = usable(False, boolean, fields.values.get(LOGS, False))
+    sent = [one for one, wanted in ((TRACES, fields.values.get(TRACES) != "none"), (LOGS, logs)) if wanted]
+    for other, key in URLS.items():
+        if key in fields and other not in sent:
+            remedy = "Set logs: true, or leave it out." if other == LOGS else "Leave it out."
+            fields.wrong(key, f"is set, but this entry is not for {other}", remedy)
+    own = URLS[signal]
+    if own in fields and "endpoint" in fields and all(URLS[one] in fields for one in sent):
+        fields.wrong(own, "is set beside endpoint, which it would replace", "Leave one of them out.")
+    return own if own in fields or ("endpoint" not in fields and len(sent) > 1) else "endpoint"
 
 
 def _xray(fields: Fields, name: str, v: Variables, disk: bool, port: int) -> Exporter:
@@ -642,7 +751,7 @@ def _tls(fields: Fields, name: str, plain: bool | None, said: bool = True) -> Co
     insecure = tls.flag("insecure")
     secured = [key for key in TLS_KEYS if key in tls and key != "insecure"]
     if plain and said and not insecure:
-        problem = "is not set, but the endpoint begins with http://, so traces would be sent in plain text"
+        problem = "is not set, but the endpoint begins with http://, so everything would be sent in plain text"
         tls.wrong("insecure", problem, "Write https://, or tls: {insecure: true} if plain text is intended.")
     elif plain is False and insecure:
         tls.wrong("insecure", "is true, but the endpoint begins with https://", "Write http://, or leave it out.")
@@ -688,7 +797,7 @@ def _plain_or_not(fields: Fields, url: str, *more: str) -> Fields:
     plain = url.startswith("http://")
     if plain != tls.flag("insecure"):
         if plain:
-            problem = "is not set, but the endpoint begins with http://, so traces would be sent in plain text"
+            problem = "is not set, but the endpoint begins with http://, so everything would be sent in plain text"
             tls.wrong("insecure", problem, "Write https://, or tls: {insecure: true} if plain text is intended.")
         else:
             tls.wrong("insecure", "is true, but the endpoint is not http://", "Leave it out, or write http://.")
@@ -805,7 +914,7 @@ def _aws(wiring: Wiring) -> None:
         where, other = next(pair for pair in wiring.aws if pair[1] != secrets[0])
         wiring.wrong(
             where,
-            f"is {other or 'not set'}, but {wiring.aws[0][0]} takes {first}, and a sampler has one AWS identity",
+            f"is {other or 'not set'}, but {wiring.aws[0][0]} takes {first}, and a collector has one AWS identity",
             "Name the same Secret everywhere, or none; role_arn gives a destination a role of its own.",
         )
     elif secrets and secrets[0]:
@@ -867,7 +976,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _url(fields: Fields, key: str, otlp: bool = True) -> str:
-    """otlp: whether the exporter appends /v1/traces, and ports say something about the protocol."""
+    """otlp: whether the exporter appends /v1/traces or /v1/logs, and ports say something about the protocol."""
     url = fields.text(key, remedy="Give a URL that begins with https:// or http://.")
     if not url:
         return ""
@@ -881,12 +990,12 @@ def _url(fields: Fields, key: str, otlp: bool = True) -> str:
         fields.wrong(key, "holds a user name or password", "Use auth: {basic: …} with a Secret.")
     elif otlp and parts.port == 4317:
         fields.wrong(key, f"'{url}' has port 4317, which is OTLP/gRPC's", "Use port 4318, or protocol: grpc.")
-    elif otlp and key == "endpoint" and parts.path.rstrip("/").endswith("/v1/traces"):
-        shorter = url.rstrip("/").removesuffix("/v1/traces")
+    elif otlp and key == "endpoint" and (found := re.search(r"/v1/(traces|logs)$", parts.path.rstrip("/"))):
+        shorter = url.rstrip("/").removesuffix(found[0])
         fields.wrong(
             key,
-            f"'{url}' ends in /v1/traces, which the exporter appends itself",
-            f"Write {shorter}, or name the whole URL in traces_endpoint.",
+            f"'{url}' ends in {found[0]}, which the exporter appends itself",
+            f"Write {shorter}, or name the whole URL in {URLS[found[1]]}.",
         )
     return url
 

@@ -1,7 +1,10 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Tier 1: receives, adds attributes and sends every span of a trace to the same sampler. Pure: no I/O, no Ansible."""
+"""Tier 1: receives, adds attributes and sends every span of a trace to the same sampler, and logs to their stores.
+
+Pure: no I/O, no Ansible.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.components
     Config,
     retry,
     service,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import (
+    Destinations,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.names import (
     detector_findings,
@@ -81,7 +87,43 @@ def _head_sampling(read: CollectorVariables) -> Config:
     return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}
 
 
-def gateway_config(read: CollectorVariables, queue_size: int, decision_wait: float) -> Config:
+def _service_name(read: CollectorVariables) -> Config:
+    """Records from log files have none. Attributes that are there already are kept."""
+    if not read.boolean("collector_node_agent_enabled"):
+        return {}
+    return {"labels": [{"tag_name": "service.name", "key": "app.kubernetes.io/name", "from": "pod"}]}
+
+
+# Of what only traces go through.
+_SPANS_ALONE = ("probabilistic_sampler", "attributes")
+
+
+def _logs(processors: Config, made: Destinations, queue_size: int) -> tuple[Config, Config, Config]:
+    """Processors, exporters and pipelines of logs. processors: the traces'. queue_size: records, for all destinations.
+
+    Each pipeline has instances of its own of the processors, hence a second cache of pods in k8s_attributes.
+    batch keeps the error of a full queue to itself. Passed on, it would make clients send the whole request again, to
+    the other destinations too.
+    """
+    enrichment = [name for name in processors if name not in _SPANS_ALONE]
+    own: Config = {"batch/logs": {"timeout": "0s", "send_batch_size": 0}}
+    exporters = {
+        one.component: {
+            **one.settings,
+            "sending_queue": one.sending_queue(max(queue_size // len(made.logs), 1000), ""),
+            "retry_on_failure": retry("1s", "5s", "0s"),
+        }
+        for one in made.logs
+    }
+    pipeline = {"receivers": ["otlp"], "processors": [*enrichment, *own], "exporters": list(exporters)}
+    return own, exporters, {"logs": pipeline}
+
+
+def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int, decision_wait: float) -> Config:
+    """queue_size: how many spans and log records the queues may hold together."""
+    logs = read.boolean("collector_logs_enabled") and bool(made.logs)
+    if logs:
+        queue_size //= 2
     receivers = _receivers(read)
     processors: Config = {
         "memory_limiter": dict(MEMORY_LIMITER),
@@ -95,7 +137,8 @@ def gateway_config(read: CollectorVariables, queue_size: int, decision_wait: flo
                     "k8s.pod.uid",
                     "k8s.deployment.name",
                     "k8s.node.name",
-                ]
+                ],
+                **_service_name(read),
             },
             "pod_association": [
                 {"sources": [{"from": "resource_attribute", "name": "k8s.pod.ip"}]},
@@ -152,11 +195,21 @@ def gateway_config(read: CollectorVariables, queue_size: int, decision_wait: flo
             }
         },
     }
-    pipeline = {"receivers": list(receivers), "processors": list(processors), "exporters": ["load_balancing"]}
+    exporters: Config = {"load_balancing": exporter}
+    extensions = dict(EXTENSIONS)
+    pipelines: Config = {
+        "traces": {"receivers": list(receivers), "processors": list(processors), "exporters": list(exporters)}
+    }
+    if logs:
+        own_processors, log_exporters, log_pipelines = _logs(processors, made, queue_size)
+        processors |= own_processors
+        exporters |= log_exporters
+        pipelines |= log_pipelines
+        extensions |= made.gateway_wiring.extensions
     return {
         "receivers": receivers,
         "processors": processors,
-        "exporters": {"load_balancing": exporter},
-        "extensions": dict(EXTENSIONS),
-        "service": service(list(EXTENSIONS), {"traces": pipeline}),
+        "exporters": exporters,
+        "extensions": extensions,
+        "service": service(list(extensions), pipelines),
     }

@@ -106,7 +106,14 @@ class CollectorVariables(Reader):
 
     def tier(self, tier: str) -> tuple[dict[str, Any], int]:
         """Replicas, resources and GOMEMLIMIT of a tier, and how many spans its queue may hold."""
-        name = f"collector_{tier}_resources"
+        values, size = self.limited(f"collector_{tier}_resources")
+        return {
+            "replicas": self.integer(f"collector_{tier}_replicas", minimum=1),
+            **values,
+        }, size // BYTES_PER_QUEUED_SPAN
+
+    def limited(self, name: str) -> tuple[dict[str, Any], int]:
+        """Resources and the GOMEMLIMIT for them, and the memory limit, which is required, in bytes."""
         resources = self.resources(name)
         try:
             size = container_memory(resources, "limits")
@@ -120,12 +127,7 @@ class CollectorVariables(Reader):
                     "GOMEMLIMIT and the sizes of the queues are derived from it",
                 )
             size = MEBIBYTE
-        values = {
-            "replicas": self.integer(f"collector_{tier}_replicas", minimum=1),
-            "resources": resources,
-            "goMemLimit": go_mem_limit(size, GOMEMLIMIT),
-        }
-        return values, size // BYTES_PER_QUEUED_SPAN
+        return {"resources": resources, "goMemLimit": go_mem_limit(size, GOMEMLIMIT)}, size
 
 
 def plain_number(number: float) -> float:

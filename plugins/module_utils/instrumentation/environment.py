@@ -33,6 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.images imp
 
 ENDPOINT, PROTOCOL = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
 PROPAGATORS = "OTEL_PROPAGATORS"
+LOGS_EXPORTER = "OTEL_LOGS_EXPORTER"
 # Labels that give an attribute its value, in this order.
 SERVICE_NAME_LABELS = ("app.kubernetes.io/instance", "app.kubernetes.io/name")
 SERVICE_VERSION_LABEL = "app.kubernetes.io/version"
@@ -50,20 +51,21 @@ def settings(language: Language, v: Mapping[str, Any]) -> dict[str, str]:
     precedence over the role's own.
     """
     sampler = str(v["instrumentation_sampler"])
-    correlated = v["instrumentation_log_correlation"]
+    correlated, logged = v["instrumentation_log_correlation"], v["instrumentation_logs_enabled"]
     baggage = [str(key) for key in v["instrumentation_baggage_attributes"]]
     return {
         ENDPOINT: str(v["instrumentation_endpoint"]),
         PROTOCOL: str(v["instrumentation_protocol"]),
         "OTEL_TRACES_EXPORTER": "otlp",
-        # The collectors take traces only.
+        # The collectors do not take metrics, and logs only if they are told to (collector_logs_enabled).
         "OTEL_METRICS_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
+        LOGS_EXPORTER: "otlp" if logged else "none",
         PROPAGATORS: ",".join(name for name in v["instrumentation_propagators"] if name in language.propagators),
         SAMPLER: sampler,
         **({SAMPLER_ARGUMENT: plain(v["instrumentation_sampler_argument"])} if SAMPLERS[sampler] else {}),
         **language.settings,
         **(language.correlated if correlated else language.uncorrelated),
+        **(language.logged if logged else language.unlogged),
         **({language.baggage: ",".join(baggage)} if baggage and language.baggage else {}),
         **{str(name): str(value) for name, value in v["instrumentation_environment"].items()},
     }

@@ -80,7 +80,8 @@ class Language:
     is the default.
     settings: environment variables and their values. refused: with one of these a container is left alone.
     baggage: the variable that lists which baggage entries become span attributes. baggage_upstream: whether upstream's
-    image reads it too. correlated, uncorrelated: settings with and without trace ids in logs.
+    image reads it too. correlated, uncorrelated: settings with and without trace ids in logs. logged, unlogged: those
+    with and without logs that are sent, beside OTEL_LOGS_EXPORTER.
     operator_sets: settings that the operator makes itself, and refuses in its resource.
     protocols, propagators: what the agent image has.
     """
@@ -101,6 +102,8 @@ class Language:
     baggage_upstream: bool = False
     correlated: Mapping[str, str] = field(default_factory=dict)
     uncorrelated: Mapping[str, str] = field(default_factory=dict)
+    logged: Mapping[str, str] = field(default_factory=dict)
+    unlogged: Mapping[str, str] = field(default_factory=dict)
     operator_sets: tuple[str, ...] = ()
     protocols: tuple[str, ...] = PROTOCOLS
     propagators: tuple[str, ...] = ("tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray", "ottrace")
@@ -168,13 +171,15 @@ PYTHON = Language(
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "sqlalchemy",
         # Each probe of the kubelet would be a trace.
         "OTEL_PYTHON_EXCLUDED_URLS": "/healthz$,/livez$,/readyz$",
-        # A log handler that makes OTLP records, which nothing exports.
-        "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false",
     },
     baggage=_OURS,
     # Calls logging.basicConfig with a format that has the ids, before the application runs.
     correlated={"OTEL_PYTHON_LOG_CORRELATION": "true"},
     uncorrelated={"OTEL_PYTHON_LOG_CORRELATION": "false"},
+    # A handler of the root logger that makes OTLP records. logging.basicConfig and dictConfig leave it where it is.
+    # Source: opentelemetry/instrumentation/logging/handler.py of opentelemetry-instrumentation-logging 0.65b0
+    logged={"OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "true"},
+    unlogged={"OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false"},
     # gRPC's wheels depend on the Python version, so the image does not have it.
     # Source: autoinstrumentation/python/requirements.txt of the operator
     protocols=("http/protobuf",),
@@ -203,6 +208,11 @@ JAVA = Language(
         "OTEL_INSTRUMENTATION_LOG4J_MDC_ENABLED": "false",
         "OTEL_INSTRUMENTATION_JBOSS_LOGMANAGER_MDC_ENABLED": "false",
     },
+    # The appenders of Logback, Log4j and java.util.logging need nothing else to send records. Key-value pairs of SLF4J
+    # are in the agent's records only with this. Agents from 2.33 on log once that it has another name, which 2.31 does
+    # not have (otel.instrumentation.common.logging.structured-attributes.included).
+    # Source: instrumentation/logback/logback-appender-1.0/javaagent/README.md of opentelemetry-java-instrumentation
+    logged={"OTEL_INSTRUMENTATION_LOGBACK_APPENDER_EXPERIMENTAL_CAPTURE_KEY_VALUE_PAIR_ATTRIBUTES": "true"},
 )
 
 _NOISE = "dns,fs,net,router"
@@ -223,7 +233,8 @@ NODEJS = Language(
         "OTEL_NODE_DISABLED_INSTRUMENTATIONS": _NOISE,
     },
     baggage=_OURS,
-    # The instrumentations of these libraries add trace_id and span_id by default.
+    # The instrumentations of these libraries add trace_id and span_id by default, and send records where
+    # OTEL_LOGS_EXPORTER asks for it; winston's needs the package @opentelemetry/winston-transport in the application.
     uncorrelated={"OTEL_NODE_DISABLED_INSTRUMENTATIONS": f"{_NOISE},bunyan,pino,winston"},
     # Source: getPropagatorFromEnv of @opentelemetry/sdk-node
     propagators=("tracecontext", "baggage", "b3", "b3multi", "jaeger"),

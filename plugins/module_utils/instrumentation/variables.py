@@ -101,7 +101,7 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
     _propagators(read, languages)
     _sampler(read)
     _baggage(read, languages, v)
-    read.boolean("instrumentation_log_correlation")
+    _logs(read, languages)
     _environment(read)
     excluded = _excluded(read)
     read.resources("instrumentation_init_resources")
@@ -231,6 +231,18 @@ def _baggage(read: Reader, languages: list[str], v: Mapping[str, Any]) -> None:
                 "service's code.",
                 "upstream's image passes baggage on, but does not copy it to spans",
             )
+
+
+def _logs(read: Reader, languages: list[str]) -> None:
+    name, correlation = "instrumentation_logs_enabled", "instrumentation_log_correlation"
+    sent, correlated = read.boolean(name), read.boolean(correlation)
+    if sent and not correlated and read.sound(name, correlation) and "nodejs" in languages:
+        read.doubtful(
+            name,
+            f"does not reach Node.js, since {correlation} is false",
+            f"Set {correlation}: true.",
+            "the instrumentations of bunyan, pino and winston do both, and are switched off",
+        )
 
 
 def _environment(read: Reader) -> None:

@@ -153,6 +153,7 @@ class CapacityPlan:
     at_rest: float
     puts: float
     gets: float
+    prices: Prices
     cost: dict[str, float] = field(default_factory=dict)
 
 
@@ -304,6 +305,7 @@ def plan(i: Inputs, prices: Prices) -> CapacityPlan:
         at_rest=at_rest,
         puts=puts,
         gets=gets,
+        prices=prices,
     )
     month = HOURS_PER_MONTH / 24
     volumes = sum(p.replicas * p.storage for p in parts) + samplers * made.queue_volume

@@ -132,6 +132,7 @@ def result(made: CapacityPlan) -> dict[str, Any]:
             "puts_per_day": round(made.puts),
             "gets_per_day": round(made.gets),
         },
+        "prices": asdict(made.prices),
         "cost": {name: round(value, 2) for name, value in made.cost.items()},
     }
 

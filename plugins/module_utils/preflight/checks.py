@@ -22,6 +22,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
+from ansible_collections.orion.tracing.plugins.module_utils.grafana import content
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as grafana
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import modes
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import variables as instrumentation
@@ -56,6 +58,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
     dotted,
     minor,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -107,6 +110,7 @@ class Facts:
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 
     api_server: str = ""
@@ -127,6 +131,7 @@ class Facts:
     bucket_exists: bool | None = None
     bucket_region: str = ""
     s3_error: TracingError | None = None
+    grafana: running_grafana.GrafanaFacts = running_grafana.NOTHING
 
     @property
     def default_storage_class(self) -> str:
@@ -293,6 +298,17 @@ def tenants(v: Variables) -> Iterator[Finding]:
             "is true",
             "Give every client of Tempo the header X-Scope-OrgID, Grafana's data source too.",
             "Tempo refuses spans and queries without a tenant",
+        )
+    if (
+        text(v, "grafana_tempo_url")
+        and text(v, "grafana_provisioning") == grafana.SIDECAR
+        and not inside(v.get("grafana_tenant_variables"), "tempo")
+    ):
+        yield error(
+            Place("grafana_tenant_variables").key("tempo"),
+            "is not set, but tempo_extra_config has multitenancy_enabled",
+            "Name a variable of Grafana's container that holds the tenant, filled from a Secret.",
+            "Tempo would answer every query of Grafana with 'no org id'",
         )
 
 
@@ -566,9 +582,27 @@ def store(v: Variables, facts: Facts) -> Iterator[Finding]:
                 yield error(name, f"{used}, but bucket {bucket} is in {facts.bucket_region}", "Set it to that.")
 
 
+def provisioned_grafana(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from running_grafana.findings(v, facts.grafana)
+
+
 def _halves(problem: TracingError) -> tuple[str, str]:
     what = f"{problem.what}: {problem.why}" if problem.why else problem.what
     return CONNECTION.sub("", what), problem.remedy
+
+
+def logs(v: Variables) -> Iterator[Finding]:
+    """Agents that send logs to gateways that refuse them."""
+    name, enabled = "instrumentation_logs_enabled", "collector_logs_enabled"
+    if usable(False, boolean, v.get("instrumentation_enabled", True)) and usable(False, boolean, v.get(name)):
+        host = usable("", lambda: urlsplit(text(v, "instrumentation_endpoint")).hostname) or ""
+        if host.partition(".")[0] == "otel-collector" and not usable(True, boolean, v.get(enabled, True)):
+            yield error(
+                name,
+                f"is true, but {enabled} is false",
+                f"Set {enabled}: true and logs: true in an entry of collector_exporters, or {name}: false.",
+                "the gateways answer 404 to logs, and the agents report that at every attempt",
+            )
 
 
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
@@ -588,7 +622,9 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     tempo.findings,
     collectors,
     instrumentation.findings,
+    logs,
     grafana.findings,
+    content.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     cluster,
@@ -599,6 +635,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     instrumentation_apis,
     helm,
     store,
+    provisioned_grafana,
 )
 
 

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""The facts that preflight.py judges, gathered at the same time from the cluster, helm and the S3 store. Read-only."""
+"""The facts that checks.py judges, gathered at the same time: the cluster, helm, the store, Grafana. Read-only."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.content import PROMETHEUS_RULE
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import (
     RESOURCES,
     Modes,
@@ -32,6 +33,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.roll
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
     Access,
@@ -46,6 +48,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
+MONITORING = "monitoring.coreos.com"
 RBAC = "rbac.authorization.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -94,20 +97,25 @@ def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -
             wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
         elif mode == "operator":
             wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
-    grafana = text(v, "grafana_namespace")
+    grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""
+    rules = flag(v, "grafana_alerts_enabled") and text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
+    if grafana and rules:
+        wanted += [Access(verb, MONITORING, "prometheusrules", grafana) for verb in HELM_VERBS]
     if grafana and grafana != namespace:
-        kind = "configmaps" if text(v, "grafana_provisioning_kind") == "ConfigMap" else "secrets"
-        kinds = dict.fromkeys(("secrets", kind))
+        maps = text(v, "grafana_provisioning_kind") == "ConfigMap"
+        maps = maps or flag(v, "grafana_dashboards_enabled") or flag(v, "grafana_alerts_enabled")
+        kinds = ("secrets", *(("configmaps",) if maps else ()))
         wanted += [Access(verb, "", resource, grafana) for resource in kinds for verb in HELM_VERBS]
     return wanted
 
 
 def gather(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube] = Kube.connect) -> Facts:
-    """Ask the cluster, helm and the store. What fails becomes part of the facts; nothing raises.
+    """Ask the cluster, helm, the store and Grafana. What fails becomes part of the facts; nothing raises.
 
-    params: the module's options: variables, binary_path, s3, and those of the connection to the cluster.
+    params: the module's options: variables, binary_path, s3, grafana, and those of the connection to the cluster.
     """
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        by_api = pool.submit(running_grafana.by_api, params["grafana"]) if params.get("grafana") else None
         parts = [
             pool.submit(cluster_facts, params, connect),
             pool.submit(helm_facts, params["binary_path"]),
@@ -116,7 +124,7 @@ def gather(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube] = K
         facts = Facts()
         for part in parts:
             facts = replace(facts, **part.result())
-    return facts
+    return replace(facts, grafana=by_api.result()) if by_api else facts
 
 
 def cluster_facts(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube]) -> dict[str, Any]:
@@ -148,6 +156,8 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         }
         everything = pool.submit(can, kube, Access("*", "*", "*"))
         instrumented = pool.submit(_instrumented, kube, v) if flag(v, "instrumentation_enabled") else None
+        beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
+        grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
         found, document = space.result() if space else (True, None)
         instrumentation = instrumented.result() if instrumented else {}
         # Without permission to look, the namespace may be there; being allowed to create it is then not demanded.
@@ -176,6 +186,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             if readable
         },
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
+        "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
         **instrumentation,
     }
 

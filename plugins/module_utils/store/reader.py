@@ -137,12 +137,18 @@ class StoreEndpoint:
         return answer
 
 
-def read_json(answer: Response, what: str, remedy: str) -> dict[str, Any]:
-    """The document of a good answer; NotNow or ApiError for another. what: the request, for messages."""
+def read_answer(answer: Response, what: str, remedy: str) -> str:
+    """The text of a good answer; NotNow or ApiError for another. what: the request, for messages."""
     if not answer.ok:
         error = refusal(what, answer)
         kind = NotNow if answer.status in RETRYABLE or answer.status == 500 else ApiError
         raise kind(error.what, error.why, remedy, **error.details)
+    return answer.text
+
+
+def read_json(answer: Response, what: str, remedy: str) -> dict[str, Any]:
+    """The document of a good answer, as read_answer."""
+    read_answer(answer, what, remedy)
     try:
         return cast(dict[str, Any], answer.json())
     except ValueError:

@@ -132,16 +132,34 @@ def test_what_was_found_is_written_down(folder, prepared):
     written = json.loads(local.LOCAL.read_text())
     store = cache.Store(cache.default_root(), cache.digests(ARTIFACTS))
     agents = ["autoinstrumentation-java", "autoinstrumentation-nodejs", "autoinstrumentation-python"]
-    assert prepared == ["node", "otelcol-image", "seaweedfs-image", "prometheus-image", *agents, "shop-images"]
+    assert prepared == [
+        "node",
+        "otelcol-image",
+        "seaweedfs-image",
+        "prometheus-image",
+        "victorialogs-image",
+        *agents,
+        "shop-images",
+    ]
     assert written["images"]["tempo"] == {"ref": TEMPO, "tag": TABLE["tempo"].tag, "origin": "archive"}
     assert written["images"]["collector"]["tag"] == "0.158.0-orion"
     assert written["images"]["agent-python"]["tag"] == ARTIFACTS["agent-python"].version + "-orion"
     assert sorted(written["images"]) == sorted(
-        ["agent-java", "agent-nodejs", "agent-python", "collector", "prometheus", "seaweedfs", "tempo", *DEMO]
+        [
+            "agent-java",
+            "agent-nodejs",
+            "agent-python",
+            "collector",
+            "prometheus",
+            "seaweedfs",
+            "tempo",
+            "victorialogs",
+            *DEMO,
+        ]
     )
     [copy] = [path for path in written["archives"] if "/carried/tempo/" in path]
     assert str(store.folder("otelcol-image") / "otelcol-image.tar") in written["archives"]
-    assert len(written["archives"]) == 7
+    assert len(written["archives"]) == 8
     assert written["demo_archives"] == [str(store.folder("shop-images") / "shop-images.tar")]
     assert written["demo"] is True
     with tarfile.open(copy) as out:
@@ -234,6 +252,7 @@ def test_tests_get_tempos_program_only_where_its_image_is_at_hand(folder, prepar
     tools = local.tool_environment(local.prepare(everything=True))
     assert "ORION_TEMPO" not in tools
     assert tools["ORION_JAEGER"].endswith("/jaeger")
+    assert tools["ORION_VICTORIALOGS"].endswith("/victorialogs")
     write(folder / "a.tar", archives.docker(LAYERS, [TEMPO]))
     tools = local.tool_environment(local.prepare(everything=True))
     with open(tools["ORION_TEMPO"], "rb") as program:
@@ -274,7 +293,7 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
             "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy/api/traces/ab12",
         ),
         (
-            {"jaeger": {}},
+            {"jaeger": {}, "victorialogs": {}},
             "Jaeger answers queries at: http://jaeger.local-backends.svc:16686",
             "/api/v1/namespaces/local-backends/services/http:jaeger:16686/proxy/api/v3/traces/ab12",
         ),
@@ -290,3 +309,4 @@ def test_the_summary_names_the_store_that_is_there(tmp_path, monkeypatch, capsys
     local.summary(local.Steps(0), tmp_path, 1.0)
     printed = capsys.readouterr().out
     assert address in printed and f"kubectl get --raw {command}\n" in printed
+    assert ("victorialogs.local-backends.svc:9428" in printed) == ("victorialogs" in written)

@@ -1,6 +1,6 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A sampler as the role configures it, with the real collector on loopback, and servers that it sends to."""
+"""Collectors as the role configures them, with the real program on loopback, and servers that they send to."""
 
 from __future__ import annotations
 
@@ -77,6 +77,8 @@ class Sampler:
     secrets: what kubelet would find in the namespace. Their keys become files and environment as the chart says.
     """
 
+    tier = "sampler"
+
     def __init__(
         self, otelcol: str, folder: Path, variables: Mapping[str, Any], secrets: Secrets | None = None
     ) -> None:
@@ -90,7 +92,7 @@ class Sampler:
             "collector_tempo_endpoint": "http://127.0.0.1:9",
             **variables,
         }
-        values = collector_values(given)[0]["sampler"]
+        values = collector_values(given)[0][self.tier]
         self.environment = {"MY_POD_IP": "127.0.0.1", "MY_POD_NAME": "sampler-0", "AWS_EC2_METADATA_DISABLED": "true"}
         for item in values["secretEnv"]:
             self.environment[item["name"]] = (secrets or {})[item["secret"]][item["key"]]
@@ -168,9 +170,9 @@ class Sampler:
         ]  # fmt: skip
         return sum(float(line.rsplit(" ", 1)[1]) for line in found) if found else None
 
-    def send(self, document: dict[str, Any]) -> None:
+    def send(self, document: dict[str, Any], signal: str = "traces") -> None:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.http}/v1/traces",
+            f"http://127.0.0.1:{self.http}/v1/{signal}",
             json.dumps(document).encode(),
             {"Content-Type": "application/json"},
         )
@@ -185,6 +187,26 @@ class Sampler:
         for process in self.processes:
             process.kill()
             process.wait(30)
+
+
+class Gateway(Sampler):
+    """A gateway, without what needs a cluster: attributes of pods, and samplers."""
+
+    tier = "gateway"
+
+    def __init__(
+        self, otelcol: str, folder: Path, variables: Mapping[str, Any], secrets: Secrets | None = None
+    ) -> None:
+        own = {
+            "collector_jaeger_enabled": False,
+            "collector_zipkin_enabled": False,
+            "collector_resource_detectors": ["env"],
+        }
+        super().__init__(otelcol, folder, own | dict(variables), secrets)
+        del self.config["processors"]["k8s_attributes"]
+        for pipeline in self.config["service"]["pipelines"].values():
+            pipeline["processors"].remove("k8s_attributes")
+        self.config["exporters"]["load_balancing"]["resolver"] = {"static": {"hostnames": ["127.0.0.1:9"]}}
 
 
 @dataclass

@@ -212,6 +212,20 @@ def test_secrets_reach_the_samplers_by_reference_alone(render, pick, validate_ku
     assert "vendor" not in str(pick(objects, "Deployment", "otel-collector")["spec"])
 
 
+def test_secrets_of_a_store_of_logs_reach_the_gateways(render, pick, validate_kubernetes, assert_restricted):
+    exporter = {"name": "logs", "protocol": "http", "endpoint": "https://otlp.example.com", "traces": "none",
+                "logs": True, "auth": {"bearer": {"token": {"secret": "logs", "key": "token"}}}}  # fmt: skip
+    objects = render(CHART, values(collector_exporters=[exporter], collector_logs_enabled=True))
+    validate_kubernetes(objects)
+    workload = pick(objects, "Deployment", "otel-collector")
+    assert_restricted(pod(workload))
+    [volume] = [item for item in pod(workload)["volumes"] if item["name"] == "secrets"]
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "logs", "items": [{"key": "token", "path": "logs.token"}]}}
+    ]
+    assert "secrets" not in [item["name"] for item in pod(pick(objects, "StatefulSet", "otel-sampler"))["volumes"]]
+
+
 def test_a_change_of_the_configuration_replaces_that_tier_alone(render, pick):
     def checksum(objects, kind, name):
         return pick(objects, kind, name)["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
@@ -239,7 +253,7 @@ def test_policies_can_be_left_out(render):
         (("gateway", "persistence"), {"enabled": True, "size": "1Gi", "storageClass": ""}, ("/gateway/persistence",)),
         (("sampler", "secretEnv"), [{"name": "TOKEN", "value": "x"}], ("/sampler/secretEnv/0", "value")),
         (("sampler", "secretFiles"), [{"path": "a/b", "secret": "s", "key": "k"}], ("/sampler/secretFiles/0/path",)),
-        (("gateway", "secretEnv"), [], ("/gateway/secretEnv",)),
+        (("gateway", "secretEnv"), [{"name": "TOKEN", "value": "x"}], ("/gateway/secretEnv/0", "value")),
         (("gateway", "goGC"), "off", ("/gateway/goGC",)),
         (("ports", "opencensus"), True, ("/ports", "opencensus")),
         (("image", "pullPolicy"), "Sometimes", ("/image/pullPolicy",)),
@@ -344,11 +358,19 @@ CHANGES = {
         "collector_zipkin_enabled": False,
         "collector_span_attributes": {"price": "$x"},
     },
+    "logs": {
+        "collector_logs_enabled": True,
+        "collector_exporters": [
+            {"name": "victorialogs", "protocol": "http", "traces": "none", "logs": True,
+             "logs_endpoint": "https://logs.example.com/insert/opentelemetry/v1/logs"},
+            {"name": "both", "protocol": "grpc", "endpoint": "otlp.example.com:4317", "logs": True},
+        ],
+    },
     "small": {
         "collector_gateway_resources": {"limits": {"memory": "32Mi"}},
         "collector_sampler_resources": {"limits": {"memory": "32Mi"}},
     },
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)

@@ -1,6 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""docs/destinations.md with the real collector: every recipe starts, and what can be had as a server gets traces."""
+"""docs/destinations.md with the real collector: every recipe starts, and what can be had as a server gets traces or
+logs."""
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters 
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
+    Gateway,
     Receiver,
     Request,
     Sampler,
@@ -37,6 +39,7 @@ from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
     program,
     until,
 )
+from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import started
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -69,6 +72,7 @@ SENT = {
     "Grafana Cloud", "A vendor with an API key", "A vendor with an API key (2)", "Jaeger", "AWS X-Ray",
     "A central Tempo with multi-tenancy, behind a gateway", "Recordings in a bucket",
     "Metrics: Amazon Managed Service for Prometheus", "Metrics: Mimir or Grafana Cloud",
+    "Logs: VictoriaLogs", "Logs: Loki", "Logs: any OTLP store",
 }  # fmt: skip
 
 
@@ -86,13 +90,18 @@ Launch = Callable[..., Sampler]
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launch]:
-    """A sampler of the variables with these Secrets, started."""
+    """A collector of the variables with these Secrets, started: a sampler, or of another kind."""
     made: list[Sampler] = []
 
-    def start(variables: dict[str, Any], secrets: dict[str, dict[str, str]] | None = None, **env: str) -> Sampler:
-        folder = tmp_path / f"sampler-{len(made)}"
+    def start(
+        variables: dict[str, Any],
+        secrets: dict[str, dict[str, str]] | None = None,
+        kind: type[Sampler] = Sampler,
+        **env: str,
+    ) -> Sampler:
+        folder = tmp_path / f"{kind.tier}-{len(made)}"
         folder.mkdir()
-        sampler = Sampler(program("ORION_OTELCOL", "otelcol"), folder, variables, secrets)
+        sampler = kind(program("ORION_OTELCOL", "otelcol"), folder, variables, secrets)
         sampler.environment |= env
         made.append(sampler)
         sampler.start()
@@ -157,18 +166,19 @@ def kept(sampler: Sampler, receiver: Receiver) -> Request:
 
 
 def test_the_page_says_of_each_recipe_what_was_done():
-    assert set(RECIPES) == {*SENT, "Kafka"}
+    assert set(RECIPES) == {*SENT, "Kafka", "Logs: OpenSearch"}
 
 
+@pytest.mark.parametrize("kind", [Sampler, Gateway])
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_start(launch: Launch, tmp_path: Path, name: str) -> None:
+def test_recipes_start(launch: Launch, tmp_path: Path, name: str, kind: type[Sampler]) -> None:
     variables = {**role_defaults("collector"), **RECIPES[name]}
     _authority, pem, key = certificate(tmp_path, "any")
     secrets: dict[str, dict[str, str]] = {}
     for one in references(variables):
         value = {"ca.crt": pem, "tls.crt": pem, "tls.key": key}.get(one.key, "v4lue")
         secrets.setdefault(one.secret, {})[one.key] = value
-    sampler = launch(RECIPES[name], secrets, **AWS)
+    sampler = launch(RECIPES[name], secrets, kind, **AWS)
     done = subprocess.run(
         [sampler.otelcol, "validate", f"--config={sampler.folder / 'sampler.yaml'}"],
         env=sampler.environment, capture_output=True, text=True, check=False,
@@ -347,6 +357,94 @@ def test_one_that_is_away_holds_nobody_back(
     try:
         until(lambda: sampler.value("exporter_queue_size", exporter="otlp_http/away") == 0, "the end of the queue")
         assert sum(away.arrived(sent).values()) == len(sent) - refused
+    finally:
+        away.end()
+
+
+# Logs
+
+
+def record(trace_id: str, message: str = "order placed") -> dict[str, Any]:
+    return {
+        "timeUnixNano": str(time.time_ns()), "severityNumber": 9, "severityText": "INFO",
+        "body": {"stringValue": message}, "traceId": trace_id, "spanId": trace_id[16:],
+    }  # fmt: skip
+
+
+def logs(*records: dict[str, Any]) -> dict[str, Any]:
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": list(records)}]}]}
+
+
+def times(server: Receiver, trace_id: str) -> int:
+    """How often a record of the trace arrived. A request's body is protobuf, where ids are bytes."""
+    return sum(request.body.count(bytes.fromhex(trace_id)) for request in server.requests)
+
+
+def test_victorialogs_finds_records_by_trace_and_span(launch: Launch, tmp_path: Path) -> None:
+    with started(tmp_path) as store:
+        url = f"{store.url}/insert/opentelemetry/v1/logs"
+        gateway = launch(entry("Logs: VictoriaLogs", logs_endpoint=url) | {"tracing_store": "tempo"}, kind=Gateway)
+        gateway.send(logs(record(TRACE), record("1" * 32, "another")), "logs")
+        until(lambda: store.reader.records(TRACE), "the record")
+        [found] = store.reader.records(TRACE, TRACE[16:])
+        assert found["_msg"] == "order placed"
+        # set by the application, and by the gateway
+        assert (found["service.name"], found["deployment.environment.name"]) == ("shop", "production")
+        assert found["_stream"] == '{service.name="shop"}', "k8s.* are those of pods, of which there are none here"
+        assert found["severity_text"].upper() == "INFO"
+        assert store.reader.records(TRACE, "1" * 16) == []
+
+
+def test_loki(launch: Launch, receiver: Callable[..., Receiver]) -> None:
+    server = receiver()
+    variables = entry("Logs: Loki", endpoint=f"{server.url}/otlp", tls={"insecure": True})
+    gateway = launch(variables | {"tracing_store": "tempo"}, {"loki": {"token": "t0ken"}}, Gateway)
+    gateway.send(logs(record(TRACE)), "logs")
+    until(lambda: times(server, TRACE), "the record")
+    [request] = server.requests
+    assert request.path == "/otlp/v1/logs"
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    assert (headers["x-scope-orgid"], headers["authorization"]) == ("team-payments", "Bearer t0ken")
+
+
+def test_any_otlp_store_gets_traces_and_logs(launch: Launch, receiver: Callable[..., Receiver]) -> None:
+    server = receiver()
+    variables = entry("Logs: any OTLP store", endpoint=server.url, tls={"insecure": True})
+    secrets = {"vendor": {"api-key": "s3cr3t"}}
+    kept(launch(variables, secrets), server)
+    launch(variables, secrets, Gateway).send(logs(record("1" * 32)), "logs")
+    until(lambda: times(server, "1" * 32), "the record")
+    assert {request.path for request in server.requests} == {"/v1/traces", "/v1/logs"}
+    assert {request.headers["Api-Key"] for request in server.requests} == {"s3cr3t"}
+
+
+def test_a_store_of_logs_that_is_away_holds_nobody_back(launch: Launch, receiver: Callable[..., Receiver]) -> None:
+    """Not even when its queue is full: no request is refused, and the other store gets each record, and once."""
+    here, away = receiver(), Receiver()
+    store = {"protocol": "http", "traces": "none", "logs": True, "tls": {"insecure": True}}
+    gateway = launch({
+        "collector_logs_enabled": True,
+        "collector_exporters": [{**store, "name": "here", "endpoint": here.url},
+                                {**store, "name": "away", "endpoint": away.url}],
+        # the smallest queues there are
+        "collector_gateway_resources": {"limits": {"memory": "16Mi"}},
+    }, kind=Gateway)  # fmt: skip
+    size = gateway.config["exporters"]["otlp_http/away"]["sending_queue"]["queue_size"]
+    sent = [uuid.uuid4().hex for _number in range(3 * (size // 2))]
+    for first in range(0, len(sent), size // 2):
+        part = sent[first : first + size // 2]
+        gateway.send(logs(*map(record, part)), "logs")
+        until(lambda part=part: all(times(here, one) for one in part), "the records at the other store")
+    assert {times(here, one) for one in sent} == {1}
+    refused = gateway.value("exporter_enqueue_failed_log_records", exporter="otlp_http/away")
+    assert refused is not None
+    assert refused >= len(sent) - size
+    assert not gateway.value("exporter_enqueue_failed_log_records", exporter="otlp_http/here")
+    away.start()
+    try:
+        until(lambda: gateway.value("exporter_queue_size", exporter="otlp_http/away") == 0, "the end of the queue")
+        assert sum(times(away, one) for one in sent) == len(sent) - refused
     finally:
         away.end()
 

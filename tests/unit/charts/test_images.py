@@ -25,12 +25,12 @@ LEAST: dict[str, dict[str, Any]] = {
             for name in yaml.safe_load((ROLES / "tempo/files/chart/values.yaml").read_text())["components"]
         },
     },
-    "local_backends": {"jaeger": {"enabled": True}},
+    "local_backends": {"jaeger": {"enabled": True}, "victorialogs": {"enabled": True}},
     "local_demo": {},
 }
 # Charts with several images: the sections of their values that have one.
 SECTIONS = {
-    "local_backends": ("seaweedfs", "jaeger", "prometheus"),
+    "local_backends": ("seaweedfs", "jaeger", "victorialogs", "prometheus"),
     "local_demo": ("postgresql", "kafka", "python", "pricing", "storefront"),
 }
 # Container → the program, as docs/images.md has it of upstream's Dockerfiles.
@@ -40,6 +40,7 @@ PROGRAMS = {
     "seaweedfs": "/usr/bin/weed",
     "prometheus": "/bin/prometheus",
     "jaeger": "/cmd/jaeger/jaeger-linux",
+    "victorialogs": "/victoria-logs-prod",
     "postgresql": "/opt/postgresql/start",
     "kafka": "/opt/kafka/start",
     "storefront": "/usr/bin/node",
@@ -109,7 +110,7 @@ def test_charts_refuse_what_is_no_tag_or_digest(role, image, assert_fails):
     assert_fails(ROLES / role / "files/chart", with_images(role, image), f"image/{next(iter(image))}")
 
 
-@pytest.mark.parametrize(("role", "number"), [("local_backends", 3), ("local_demo", 7)])
+@pytest.mark.parametrize(("role", "number"), [("local_backends", 4), ("local_demo", 7)])
 def test_pull_secrets_of_the_local_charts(role, number, render):
     objects = render(ROLES / role / "files/chart", {**LEAST[role], "imagePullSecrets": ["regcred"]})
     assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * number

@@ -145,6 +145,33 @@ def test_jaeger(
         assert all(folder.startswith(mounts["data"] + "/") for folder in folders)
 
 
+def test_victorialogs(
+    render: Callable[..., Any],
+    pick: Callable[..., Any],
+    validate_kubernetes: Callable[..., None],
+    assert_restricted: Callable[..., None],
+) -> None:
+    values = {"enabled": True, "retention": "3d", "storage": {"storageClassName": "fast", "size": "5Gi"}}
+    objects = render(CHART, {"victorialogs": values}, "local-backends", "local-backends")
+    validate_kubernetes(objects)
+    template, only = pods(objects)["victorialogs"], container(objects, "victorialogs")
+    assert_restricted(template["spec"])
+    assert template["spec"]["automountServiceAccountToken"] is False
+    service = pick(objects, "Service", "victorialogs")["spec"]
+    (port,) = only["ports"]
+    assert [(one["port"], one["targetPort"]) for one in service["ports"]] == [(port["containerPort"], port["name"])]
+    assert port["containerPort"] == 9428 and "-httpListenAddr=:9428" in only["args"]
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    assert pick(objects, "NetworkPolicy", "victorialogs")["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+    claim = pick(objects, "PersistentVolumeClaim", "victorialogs")["spec"]
+    assert claim["storageClassName"] == "fast" and claim["resources"]["requests"]["storage"] == "5Gi"
+    # The store's own limit is below the volume's size.
+    assert {"-retentionPeriod=3d", "-retention.maxDiskSpaceUsageBytes=4096MiB"} <= set(only["args"])
+    (mount,) = only["volumeMounts"]
+    assert f"-storageDataPath={mount['mountPath']}" in only["args"]
+    assert {"name": "GOMEMLIMIT", "value": "204MiB"} in only["env"]
+
+
 def test_prometheus_finds_every_component(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
     objects = render(CHART, VALUES, "local-backends", "local-backends")
     config = yaml.safe_load(pick(objects, "ConfigMap", "prometheus")["data"]["prometheus.yml"])
@@ -217,6 +244,8 @@ def test_network_policies_open_the_named_ports_only(render: Callable[..., Any], 
         ({"jaeger": {"storage": {"maxTraces": 10}}}, "maxTraces"),
         ({"jaeger": {"storage": {"retention": "1d"}}}, "retention"),
         ({"jaeger": {"storage": {"directory": "/tmp"}}}, "directory"),
+        ({"victorialogs": {"retention": "12h"}}, "retention"),
+        ({"victorialogs": {"storage": {"type": "memory"}}}, "type"),
         ({"prometheus": {"retention": "7 days"}}, "retention"),
         ({"prometheus": {"scrapeNamespaces": []}}, "scrapeNamespaces"),
         ({"prometheus": {"scrapeNamespaces": ["Tracing"]}}, "scrapeNamespaces"),

@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[3]
 NAMES = (
     "tracing_store", "tracing_store_reader", "tracing_store_namespace", "tracing_store_service", "tracing_region",
     "collector_exporters", "object_storage_bucket", "verify_bucket", "verify_recordings_bucket",
-    "verify_recordings_prefix", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag", "grafana_tempo_url",
+    "verify_recordings_prefix", "collector_logs_enabled", "instrumentation_logs_enabled",
+    "local_backends_victorialogs_enabled", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag",
+    "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url", "grafana_logs_uid",
 )  # fmt: skip
 
 
@@ -54,20 +56,28 @@ def test_tempo_where_its_image_can_be_had(found: dict[str, Any], tmp_path: Path)
     values = seen(found, tmp_path)
     assert (values["tracing_store"], values["tracing_store_reader"]) == ("tempo", "tempo")
     assert values["tracing_store_namespace"] == "tracing" and values["tracing_store_service"] == ""
-    assert values["collector_exporters"] == [] and not values["local_backends_jaeger_enabled"]
+    assert [one["name"] for one in values["collector_exporters"]] == (["victorialogs"] if not found else [])
+    assert not values["local_backends_jaeger_enabled"]
+    assert {values[name] for name in values if name.endswith("logs_enabled")} == {not found}
     assert (values["verify_bucket"], values["verify_recordings_bucket"]) == ("orion-traces", "")
     assert values["grafana_tempo_url"] == "http://tempo-query-frontend.tracing.svc:3200"
+    assert values["grafana_jaeger_url"] == "" and bool(values["grafana_logs_url"]) == (not found)
 
 
 def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
-    values = seen({"images": {"jaeger": {"tag": "2.13.0-orion"}}}, tmp_path)
+    values = seen({"images": {"jaeger": {"tag": "2.13.0-orion"}, "victorialogs": {"tag": "v1.52.1-orion"}}}, tmp_path)
     assert (values["tracing_store"], values["tracing_store_reader"]) == ("otlp", "jaeger")
     assert (values["tracing_store_namespace"], values["tracing_store_service"]) == ("local-backends", "jaeger")
     assert values["local_backends_jaeger_enabled"] and values["local_backends_jaeger_image_tag"] == "2.13.0-orion"
     assert values["verify_bucket"] == values["grafana_tempo_url"] == ""
+    assert values["grafana_jaeger_url"] == "http://jaeger.local-backends.svc:16686"
+    assert values["grafana_logs_url"] == "http://victorialogs.local-backends.svc:9428"
+    assert values["grafana_logs_uid"] == "victorialogs"
     assert (values["verify_recordings_bucket"], values["verify_recordings_prefix"]) == ("orion-traces", "recordings")
     made, _warnings = collector_values({**role_defaults("collector"), **values})
     config = made["sampler"]["config"]
     assert config["service"]["pipelines"]["traces"]["exporters"] == ["otlp_http/jaeger", "awss3/recordings"]
     assert config["exporters"]["otlp_http/jaeger"]["endpoint"] == "http://jaeger.local-backends.svc:4318"
+    logs = made["gateway"]["config"]["service"]["pipelines"]["logs"]
+    assert logs["exporters"] == ["otlp_http/victorialogs"]
     assert {"path": "aws-ca-bundle.crt", "secret": "tempo-s3", "key": "ca.crt"} in made["sampler"]["secretFiles"]

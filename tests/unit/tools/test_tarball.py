@@ -38,6 +38,8 @@ HELD = (
     "roles/*/defaults/main.yml",
     "roles/*/files/*.html",
     "roles/*/files/*.json",
+    "roles/grafana/files/alerts/*.yml",
+    "roles/grafana/files/dashboards/*.json",
     "roles/*/files/*.sh",
     "roles/*/files/*.yml",
     "roles/*/files/chart/.helmignore",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.tests.ansible_program import run_ansible
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_grafana import FakeGrafana
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 SECRET = "not-to-be-shown"
@@ -145,3 +146,13 @@ def test_defaults_that_name_another_role(preflight: Any) -> None:
     """verify takes what tempo and object_storage were told, whether they are checked too or not."""
     result = preflight({"roles": ["verify"]}, {"object_storage_bucket": "orion-traces"}, "--check")
     assert not [f for f in result["findings"] if f["variable"].startswith("verify_")]
+
+
+def test_grafana_is_asked_with_the_roles_variables(preflight: Any) -> None:
+    grafana = FakeGrafana()
+    with grafana.serving() as url:
+        variables = {"grafana_provisioning": "api", "grafana_url": url, "grafana_token": SECRET}
+        result = preflight({"roles": ["grafana"]}, variables, "-vvv")
+    (finding,) = [one for one in result["findings"] if one["variable"].startswith("grafana_")]
+    assert finding["variable"] == "grafana_token" and "answered 401: Invalid API key" in finding["what"]
+    assert grafana.asked[-1].headers["authorization"] == f"Bearer {SECRET}"

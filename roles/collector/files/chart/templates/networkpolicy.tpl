@@ -23,6 +23,14 @@ spec:
       {{- with .Values.networkPolicy.clients }}
       from:
         {{- toYaml . | nindent 8 }}
+        {{- if $.Values.nodeAgent.enabled }}
+        - namespaceSelector:
+            matchLabels:
+              kubernetes.io/metadata.name: {{ $.Values.nodeAgent.namespace }}
+          podSelector:
+            matchLabels:
+              {{- include "otel-collector.selector" (list $ "node-agent") | nindent 14 }}
+        {{- end }}
       {{- end }}
     # Own telemetry and health: the monitoring system, and the API server's proxy.
     - ports:

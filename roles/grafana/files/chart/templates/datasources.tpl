@@ -4,10 +4,7 @@ metadata:
   name: {{ .Release.Name }}
   namespace: {{ .Release.Namespace }}
   labels:
-    app.kubernetes.io/name: grafana-datasources
-    app.kubernetes.io/instance: {{ .Release.Name }}
-    app.kubernetes.io/managed-by: {{ .Release.Service }}
-    helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+    {{- include "grafana.labels" . | nindent 4 }}
     {{- toYaml .Values.labels | nindent 4 }}
 {{- if eq .Values.kind "Secret" }}
 type: Opaque

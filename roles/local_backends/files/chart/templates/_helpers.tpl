@@ -22,11 +22,16 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{/* 80 % of a memory limit in Mi or Gi, in the form of GOMEMLIMIT: https://pkg.go.dev/runtime#hdr-Environment_Variables */}}
-{{- define "backends.goMemLimit" -}}
+{{/* 80 % of a size in Mi or Gi, as Go's GOMEMLIMIT and VictoriaLogs have it. Argument: the size. */}}
+{{- define "backends.mostOf" -}}
 {{- $mebibytes := trimSuffix "Mi" . | int -}}
 {{- if hasSuffix "Gi" . }}{{ $mebibytes = mul 1024 (trimSuffix "Gi" . | int) }}{{ end -}}
 {{- div (mul $mebibytes 80) 100 }}MiB
+{{- end }}
+
+{{/* Of a memory limit: https://pkg.go.dev/runtime#hdr-Environment_Variables */}}
+{{- define "backends.goMemLimit" -}}
+{{- include "backends.mostOf" . }}
 {{- end }}
 
 {{- define "backends.containerSecurity" -}}

@@ -27,10 +27,15 @@ def sampler(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return collector_values(variables(collector_exporters=list(entries), **changes))[0]["sampler"]
 
 
+def gateway(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    given = variables(collector_exporters=list(entries), collector_logs_enabled=True, **changes)
+    return collector_values(given)[0]["gateway"]
+
+
 def problems(*entries: Any, **changes: Any) -> dict[str, str]:
     """Place → what is wrong there and what to do."""
     made = ce.destinations(variables(collector_exporters=list(entries), **changes))
-    return {str(one.place): f"{one.what}. {one.remedy}" for one in errors(made.wiring.findings)}
+    return {str(one.place): f"{one.what}. {one.remedy}" for one in errors(made.findings)}
 
 
 def http(**more: Any) -> dict[str, Any]:
@@ -453,6 +458,165 @@ def test_everything_at_once_before_anything_else():
         sampler(http(name="a b", endpoint="x"), grpc(auth={}), collector_num_traces=0)
     for text in ("[0].name", "[0].endpoint", "[1].auth", "collector_num_traces"):
         assert text in str(caught.value)
+
+
+# Logs, which the gateways send
+
+
+def victorialogs(**more: Any) -> dict[str, Any]:
+    return {"name": "logs", "protocol": "http", "traces": "none", "logs": True,
+            "logs_endpoint": "https://logs.example.com/insert/opentelemetry/v1/logs", **more}  # fmt: skip
+
+
+def test_without_logs_gateways_have_neither_pipeline_nor_secrets():
+    given = variables(collector_exporters=[http(logs=True, headers={"api-key": REF})])
+    built, warnings = collector_values(given)
+    assert list(built["gateway"]["config"]["service"]["pipelines"]) == ["traces"]
+    assert "batch/logs" not in built["gateway"]["config"]["processors"]
+    [warning] = warnings
+    assert str(warning.place) == "collector_exporters[0].logs"
+    assert "collector_logs_enabled is false" in warning.what
+
+
+def test_logs_get_the_resource_attributes_of_traces_and_a_queue_for_each_store():
+    built = gateway(victorialogs(), grpc(logs="yes", timeout="3s"), collector_head_sampling_percentage=50)
+    config = built["config"]
+    logs, traces = (config["service"]["pipelines"][name] for name in ("logs", "traces"))
+    assert logs["receivers"] == ["otlp"]
+    assert logs["processors"] == [
+        "memory_limiter", "k8s_attributes", "resource_detection", "resource", "batch/logs",
+    ]  # fmt: skip
+    # what is for spans alone
+    assert set(traces["processors"]) - set(logs["processors"]) == {"probabilistic_sampler", "attributes"}
+    assert logs["exporters"] == ["otlp_http/logs", "otlp_grpc/vendor"]
+    assert traces["exporters"] == ["load_balancing"]
+    exporter = config["exporters"]["otlp_http/logs"]
+    assert exporter["logs_endpoint"].endswith("/v1/logs") and "endpoint" not in exporter
+    assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
+    assert "block_on_overflow" not in exporter["sending_queue"]
+    assert config["exporters"]["otlp_grpc/vendor"]["timeout"] == "3s"
+
+
+def test_traces_and_logs_share_the_gateways_memory():
+    sizes = {"collector_gateway_resources": {"limits": {"memory": "256Mi"}}}
+
+    def queues(*entries: dict[str, Any]) -> dict[str, int]:
+        exporters = gateway(*entries, **sizes)["config"]["exporters"]
+        return {name: one["sending_queue"]["queue_size"] for name, one in exporters.items()}
+
+    assert queues(victorialogs()) == {"load_balancing": 16384, "otlp_http/logs": 16384}
+    assert queues(victorialogs(), http(logs=True)) == {
+        "load_balancing": 16384, "otlp_http/logs": 8192, "otlp_http/vendor": 8192,
+    }  # fmt: skip
+    sizes["collector_gateway_resources"]["limits"]["memory"] = "8Mi"
+    assert queues(victorialogs()) == {"load_balancing": 2000, "otlp_http/logs": 1000}
+
+
+def test_each_tier_has_the_secrets_of_what_it_sends():
+    token, key = {"secret": "vendor", "key": "token"}, {"secret": "logs", "key": "api-key"}
+    both = http(logs=True, auth={"bearer": {"token": token}})
+    given = variables(collector_exporters=[both, victorialogs(headers={"api-key": key})], collector_logs_enabled=True)
+    built = collector_values(given)[0]
+    vendor = {"path": "vendor.token", **token}
+    assert built["sampler"]["secretFiles"] == built["gateway"]["secretFiles"] == [vendor]
+    assert built["sampler"]["secretEnv"] == []
+    assert built["gateway"]["secretEnv"] == [{"name": "EXPORTER_LOGS_HEADER_1", **key}]
+    for tier in ("gateway", "sampler"):
+        config = built[tier]["config"]
+        assert config["exporters"]["otlp_http/vendor"]["auth"] == {"authenticator": "bearertokenauth/vendor"}
+        assert "bearertokenauth/vendor" in config["service"]["extensions"]
+    assert "otlp_http/logs" not in built["sampler"]["config"]["exporters"]
+    # and the preflight looks for both
+    assert set(preflight.secret_references(given)) == {"vendor", "logs"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "traces", "logs"),
+    [
+        (http(logs=True), "endpoint", "endpoint"),
+        (http(logs=True, logs_endpoint="https://x/l"), "endpoint", "logs_endpoint"),
+        (http(logs=True, traces_endpoint="https://x/t"), "traces_endpoint", "endpoint"),
+        (http(logs=True, endpoint=None, traces_endpoint="https://x/t", logs_endpoint="https://x/l"),
+         "traces_endpoint", "logs_endpoint"),
+        (http(logs=True, traces="none"), None, "endpoint"),
+        (http(logs=True, traces="none", endpoint=None, logs_endpoint="https://x/l"), None, "logs_endpoint"),
+    ],
+)  # fmt: skip
+def test_each_signal_has_its_url(entry, traces, logs):
+    given = variables(collector_exporters=[entry], collector_logs_enabled=True)
+    built = collector_values(given)[0]
+
+    def key(tier: str) -> str | None:
+        exporter = built[tier]["config"]["exporters"].get("otlp_http/vendor", {})
+        return next((one for one in exporter if one.endswith("endpoint")), None)
+
+    assert (key("sampler"), key("gateway")) == (traces, logs)
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "text"),
+    [
+        (s3(logs=True), "logs", "which protocol s3 does not support. Use protocol grpc or http for logs"),
+        (kafka(logs=True, traces="none"), "logs", "protocol kafka does not support"),
+        (http(traces="none"), "traces", "nothing is sent there. Set logs: true"),
+        (http(logs="perhaps"), "logs", "neither true nor false"),
+        (http(logs_endpoint="https://x/l"), "logs_endpoint", "not for logs. Set logs: true"),
+        (http(logs=True, traces="none", traces_endpoint="https://x/t"), "traces_endpoint", "not for traces. Leave it"),
+        (http(logs=True, traces="none", logs_endpoint="https://x/l"), "logs_endpoint", "beside endpoint"),
+        (
+            http(logs=True, traces_endpoint="https://x/t", logs_endpoint="https://x/l"),
+            "logs_endpoint",
+            "beside endpoint",
+        ),
+        (http(logs=True, endpoint=None, traces_endpoint="https://x/t"), "logs_endpoint", "is missing"),
+        (http(logs=True, endpoint="https://x/v1/logs"), "endpoint", "Write https://x, or name the whole URL in logs_"),
+        (grpc(logs=True, logs_endpoint="https://x/l"), "logs_endpoint", "is not known here"),
+        (victorialogs(queue="disk"), "queue", "logs wait in the gateways' memory"),
+        (victorialogs(share=10), "share", "traces is none"),
+        (victorialogs(logs_endpoint="http://x/l"), "tls.insecure", "plain text"),
+        (victorialogs(headers={"api-key": "s3cr3t"}), "headers.api-key", "given in plain text"),
+    ],
+)
+def test_what_is_wrong_about_logs(entry, place, text):
+    found = problems(entry, collector_logs_enabled=True)
+    assert f"collector_exporters[0].{place}" in found
+    assert text in found[f"collector_exporters[0].{place}"]
+    assert "s3cr3t" not in str(found)
+
+
+def test_what_is_wrong_for_both_signals_is_told_once():
+    given = variables(collector_exporters=[http(logs=True, endpoint="otlp.example.com")], collector_logs_enabled=True)
+    with pytest.raises(InvalidInput) as caught:
+        collector_values(given)
+    assert str(caught.value).count("has no scheme") == 1
+
+
+def test_logs_need_somewhere_to_go():
+    found = problems(http(), collector_logs_enabled=True)
+    assert "no entry of collector_exporters has logs: true" in found["collector_logs_enabled"]
+    assert "collector_logs_enabled" in problems(collector_logs_enabled="yes")
+    assert problems(http(), collector_logs_enabled=False) == {}
+
+
+def test_a_store_of_logs_alone_is_not_one_of_traces():
+    assert "collector_exporters" in problems(victorialogs(), tracing_store="otlp", collector_logs_enabled=True)
+    assert "otlp_http/logs" not in sampler(victorialogs(), collector_logs_enabled=True)["config"]["exporters"]
+    again = problems(victorialogs(), http(name="logs"), collector_logs_enabled=True)
+    assert "is the name of" in next(iter(again.values()))
+
+
+def test_gateways_have_one_identity_at_aws_too():
+    def signed(name: str, secret: str) -> dict[str, Any]:
+        sigv4 = {"region": "eu-west-1", "service": "osis", "credentials_secret": secret}
+        return victorialogs(name=name, auth={"sigv4": sigv4})
+
+    built = gateway(signed("a", "aws"), signed("b", "aws"))
+    assert [one["name"] for one in built["secretEnv"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    found = problems(signed("a", "aws"), signed("b", "other"), collector_logs_enabled=True)
+    assert "one AWS identity" in found["collector_exporters[1].auth.sigv4.credentials_secret"]
+    # The samplers' is another one.
+    xray = {"name": "x", "protocol": "xray", "credentials_secret": "third"}
+    assert problems(xray, signed("a", "aws"), collector_logs_enabled=True) == {}
 
 
 # What the preflight makes of it

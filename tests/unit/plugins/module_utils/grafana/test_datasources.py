@@ -12,7 +12,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources as gd
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
-ALL = {"grafana_prometheus_url": "http://prometheus:9090", "grafana_loki_url": "http://loki-gateway"}
+API = {"grafana_provisioning": "api", "grafana_url": "https://grafana"}
+ALL = {"grafana_prometheus_url": "http://prometheus:9090", "grafana_logs_url": "http://loki-gateway"}
 
 
 def variables(**changes: Any) -> dict[str, Any]:
@@ -21,7 +22,12 @@ def variables(**changes: Any) -> dict[str, Any]:
 
 
 def sources(**changes: Any) -> dict[str, dict[str, Any]]:
-    return {item["type"]: item for item in gd.provisioning(variables(**changes))["datasources"]}
+    document, _warnings = gd.provisioning(variables(**changes))
+    return {item["type"]: item for item in document["datasources"]}
+
+
+def warnings(**changes: Any) -> list[str]:
+    return [str(warning) for warning in gd.provisioning(variables(**changes))[1]]
 
 
 def test_everything_is_linked_by_fixed_uids() -> None:
@@ -54,7 +60,7 @@ def test_without_a_tempo_of_its_own_nothing_leads_to_one() -> None:
 
 
 def test_links_follow_renamed_uids() -> None:
-    found = sources(**ALL, grafana_tempo_uid="t", grafana_prometheus_uid="p", grafana_loki_uid="l")
+    found = sources(**ALL, grafana_tempo_uid="t", grafana_prometheus_uid="p", grafana_logs_uid="l")
     text = yaml.safe_dump(found)
     for old in ("datasourceUid: tempo", "datasourceUid: prometheus", "datasourceUid: loki"):
         assert old not in text
@@ -117,12 +123,92 @@ def test_values_of_the_chart() -> None:
         ({"grafana_traces_to_metrics_queries": [{"name": "a"}]}, "grafana_traces_to_metrics_queries.*: .* not a query"),
         ({"grafana_traces_to_metrics_queries": ["up"]}, "is 'up', not a query"),
         ({"grafana_trace_query_time_shift": "-30m"}, "grafana_trace_query_time_shift"),
-        ({"grafana_loki_uid": "tempo"}, "grafana_loki_uid: is 'tempo', as is grafana_tempo_uid"),
+        ({"grafana_logs_uid": "tempo"}, "grafana_logs_uid: is 'tempo', as is grafana_tempo_uid"),
         ({"grafana_existing_datasource_uids": ["prometheus"]}, "leave grafana_prometheus_url empty"),
         ({"grafana_existing_datasource_uids": ["tempo"]}, "grafana_tempo_uid: is 'tempo', which is also in"),
-        ({"grafana_loki_url": "loki:3100"}, "grafana_loki_url: is 'loki:3100', not a URL"),
+        ({"grafana_logs_url": "loki:3100"}, "grafana_logs_url: is 'loki:3100', not a URL"),
+        ({"grafana_logs_type": "splunk"}, "grafana_logs_type: is 'splunk', not one of the choices"),
+        ({"grafana_provisioning": "file"}, "grafana_provisioning: is 'file', not one of the choices"),
+        ({"grafana_provisioning": "api"}, "grafana_url: is empty, but grafana_provisioning is api"),
+        ({"grafana_provisioning": "api", "grafana_url": "grafana:3000"}, "grafana_url: is 'grafana:3000', not a URL"),
+        ({**API, "grafana_tenant_variables": {"tempo": "A"}}, r"is set, but .* Use grafana_tenants\."),
+        ({**API, "grafana_alerts_enabled": True, "grafana_alerts_kind": "PrometheusRule"}, "kind: is Prometh"),
+        ({"grafana_tenants": {"tempo": "team-a"}}, "grafana_tenants: is set, but .* Use grafana_tenant_variables"),
+        ({"grafana_tenant_variables": {"jaeger": "A"}}, "grafana_tenant_variables.jaeger: is not a data source with"),
+        ({"grafana_tenant_variables": {"tempo": "a-b"}}, "tempo: is 'a-b', which is not the name of an environment"),
+        ({"grafana_logs_type": "victorialogs", "grafana_tenant_variables": {"logs": "A"}}, "multitenancyHeaders"),
     ],
 )  # fmt: skip
 def test_bad_input_names_the_variable(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        gd.grafana_values(variables(**{**ALL, **changes}))
+        gd.api_sources(variables(**{**ALL, **changes}))
+
+
+def test_jaeger_in_tempos_place() -> None:
+    store = {"tracing_store": "otlp", "tracing_store_reader": "jaeger", "tracing_store_namespace": "local-backends"}
+    found = sources(**ALL, **store, grafana_trace_query_time_shift="30m")
+    assert set(found) == {"jaeger", "prometheus", "loki"}
+    assert found["jaeger"]["url"] == "http://jaeger.local-backends.svc:16686"
+    data = found["jaeger"]["jsonData"]
+    assert {"serviceMap", "streamingEnabled", "traceQuery"}.isdisjoint(data), "Jaeger's data source has none of these"
+    assert data["tracesToLogsV2"]["datasourceUid"] == "loki" and data["traceIdTimeParams"] == {"enabled": True}
+    assert found["loki"]["jsonData"]["derivedFields"][0]["datasourceUid"] == "jaeger"
+    assert found["prometheus"]["jsonData"]["exemplarTraceIdDestinations"][0]["datasourceUid"] == "jaeger"
+
+
+def test_tempo_before_jaeger() -> None:
+    found = sources(**ALL, grafana_jaeger_url="http://jaeger:16686")
+    assert found["loki"]["jsonData"]["derivedFields"][0]["datasourceUid"] == "tempo"
+
+
+def test_logs_in_victorialogs() -> None:
+    found = sources(**ALL, grafana_logs_type="victorialogs", grafana_logs_json_data={"maxLines": 500})
+    logs = found["victoriametrics-logs-datasource"]
+    assert (logs["name"], logs["uid"]) == ("VictoriaLogs", "victorialogs")
+    assert logs["jsonData"]["derivedFields"][0]["datasourceUid"] == "tempo" and logs["jsonData"]["maxLines"] == 500
+    link = found["tempo"]["jsonData"]["tracesToLogsV2"]
+    assert link["datasourceUid"] == "victorialogs"
+    assert link["tags"][0] == {"key": "service.name", "value": '"service.name"'}
+    assert link["query"] == '(trace_id:="$${__span.traceId}" OR "$${__span.traceId}") AND $${__tags}'
+
+
+def test_logs_in_opensearch() -> None:
+    found = sources(**ALL, grafana_logs_type="opensearch", grafana_logs_json_data={"database": "shop-*"})
+    logs = found["grafana-opensearch-datasource"]["jsonData"]
+    assert logs["database"] == "shop-*" and logs["timeField"] == "time"
+    assert logs["dataLinks"] == [{"field": "^trace_?[iI]d$$", "url": "$${__value.raw}", "datasourceUid": "tempo"}]
+    assert found["tempo"]["jsonData"]["tracesToLogsV2"]["tags"] == [{"key": "service.name", "value": "serviceName"}]
+
+
+def test_the_query_is_always_ours_or_the_users() -> None:
+    link = sources(**ALL)["tempo"]["jsonData"]["tracesToLogsV2"]
+    assert link["customQuery"] is True and link["query"].startswith("{$${__tags}} | label_format ")
+    own = sources(**ALL, grafana_traces_to_logs_query='{$__tags} |= "${__trace.traceId}"')
+    assert own["tempo"]["jsonData"]["tracesToLogsV2"]["query"] == '{$$__tags} |= "$${__trace.traceId}"'
+
+
+def test_a_tenant_is_read_by_grafana_or_sent_as_a_secret() -> None:
+    tempo = sources(**ALL, grafana_tenant_variables={"tempo": "TEMPO_TENANT", "logs": "LOKI_TENANT"})
+    assert tempo["loki"]["secureJsonData"] == {"httpHeaderValue1": "$__env{LOKI_TENANT}"}
+    found, _warnings = gd.api_sources(variables(**ALL, **API, grafana_tenants={"tempo": "team-a"}))
+    assert found[0]["jsonData"]["httpHeaderName1"] == "X-Scope-OrgID"
+    assert found[0]["secureJsonData"] == {"httpHeaderValue1": "team-a"}
+    assert all("secureJsonData" not in source for source in found[1:])
+    assert "$$" not in yaml.safe_dump(found), "dollars are single in the HTTP API"
+
+
+def test_doubts_about_tempos_address() -> None:
+    (port,) = warnings(grafana_tempo_url="http://tempo:3100")
+    assert port.startswith("grafana_tempo_url: is http://tempo:3100: 3100 is the port of Loki") and "3200" in port
+    (proxy,) = warnings(grafana_tempo_url="https://tempo.example.com")
+    assert proxy.startswith("grafana_streaming_enabled: ") and "stream_over_http_enabled" in proxy
+    assert not warnings(grafana_tempo_url="https://tempo.example.com", grafana_streaming_enabled=False)
+    off = {**variables(), "tempo_extra_config": {"stream_over_http_enabled": False}}
+    assert "tempo_extra_config switches stream_over_http_enabled off" in str(gd.findings(off))
+    assert not warnings(**ALL)
+
+
+def test_an_object_that_is_too_large() -> None:
+    large = {"name": "x", "type": "testdata", "uid": "x", "jsonData": {"text": "a" * 2**20}}
+    with pytest.raises(InvalidInput, match=r"has \d+ bytes, more than the 1048576 .* Shorten grafana_datasources"):
+        gd.provisioning(variables(grafana_datasources=[large]))

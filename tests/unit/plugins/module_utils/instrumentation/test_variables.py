@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.filter.instrumentation import FilterModule
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.environment import plain, settings
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.environment import (
+    plain,
+    sdk_environment,
+    settings,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import (
     AGENTS,
     JAVA,
@@ -18,7 +22,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     PYTHON,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import resolved, served
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import annotation_value
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import (
+    annotation_value,
+    instrumentation_values,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import (
     chart_values,
     findings,
@@ -419,6 +426,31 @@ def test_settings_follow_the_variables() -> None:
     assert nodejs["OTEL_NODE_DISABLED_INSTRUMENTATIONS"] == "dns,fs,net,router,bunyan,pino,winston"
     assert (python["OTEL_PROPAGATORS"], nodejs["OTEL_PROPAGATORS"]) == ("tracecontext,xray", "tracecontext")
     assert (java["OTEL_LOGS_EXPORTER"], java["OTEL_BSP_MAX_QUEUE_SIZE"]) == ("otlp", "4096")
+
+
+def test_logs_are_sent_where_they_are_wanted() -> None:
+    without, wanted = variables(), variables(instrumentation_logs_enabled=True)
+    assert {settings(language, without)["OTEL_LOGS_EXPORTER"] for language in LANGUAGES.values()} == {"none"}
+    assert {settings(language, wanted)["OTEL_LOGS_EXPORTER"] for language in LANGUAGES.values()} == {"otlp"}
+    handler = "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"
+    assert (settings(PYTHON, without)[handler], settings(PYTHON, wanted)[handler]) == ("false", "true")
+    java = settings(JAVA, wanted).keys() - settings(JAVA, without).keys()
+    assert java == {"OTEL_INSTRUMENTATION_LOGBACK_APPENDER_EXPERIMENTAL_CAPTURE_KEY_VALUE_PAIR_ATTRIBUTES"}
+    spec = instrumentation_values(wanted, dict.fromkeys(LANGUAGES, "image:1"))["spec"]
+    assert {"name": "OTEL_LOGS_EXPORTER", "value": "otlp"} in spec["env"]
+    assert {"name": handler, "value": "true"} in spec["python"]["env"]
+    template = {"spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+    found = {one["name"]: one.get("value") for one in sdk_environment(wanted, "Deployment", "a", "b", template, "app")}
+    assert found["OTEL_LOGS_EXPORTER"] == "otlp"
+
+
+def test_nodejs_sends_no_logs_without_log_correlation() -> None:
+    given = {"instrumentation_logs_enabled": True, "instrumentation_log_correlation": False}
+    [found] = [one for one in findings(variables(**given)) if one.variable == "instrumentation_logs_enabled"]
+    assert found.severity == "warning" and "does not reach Node.js" in found.what
+    assert not [
+        one for one in findings(variables(**given, instrumentation_languages=["python"])) if "logs" in one.variable
+    ]
 
 
 def test_numbers_are_written_plainly() -> None:

@@ -44,6 +44,7 @@ VARIABLES = {
     "instrumentation_sampler": "parentbased_traceidratio",
     "instrumentation_sampler_argument": 1.0,
     "instrumentation_log_correlation": True,
+    "instrumentation_logs_enabled": False,
     "instrumentation_baggage_attributes": [],
     "instrumentation_endpoint": "http://otel-collector.tracing.svc:4318",
     "instrumentation_protocol": "http/protobuf",

@@ -285,6 +285,23 @@ def test_errors(changes: dict[str, Any], variable: str, words: str) -> None:
     assert words in str(only(found(changes), ERROR, variable))
 
 
+def test_agents_do_not_send_logs_to_gateways_that_refuse_them() -> None:
+    agents = role_defaults("instrumentation", "collector") | {"instrumentation_logs_enabled": True}
+    agents = {name: value for name, value in agents.items() if name.startswith("instrumentation_")}
+    finding = only(found(agents), ERROR, "instrumentation_logs_enabled")
+    assert "collector_logs_enabled is false" in finding.what and "404" in finding.why
+    elsewhere = {"instrumentation_endpoint": "http://other-collector.observability.svc:4318"}
+    assert found(agents | elsewhere) == found(agents | {"instrumentation_enabled": False}) == []
+    store = {
+        "name": "loki",
+        "protocol": "http",
+        "traces": "none",
+        "logs": True,
+        "endpoint": "https://loki.example.com/otlp",
+    }
+    assert found(agents | {"collector_logs_enabled": True, "collector_exporters": [store]}) == []
+
+
 def test_no_bucket() -> None:
     findings = found({"object_storage_bucket": "", "tempo_s3_bucket": ""})
     # The module reports the second only where it is not just the first's value.

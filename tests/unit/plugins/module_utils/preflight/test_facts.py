@@ -26,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts impo
     required,
     store_facts,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import NOTHING
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.instrumentation.made import (
@@ -83,6 +84,7 @@ def test_administrators_are_asked_about_once() -> None:
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
         "unreadable": (),
+        "grafana": NOTHING,
     }
     assert len(kube.reviews) == 1
 

@@ -1,0 +1,113 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PromQL that dashboards and alert rules share. window: of rates; dashboards leave it to Grafana.
+
+Gateways and samplers are told apart by what only one of them has, not by labels, which differ between Prometheus'
+configurations.
+"""
+
+from __future__ import annotations
+
+WINDOW = "$__rate_interval"
+# Of spans that somebody asked for; the others are what those requests did.
+ENTRY = 'span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"'
+ERROR = 'status_code="STATUS_CODE_ERROR"'
+ON_GATEWAYS = "and on (instance) otelcol_loadbalancer_num_backends"
+ON_SAMPLERS = "and on (instance) otelcol_processor_tail_sampling_sampling_traces_on_memory"
+# Exporters of traces that leave the platform
+DESTINATIONS = 'exporter!="load_balancing"'
+SECONDS_PER_DAY = 86400
+GIBIBYTE = 1024**3
+DAYS_PER_MONTH = 730.5 / 24
+
+
+def rate(metric: str, selector: str = "", window: str = WINDOW) -> str:
+    return f"rate({metric}{{{selector}}}[{window}])" if selector else f"rate({metric}[{window}])"
+
+
+def total(metric: str, selector: str = "", by: str = "", window: str = WINDOW) -> str:
+    """The sum of a counter's rates."""
+    return f"sum{f' by ({by}) ' if by else ' '}({rate(metric, selector, window)})".replace("sum (", "sum(")
+
+
+def zero(query: str) -> str:
+    """0 where the query has no series: counters of failures appear with the first failure."""
+    return f"({query}) or vector(0)"
+
+
+def quantile(share: float, histogram: str, selector: str = "", by: str = "", window: str = WINDOW) -> str:
+    """histogram: with _bucket."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({share:g}, {total(histogram, selector, labels, window)})"
+
+
+def received(window: str = WINDOW) -> str:
+    """Spans per second that the gateways have accepted."""
+    return f"sum({rate('otelcol_receiver_accepted_spans', '', window)} {ON_GATEWAYS})"
+
+
+def refused(window: str = WINDOW) -> str:
+    """Spans per second that the gateways have refused: their memory is full."""
+    return f"sum({rate('otelcol_receiver_refused_spans', '', window)} {ON_GATEWAYS})"
+
+
+def at_samplers(window: str = WINDOW) -> str:
+    """Spans per second that the samplers have accepted."""
+    return f"sum({rate('otelcol_receiver_accepted_spans', '', window)} {ON_SAMPLERS})"
+
+
+def exported(by: str = "", window: str = WINDOW) -> str:
+    """Spans per second that destinations have taken."""
+    return total("otelcol_exporter_sent_spans", DESTINATIONS, by, window)
+
+
+def lost(window: str = WINDOW) -> str:
+    """Spans per second that were lost between tiers and destinations. A trace that was dropped before its decision is
+    not among them: its spans may still be exported one by one."""
+    return (
+        f"({zero(total('otelcol_exporter_send_failed_spans', window=window))})"
+        f" + ({zero(total('otelcol_exporter_enqueue_failed_spans', window=window))})"
+        f" + ({zero(refused(window))})"
+    )
+
+
+def late(window: str = WINDOW) -> str:
+    """Spans per second that came after their trace's decision."""
+    return total("otelcol_processor_tail_sampling_sampling_late_span_age_count", window=window)
+
+
+def dropped_too_early(window: str = WINDOW) -> str:
+    """Traces per second that left the samplers' memory before their decision."""
+    return total("otelcol_processor_tail_sampling_sampling_trace_dropped_too_early", window=window)
+
+
+QUEUE_SHARE = "max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)"
+# Seconds that the queue would take at the present rate, with nothing more coming in.
+QUEUE_SECONDS = (
+    'sum by (exporter) (otelcol_exporter_queue_size{data_type="traces"})'
+    f" / (sum by (exporter) ({rate('otelcol_exporter_sent_spans')}) > 0)"
+)
+
+# Blocks that wait for compaction, for each compactor
+OUTSTANDING = (
+    "sum by (tenant) (tempodb_compaction_outstanding_blocks)"
+    " / on () group_left () count(count by (instance) (tempodb_compaction_outstanding_blocks))"
+)
+
+
+def s3_errors(window: str = WINDOW) -> str:
+    """The share of Tempo's requests to the bucket that failed, by operation. 404 is a question, not a failure."""
+    failed = total("tempodb_backend_request_duration_seconds_count", 'status_code=~"5..|403|429"', "operation", window)
+    return f"{failed} / {total('tempodb_backend_request_duration_seconds_count', '', 'operation', window)}"
+
+
+def bucket_cost(storage: str, put: str, get: str, window: str = "1h") -> str:
+    """USD per day for what the bucket holds and for requests to it, at these prices: a GiB and month, 1,000 requests.
+
+    Each compactor reports all of the bucket, hence the maximum.
+    """
+    held = f"sum(max by (tenant, status) (tempodb_backend_bytes_total)) / {GIBIBYTE} * {storage} / {DAYS_PER_MONTH:g}"
+    requests = "tempodb_backend_request_duration_seconds_count"
+    puts = zero(total(requests, 'operation=~"PUT|POST"', window=window))
+    gets = zero(total(requests, 'operation=~"GET|HEAD"', window=window))
+    return f"{held} + ({puts}) * {SECONDS_PER_DAY} / 1000 * {put} + ({gets}) * {SECONDS_PER_DAY} / 1000 * {get}"
