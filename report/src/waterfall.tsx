@@ -26,6 +26,7 @@ export function Waterfall({ trace, name, printing }: { trace: Trace; name: strin
   const [active, setActive] = useState(Math.max(0, trace.root));
   const [opened, setOpened] = useState<number | null>(null);
   const [query, setQuery] = useState("");
+  const [wide, setWide] = useState(0);
   const [criticalOnly, setCriticalOnly] = useState(false);
   const [errorsOnly, setErrorsOnly] = useState(false);
   const grid = useRef<HTMLDivElement>(null);
@@ -59,6 +60,12 @@ export function Waterfall({ trace, name, printing }: { trace: Trace; name: strin
     setActive(number);
     pending.current = number;
   }
+
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => setWide(grid.current?.clientWidth ?? 0));
+    if (grid.current) observer.observe(grid.current);
+    return () => observer.disconnect();
+  }, []);
 
   const pending = useRef<number | null>(null);
   useLayoutEffect(() => {
@@ -139,8 +146,7 @@ export function Waterfall({ trace, name, printing }: { trace: Trace; name: strin
 
   const filtered = criticalOnly || errorsOnly;
   const at = found.has(active) ? matches.indexOf(active) + 1 : 0;
-  const wide = (grid.current?.clientWidth || innerWidth) * 0.5;
-  const axis = ticks(view[0], view[1], Math.max(2, Math.min(7, Math.floor(wide / 95))));
+  const axis = ticks(view[0], view[1], Math.max(2, Math.min(7, Math.floor(wide / 190))));
   const id = `grid-${trace.trace_id}`;
   return (
     <div class={`waterfall${opened === null ? "" : " with-details"}`}>
