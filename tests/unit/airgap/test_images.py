@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from archives import tar, write
 
-from airgap import images, reader, spec
+from airgap import cache, images, reader, spec
 from airgap.errors import AirgapError
 from airgap.images import ARCHIVE, BUILD, ORIGINS, PULL, Image, Source
 
@@ -159,6 +160,7 @@ def test_an_image_is_copied_once_and_its_older_copy_goes(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(reader, "copy", None)
         assert images.carried(source(LAYERS)) == first
+    os.utime(first / cache.META, (0, 0))
     second = images.carried(source([tar(("tempo", b"another"))]))
     assert second != first
     assert not first.exists()
