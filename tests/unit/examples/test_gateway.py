@@ -113,7 +113,7 @@ def test_the_tenant_of_a_request_that_comes_directly_is_in_the_baggage(gateway, 
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ConnectError("refused")])
 def test_the_answer_to_a_failed_request_is_sent_with_the_tenant_in_the_baggage(gateway, answer):
-    client, _ = gateway(answer)
+    client = gateway(answer)[0]
     app, tenants = client.app, []
 
     async def watched(scope, receive, send):
