@@ -52,7 +52,7 @@ options:
         during the run. Otherwise that is an error.
     type: bool
     default: false
-  message:
+  commit_message:
     description: Message in the history of the dashboard.
     type: str
     default: Provisioned by orion.tracing
@@ -140,7 +140,7 @@ def main() -> None:
             "inputs": {"type": "dict", "default": {}},
             "folder_uid": {"type": "str", "default": ""},
             "overwrite": {"type": "bool", "default": False},
-            "message": {"type": "str", "default": "Provisioned by orion.tracing"},
+            "commit_message": {"type": "str", "default": "Provisioned by orion.tracing"},
             "uids": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         }
@@ -155,7 +155,7 @@ def main() -> None:
             plan = dashboards.plan_absent(grafana, params["uids"])
         else:
             plan = dashboards.plan_present(
-                grafana, wanted, params["folder_uid"], params["overwrite"], params["message"], module.check_mode
+                grafana, wanted, params["folder_uid"], params["overwrite"], params["commit_message"], module.check_mode
             )
         module.finish(grafana, plan, dashboards.apply)
 

@@ -20,8 +20,6 @@ attributes:
     support: full
   diff_mode:
     support: none
-  idempotent:
-    support: full
 options:
   namespace:
     description: Namespace of the store, unless O(store_namespace) names another.

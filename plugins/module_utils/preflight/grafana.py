@@ -149,7 +149,8 @@ def _of_api(v: Mapping[str, Any], facts: GrafanaFacts) -> Iterator[Finding]:
 
 def _of_deployment(v: Mapping[str, Any], one: Deployed) -> Iterator[Finding]:
     where = f"Deployment {one.name} in namespace {v.get('grafana_namespace')}"
-    written = one.environment.get(AUTO_UPDATE) or (match[1] if (match := _INI.search(one.settings)) else "")
+    match = _INI.search(one.settings)
+    written = one.environment.get(AUTO_UPDATE) or (match[1] if match else "")
     if one.read_only_root and str(written).lower() != "false":
         yield warning(
             "grafana_namespace",
