@@ -395,7 +395,9 @@ def main() -> None:
             for service in every:
                 load.append(os.getloadavg()[0])
                 found.setdefault(service.name, []).append(measure(service, folder, order))
-                print(f"round {number + 1} of {ROUNDS}: {service.name}", file=sys.stderr)
+                # So that a run that is interrupted has not been for nothing.
+                last = "\n".join(" | ".join(one) for one in rows(service.name, found[service.name][-1:]))
+                print(f"round {number + 1} of {ROUNDS}\n{last}", file=sys.stderr)
         load.append(os.getloadavg()[0])
         table = [["", *(heading for heading, *_rest in COLUMNS)], ["---"] * (1 + len(COLUMNS))]
         for service in every:
