@@ -40,7 +40,7 @@ def records(logs: VictoriaLogs, trace_id: str, services: set[str]) -> list[Recor
 
 @pytest.fixture(scope="module")
 def trace(shop: Shop) -> Trace:
-    trace_id = new_id(16)
+    trace_id = new_id(32)
     status, order = shop.checkout(headers=(("x-tenant-id", "acme"), traceparent(trace_id)))
     assert status == 201, order
     return shop.trace(trace_id, complete)
@@ -54,7 +54,7 @@ def found(trace: Trace, logs: VictoriaLogs) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def failed(shop: Shop, logs: VictoriaLogs) -> list[Record]:
-    trace_id = new_id(16)
+    trace_id = new_id(32)
     status, answer = shop.checkout("broken-price", (traceparent(trace_id),))
     assert status == 502, answer
     return records(logs, trace_id, {"gateway", "storefront"})
@@ -67,11 +67,11 @@ def test_a_line_is_found_by_the_span_that_it_was_written_in_and_by_no_other(
     [record] = [one for one in found if (one["service.name"], one["_msg"]) == (service, LOGGED[service])]
     span = trace.spans[record["span_id"]]
     assert span.service == service, f"the line of {service} has the id of {span}"
-    assert record in logs.records(span.trace_id, span.id)
+    assert record in logs.records(span.trace_id, span.span_id)
     for other in trace:
-        if other.id != span.id:
-            assert record not in logs.records(span.trace_id, other.id)
-    assert logs.records(new_id(16), span.id) == []
+        if other.span_id != span.span_id:
+            assert record not in logs.records(span.trace_id, other.span_id)
+    assert logs.records(new_id(32), span.span_id) == []
 
 
 def test_lines_have_the_resource_attributes_of_spans(trace: Trace, found: list[Record]) -> None:
@@ -104,4 +104,4 @@ def test_standard_output_has_the_same_lines(shop: Shop, found: list[Record]) -> 
 def test_errors_are_errors(failed: list[Record]) -> None:
     [record] = [one for one in failed if one["service.name"] == "gateway"]
     assert (record["_msg"], record["severity_text"].upper()) == (FAILURE, "ERROR")
-    assert record["fields.status"] == "500"
+    assert record["fields.status"] == "502", "what orders answered"

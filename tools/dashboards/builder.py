@@ -73,19 +73,15 @@ class PromQL:
 
 @dataclass(frozen=True)
 class TraceQL:
-    """A query to Tempo. metrics: it makes curves (`| rate()` and others), else it finds traces."""
+    """A query to Tempo that finds traces."""
 
     text: str
-    metrics: bool = False
     limit: int = 20
     ref: str = ""
     source: Source = TEMPO
 
     def json(self, table: bool) -> Json:
-        found: Json = {"queryType": "traceql", "query": self.text}
-        if self.metrics:
-            return {**found, "metricsQueryType": "range"}
-        return {**found, "limit": self.limit, "tableType": "traces"}
+        return {"queryType": "traceql", "query": self.text, "limit": self.limit, "tableType": "traces"}
 
 
 @dataclass(frozen=True)

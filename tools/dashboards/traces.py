@@ -1,6 +1,10 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Slow and failing traces: by TraceQL where Tempo has them, by search where Jaeger does."""
+"""Slow and failing traces: by TraceQL where Tempo has them, by search where Jaeger does.
+
+No TraceQL metrics (`| rate()` and others): Tempo 2.10 answers them with its metrics-generators, which the tempo role
+does not run, since the Collectors make the metrics from all spans.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +49,6 @@ TRACES = Dashboard(
                     ],
                     "table",
                 ),
-                Panel(
-                    "Failing spans, by operation",
-                    "Kept spans with errors, per second.",
-                    [TraceQL(f"{{ {OF_SERVICE} && status = error }} | rate() by (resource.service.name, name)", True)],
-                    unit="cps",
-                ),
             ),
         ),
         Row(
@@ -69,16 +67,6 @@ TRACES = Dashboard(
                     [TraceQL(f"{{ {OF_SERVICE} && traceDuration > $longer }} | select(rootServiceName, rootName)")],
                     "table",
                     empty=NONE,
-                ),
-                Panel(
-                    "Duration by operation, p95",
-                    "Of kept spans: longer than the truth, as slow traces are kept.",
-                    [
-                        TraceQL(
-                            f"{{ {OF_SERVICE} && kind = server }} | quantile_over_time(duration, 0.95) by (name)", True
-                        )
-                    ],
-                    unit="s",
                 ),
                 Panel(
                     "Slow database calls",
