@@ -73,7 +73,7 @@ def owner(kind: str, made: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def everything(kube: Kube) -> list[Any]:
-    """Policies, Helm's Secrets, and workloads with their versions, to compare."""
+    """Deployments, Secrets (Helm's among them) and namespaces with their versions, to compare."""
     paths = [APPS.format("deployments"), "/api/v1/secrets", "/api/v1/namespaces"]
     lists = [kube.list(path) for path in paths]
     return [[(one["metadata"]["name"], one["metadata"]["resourceVersion"]) for one in listed] for listed in lists]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,10 +118,19 @@ REQUESTS = 400
 
 def ask(shop: Shop, name: str, times: int) -> float:
     """Requests of a page that the service does not have, each at least one span: seconds of one, as the median."""
+
+    def one() -> None:
+        assert shop.kube.proxy("pods", NAMESPACE, name, 8080, "nothing").status == 404
+
+    return median_seconds(one, times)
+
+
+def median_seconds(one: Callable[[], None], times: int) -> float:
+    """Seconds of a call, as the median of so many."""
     found = []
     for _one in range(times):
         began = time.monotonic()
-        assert shop.kube.proxy("pods", NAMESPACE, name, 8080, "nothing").status == 404
+        one()
         found.append(time.monotonic() - began)
     return median(found)
 
@@ -191,13 +200,12 @@ def collector_away(kube: Kube) -> Iterator[None]:
 
 def checkout_seconds(shop: Shop, times: int) -> float:
     """Seconds of a checkout, as the median of so many; all of them succeed."""
-    found = []
-    for _one in range(times):
-        began = time.monotonic()
+
+    def one() -> None:
         status, answer = shop.checkout()
         assert status == 201, answer
-        found.append(time.monotonic() - began)
-    return median(found)
+
+    return median_seconds(one, times)
 
 
 @pytest.mark.usefixtures("collector_away")

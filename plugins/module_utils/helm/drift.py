@@ -29,7 +29,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     HELM,
-    OWNER_ANNOTATION,
     Difference,
     Owner,
     additions,
@@ -48,6 +47,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
     show as show_path,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import NAMESPACE_ANNOTATION, OWNER_ANNOTATION
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects, show
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource, Served, discover
@@ -56,7 +56,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pa
 MISSING, CHANGED = "missing", "changed"
 HELM_MARKS = {
     "labels": {"app.kubernetes.io/managed-by"},
-    "annotations": {OWNER_ANNOTATION, "meta.helm.sh/release-namespace"},
+    "annotations": {OWNER_ANNOTATION, NAMESPACE_ANNOTATION},
 }
 RELEASE_TYPE = "helm.sh/release.v1"
 THREADS = 8

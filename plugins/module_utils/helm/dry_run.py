@@ -22,15 +22,19 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
-from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import HELM, OWNER_ANNOTATION
+from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import HELM
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import (
+    NAMESPACE_ANNOTATION,
+    OWNER_ANNOTATION,
+    release_of,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import APPLY_PATCH, Kube, Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Served, discover
 
 THREADS = 8
-NAMESPACE_ANNOTATION = "meta.helm.sh/release-namespace"
 # The words of k8s.io/kubernetes pkg/apis/*/validation for fields that cannot change.
 IMMUTABLE = re.compile(
     r"immutable|[Uu]pdates to .*forbidden|may not (be )?change|cannot (be )?(change|update|modif)"
@@ -119,13 +123,6 @@ def check(
     return DryRun({key: answer for key, answer in answers if isinstance(answer, dict)})
 
 
-def owner_of(live: Mapping[str, Any]) -> str:
-    """The release of a live object, as namespace/name; "" where it belongs to none."""
-    annotations = (live.get("metadata") or {}).get("annotations") or {}
-    name, namespace = annotations.get(OWNER_ANNOTATION), annotations.get(NAMESPACE_ANNOTATION)
-    return f"{namespace}/{name}" if name else ""
-
-
 def marked(document: Mapping[str, Any], wanted: ReleaseOptions) -> dict[str, Any]:
     """The object with the marks of ownership that Helm adds to it."""
     metadata = dict(document.get("metadata") or {})
@@ -171,7 +168,7 @@ def _ask(
         live = kube.get(url)
     except TracingError:
         return None
-    return live if live and owner_of(live) != f"{wanted.namespace}/{wanted.name}" else None
+    return live if live and release_of(live) != f"{wanted.namespace}/{wanted.name}" else None
 
 
 def _refused(key: Key, answer: Response, on_server: bool, is_new: bool) -> Refusal | None:

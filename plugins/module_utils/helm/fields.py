@@ -21,9 +21,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import quantity
 from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import OWNER_ANNOTATION
 
 HELM = "helm"  # the field manager that Helm 4 applies with
-OWNER_ANNOTATION = "meta.helm.sh/release-name"  # set by Helm alone, so whoever owns it is Helm, whatever its file name
 # Lists of Kubernetes' own types that the API server merges by keys (x-kubernetes-list-map-keys in its OpenAPI
 # document); every other list is one value. Needed only for objects without managedFields, which tell it of any type.
 MERGE_KEYS: dict[str, tuple[str, ...]] = {

@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.decide import U
 from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import DryRun
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.options import REPAIR, ReleaseOptions
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import release_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import History, Release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key, Objects
 
@@ -166,7 +167,7 @@ def _plan_objects(plan: Plan, rendered: Rendered, helms_crds: Objects, found: Dr
     after.update({key: dry_run.marked(after[key], wanted) for key in taken})
     notes = {}
     for key, live in found.taken.items():
-        owner = dry_run.owner_of(live)
+        owner = release_of(live)
         notes[key] = f"taken over from release {owner}" if owner else "taken over, belongs to no release"
     objects, diff = render.changes({**rendered.before, **taken}, {**helms_crds, **after}, wanted.namespace, mask, notes)
     plan.result["objects"] = [*plan.result.get("objects", []), *objects]

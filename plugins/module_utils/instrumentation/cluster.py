@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import release_of
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import injection
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import LANGUAGES
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
@@ -86,15 +87,15 @@ class Workload:
 @dataclass(frozen=True)
 class InjectionPolicy:
     """A policy of this collection for one language, by its name. created: RFC 3339. bound: whether a binding makes it
-    effective. selectors: label selectors that a namespace has to match, all of them. release: name and namespace of the
-    Helm release that it belongs to, empty for none."""
+    effective. selectors: label selectors that a namespace has to match, all of them. release: the Helm
+    release that it belongs to, as helm.ownership.release_of has it."""
 
     name: str
     language: str
     created: str
     bound: bool
     selectors: tuple[Document, ...] = ()
-    release: tuple[str, str] = ("", "")
+    release: str = ""
 
     def covers(self, namespace_labels: Mapping[str, str]) -> bool:
         return all(matches(selector, namespace_labels) for selector in self.selectors)
@@ -275,11 +276,7 @@ def injection_policies(policies: Iterable[Document], bindings: Iterable[Document
         if len(bound.get(name, [])) == 1:
             selectors.append(inside(bound[name][0], "spec", "matchResources", "namespaceSelector"))
         kept = tuple(one for one in selectors if one)
-        annotations = inside(policy, "metadata", "annotations") or {}
-        release = tuple(str(annotations.get(f"meta.helm.sh/release-{part}") or "") for part in ("name", "namespace"))
-        found.append(
-            InjectionPolicy(name, languages[name], created(policy), name in bound, kept, (release[0], release[1]))
-        )
+        found.append(InjectionPolicy(name, languages[name], created(policy), name in bound, kept, release_of(policy)))
     return found
 
 

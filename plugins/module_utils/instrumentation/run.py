@@ -89,7 +89,7 @@ class _Run:
         trials = rollout.try_changes(self.kube, changes, self.snapshot)
         refuse(WHAT, [finding for trial in trials for finding in trial.findings])
         self.warnings += [trial.doubt for trial in trials if trial.doubt]
-        if not self.wanted.check and self.settings.mode != "sdk":
+        if not self.wanted.check and self.settings.mode != modes.SDK:
             seconds = min(rollout.EFFECTIVE_SECONDS, deadline.left)
             left = rollout.await_injection(
                 self.kube, trials, self.snapshot, self.settings.mode, self.clock, self.say, seconds
@@ -124,7 +124,7 @@ def _mode(wanted: WantedWorkloads, serves: Mapping[str, str]) -> str:
 
 def _require_instrumented(steps: Sequence[TemplateChange], snapshot: Snapshot, settings: WorkloadSettings) -> None:
     """The rollouts are over: every pod has the agent now. ToolError where one has not."""
-    if settings.mode == "sdk":
+    if settings.mode == modes.SDK:
         return
     rows = [
         report.row_of(snapshot.workloads[one.workload.key], snapshot)

@@ -68,10 +68,14 @@ def chart_values(v: Mapping[str, Any], serves: Mapping[str, str]) -> tuple[dict[
     refuse("the instrumentation role's variables", errors(found))
     mode = modes.resolved(str(v["instrumentation_mode"]), serves)
     references = {language.name: _reference(v, language.name) for language in AGENTS}
-    values: dict[str, Any] = {"policyVersion": serves["policy"] or VERSIONS[0], "policies": [], "instrumentations": []}
-    if mode == "policy":
+    values: dict[str, Any] = {
+        "policyVersion": serves[modes.POLICY] or VERSIONS[0],
+        "policies": [],
+        "instrumentations": [],
+    }
+    if mode == modes.POLICY:
         values["policies"] = policy_values(v, references)
-    elif mode == "operator":
+    elif mode == modes.OPERATOR:
         values["instrumentations"] = [instrumentation_values(v, references)]
     return values, warnings(found)
 

@@ -537,7 +537,7 @@ def instrumentation_apis(v: Variables, facts: Facts) -> Iterator[Finding]:
 def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
     namespace, languages = text(v, "tracing_namespace"), items(v, "instrumentation_languages")
     for policy in there.policies:
-        if policy.language in languages and policy.release != ("instrumentation", namespace):
+        if policy.language in languages and policy.release != f"{namespace}/instrumentation":
             yield error(
                 "instrumentation_languages",
                 f"MutatingAdmissionPolicy {policy.name} exists, but does not belong to the Helm release "

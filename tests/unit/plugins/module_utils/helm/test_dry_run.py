@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import dry_run, render
-from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import DryRun, owner_of
+from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import DryRun
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import release_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, refused
@@ -186,7 +187,7 @@ def test_objects_that_are_taken_over_are_known_with_their_owner(annotations: dic
     after = objects(document(data={"a": "2"}), document(name="new"))
     found = check(kube, {}, after, take_ownership=True)
     (key,) = found.taken
-    assert (key.name, owner_of(found.taken[key])) == ("c", owner)
+    assert (key.name, release_of(found.taken[key])) == ("c", owner)
     shown = dry_run.shown(found.taken, after, WANTED, Mask())[key]
     assert shown["data"] == {"a": "1"}
     assert shown["metadata"]["annotations"].get("meta.helm.sh/release-name") == annotations.get(
