@@ -27,9 +27,11 @@ CLIENT, SERVER, INTERNAL, PRODUCER, CONSUMER = 3, 2, 1, 4, 5
 SECOND = 10**9
 
 
-def config_map(name: str, key: str) -> str:
+VALUES: dict[str, Any] = {"jaeger": {"enabled": True}, "prometheus": {"scrapeNamespaces": ["tracing"]}}
+
+
+def config_map(name: str, key: str, values: Mapping[str, Any] = VALUES) -> str:
     """A configuration of the local_backends chart."""
-    values = {"jaeger": {"enabled": True}, "prometheus": {"scrapeNamespaces": ["tracing"]}}
     for item in render_chart(CHART, values, "local-backends"):
         if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", name):
             return str(item["data"][key])

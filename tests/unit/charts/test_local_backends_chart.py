@@ -203,6 +203,23 @@ def test_prometheus_finds_every_component(render: Callable[..., Any], pick: Call
     assert seen == set(services) and len(seen) == 18
 
 
+ALERT = {"alert": "A", "expr": "up < 1", "annotations": {"summary": "{{ $labels.x }}"}}
+RULES = {"groups": [{"name": "g", "rules": [ALERT]}]}
+
+
+def test_prometheus_evaluates_rules(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
+    without = render(CHART, {}, "local-backends")
+    assert set(pick(without, "ConfigMap", "prometheus")["data"]) == {"prometheus.yml"}
+    assert "rule_files" not in yaml.safe_load(pick(without, "ConfigMap", "prometheus")["data"]["prometheus.yml"])
+    objects = render(CHART, {"prometheus": {"rules": RULES}}, "local-backends")
+    data = pick(objects, "ConfigMap", "prometheus")["data"]
+    assert yaml.safe_load(data["rules.yml"]) == RULES, "Helm leaves Prometheus' templates as they are"
+    [mount] = [one for one in container(objects, "prometheus")["volumeMounts"] if one["name"] == "config"]
+    assert yaml.safe_load(data["prometheus.yml"])["rule_files"] == [f"{mount['mountPath']}/rules.yml"]
+    before, after = (pods(one)["prometheus"]["metadata"]["annotations"] for one in (without, objects))
+    assert before != after, "it restarts with other rules"
+
+
 def test_prometheus_restarts_with_its_configuration(render: Callable[..., Any]) -> None:
     one, two = (pods(render(CHART, values, "local-backends"))["prometheus"] for values in ({}, VALUES))
     assert one["metadata"]["annotations"] != two["metadata"]["annotations"]
@@ -247,6 +264,7 @@ def test_network_policies_open_the_named_ports_only(render: Callable[..., Any], 
         ({"victorialogs": {"retention": "12h"}}, "retention"),
         ({"victorialogs": {"storage": {"type": "memory"}}}, "type"),
         ({"prometheus": {"retention": "7 days"}}, "retention"),
+        ({"prometheus": {"rules": {"groups": [{"name": "without rules"}]}}}, "rules"),
         ({"prometheus": {"scrapeNamespaces": []}}, "scrapeNamespaces"),
         ({"prometheus": {"scrapeNamespaces": ["Tracing"]}}, "scrapeNamespaces"),
     ],

@@ -22,16 +22,17 @@ NAMES = (
     "collector_exporters", "object_storage_bucket", "verify_bucket", "verify_recordings_bucket",
     "verify_recordings_prefix", "collector_logs_enabled", "instrumentation_logs_enabled",
     "local_backends_victorialogs_enabled", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag",
-    "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url", "grafana_logs_uid",
+    "local_backends_prometheus_rules", "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url", "grafana_logs_uid",
 )  # fmt: skip
 
 
 def seen(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The inventory's variables and the roles' defaults, evaluated by Ansible. found: what is in local.json."""
     (folder / "local.json").write_text(json.dumps(found))
-    inventory = folder / "inventory"
-    inventory.mkdir()
-    (inventory / "group_vars").mkdir()
+    inventory = folder / "inventories/local"
+    (inventory / "group_vars").mkdir(parents=True)
+    # Files of roles, by their place beside the inventory's.
+    (folder / "roles").symlink_to(ROOT / "roles")
     (inventory / "hosts.yml").write_text((ROOT / "inventories/local/hosts.yml").read_text())
     own = yaml.safe_load((ROOT / "inventories/local/group_vars/all.yml").read_text())
     (inventory / "group_vars/all.yml").write_text(yaml.safe_dump(own))
@@ -81,3 +82,12 @@ def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
     logs = made["gateway"]["config"]["service"]["pipelines"]["logs"]
     assert logs["exporters"] == ["otlp_http/victorialogs"]
     assert {"path": "aws-ca-bundle.crt", "secret": "tempo-s3", "key": "ca.crt"} in made["sampler"]["secretFiles"]
+
+
+def test_prometheus_has_the_alert_rules_with_the_figures_of_this_plan(tmp_path: Path) -> None:
+    own = seen({}, tmp_path)["local_backends_prometheus_rules"]["groups"]
+    role = yaml.safe_load((ROOT / "roles/grafana/files/alerts/prometheus.yml").read_text())["groups"]
+    [kept, *_others] = own[0]["rules"]
+    # 200 traces of 20 spans in a second, of which 25 % are kept.
+    assert kept == {"record": "orion_plan_kept_spans_per_second", "expr": "vector(1000)"}
+    assert own[1:] == role[1:], "and all else is what the role has"

@@ -8,6 +8,10 @@
 global:
   scrape_interval: {{ .values.scrapeInterval }}
   scrape_timeout: {{ .values.scrapeInterval }}
+  evaluation_interval: {{ .values.scrapeInterval }}
+{{- if .values.rules.groups }}
+rule_files: [/etc/prometheus/rules.yml]
+{{- end }}
 storage:
   tsdb:
     # Several samplers write at their own pace.
@@ -48,6 +52,10 @@ metadata:
 data:
   prometheus.yml: |
     {{- $config | nindent 4 }}
+  {{- if $values.rules.groups }}
+  rules.yml: |
+    {{- toYaml $values.rules | nindent 4 }}
+  {{- end }}
 {{- /* Prometheus finds the pods by DNS: that works in builds without Kubernetes service discovery (Debian's), and needs no
 access to the API server. A headless Service for each component tells the tiers apart. */}}
 {{- range $namespace := $values.scrapeNamespaces }}
@@ -95,7 +103,7 @@ spec:
       labels:
         {{- include "backends.labels" $self | nindent 8 }}
       annotations:
-        checksum/config: {{ $config | sha256sum }}
+        checksum/config: {{ print $config (toYaml $values.rules) | sha256sum }}
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
