@@ -9,7 +9,8 @@ ORION_TEST_GATEWAY: addresses on this machine where the services answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
@@ -17,6 +18,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import 
 from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.applications.shop import Shop
+from ansible_collections.orion.tracing.tests.queries.stores import Ask
+
+# Namespace, Service and port of what answers queries
+SERVICES = {
+    "prometheus": ("local-backends", "prometheus", 9090),
+    "jaeger": ("local-backends", "jaeger", 16686),
+    "tempo": ("tracing", "tempo-query-frontend", 3200),
+}
 
 
 def setting(name: str) -> str:
@@ -46,3 +55,14 @@ def shop(kube: Kube) -> Shop:
 @pytest.fixture(scope="session")
 def logs(kube: Kube) -> VictoriaLogs:
     return VictoriaLogs(kube, "local-backends")
+
+
+def through_the_api_server(kube: Kube, name: str) -> Ask:
+    namespace, service, port = SERVICES[name]
+
+    def ask(path: str, query: Mapping[str, Any]) -> Any:
+        answer = kube.proxy("services", namespace, service, port, path, query=dict(query))
+        assert answer.ok, f"{service} answered {answer.status} to {query}: {answer.text[:500]}"
+        return answer.json()
+
+    return ask

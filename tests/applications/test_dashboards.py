@@ -5,36 +5,17 @@ reason that its source states."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.tests.applications.conftest import setting
+from ansible_collections.orion.tracing.tests.applications.conftest import setting, through_the_api_server
 from ansible_collections.orion.tracing.tests.applications.shop import TENANT, Shop, request
-from ansible_collections.orion.tracing.tests.queries.stores import Ask, Asked, Stores
+from ansible_collections.orion.tracing.tests.queries.stores import Asked, Stores
 
 from tools.dashboards.metrics import Maker
 
 # From the first load to data in every panel: rates need two scrapes (15 s each) after the first one that has a series,
 # and the samplers send the metrics of spans every 15 s, those of the service graph ten seconds late.
 PATIENCE = 240.0
-SERVICES = {
-    "prometheus": ("local-backends", "prometheus", 9090),
-    "jaeger": ("local-backends", "jaeger", 16686),
-    "tempo": ("tracing", "tempo-query-frontend", 3200),
-}
-
-
-def through_the_api_server(kube: Kube, name: str) -> Ask:
-    namespace, service, port = SERVICES[name]
-
-    def ask(path: str, query: Mapping[str, Any]) -> Any:
-        answer = kube.proxy("services", namespace, service, port, path, query=dict(query))
-        assert answer.ok, f"{service} answered {answer.status} to {query}: {answer.text[:500]}"
-        return answer.json()
-
-    return ask
 
 
 @pytest.fixture(scope="module")

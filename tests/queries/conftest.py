@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.tests.queries.stack import Stack
 
 HERE = Path(__file__).parent
 Errors = list[dict[str, int] | None]
@@ -23,6 +24,18 @@ def setting(variable: str, name: str) -> Path:
     if not path or not Path(path).exists():
         pytest.fail(f"{name} was not found: set {variable} (`python -m airgap path {name}` prints it)")
     return Path(path)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    programs = {
+        "otelcol": setting("ORION_OTELCOL", "otelcol"),
+        "jaeger": setting("ORION_JAEGER", "jaeger"),
+        "prometheus": setting("ORION_PROMETHEUS", "prometheus") / "usr/bin/prometheus",
+    }
+    running = Stack(tmp_path_factory.mktemp("stack"), programs)
+    yield running
+    running.end()
 
 
 @pytest.fixture(scope="session")

@@ -152,13 +152,12 @@ class Stack:
     def load(self) -> None:
         """A good request, one that fails, and one that takes 1.5 seconds."""
         for failed, seconds in ((False, 0.02), (True, 0.02), (False, 1.5)):
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{self.otlp}/v1/traces",
-                json.dumps(order(failed, seconds)).encode(),
-                {"Content-Type": "application/json"},
-            )
-            with urllib.request.urlopen(request, timeout=10):
-                pass
+            self.send(order(failed, seconds))
+
+    def send(self, document: Mapping[str, Any]) -> None:
+        url, headers = f"http://127.0.0.1:{self.otlp}/v1/traces", {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(document).encode(), headers), timeout=10):
+            pass
 
     def end(self) -> None:
         self.sampler.end()
@@ -168,14 +167,14 @@ class Stack:
             process.wait(30)
 
 
-def order(failed: bool, seconds: float) -> dict[str, Any]:
-    """An order as OTLP: HTTP, a database, a broker, and a service that sends no spans."""
+def order(failed: bool, seconds: float, suffix: str = "") -> dict[str, Any]:
+    """An order as OTLP: HTTP, a database, a broker, and a service that sends no spans. suffix: of all their names."""
     trace_id, end = secrets.token_hex(16), time.time_ns()
     spans: dict[str, list[dict[str, Any]]] = {}
 
     def span(service: str, name: str, kind: int, parent: str, error: bool = False, **attributes: str) -> str:
         span_id = secrets.token_hex(8)
-        spans.setdefault(service, []).append(
+        spans.setdefault(f"{service}{suffix}", []).append(
             {
                 "traceId": trace_id,
                 "spanId": span_id,
@@ -201,12 +200,12 @@ def order(failed: bool, seconds: float) -> dict[str, Any]:
     gateway = call("storefront", storefront, "gateway", "POST /api/v1/orders", failed)
     orders = call("gateway", gateway, "orders", "POST /orders", failed)
     stock = span("orders", "reserve stock", INTERNAL, orders)
-    span("orders", "UPDATE stock", CLIENT, stock, db__system__name="postgresql", db__namespace="shop")
+    span("orders", "UPDATE stock", CLIENT, stock, db__system__name="postgresql", db__namespace=f"shop{suffix}")
     pricing = call("orders", orders, "pricing", "POST /price", failed)
     call("pricing", pricing, "fulfilment", "GET /shipping-cost")
     sent = span("orders", "send orders", PRODUCER, orders, messaging__system="kafka")
     consumed = span("fulfilment", "process orders", CONSUMER, sent, messaging__system="kafka")
-    span("fulfilment", "GET", CLIENT, consumed, peer__service="carrier")
+    span("fulfilment", "GET", CLIENT, consumed, peer__service=f"carrier{suffix}")
     return {
         "resourceSpans": [
             {"resource": {"attributes": values({"service.name": name})}, "scopeSpans": [{"spans": own}]}

@@ -4,26 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from ansible_collections.orion.tracing.tests.queries.conftest import setting
 from ansible_collections.orion.tracing.tests.queries.stack import Stack
 from ansible_collections.orion.tracing.tests.queries.stores import Asked, Stores
 
 PATIENCE = 90.0
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    programs = {
-        "otelcol": setting("ORION_OTELCOL", "otelcol"),
-        "jaeger": setting("ORION_JAEGER", "jaeger"),
-        "prometheus": setting("ORION_PROMETHEUS", "prometheus") / "usr/bin/prometheus",
-    }
-    running = Stack(tmp_path_factory.mktemp("stack"), programs)
-    yield running
-    running.end()
 
 
 @pytest.fixture(scope="module")

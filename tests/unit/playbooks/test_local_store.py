@@ -22,7 +22,8 @@ NAMES = (
     "collector_exporters", "object_storage_bucket", "verify_bucket", "verify_recordings_bucket",
     "verify_recordings_prefix", "collector_logs_enabled", "instrumentation_logs_enabled",
     "local_backends_victorialogs_enabled", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag",
-    "local_backends_prometheus_rules", "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url", "grafana_logs_uid",
+    "local_backends_prometheus_rules", "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url",
+    "grafana_logs_uid",
 )  # fmt: skip
 
 
