@@ -182,6 +182,7 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         f"{store.title()} answers queries at": f"http://{host}.svc:{query_port}",
         "A trace to open": f"kubectl get --raw {proxy}{traces}/{trace_id}",
         **(LOGS if "victorialogs" in local["images"] else {}),
+        **(grafana(ports, state) if "grafana" in local["images"] else {}),
         **(shop(ports) if local["demo"] else {}),
         "S3 store": f"https://127.0.0.1:{ports['30333']} (credentials: {state / 's3-credentials.json'})",
         "Kubeconfig": f"export KUBECONFIG={shlex.quote(str(state / 'kubeconfig'))}",
@@ -195,6 +196,15 @@ def summary(steps: Steps, state: Path, seconds: float) -> None:
         print(f"{name + ':':<27}{value}")
     times = ", ".join(f"{name} {value:.0f} s" for name, value in steps.seconds.items())
     print(f"\nDone in {seconds:.0f} s: {times}.")
+
+
+def grafana(ports: dict[str, int], state: Path) -> dict[str, str]:
+    """Where Grafana is and how to log in."""
+    credentials = shlex.quote(str(state / "grafana-credentials.json"))
+    return {
+        "Grafana": f"http://127.0.0.1:{ports['30300']} (user admin)",
+        "Its password": f"jq -r .admin_password {credentials}",
+    }
 
 
 def shop(ports: dict[str, int]) -> dict[str, str]:

@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         if "object_storage" in roles:
             arguments.setdefault("s3", connection(found.values))
         if "grafana" in roles and found.values.get("grafana_provisioning") == "api" and found.values.get("grafana_url"):
-            names = ("url", "token", "ca_cert", "validate_certs")
+            names = ("url", "token", "username", "password", "ca_cert", "validate_certs")
             given = {name: found.values.get(f"grafana_{name}") for name in names}
             arguments.setdefault("grafana", {name: value for name, value in given.items() if value not in (None, "")})
         # Secrets only as options that are not logged.

@@ -10,8 +10,7 @@ module: local_secret
 short_description: Generate passwords once and keep them in a Secret
 version_added: 0.1.0
 description:
-  - Ensures a Secret with random passwords, for programs inside the cluster that nobody logs in to, such as the database
-    of the demo.
+  - Ensures a Secret with random passwords, for programs inside the cluster, such as the database of the demo.
   - The Secret is the source of truth. What it holds is kept, and only keys that are missing are generated.
   - No value is ever returned, shown in a diff or logged.
 author:
@@ -43,6 +42,12 @@ options:
     type: list
     elements: str
     required: true
+  path:
+    description:
+      - File on the machine that runs the module, which gets the Secret's values as a JSON object by key (mode 0600),
+        for programs that people log in to. Its folder is created when it is missing.
+      - Without it, no file is written.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -51,6 +56,13 @@ EXAMPLES = r"""
     name: postgresql
     namespace: shop
     keys: [password]
+
+- name: Ensure the password of somebody who logs in
+  orion.tracing.local_secret:
+    name: grafana
+    namespace: local-backends
+    keys: [admin_password]
+    path: "{{ tracing_state_dir }}/grafana-credentials.json"
 """
 
 RETURN = r"""
@@ -59,6 +71,11 @@ secret:
   returned: success
   type: str
   sample: shop/postgresql
+path:
+  description: The file.
+  returned: with O(path)
+  type: str
+  sample: /srv/state/grafana-credentials.json
 steps:
   description: Names of the changes, in their order.
   returned: success
@@ -72,7 +89,7 @@ api_calls:
   sample: 1
 """
 
-from ansible_collections.orion.tracing.plugins.module_utils.local.secret import apply, make_plan, read
+from ansible_collections.orion.tracing.plugins.module_utils.local.secret import Copy, apply, make_plan, read
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 
@@ -84,6 +101,7 @@ def main() -> None:
             "namespace_labels": {"type": "dict", "default": {}},
             # Names of keys, not values.
             "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+            "path": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -92,7 +110,7 @@ def main() -> None:
     with module.client() as kube:
         present, exists = read(kube, namespace, name)
         labels = None if exists else params["namespace_labels"]
-        plan = make_plan(present, namespace, name, params["keys"], labels)
+        plan = make_plan(present, namespace, name, params["keys"], labels, Copy.of(params["path"]))
         if not module.check_mode:
             module.no_log_values.update(apply(kube, plan, present, namespace, name))
         plan.result["api_calls"] = kube.calls

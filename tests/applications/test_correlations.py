@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import trace_to_logs
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.trace_to_logs import VICTORIALOGS
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
@@ -49,13 +48,6 @@ LAST = {"broken-price": "price order", "flaky-shipment": "process orders.retry"}
 GOOD, FAILED = 40, 3
 # Samplers send metrics every 15 s, and those of the service graph ten seconds late; a rate needs two of them.
 METRICS_PATIENCE = 120.0
-
-
-@pytest.fixture(scope="module")
-def sources(kube: Kube) -> DataSources:
-    """What Grafana's sidecar would find."""
-    [found] = kube.list("/api/v1/namespaces/tracing/configmaps", "grafana_datasource=1")
-    return DataSources(yaml.safe_load(found["data"]["orion-tracing.yaml"]))
 
 
 @pytest.fixture(scope="module")

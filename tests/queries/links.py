@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,15 @@ class Link:
 
 
 class DataSources:
-    """provisioning: a document of Grafana's folder provisioning/datasources, in which "$$" stands for "$"."""
+    """documents: as Grafana's API has them."""
 
-    def __init__(self, provisioning: Json) -> None:
-        self.by_uid: dict[str, Json] = {one["uid"]: _single_dollars(one) for one in provisioning["datasources"]}
+    def __init__(self, documents: Iterable[Json]) -> None:
+        self.by_uid: dict[str, Json] = {one["uid"]: one for one in documents}
+
+    @classmethod
+    def provisioned(cls, document: Json) -> DataSources:
+        """document: of Grafana's folder provisioning/datasources, in which "$$" stands for "$"."""
+        return cls(_single_dollars(document["datasources"]))
 
     def one(self, *types: str) -> Json:
         """The data source of one of these types: of a link's two ends, there is one each."""

@@ -45,7 +45,7 @@ def sources(**variables: Any) -> DataSources:
         grafana_logs_url="http://logs:1",
         **variables,
     )
-    return DataSources(provisioning(given)[0])
+    return DataSources.provisioned(provisioning(given)[0])
 
 
 @pytest.fixture(scope="module")

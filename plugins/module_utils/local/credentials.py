@@ -18,11 +18,9 @@ import hashlib
 import hmac
 import ipaddress
 import json
-import os
 import re
 import secrets
 import string
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,9 +28,10 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, TypeAlias
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.local.files import LocalFile, read_file, write_file
 from ansible_collections.orion.tracing.plugins.module_utils.local.secret import create_namespace, secret_document
 
 try:
@@ -125,14 +124,6 @@ class Wanted:
     @property
     def file_paths(self) -> dict[str, Path]:
         return {} if self.files_dir is None else {name: self.files_dir / name for name in FILE_MODES}
-
-
-@dataclass(frozen=True)
-class LocalFile:
-    """Content and permission bits of a file that exists."""
-
-    content: bytes
-    mode: int
 
 
 @dataclass(frozen=True)
@@ -467,38 +458,3 @@ def apply(kube: Kube, plan: Plan, known: Known, wanted: Wanted, now: datetime) -
     run_steps(plan.steps, lambda step: actions[step.action](step.data))
     plan.result.update(describe(values))
     return values
-
-
-def read_file(path: Path) -> LocalFile | None:
-    """A file, or None where there is none."""
-    try:
-        return LocalFile(path.read_bytes(), path.stat().st_mode & 0o7777)
-    except FileNotFoundError:
-        return None
-    except OSError as problem:
-        raise _file_error(path, "read", problem) from problem
-
-
-def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Replace a file in one step, so that no reader ever sees half of it, nor it with a wider mode."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                os.fchmod(stream.fileno(), mode)
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as problem:
-        raise _file_error(path, "written", problem) from problem
-
-
-def _file_error(path: Path, verb: str, problem: OSError) -> TracingError:
-    return TracingError(
-        f"{path} cannot be {verb}", problem.strerror or str(problem), "Check the option files_dir and its permissions."
-    )

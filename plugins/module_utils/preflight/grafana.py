@@ -30,7 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.client import K
 LABEL = "app.kubernetes.io/name=grafana"
 AUTO_UPDATE = "GF_PLUGINS_PREINSTALL_AUTO_UPDATE"
 VICTORIALOGS_LINKS = (12, 2)
-_OPTION = re.compile(r"\boption (url|token|ca_cert)\b")
+_OPTION = re.compile(r"\boption (url|token|username|ca_cert)\b")
 _INI = re.compile(r"^\s*preinstall_auto_update\s*=\s*(\S+)", re.MULTILINE)
 
 

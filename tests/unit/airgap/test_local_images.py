@@ -57,14 +57,24 @@ def test_with_tempos_image_the_other_store_is_for_the_tests_alone(folder, capsys
     assert ["tempo", TABLE["tempo"].tag, "archive", *str(file).split()] in lines
     assert ["node", "v" + ARTIFACTS["node"].version + "-orion", "build", "packages"] in lines
     left_out = [line[3].removesuffix(":") for line in lines if line[-3:] == ["is", "left", "out"]]
-    assert left_out == [TABLE["agent-dotnet"].ref]
-    assert len(lines) == len(found) + 1
+    assert left_out == [TABLE["grafana"].ref, TABLE["agent-dotnet"].ref]
+    assert len(lines) == len(found) + 2
 
 
 def test_an_archive_of_another_version_is_used_and_named_as_such(folder, capsys):
     write(folder / "a.tar", archives.docker(LAYERS, ["grafana/tempo:2.9.1"]))
     assert local_images.find(ARTIFACTS, everything=False)["tempo"].tag == "2.9.1"
     assert f"it holds 2.9.1, the inventory asks for {TABLE['tempo'].tag}: 2.9.1 is used" in capsys.readouterr().out
+
+
+def test_grafana_is_run_where_its_image_is_at_hand(folder, prepared):
+    local.prepare()
+    assert "grafana" not in json.loads(local.LOCAL.read_text())["images"]
+    write(folder / "grafana.tar", archives.docker(LAYERS, ["grafana/grafana:12.4.1"]))
+    local.prepare()
+    written = json.loads(local.LOCAL.read_text())
+    assert written["images"]["grafana"]["tag"] == "12.4.1"
+    assert [path for path in written["archives"] if "/carried/grafana/" in path]
 
 
 def test_an_archive_that_nothing_uses_is_named(folder, capsys):

@@ -25,12 +25,12 @@ LEAST: dict[str, dict[str, Any]] = {
             for name in yaml.safe_load((ROLES / "tempo/files/chart/values.yaml").read_text())["components"]
         },
     },
-    "local_backends": {"jaeger": {"enabled": True}, "victorialogs": {"enabled": True}},
+    "local_backends": {"jaeger": {"enabled": True}, "victorialogs": {"enabled": True}, "grafana": {"enabled": True}},
     "local_demo": {},
 }
 # Charts with several images: the sections of their values that have one.
 SECTIONS = {
-    "local_backends": ("seaweedfs", "jaeger", "victorialogs", "prometheus"),
+    "local_backends": ("seaweedfs", "jaeger", "victorialogs", "grafana", "prometheus"),
     "local_demo": ("postgresql", "kafka", "python", "pricing", "storefront"),
 }
 # Container → the program, as docs/images.md has it of upstream's Dockerfiles.
@@ -41,6 +41,7 @@ PROGRAMS = {
     "prometheus": "/bin/prometheus",
     "jaeger": "/cmd/jaeger/jaeger-linux",
     "victorialogs": "/victoria-logs-prod",
+    "grafana": "/usr/share/grafana/bin/grafana",
     "postgresql": "/opt/postgresql/start",
     "kafka": "/opt/kafka/start",
     "storefront": "/usr/bin/node",
@@ -50,7 +51,7 @@ PROGRAMS = {
     "pricing": "/opt/java/bin/java",
 }
 # All others are 10001.
-USERS = {"prometheus": 65534}
+USERS = {"prometheus": 65534, "grafana": 472}
 # Values of a label: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 LABEL = re.compile(r"(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
@@ -110,7 +111,7 @@ def test_charts_refuse_what_is_no_tag_or_digest(role, image, assert_fails):
     assert_fails(ROLES / role / "files/chart", with_images(role, image), f"image/{next(iter(image))}")
 
 
-@pytest.mark.parametrize(("role", "number"), [("local_backends", 4), ("local_demo", 7)])
+@pytest.mark.parametrize(("role", "number"), [("local_backends", 5), ("local_demo", 7)])
 def test_pull_secrets_of_the_local_charts(role, number, render):
     objects = render(ROLES / role / "files/chart", {**LEAST[role], "imagePullSecrets": ["regcred"]})
     assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * number

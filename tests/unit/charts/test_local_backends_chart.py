@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,45 @@ def test_victorialogs(
     assert {"name": "GOMEMLIMIT", "value": "204MiB"} in only["env"]
 
 
+def test_grafana(
+    render: Callable[..., Any],
+    pick: Callable[..., Any],
+    validate_kubernetes: Callable[..., None],
+    assert_restricted: Callable[..., None],
+) -> None:
+    assert "grafana" not in pods(render(CHART, {}, "local-backends", "local-backends"))
+    values = {"enabled": True, "secretName": "login", "nodePort": 31300, "storage": {"size": "1Gi"}}
+    objects = render(CHART, {"grafana": values}, "local-backends", "local-backends")
+    validate_kubernetes(objects)
+    template, only = pods(objects)["grafana"], container(objects, "grafana")
+    assert_restricted(template["spec"])
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert only["securityContext"]["readOnlyRootFilesystem"]
+    settings = configparser.ConfigParser()
+    settings.read_string(pick(objects, "ConfigMap", "grafana")["data"]["grafana.ini"])
+    assert settings["auth.anonymous"]["enabled"] == settings["users"]["allow_sign_up"] == "false"
+    # With a read-only root, Grafana would remove the plugins that it cannot update.
+    assert settings["plugins"]["preinstall_auto_update"] == "false"
+    assert settings["plugins"]["preinstall"] == "victoriametrics-logs-datasource"
+    env = {item["name"]: item for item in only["env"]}
+    for name, key in (("ADMIN_PASSWORD", "admin_password"), ("SECRET_KEY", "secret_key")):
+        assert env[f"GF_SECURITY_{name}"]["valueFrom"]["secretKeyRef"] == {"name": "login", "key": key}
+    writable = [one["mountPath"] for one in only["volumeMounts"] if not one.get("readOnly")]
+    for name in ("GF_PATHS_DATA", "GF_PATHS_LOGS", "GF_PATHS_PLUGINS"):
+        assert env[name]["value"].startswith(tuple(writable)), name
+    service = pick(objects, "Service", "grafana")["spec"]
+    (port,) = only["ports"]
+    assert service["type"] == "NodePort" and service["ports"][0]["nodePort"] == 31300
+    assert service["ports"][0]["targetPort"] == port["name"] and port["containerPort"] == 3000
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    claim = pick(objects, "PersistentVolumeClaim", "grafana")["spec"]
+    assert claim["resources"]["requests"]["storage"] == "1Gi" and "storageClassName" not in claim
+    _outside, stores = pick(objects, "NetworkPolicy", "grafana")["spec"]["egress"]
+    [namespaces] = stores["to"][0]["namespaceSelector"]["matchExpressions"]
+    assert namespaces["values"] == ["local-backends", "tracing"]
+    assert {one["port"] for one in stores["ports"]} == {9090, 9428, 16686, 3200}
+
+
 def test_prometheus_finds_every_component(render: Callable[..., Any], pick: Callable[..., Any]) -> None:
     objects = render(CHART, VALUES, "local-backends", "local-backends")
     config = yaml.safe_load(pick(objects, "ConfigMap", "prometheus")["data"]["prometheus.yml"])
@@ -263,6 +303,8 @@ def test_network_policies_open_the_named_ports_only(render: Callable[..., Any], 
         ({"jaeger": {"storage": {"directory": "/tmp"}}}, "directory"),
         ({"victorialogs": {"retention": "12h"}}, "retention"),
         ({"victorialogs": {"storage": {"type": "memory"}}}, "type"),
+        ({"grafana": {"plugins": ["a; rm"]}}, "plugins"),
+        ({"grafana": {"adminPassword": "x"}}, "adminPassword"),
         ({"prometheus": {"retention": "7 days"}}, "retention"),
         ({"prometheus": {"rules": {"groups": [{"name": "without rules"}]}}}, "rules"),
         ({"prometheus": {"scrapeNamespaces": []}}, "scrapeNamespaces"),

@@ -23,7 +23,8 @@ NAMES = (
     "verify_recordings_prefix", "collector_logs_enabled", "instrumentation_logs_enabled",
     "local_backends_victorialogs_enabled", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag",
     "local_backends_prometheus_rules", "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url",
-    "grafana_logs_uid",
+    "grafana_logs_uid", "grafana_provisioning", "grafana_url", "grafana_username", "grafana_password",
+    "local_backends_grafana_enabled", "local_backends_grafana_image_tag", "local_cluster_node_ports",
 )  # fmt: skip
 
 
@@ -92,3 +93,20 @@ def test_prometheus_has_the_alert_rules_with_the_figures_of_this_plan(tmp_path: 
     # 200 traces of 20 spans in a second, of which 25 % are kept.
     assert kept == {"record": "orion_plan_kept_spans_per_second", "expr": "vector(1000)"}
     assert own[1:] == role[1:], "and all else is what the role has"
+
+
+def test_grafana_where_its_image_can_be_had(tmp_path: Path) -> None:
+    (tmp_path / "without").mkdir()
+    without = seen({"images": {"tempo": {"tag": "2.10.8"}}}, tmp_path / "without")
+    assert not without["local_backends_grafana_enabled"] and without["grafana_provisioning"] == "sidecar"
+    assert without["grafana_url"] == without["grafana_username"] == without["grafana_password"] == ""
+    assert 30300 not in without["local_cluster_node_ports"]
+    state = tmp_path / "orion"
+    state.mkdir()
+    (state / "cluster.json").write_text(json.dumps({"ports": {"30300": 41234, "30333": 1}}))
+    (state / "grafana-credentials.json").write_text(json.dumps({"admin_password": "word", "secret_key": "other"}))
+    values = seen({"images": {"tempo": {"tag": "2.10.8"}, "grafana": {"tag": "12.4.1"}}}, tmp_path)
+    assert values["local_backends_grafana_enabled"] and values["local_backends_grafana_image_tag"] == "12.4.1"
+    assert (values["grafana_provisioning"], values["grafana_url"]) == ("api", "http://127.0.0.1:41234")
+    assert (values["grafana_username"], values["grafana_password"]) == ("admin", "word")
+    assert 30300 in values["local_cluster_node_ports"]

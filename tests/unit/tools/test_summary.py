@@ -40,6 +40,17 @@ def test_commands_are_quoted(state: Path, capsys: pytest.CaptureFixture[str]) ->
     assert json.loads(arguments[arguments.index("-d") + 1]) == {"sku": "book", "quantity": 2}
 
 
+def test_grafana_is_named_where_it_runs(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not {"Grafana", "Its password"} & rows(state, capsys).keys()
+    (state / "cluster.json").write_text(json.dumps({"ports": {"30333": 1, "30380": 2, "30300": 3}}))
+    (state / "grafana-credentials.json").write_text(json.dumps({"admin_password": "s3cr3t"}))
+    local.LOCAL.write_text(json.dumps({"images": {"tempo": {}, "grafana": {}}, "demo": True}))
+    lines = rows(state, capsys)
+    assert lines["Grafana"].strip() == "http://127.0.0.1:3 (user admin)"
+    assert shlex.split(lines["Its password"])[-1] == str(state / "grafana-credentials.json")
+    assert "s3cr3t" not in str(lines)
+
+
 def test_without_the_shop_nothing_is_said_of_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     local.LOCAL.write_text(json.dumps({"images": {"tempo": {}}, "demo": False}))
     assert not {"Order something", "Storefront of the shop"} & rows(state, capsys).keys()

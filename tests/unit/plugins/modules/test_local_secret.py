@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
@@ -32,6 +33,20 @@ def test_check_mode_then_real_then_unchanged() -> None:
             assert text not in json.dumps(done)
         again = run("local_secret", **options(url))
     assert not again["changed"] and again["api_calls"] == 1 and kube.objects[SECRET]["data"] == data
+
+
+def test_a_file_with_the_passwords(tmp_path: Path) -> None:
+    kube, path = FakeKube(), tmp_path / "credentials.json"
+    with kube.serving() as url:
+        checked = run("local_secret", **options(url, path=str(path), _ansible_check_mode=True))
+        assert checked["changed"] and not path.exists()
+        done = run("local_secret", **options(url, path=str(path)))
+        assert done["steps"] == checked["steps"] and done["diff"] == checked["diff"]
+        password = json.loads(path.read_text())["password"]
+        assert base64.b64decode(kube.objects[SECRET]["data"]["password"]).decode() == password
+        assert password not in json.dumps(done)
+        again = run("local_secret", **options(url, path=str(path)))
+    assert not again["changed"] and again["path"] == str(path)
 
 
 def test_an_unreachable_cluster_is_named() -> None:

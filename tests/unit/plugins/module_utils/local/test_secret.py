@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 
-from ansible_collections.orion.tracing.plugins.module_utils.local.secret import apply, make_plan, read
+from ansible_collections.orion.tracing.plugins.module_utils.local.secret import Copy, apply, make_plan, read
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, refused
 
 KEPT = base64.b64encode(b"kept").decode()
@@ -48,3 +50,23 @@ def test_what_others_put_into_the_secret_stays() -> None:
     assert first != second
     data = kube.objects["/api/v1/namespaces/shop/secrets/s"]["data"]
     assert data["a"] == KEPT
+
+
+def test_a_file_gets_the_values_for_its_owner_alone(tmp_path: Path) -> None:
+    kube, path = FakeKube(), tmp_path / "state/credentials.json"
+    plan = make_plan({"a": KEPT}, "shop", "s", ["a", "b"], None, Copy.of(str(path)))
+    assert [step.action for step in plan.steps] == ["secret", "file"] and plan.result["path"] == str(path)
+    assert plan.diff[1] == {"before_header": f"{path}, keys", "after_header": f"{path}, keys", "before": "",
+                            "after": "a\nb\n"}  # fmt: skip
+    (made,) = apply(kube.client(), plan, {"a": KEPT}, "shop", "s")
+    assert json.loads(path.read_text()) == {"a": "kept", "b": made}
+    assert path.stat().st_mode & 0o777 == 0o600
+    data = kube.objects["/api/v1/namespaces/shop/secrets/s"]["data"]
+    assert not make_plan(data, "shop", "s", ["a", "b"], None, Copy.of(str(path))).changed
+    path.chmod(0o644)
+    again = make_plan(data, "shop", "s", ["a", "b"], None, Copy.of(str(path)))
+    assert [step.action for step in again.steps] == ["file"]
+    apply(kube.client(), again, data, "shop", "s")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("{}")
+    assert make_plan(data, "shop", "s", ["a", "b"], None, Copy.of(str(path))).changed
