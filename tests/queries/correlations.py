@@ -23,8 +23,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import T
 from ansible_collections.orion.tracing.tests.queries.links import SECOND, DataSources
 from ansible_collections.orion.tracing.tests.queries.stores import Ask
 
-# Between the start of the tests and a search, and the most traces that one returns.
-RANGE, MANY = 3600, 5000
+# Seconds that searches look back, and the most traces that one returns.
+RANGE, MANY = 900, 5000
 DATABASE, MESSAGING, VIRTUAL = "database", "messaging_system", "virtual_node"
 
 

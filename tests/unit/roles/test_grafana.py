@@ -67,6 +67,14 @@ def test_check_mode_then_real_then_unchanged(play: Callable[..., str]) -> None:
     assert len(grafana.asked) == objects, "one request for each"
 
 
+def test_a_user_and_a_password_instead_of_a_token(play: Callable[..., str]) -> None:
+    grafana = FakeGrafana()
+    with grafana.serving() as url:
+        done = play(url, "-vvv", grafana_token="", grafana_username="admin", grafana_password="a-password")
+    assert "failed=0" in done and set(grafana.sources) == {"tempo", "prometheus", "victorialogs"}
+    assert "a-password" not in done
+
+
 def test_bad_variables_fail_before_anything_is_sent(play: Callable[..., str]) -> None:
     grafana = FakeGrafana()
     with grafana.serving() as url:
