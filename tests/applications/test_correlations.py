@@ -54,8 +54,8 @@ def correlations(kube: Kube, shop: Shop, sources: DataSources) -> Correlations:
 
 
 def checkout(shop: Shop, correlations: Correlations, sku: str, services: set[str]) -> TraceRows:
-    """The trace of a checkout, as soon as it is whole: all services' spans are there, the storefront's, which ends last,
-    and nothing is added any more."""
+    """The trace of a checkout, as soon as it is whole: all services' spans are there, the storefront's, which ends
+    last, and nothing is added any more."""
     trace_id, counts = new_id(32), [0]
     status, answer = shop.checkout(sku, (("x-tenant-id", TENANT), traceparent(trace_id)))
     assert status in (201, 502), answer

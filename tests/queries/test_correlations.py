@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import provisioning
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import spans
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import TraceRows, trace_rows
@@ -23,7 +28,7 @@ from ansible_collections.orion.tracing.tests.queries.correlations import (
 from ansible_collections.orion.tracing.tests.queries.links import DataSources
 from ansible_collections.orion.tracing.tests.queries.stack import Stack, order
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
-from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Loopback
+from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Loopback, started
 
 PATIENCE = 60.0
 # Requests of each kind. One in ten of those without an error is kept.
@@ -127,6 +132,32 @@ def test_the_editor_offers_services_and_operations(stack: Stack, sent: list[Trac
     editor = EDITORS["jaeger"](stack.asker(stack.jaeger))
     until(lambda: f"pricing{SUFFIX}" in editor.services(), PATIENCE, "the services")
     assert editor.operations(f"pricing{SUFFIX}") == {"POST /price", "GET"}
+
+
+def test_a_span_leads_to_the_lines_of_its_service_in_its_trace(tmp_path: Path) -> None:
+    """With the real VictoriaLogs."""
+    trace, other = (sent_trace(order(False, 0.02)) for _one in range(2))
+    rows = {row.service: row for row in trace.rows if row.kind == "SERVER"}
+    found = sources(grafana_logs_type="victorialogs")
+    with started(tmp_path) as store:
+        lines = [
+            {"service.name": service, "trace_id": one.trace_id, "_msg": service, "_time": rfc3339(datetime.now(UTC))}
+            for one in (trace, other)
+            for service in rows
+        ]
+        body = "\n".join(map(json.dumps, lines)).encode()
+        headers = {"Content-Type": "application/stream+json"}
+        request = urllib.request.Request(f"{store.url}/insert/jsonline?_stream_fields=service.name", body, headers)
+        urllib.request.urlopen(request, timeout=30).close()
+        until(lambda: len(store.reader.query("*")) == len(lines), PATIENCE, "the lines")
+        for service, row in rows.items():
+            link = found.logs_of(trace, row)
+            assert link and link.uid == "victorialogs" and link.end - link.start > 600
+            [line] = store.reader.query(link.query, link.start, link.end)
+            assert (line["service.name"], line["trace_id"]) == (service, trace.trace_id)
+            back = found.trace_of_line(line)
+            assert back and (back.uid, back.query) == ("jaeger", trace.trace_id)
+            assert store.reader.query(link.query, link.start - 7200, link.start) == [], "outside of the range"
 
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
