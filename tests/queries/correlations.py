@@ -224,6 +224,26 @@ class TempoEditor:
 EDITORS: dict[str, type[JaegerEditor | TempoEditor]] = {"jaeger": JaegerEditor, "tempo": TempoEditor}
 
 
+def evaluated(ask: Ask, patience: float) -> dict[str, dict[str, Any]]:
+    """The groups of rules in Prometheus by name, as soon as all rules were evaluated."""
+
+    def groups() -> dict[str, dict[str, Any]]:
+        found = {group["name"]: group for group in ask("api/v1/rules", {})["data"]["groups"]}
+        waiting = [rule for group in found.values() for rule in group["rules"] if rule["health"] == "unknown"]
+        return {} if waiting else found
+
+    return until(groups, patience, "an evaluation of all rules")
+
+
+def check_rules(groups: dict[str, dict[str, Any]], file: dict[str, Any]) -> None:
+    """Prometheus has the rules of this file and no others, and each can be evaluated."""
+    wanted = {one["name"]: [rule.get("alert") or rule["record"] for rule in one["rules"]] for one in file["groups"]}
+    assert {name: [rule["name"] for rule in group["rules"]] for name, group in groups.items()} == wanted
+    rules = [rule for group in groups.values() for rule in group["rules"]]
+    unhealthy = {rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"}
+    assert not unhealthy
+
+
 def _met(trace: TraceRows, criteria: Criteria) -> Iterator[list[SpanRow]]:
     """The spans above each span that meets the criteria."""
     for row in trace.rows:

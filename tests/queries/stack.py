@@ -22,17 +22,22 @@ from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.conftest import render_chart
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import Sampler, free_ports, until
 
-CHART = Path(__file__).resolve().parents[2] / "roles/local_backends/files/chart"
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "roles/local_backends/files/chart"
 CLIENT, SERVER, INTERNAL, PRODUCER, CONSUMER = 3, 2, 1, 4, 5
 SECOND = 10**9
 
 
-VALUES: dict[str, Any] = {"jaeger": {"enabled": True}, "prometheus": {"scrapeNamespaces": ["tracing"]}}
+RULES: dict[str, Any] = yaml.safe_load((ROOT / "roles/grafana/files/alerts/prometheus.yml").read_text())
+VALUES: dict[str, Any] = {
+    "jaeger": {"enabled": True},
+    "prometheus": {"scrapeNamespaces": ["tracing"], "rules": RULES},
+}
 
 
-def config_map(name: str, key: str, values: Mapping[str, Any] = VALUES) -> str:
+def config_map(name: str, key: str) -> str:
     """A configuration of the local_backends chart."""
-    for item in render_chart(CHART, values, "local-backends"):
+    for item in render_chart(CHART, VALUES, "local-backends"):
         if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", name):
             return str(item["data"][key])
     raise AssertionError(f"the chart has no ConfigMap {name}")
@@ -101,7 +106,9 @@ class Stack:
     def _start_prometheus(self) -> None:
         config = yaml.safe_load(config_map("prometheus", "prometheus.yml"))
         targets = [f"127.0.0.1:{self._metrics}", f"127.0.0.1:{self.sampler.metrics}"]
-        config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+        config["rule_files"] = ["rules.yml"]
+        (self.folder / "rules.yml").write_text(config_map("prometheus", "rules.yml"))
         config["scrape_configs"] = [{"job_name": "otel-collector", "static_configs": [{"targets": targets}]}]
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self._run(

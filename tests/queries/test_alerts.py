@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.orion.tracing.tests.queries.stack import VALUES, config_map
+from ansible_collections.orion.tracing.tests.queries.stack import config_map
 
 from tools.dashboards.alerts import ALERTS, GROUP, PLAN, RUNBOOKS, Alert
 from tools.dashboards.catalog import DASHBOARDS
@@ -48,11 +48,8 @@ def test_a_wrong_expectation_is_found(promtool: Promtool, tmp_path: Any) -> None
 
 def test_the_local_prometheus_takes_the_rules(promtool: Promtool, tmp_path: Any) -> None:
     """As the chart of local_backends mounts them."""
-    rules = yaml.safe_load((FILES / "prometheus.yml").read_text())
-    values = {"jaeger": {"enabled": True}, "prometheus": {"scrapeNamespaces": ["tracing"], "rules": rules}}
-    values = {**VALUES, "prometheus": {**VALUES["prometheus"], "rules": rules}}
     for name in ("prometheus.yml", "rules.yml"):
-        text = config_map("prometheus", name, values)
+        text = config_map("prometheus", name)
         (tmp_path / name).write_text(text.replace("/etc/prometheus", str(tmp_path)))
     done = promtool("check", "config", tmp_path / "prometheus.yml")
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"

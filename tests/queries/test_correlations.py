@@ -22,11 +22,13 @@ from ansible_collections.orion.tracing.tests.queries.correlations import (
     EDITORS,
     Correlations,
     Edge,
+    check_rules,
     edges_of,
+    evaluated,
     until,
 )
 from ansible_collections.orion.tracing.tests.queries.links import DataSources
-from ansible_collections.orion.tracing.tests.queries.stack import Stack, order
+from ansible_collections.orion.tracing.tests.queries.stack import RULES, Stack, order
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Loopback, started
 
@@ -126,6 +128,12 @@ def test_search(correlations: Correlations, sent: list[TraceRows]) -> None:
     above, below = Criteria((f"gateway{SUFFIX}",), error=True), Criteria((service,), name, error=True)
     assert correlations.search_below(above, below) >= failed
     assert not correlations.search_below(below, above)
+
+
+def test_every_rule_is_evaluated_and_no_alert_fires(correlations: Correlations, sent: list[TraceRows]) -> None:
+    check_rules(evaluated(correlations.prometheus, PATIENCE), RULES)
+    alerts = correlations.prometheus("api/v1/alerts", {})["data"]["alerts"]
+    assert not [one for one in alerts if one["state"] == "firing"]
 
 
 def test_the_editor_offers_services_and_operations(stack: Stack, sent: list[TraceRows]) -> None:
