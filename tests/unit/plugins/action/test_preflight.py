@@ -156,3 +156,13 @@ def test_grafana_is_asked_with_the_roles_variables(preflight: Any) -> None:
     (finding,) = [one for one in result["findings"] if one["variable"].startswith("grafana_")]
     assert finding["variable"] == "grafana_token" and "answered 401: Invalid API key" in finding["what"]
     assert grafana.asked[-1].headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_grafana_may_have_a_user_and_a_password(preflight: Any) -> None:
+    grafana = FakeGrafana()
+    with grafana.serving() as url:
+        login = {"grafana_username": "admin", "grafana_password": "a-password"}
+        result = preflight({"roles": ["grafana"]}, {"grafana_provisioning": "api", "grafana_url": url, **login}, "-vvv")
+    assert not [one for one in result["findings"] if one["variable"].startswith("grafana_")]
+    assert grafana.asked[-1].headers["authorization"].startswith("Basic ")
+    assert "a-password" not in json.dumps(result)
