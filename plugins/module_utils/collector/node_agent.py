@@ -26,8 +26,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.images imp
 LOGS = "/var/log/pods"
 # Where the chart mounts a folder of the node, for how far each file has been read.
 STATE_DIRECTORY = "/var/lib/otelcol"
-# How the tags of the images that this project builds end.
-BUILT_HERE = "-orion"
 # Numbers that pino and bunyan write for levels.
 LEVELS = {"trace": 10, "debug": 20, "info": 30, "warn": 40, "error": 50, "fatal": 60}
 
@@ -112,13 +110,6 @@ def node_agent_values(read: CollectorVariables) -> dict[str, Any]:
             "is true, but collector_logs_enabled is false",
             "Set collector_logs_enabled: true, with a destination in collector_exporters.",
             "the gateways would refuse what the agents send",
-        )
-    if enabled and read.sound("collector_image_tag") and read.text("collector_image_tag").endswith(BUILT_HERE):
-        read.wrong(
-            name,
-            "is true, but collector_image_tag is that of an image that this project builds",
-            "Use the publisher's image, or a contrib build with filelog.",
-            "it does not have the receiver filelog",
         )
     tracing = read.text("tracing_namespace")
     if read.sound(namespace_name) and not OBJECT_NAME.fullmatch(namespace):

@@ -1,10 +1,13 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The node agent: its objects, its configuration and its findings."""
+"""The node agent: its objects, and what the real collector makes of log files, read back from the real VictoriaLogs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.node_agent
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import InvalidVariables
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.conftest import restricted_findings
+from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import free_ports, program, until
+from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Server, started
 
 CHART = Path(__file__).resolve().parents[3] / "roles/collector/files/chart"
 STORE = {"name": "logs", "protocol": "http", "traces": "none", "logs": True, "endpoint": "https://logs.example.com"}
 ENABLED = {"collector_node_agent_enabled": True, "collector_logs_enabled": True, "collector_exporters": [STORE]}
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -80,7 +86,6 @@ def test_without_it_nothing_is_installed(render: Callable[..., Any]) -> None:
             "collector_node_agent_excluded_namespaces[1]",
             "b/*",
         ),
-        ({"collector_image_tag": "0.158.0-orion"}, "collector_node_agent_enabled", "an image that this project builds"),
         ({"collector_node_agent_resources": {}}, "collector_node_agent_resources.limits.memory", "is missing"),
     ],
 )
@@ -88,6 +93,125 @@ def test_what_is_wrong(changes: dict[str, Any], place: str, text: str) -> None:
     with pytest.raises(InvalidVariables) as caught:
         values(**changes)
     assert {str(one.place): text in one.what for one in caught.value.findings} == {place: True}
+
+
+class Agent:
+    """The agent with the chart's configuration, its folders exchanged and VictoriaLogs in the place of the gateways."""
+
+    def __init__(self, folder: Path, store: Server, **changes: Any) -> None:
+        self.pods = folder / "pods"
+        self.folder, [metrics] = folder, free_ports(1)
+        config = yaml.safe_load(
+            yaml.safe_dump(values(**changes)["nodeAgent"]["config"])
+            .replace(LOGS, str(self.pods))
+            .replace(STATE_DIRECTORY, str(folder / "state"))
+        )
+        config["exporters"] = {
+            "otlp_http/gateway": {
+                "logs_endpoint": f"{store.url}/insert/opentelemetry/v1/logs",
+                "tls": {"insecure": True},
+            }
+        }
+        config["service"]["pipelines"]["logs"]["exporters"] = ["otlp_http/gateway"]
+        config["extensions"]["health_check"]["endpoint"] = "127.0.0.1:0"
+        reader = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
+        reader |= {"host": "127.0.0.1", "port": metrics}
+        (folder / "agent.yaml").write_text(yaml.safe_dump(config))
+        (folder / "state").mkdir()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def start(self) -> None:
+        with (self.folder / "agent.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program("ORION_OTELCOL", "otelcol"), f"--config={self.folder / 'agent.yaml'}"], stdout=log, stderr=log,
+                env={"MY_POD_IP": "127.0.0.1", "MY_POD_NAME": "agent"},
+            )  # fmt: skip
+        self.starts += 1
+
+        def ready() -> bool:
+            text = (self.folder / "agent.log").read_text()
+            assert self.process and self.process.poll() is None, text[-3000:]
+            return text.count("Everything is ready") == self.starts
+
+        until(ready, "the agent's start")
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+    def write(self, *lines: str, namespace: str = "shop") -> None:
+        """Lines as containerd writes them."""
+        folder = self.pods / f"{namespace}_orders-0_2c5e9f5c-1111-4222-8333-444455556666" / "app"
+        folder.mkdir(parents=True, exist_ok=True)
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        with (folder / "0.log").open("a") as file:
+            file.writelines(f"{now} stdout F {line}\n" for line in lines)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Server]:
+    with started(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def agent(tmp_path: Path, store: Server) -> Iterator[Agent]:
+    one = Agent(tmp_path, store, collector_node_agent_excluded_namespaces=["kube-system"])
+    one.write("from before")
+    one.start()
+    # Where reading begins is decided when a file is seen first.
+    until(lambda: "Started watching file" in (tmp_path / "agent.log").read_text(), "the first look at the file")
+    yield one
+    one.stop()
+
+
+def test_lines_of_json_become_records_of_their_spans(agent: Agent, store: Server) -> None:
+    order = {"message": "order placed", "level": "WARNING", "trace_id": TRACE, "span_id": SPAN, "order_id": "7"}
+    agent.write(json.dumps(order), json.dumps({"message": "by number", "level": 50, "trace_id": TRACE}))
+    agent.write("plain {text}", json.dumps({"message": "odd ids", "trace_id": "x", "span_id": 7}), "{ broken")
+    agent.write(json.dumps(order), namespace="kube-system")
+    agent.write(json.dumps(order), namespace="tracing")
+    reader = store.reader
+    until(lambda: len(reader.query("*")) >= 5, "five records")
+    found = {one["_msg"]: one for one in reader.query("*")}
+    assert set(found) == {"order placed", "by number", "plain {text}", "odd ids", "{ broken"}
+    [record] = reader.records(TRACE, SPAN)
+    assert record["_msg"] == "order placed"
+    assert (record["severity_number"], record["order_id"]) == ("13", "7")
+    assert (record["k8s.namespace.name"], record["k8s.pod.name"]) == ("shop", "orders-0")
+    assert record["k8s.pod.uid"] == "2c5e9f5c-1111-4222-8333-444455556666"
+    assert record["k8s.container.name"] == "app"
+    assert found["by number"]["severity_number"] == "17"
+    assert {one["_msg"] for one in reader.records(TRACE)} == {"order placed", "by number"}
+    assert "ERROR" not in (agent.folder / "agent.log").read_text().upper().replace("ON_ERROR", "")
+
+
+def test_nothing_is_missed_or_sent_twice_over_a_restart(agent: Agent, store: Server) -> None:
+    agent.write("first")
+    reader = store.reader
+    until(lambda: len(reader.query("*")) == 1, "the first line")
+    agent.stop()
+    agent.write("second", "third")
+    agent.start()
+    agent.write("fourth")
+    until(lambda: len(reader.query("fourth")) == 1, "the last line")
+    assert sorted(one["_msg"] for one in reader.query("*")) == ["first", "fourth", "second", "third"]
+
+
+def test_the_collector_accepts_the_configuration(
+    render: Callable[..., Any], pick: Callable[..., Any], tmp_path: Path
+) -> None:
+    text = pick(render(CHART, values()), "ConfigMap", "otel-node-agent")["data"]["collector.yaml"]
+    (tmp_path / "collector.yaml").write_text(text.replace(STATE_DIRECTORY, str(tmp_path)))
+    done = subprocess.run(
+        [program("ORION_OTELCOL", "otelcol"), "validate", f"--config={tmp_path / 'collector.yaml'}"],
+        env={"MY_POD_IP": "127.0.0.1", "MY_POD_NAME": "agent"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in (done.stderr + done.stdout).lower()
 
 
 def test_files_that_are_read() -> None:

@@ -261,6 +261,9 @@ class FakeGrafana:
             if request.query.get("forceDeleteRules") != "true" and any(there == uid for there, _name in self.groups):
                 return 400, {"message": "folder contains alert rules", "messageId": "folder.contains-alert-rules"}
             del self.folders[uid]
+            # "along with all dashboards (and their alerts) stored in the folder"
+            self.dashboards = {key: one for key, one in self.dashboards.items() if one["meta"]["folderUid"] != uid}
+            self.groups = {key: one for key, one in self.groups.items() if key[0] != uid}
             return 200, {"message": "Folder deleted", "id": folder["id"]}
         if path[1:] == ["move"]:
             folder["parentUid"] = document.get("parentUid") or ""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_grafana import TOKEN, FakeGrafana
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 ROLE = {"ansible.builtin.import_role": {"name": "orion.tracing.grafana"}}
 TENANT = "team-of-the-shop"
@@ -20,10 +21,18 @@ TENANT = "team-of-the-shop"
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[..., str]:
-    """Run the role; its output in one line."""
+    """Run the role, or uninstall.yml with the cluster to remove from; the output in one line."""
 
-    def run(url: str, *argv: str, **variables: Any) -> str:
-        (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [ROLE]}]))
+    def run(url: str, *argv: str, remove_from: str | None = None, **variables: Any) -> str:
+        plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [ROLE]}]
+        if remove_from is not None:
+            plays = [{"ansible.builtin.import_playbook": "orion.tracing.uninstall"}]
+            variables["tracing_kubeconfig"] = {
+                "clusters": [{"name": "it", "cluster": {"server": remove_from}}],
+                "contexts": [{"name": "it", "context": {"cluster": "it", "user": ""}}],
+                "current-context": "it",
+            }
+        (tmp_path / "play.yml").write_text(json.dumps(plays))
         given = {
             "object_storage_bucket": "orion-traces",
             "ansible_python_interpreter": sys.executable,
@@ -73,6 +82,22 @@ def test_a_user_and_a_password_instead_of_a_token(play: Callable[..., str]) -> N
         done = play(url, "-vvv", grafana_token="", grafana_username="admin", grafana_password="a-password")
     assert "failed=0" in done and set(grafana.sources) == {"tempo", "prometheus", "victorialogs"}
     assert "a-password" not in done
+
+
+def test_uninstalling_leaves_what_others_made(play: Callable[..., str]) -> None:
+    grafana = FakeGrafana()
+    with grafana.serving() as url, FakeKube().serving() as cluster:
+        play(url)
+        grafana.sources["theirs"] = {**grafana.sources["tempo"], "uid": "theirs", "name": "Theirs"}
+        grafana.asked.clear()
+        planned = play(url, "--check", remove_from=cluster)
+        assert "changed=2" in planned and "failed=0" in planned and not grafana.writes
+        done = play(url, remove_from=cluster)
+        assert "changed=2" in done and "failed=0" in done
+        assert set(grafana.sources) == {"theirs"}
+        assert not grafana.folders and not grafana.dashboards and not grafana.groups
+        again = play(url, remove_from=cluster)
+        assert "changed=0" in again and "failed=0" in again
 
 
 def test_bad_variables_fail_before_anything_is_sent(play: Callable[..., str]) -> None:
