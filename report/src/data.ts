@@ -43,12 +43,21 @@ export interface Span {
   links?: SpanLink[];
 }
 
+/** Strings are empty where a record has none. */
 export interface LogRecord {
   at: number;
   span_id: string;
   service: string;
   severity: string;
   body: string;
+}
+
+/** `records`, or why there are `none`. `note`: what is left out. `link`: the logs of the trace's root in Grafana. */
+export interface Logs {
+  records?: LogRecord[];
+  none?: string;
+  note?: string;
+  link?: string;
 }
 
 export interface Operation {
@@ -78,7 +87,7 @@ export interface Trace {
   critical: Operation[];
   critical_more: number;
   link: string;
-  logs: { records?: LogRecord[]; none?: string } | null;
+  logs: Logs | null;
 }
 
 export interface Check {
@@ -89,28 +98,31 @@ export interface Check {
   passed: boolean;
 }
 
+/** `spans` and `errors` of its own spans; `calls`: incoming ones, where the graph is of metrics. */
 export interface GraphNode {
   name: string;
   kind: "service" | "database" | "queue" | "other";
-  spans: number;
-  errors: number;
+  spans?: number;
+  errors?: number;
+  calls?: number;
 }
 
+/** Durations are null where they are not known. */
 export interface GraphEdge {
   client: string;
   server: string;
   calls: number;
   errors: number;
-  p50: number;
-  p95: number;
-  max: number;
+  p50: number | null;
+  p95: number | null;
+  max: number | null;
 }
 
-export interface Graph {
-  traces: number;
-  nodes: GraphNode[];
-  edges: GraphEdge[];
-}
+/** Of so many traces that were read, or of all requests that metrics count in the last `seconds`. */
+export type Graph = { nodes: GraphNode[]; edges: GraphEdge[] } & (
+  | { source: "traces"; traces: number }
+  | { source: "metrics"; seconds: number }
+);
 
 export interface Side {
   title: string;
@@ -153,7 +165,9 @@ export interface Page {
   checks?: Check[];
   notes?: string[];
   traces: Trace[];
-  graph?: Graph;
+  graphs?: Graph[];
+  /** Why there is no graph of metrics. */
+  graph_note?: string;
   comparison?: Comparison;
   sampling?: Sampling;
   freshness?: { name: string; seconds: number | null; note: string }[];

@@ -8,7 +8,8 @@ import { assign } from "./colours";
 import { Compared } from "./comparison";
 import { type Page, type Trace, read } from "./data";
 import { count, duration, plural } from "./format";
-import { ServiceGraph } from "./graph";
+import { ServiceGraphs } from "./graph";
+import { LogsOfTrace } from "./logs";
 import { Checks, Freshness, SamplingOutcome, Versions } from "./proof";
 import { Waterfall } from "./waterfall";
 import { WhereTimeWent } from "./where";
@@ -39,7 +40,7 @@ function App({ page }: { page: Page }) {
     page.checks && ["checks", "What was proven"],
     page.comparison && ["comparison", "Where the time went"],
     page.traces.length && ["traces", page.traces.length > 1 ? "Traces" : "Trace"],
-    page.graph?.nodes.length && ["graph", "Service graph"],
+    page.graphs?.length && ["graph", "Service graph"],
     page.sampling && ["sampling", "Sampling"],
     page.freshness && ["freshness", "Freshness"],
     page.versions && ["versions", "Versions"],
@@ -120,9 +121,9 @@ function App({ page }: { page: Page }) {
             )}
           </Section>
         )}
-        {!!page.graph?.nodes.length && (
+        {!!page.graphs?.length && (
           <Section id="graph" title="Service graph">
-            <ServiceGraph graph={page.graph} />
+            <ServiceGraphs graphs={page.graphs} note={page.graph_note ?? ""} />
           </Section>
         )}
         {page.sampling && (
@@ -254,6 +255,7 @@ function TraceView({ trace, printing }: { trace: Trace; printing: boolean }) {
         <>
           <Waterfall trace={trace} name={name} printing={printing} />
           <WhereTimeWent trace={trace} />
+          <LogsOfTrace trace={trace} />
         </>
       )}
     </article>

@@ -45,4 +45,4 @@ def shop(kube: Kube) -> Shop:
 
 @pytest.fixture(scope="session")
 def logs(kube: Kube) -> VictoriaLogs:
-    return VictoriaLogs(kube, "local-backends")
+    return VictoriaLogs(kube, "http://victorialogs.local-backends.svc:9428")

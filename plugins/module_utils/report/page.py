@@ -40,8 +40,8 @@ Data = dict[str, Any]
 def trace_data(trace: TraceRows, label: str = "", link: str = "", logs: Data | None = None) -> Data:
     """A trace as the page has it. Times are nanoseconds after `start`, a Unix time in nanoseconds as text.
 
-    label: why the trace is shown. link: its address in Grafana, '' for none. logs: {"records": […]} as log_data gives
-    them, or {"none": why there are none}; None where no store of logs was asked.
+    label: why the trace is shown. link: its address in Grafana, '' for none. logs: as logs.LogsOfTraces gives
+    them, {"records": […]} or {"none": why there are none}; None where no store of logs was asked.
     """
     services = trace.services()
     numbers = {name: number for number, name in enumerate(services)}
@@ -119,9 +119,9 @@ def _values(attributes: Mapping[str, Any]) -> Data:
 def readable(value: Any) -> Any:
     """A value of an attribute as JSON that a browser reads without loss: bytes, large and special numbers as text."""
     if isinstance(value, bytes):
-        return _cut(f"0x{value.hex()}")
+        return cut(f"0x{value.hex()}")
     if isinstance(value, str):
-        return _cut(value)
+        return cut(value)
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):
@@ -135,16 +135,18 @@ def readable(value: Any) -> Any:
     return str(value)
 
 
-def _cut(text: str) -> str:
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Text that fits into the page."""
     # A lone surrogate is not Unicode text, and no encoder takes it.
     text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}… ({len(text) - TEXT_LIMIT:,} more characters)"
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit:,} more characters)"
 
 
 def graph_data(traces: Sequence[TraceRows]) -> Data:
     """The service graph of these traces."""
     graph = service_graph(traces)
     return {
+        "source": "traces",
         "traces": len(traces),
         "nodes": [vars(node) for node in graph.nodes.values()],
         "edges": [edge.figures() for edge in graph.edges.values()],
