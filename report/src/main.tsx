@@ -23,6 +23,7 @@ function App({ page }: { page: Page }) {
     return Math.max(0, page.traces.findIndex((trace) => trace.trace_id === wanted));
   });
   const printing = usePrinting();
+  const graphs = (page.graphs ?? []).filter((graph) => graph.nodes.length);
   useLayoutEffect(() => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
@@ -40,7 +41,7 @@ function App({ page }: { page: Page }) {
     page.checks && ["checks", "What was proven"],
     page.comparison && ["comparison", "Where the time went"],
     page.traces.length && ["traces", page.traces.length > 1 ? "Traces" : "Trace"],
-    page.graphs?.length && ["graph", "Service graph"],
+    graphs.length && ["graph", "Service graph"],
     page.sampling && ["sampling", "Sampling"],
     page.freshness && ["freshness", "Freshness"],
     page.versions && ["versions", "Versions"],
@@ -121,9 +122,9 @@ function App({ page }: { page: Page }) {
             )}
           </Section>
         )}
-        {!!page.graphs?.length && (
+        {graphs.length > 0 && (
           <Section id="graph" title="Service graph">
-            <ServiceGraphs graphs={page.graphs} note={page.graph_note ?? ""} />
+            <ServiceGraphs graphs={graphs} note={page.graph_note ?? ""} />
           </Section>
         )}
         {page.sampling && (

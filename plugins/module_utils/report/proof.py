@@ -61,7 +61,7 @@ def proof_data(
     }
     graph, why_none = measured
     of_traces = page.graph_data([trace for _label, trace in traces])
-    found["graphs"] = [one for one in (graph, of_traces) if one and one["nodes"]]
+    found["graphs"] = [one for one in (graph, of_traces) if one]
     if why_none:
         found["graph_note"] = why_none
     if evidence.outcomes:
