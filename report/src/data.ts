@@ -154,6 +154,34 @@ export interface Sampling {
   note: string;
 }
 
+/** Part of a chart: of everything (series −1) or of a result (0, 1). `share`: of the longest, 0 to 1. */
+export interface Part {
+  series: number;
+  share: number;
+  title: string;
+}
+
+/** A line for each result where there are two. */
+export interface Figure {
+  text: string;
+  strong?: string;
+}
+
+export type Cell = string | { code: string } | { figures: Figure[] };
+
+/** A part of a page that has no component of its own: text, a legend, a table, bars, columns, whichever it has. */
+export interface Block {
+  title: string;
+  note?: string;
+  keys?: { name: string; series: number }[];
+  table?: { head: string[]; rows: Cell[][]; numbers?: number[] };
+  /** `whole`: what all of a bar's length is, "" where it is nothing of its own. */
+  bars?: { name: string; whole: string; parts: Part[]; text: string }[];
+  /** `most`: what the highest column stands for. */
+  columns?: { most: string; columns: { label: string; share: number; title: string; parts: Part[] }[] };
+  more?: string;
+}
+
 export interface Page {
   schema_version: number;
   title: string;
@@ -173,6 +201,7 @@ export interface Page {
   freshness?: { name: string; seconds: number | null; note: string }[];
   versions?: { name: string; version: string; image: string }[];
   links?: { name: string; url: string }[];
+  blocks?: Block[];
 }
 
 /** The data in the page; throws for what cannot be read. */

@@ -5,6 +5,7 @@
 import { type ComponentChildren, options, render } from "preact";
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { assign } from "./colours";
+import { BlockView } from "./blocks";
 import { Compared } from "./comparison";
 import { type Page, type Trace, read } from "./data";
 import { count, duration, plural } from "./format";
@@ -45,6 +46,7 @@ function App({ page }: { page: Page }) {
     page.sampling && ["sampling", "Sampling"],
     page.freshness && ["freshness", "Freshness"],
     page.versions && ["versions", "Versions"],
+    ...(page.blocks ?? []).map((block, number) => [`block-${number}`, block.title]),
   ].filter(Boolean) as [string, string][];
   return (
     <>
@@ -142,16 +144,23 @@ function App({ page }: { page: Page }) {
             <Versions versions={page.versions} />
           </Section>
         )}
+        {page.blocks?.map((block, number) => (
+          <Section key={number} id={`block-${number}`} title={block.title}>
+            <BlockView block={block} />
+          </Section>
+        ))}
       </main>
       <footer>
         <p>
           {page.made ? `Made ${page.made.replace("T", " ").replace(/\+00:00$|Z$/, " UTC")} by` : "Made by"} orion.tracing. This
           file needs nothing else and asks no server for anything.
         </p>
-        <p id="keys">
-          Keys in a timeline: arrows move, fold and unfold; Enter shows a span; z zooms to it, 0 shows the whole trace, + and −
-          zoom; / searches, n and p go to the next and previous match; Escape closes the details.
-        </p>
+        {page.traces.length > 0 && (
+          <p id="keys">
+            Keys in a timeline: arrows move, fold and unfold; Enter shows a span; z zooms to it, 0 shows the whole trace, + and −
+            zoom; / searches, n and p go to the next and previous match; Escape closes the details.
+          </p>
+        )}
       </footer>
     </>
   );

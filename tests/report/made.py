@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.report.comparison im
 from ansible_collections.orion.tracing.plugins.module_utils.report.logs import log_data
 from ansible_collections.orion.tracing.plugins.module_utils.report.measured import measured_graph
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import TraceRows, trace_rows
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.report import page_data
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, simulate
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import CostLoad
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "roles/verify/files/report.html"
@@ -196,6 +200,16 @@ def traces(*some: TraceRows) -> dict[str, Any]:
             "graphs": [page.graph_data(some)]}  # fmt: skip
 
 
+def simulation() -> dict[str, Any]:
+    """Two configurations over some recorded traces."""
+    policy = {"name": MARKUP, "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+    share = {"name": "share", "type": "probabilistic", "probabilistic": {"sampling_percentage": 20}}
+    tried = [Candidate(name, {"decision_wait": "5s", "policies": some})
+             for name, some in (("errors and a share", [policy, share]), ("errors alone", [policy]))]  # fmt: skip
+    found = simulate(islice(recordings.read(ROOT / "tests/data/shop.jsonl.gz"), 3000), tried, CostLoad())
+    return MADE | page_data(found.results, found.comparison, "shop.jsonl.gz")
+
+
 def comparison() -> dict[str, Any]:
     """Two ranges of one operation."""
     found = [one for one in shop(400) if one.name == "POST /api/v1/orders"] or shop(40)
@@ -215,6 +229,12 @@ def write(folder: Path, name: str, data: dict[str, Any]) -> Path:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    pages = {"proof": proof(), "odd": traces(odd()), "large": traces(large(50_000)), "comparison": comparison()}
+    pages = {
+        "proof": proof(),
+        "odd": traces(odd()),
+        "large": traces(large(50_000)),
+        "comparison": comparison(),
+        "simulation": simulation(),
+    }
     for page_name, content in pages.items():
         print(write(where, page_name, content), write(where, page_name, content).stat().st_size)

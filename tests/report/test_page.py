@@ -13,7 +13,7 @@ from ansible_collections.orion.tracing.tests.report import made
 from playwright import sync_api as playwright
 
 AXE = Path(__file__).resolve().parents[2] / "report/node_modules/axe-core/axe.min.js"
-PAGES = ["proof", "odd", "comparison", "empty"]
+PAGES = ["proof", "odd", "comparison", "empty", "simulation"]
 ACTIVE = ".row.active"
 
 
@@ -313,6 +313,24 @@ def test_a_comparison(opened):
     assert rows.count() == min(25, len(data["operations"]))
     assert data["operations"][0]["name"] in rows.first.inner_text()
     assert page.locator("article").count() == 2
+
+
+def test_a_simulation(opened):
+    page = opened("simulation")
+    data = made.simulation()
+    assert page.locator("h2").all_inner_texts() == [block["title"] for block in data["blocks"]]
+    bars = next(block for block in data["blocks"] if block["title"] == "Spans kept by service")["bars"]
+    shown = page.locator("section", has=page.locator("h2", has_text="Spans kept by service"))
+    assert shown.locator("tbody tr").count() == len(bars)
+    whole = shown.locator(".all").first.bounding_box()["width"]
+    for number, part in enumerate(bars[0]["parts"]):
+        width = shown.locator("tr").first.locator("span").nth(number).bounding_box()["width"]
+        assert abs(width / whole - part["share"]) < 0.02
+    columns = page.locator(".column")
+    assert columns.count() == len(next(block["columns"] for block in data["blocks"] if "columns" in block)["columns"])
+    assert max(column.locator(".whole").bounding_box()["height"] for column in columns.all()) > 200
+    assert page.locator("#keys").count() == 0
+    assert made.MARKUP in page.locator("main").inner_text()
 
 
 def test_a_trace_that_is_not_there(opened):

@@ -194,13 +194,24 @@ def render(template: str, data: Data) -> str:
 
 
 def _plain(data: Data) -> str:
-    """The checks, or the traces, as a table."""
-    rows = [
+    """The checks, the traces and what tables there are, as one table."""
+    rows: list[tuple[Any, ...]] = [
         ("passed" if check["passed"] else "FAILED", check["name"], check["expected"], check["observed"])
         for check in data.get("checks") or ()
-    ] or [(one["trace_id"], one["service"], one["name"], f"{len(one['spans']):,} spans") for one in data["traces"]]
+    ]
+    rows += [(one["trace_id"], one["service"], one["name"], f"{len(one['spans']):,} spans") for one in data["traces"]]
+    rows += [
+        tuple(map(_cell, row)) for block in data.get("blocks") or () for row in block.get("table", {}).get("rows", ())
+    ]
     lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
     return (
         f"<h1>{escape(data['title'])}</h1><p>Timeline and service graph need JavaScript; without it there is only this "
         f"table.</p><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
     )
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell
+    figures = cell.get("figures") or [{"text": cell.get("code", "")}]
+    return " / ".join(f"{one['text']} {one.get('strong', '')}".strip() for one in figures)
