@@ -37,9 +37,9 @@ options:
     default: true
   prometheus_url:
     description:
-      - Base URL of the Prometheus that has the collectors' span metrics (C(traces_spanmetrics_calls_total)). The host
-        C(<service>.<namespace>.svc) is reached through the API server, which requires the verb C(get) on
-        C(services/proxy); any other directly.
+      - Base URL, without credentials, of the Prometheus that has the collectors' span metrics
+        (C(traces_spanmetrics_calls_total)). The host C(<service>.<namespace>.svc) is reached through the API server,
+        which requires the verb C(get) on C(services/proxy); any other directly.
       - If empty, the numbers of spans are unknown, and the table has no column for them.
     type: str
     default: ''
