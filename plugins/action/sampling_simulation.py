@@ -6,4 +6,6 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.progress import Prog
 
 
 class ActionModule(ProgressAction):
-    """Runs the module sampling_simulation and shows its progress."""
+    """Runs the module sampling_simulation with the collection's page, and shows its progress."""
+
+    REPORT = "report"

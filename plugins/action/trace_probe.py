@@ -8,4 +8,4 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.progress import Prog
 class ActionModule(ProgressAction):
     """Runs the module trace_probe and shows its progress."""
 
-    HAS_REPORT = True
+    REPORT = "report_path"

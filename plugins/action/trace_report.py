@@ -9,4 +9,4 @@ class ActionModule(ProgressAction):
     """Runs the module trace_report with the collection's page, and shows its table."""
 
     HAS_PROGRESS = False
-    HAS_REPORT = True
+    REPORT = "report_path"

@@ -37,9 +37,9 @@ options:
     default: true
   prometheus_url:
     description:
-      - Base URL of the Prometheus that has the collectors' span metrics (C(traces_spanmetrics_calls_total)). The host
-        C(<service>.<namespace>.svc) is reached through the API server, which requires the verb C(get) on
-        C(services/proxy); any other directly.
+      - Base URL, without credentials, of the Prometheus that has the collectors' span metrics
+        (C(traces_spanmetrics_calls_total)). The host C(<service>.<namespace>.svc) is reached through the API server,
+        which requires the verb C(get) on C(services/proxy); any other directly.
       - If empty, the numbers of spans are unknown, and the table has no column for them.
     type: str
     default: ''
@@ -218,6 +218,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import report, spans
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import read, read_modes
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
+from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import EXAMPLE
+from ansible_collections.orion.tracing.plugins.module_utils.store.url import check_url
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str"},
@@ -233,7 +235,7 @@ def main() -> None:
     params = module.params
     namespace, name = params["namespace"] or "", params["name"] or ""
     with module.guard():
-        spans.check_url(params["prometheus_url"])
+        check_url("prometheus_url", params["prometheus_url"], EXAMPLE)
         if params["since"] < 1:
             raise InvalidInput(f"option since is {params['since']}", remedy="Write a number of minutes from 1.")
     with module.client() as kube:

@@ -148,7 +148,12 @@ options:
     type: float
     default: 0.5
   report:
-    description: File to which the result is written as a self-contained HTML page with charts.
+    description:
+      - File to which the result is written as an HTML page with charts, which needs nothing else and asks no server for
+        anything.
+    type: path
+  report_template:
+    description: File of the page without data. By default that of the collection.
     type: path
   output:
     description: File to which the result is written as JSON.
@@ -324,6 +329,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.progress impo
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import BrokenRecords, read_option
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.report import page
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
     RECORDING_OPTIONS,
@@ -368,6 +374,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "storage_price": {"type": "float", "default": 0.023},
     "stored_bytes_per_byte": {"type": "float", "default": 0.5},
     "report": {"type": "path"},
+    "report_template": {"type": "path"},
     "output": {"type": "path"},
     "decisions": {"type": "path"},
     "progress_file": {"type": "path"},
@@ -415,6 +422,7 @@ def main() -> None:
     show = progress(params)
     with module.guard():
         check(params)
+        template = page.read_template(params["report_template"]) if params["report"] else ""
         load = CostLoad(
             params["expected_bytes_per_second"],
             seconds(params, "retention"),
@@ -457,7 +465,7 @@ def main() -> None:
         "evaluation_errors": result.errors,
     }
     files = {
-        params["report"]: lambda: report.page(result.results, result.comparison, source),
+        params["report"]: lambda: page.render(template, report.page_data(result.results, result.comparison, source)),
         params["output"]: lambda: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
     }
     streams: dict[str, IO[str]] = {path: io.StringIO(make()) for path, make in files.items() if path}

@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
   - orion.tracing.pipeline
+  - orion.tracing.report
   - orion.tracing.s3.connection
 attributes:
   check_mode:
@@ -168,17 +169,19 @@ options:
         server for anything.
       - Not written in check mode.
     type: path
-  report_template:
-    description: File of the page without data. By default that of the collection.
-    type: path
-  grafana_url:
-    description: Address of Grafana, for links from the page to its traces. Empty makes none.
+  prometheus_url:
+    description:
+      - Base URL of the Prometheus with the collectors' metrics. The page then has the service graph of all requests,
+        sampled or not, with their rates, errors and durations, beside that of the traces in it.
+      - The host name C(SERVICE.NAMESPACE.svc) is a Service of the cluster, reached through the API server's proxy. Any
+        other is asked directly, from the host on which the module runs. If empty, or if it does not answer, the page
+        has the graph of its traces alone, and the reason.
     type: str
     default: ''
-  grafana_uid:
-    description: Uid of Grafana's data source of traces.
+  prometheus_last:
+    description: How far that service graph looks back, as a Go duration.
     type: str
-    default: tempo
+    default: 1h
 requirements:
   - boto3 (Python package), with O(bucket) or O(recordings_bucket)
   - opentelemetry-proto (Python package), with O(recordings_bucket) of a recording in protobuf
@@ -298,6 +301,7 @@ import json
 import secrets
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -313,13 +317,22 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.options import
     seconds,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, write_proof
-from ansible_collections.orion.tracing.plugins.module_utils.report import links, page
+from ansible_collections.orion.tracing.plugins.module_utils.report import measured, page
+from ansible_collections.orion.tracing.plugins.module_utils.report.options import (
+    REPORT_OPTIONS,
+    check,
+    logs_of,
+    trace_link,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.report.proof import proof_data
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
+from ansible_collections.orion.tracing.plugins.module_utils.store import prometheus
+from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import Prometheus
+from ansible_collections.orion.tracing.plugins.module_utils.store.url import check_url
 
 # Without validate_certs, which is about the API server here.
 S3_NAMES = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_bundle", "addressing_style")
@@ -355,9 +368,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "proof_path": {"type": "path"},
     "report_path": {"type": "path"},
-    "report_template": {"type": "path"},
-    "grafana_url": {"type": "str", "default": ""},
-    "grafana_uid": {"type": "str", "default": "tempo"},
+    "prometheus_url": {"type": "str", "default": ""},
+    "prometheus_last": {"type": "str", "default": "1h"},
+    **REPORT_OPTIONS,
 }
 
 
@@ -411,7 +424,9 @@ def main() -> None:
                 raise InvalidInput(
                     f"option {option} is {params[option]}", "there is no such folder", "Make the folder first."
                 )
-        links.check_url("grafana_url", params["grafana_url"])
+        check(params)
+        check_url("prometheus_url", params["prometheus_url"], prometheus.EXAMPLE)
+        looks_back = max(1, int(seconds(params, "prometheus_last")))
         template = page.read_template(params["report_template"]) if params["report_path"] else ""
         if module.check_mode:
             traces = probe.build(settings, run, time.time_ns())
@@ -445,16 +460,22 @@ def main() -> None:
         if params["proof_path"]:
             write_proof(params["proof_path"], json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         if params["report_path"]:
+            logs = logs_of(kube, params)
+            graph: tuple[page.Data | None, str] = (None, "")
+            if params["prometheus_url"]:
+                graph = measured.read(Prometheus(kube, params["prometheus_url"]), looks_back)
             data = proof_data(
                 proof,
                 run_of.evidence(),
                 params["tail_sampling"].get("policies") or [],
                 datetime.now(UTC),
                 kube.version(),
-                lambda trace: links.explore(
-                    params["grafana_url"], params["store_reader"], params["grafana_uid"], trace
-                ),
+                partial(trace_link, params),
+                logs,
+                graph,
             )
+            for problem in filter(None, (logs.problem, graph[1])):
+                module.warn(f"report_path: {problem}")
             write_proof(params["report_path"], page.render(template, data))
     result = {**document, "table": probe.table(proof.checks)}
     if not proof.passed:

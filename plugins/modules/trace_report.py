@@ -14,6 +14,7 @@ description:
   - What is odd about a trace, such as missing parents, several roots or clocks that differ, is shown and not corrected.
 extends_documentation_fragment:
   - orion.tracing.kube
+  - orion.tracing.report
   - orion.tracing.attributes
 attributes:
   check_mode:
@@ -86,17 +87,6 @@ options:
     description: File of the page.
     type: path
     required: true
-  report_template:
-    description: File of the page without data. By default that of the collection.
-    type: path
-  grafana_url:
-    description: Address of Grafana, for links from the page to its traces. Empty makes none.
-    type: str
-    default: ''
-  grafana_uid:
-    description: Uid of Grafana's data source of traces.
-    type: str
-    default: tempo
 author:
   - orion.tracing contributors (@orion-tracing)
 notes:
@@ -149,6 +139,7 @@ difference_ms:
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
@@ -157,7 +148,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.tables import
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.files import check_folders, file_steps, write_file
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of
-from ansible_collections.orion.tracing.plugins.module_utils.report import links, page
+from ansible_collections.orion.tracing.plugins.module_utils.report import page
+from ansible_collections.orion.tracing.plugins.module_utils.report.options import (
+    REPORT_OPTIONS,
+    check,
+    logs_of,
+    trace_link,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.report.sides import (
     comparison_data,
     read,
@@ -189,9 +186,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         },
     },
     "report_path": {"type": "path", "required": True},
-    "report_template": {"type": "path"},
-    "grafana_url": {"type": "str", "default": ""},
-    "grafana_uid": {"type": "str", "default": "tempo"},
+    **REPORT_OPTIONS,
 }
 
 
@@ -229,16 +224,15 @@ def main() -> None:
         if not 1 <= params["limit"] <= 1000:
             raise InvalidInput(f"option limit is {params['limit']}", "a page holds 1 to 1000 traces", "Change it.")
         check_folders(params, ("report_path",))
-        links.check_url("grafana_url", params["grafana_url"])
+        check(params)
         template = page.read_template(params["report_template"])
         sides = [side("", params, params["limit"], now, params["store_reader"])]
         if params["compare"] is not None:
             sides.append(side("compare.", other_of(params), params["limit"], now, params["store_reader"]))
 
-    def link(trace: TraceRows) -> str:
-        return links.explore(params["grafana_url"], params["store_reader"], params["grafana_uid"], trace)
-
+    link = partial(trace_link, params)
     with module.client() as kube:
+        logs = logs_of(kube, params)
         namespace = params["store_namespace"] or params["namespace"]
         reader = reader_of(kube, params["store_reader"], namespace, params["store_service"], params["store_port"])
         found = [read(reader, one, now) for one in sides]
@@ -249,10 +243,10 @@ def main() -> None:
             "spans": sum(len(trace.rows) for trace in every),
         }
         if len(sides) == 1:
-            data = traces_data(sides[0], every, link)
+            data = traces_data(sides[0], every, link, logs)
             result["table"] = traces_table(every)
         else:
-            data = comparison_data((sides[0], sides[1]), (found[0], found[1]), link)
+            data = comparison_data((sides[0], sides[1]), (found[0], found[1]), link, logs)
             means = [one["mean"] for one in data["comparison"]["sides"]]
             result |= {
                 "table": differences_table(data["comparison"]),
@@ -262,7 +256,7 @@ def main() -> None:
         if not module.check_mode:
             for step in steps:
                 write_file(step)
-    module.exit(Plan(steps=steps, result=result))
+    module.exit(Plan(steps=steps, result=result, warnings=[logs.problem] if logs.problem else []))
 
 
 if __name__ == "__main__":

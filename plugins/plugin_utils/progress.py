@@ -26,11 +26,12 @@ PAGE = Path(__file__).resolve().parents[2] / "roles/verify/files/report.html"
 
 class ProgressAction(ActionBase):
     """Runs the module of the same name with its option progress_file set, and displays the lines of that file, and then
-    RV(table) and RV(notes) if the module returns them. HAS_PROGRESS: whether the module has that option. HAS_REPORT:
-    whether it has the options report_path and report_template, the page that the collection has in its role verify."""
+    RV(table) and RV(notes) if the module returns them. HAS_PROGRESS: whether the module has that option. REPORT: its
+    option for the file of a page, "" where it has none; report_template is then the page without data, which the
+    collection has in its role verify."""
 
     HAS_PROGRESS = True
-    HAS_REPORT = False
+    REPORT = ""
     _supports_check_mode = True
     _supports_async = True
 
@@ -42,7 +43,7 @@ class ProgressAction(ActionBase):
         with contextlib.ExitStack() as stack:
             if self.HAS_PROGRESS and local and not background and "progress_file" not in arguments:
                 arguments["progress_file"] = stack.enter_context(displayed(self._task.action.rpartition(".")[2]))
-            if self.HAS_REPORT and arguments.get("report_path") and "report_template" not in arguments:
+            if self.REPORT and arguments.get(self.REPORT) and "report_template" not in arguments:
                 arguments["report_template"] = str(PAGE) if local else self._carried(PAGE)
             result |= self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=background)
         # As it is: a callback folds text, or shows it with escapes.

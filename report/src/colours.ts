@@ -12,7 +12,7 @@ const hues = new Map<string, number>();
 
 export function assign(page: Page): void {
   for (const trace of page.traces) for (const service of trace.services) hue(service.name);
-  for (const node of page.graph?.nodes ?? []) if (node.kind === "service") hue(node.name);
+  for (const graph of page.graphs ?? []) for (const node of graph.nodes) if (node.kind === "service") hue(node.name);
   for (const one of page.comparison?.operations ?? []) hue(one.service);
 }
 

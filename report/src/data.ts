@@ -43,12 +43,21 @@ export interface Span {
   links?: SpanLink[];
 }
 
+/** Strings are empty where a record has none. */
 export interface LogRecord {
   at: number;
   span_id: string;
   service: string;
   severity: string;
   body: string;
+}
+
+/** `records`, or why there are `none`. `note`: what is left out. `link`: the logs of the trace's root in Grafana. */
+export interface Logs {
+  records?: LogRecord[];
+  none?: string;
+  note?: string;
+  link?: string;
 }
 
 export interface Operation {
@@ -78,7 +87,7 @@ export interface Trace {
   critical: Operation[];
   critical_more: number;
   link: string;
-  logs: { records?: LogRecord[]; none?: string } | null;
+  logs: Logs | null;
 }
 
 export interface Check {
@@ -89,28 +98,31 @@ export interface Check {
   passed: boolean;
 }
 
+/** `spans` and `errors` of its own spans; `calls`: incoming ones, where the graph is of metrics. */
 export interface GraphNode {
   name: string;
   kind: "service" | "database" | "queue" | "other";
-  spans: number;
-  errors: number;
+  spans?: number;
+  errors?: number;
+  calls?: number;
 }
 
+/** Durations are null where they are not known. */
 export interface GraphEdge {
   client: string;
   server: string;
   calls: number;
   errors: number;
-  p50: number;
-  p95: number;
-  max: number;
+  p50: number | null;
+  p95: number | null;
+  max: number | null;
 }
 
-export interface Graph {
-  traces: number;
-  nodes: GraphNode[];
-  edges: GraphEdge[];
-}
+/** Of so many traces that were read, or of all requests that metrics count in the last `seconds`. */
+export type Graph = { nodes: GraphNode[]; edges: GraphEdge[] } & (
+  | { source: "traces"; traces: number }
+  | { source: "metrics"; seconds: number }
+);
 
 export interface Side {
   title: string;
@@ -142,6 +154,34 @@ export interface Sampling {
   note: string;
 }
 
+/** Part of a chart: of everything (series −1) or of a result (0, 1). `share`: of the longest, 0 to 1. */
+export interface Part {
+  series: number;
+  share: number;
+  title: string;
+}
+
+/** A line for each result where there are two. */
+export interface Figure {
+  text: string;
+  strong?: string;
+}
+
+export type Cell = string | { code: string } | { figures: Figure[] };
+
+/** A part of a page that has no component of its own: text, a legend, a table, bars, columns, whichever it has. */
+export interface Block {
+  title: string;
+  note?: string;
+  keys?: { name: string; series: number }[];
+  table?: { head: string[]; rows: Cell[][]; numbers?: number[] };
+  /** `whole`: what all of a bar's length is, "" where it is nothing of its own. */
+  bars?: { name: string; whole: string; parts: Part[]; text: string }[];
+  /** `most`: what the highest column stands for. */
+  columns?: { most: string; columns: { label: string; share: number; title: string; parts: Part[] }[] };
+  more?: string;
+}
+
 export interface Page {
   schema_version: number;
   title: string;
@@ -153,12 +193,15 @@ export interface Page {
   checks?: Check[];
   notes?: string[];
   traces: Trace[];
-  graph?: Graph;
+  graphs?: Graph[];
+  /** Why there is no graph of metrics. */
+  graph_note?: string;
   comparison?: Comparison;
   sampling?: Sampling;
   freshness?: { name: string; seconds: number | null; note: string }[];
   versions?: { name: string; version: string; image: string }[];
   links?: { name: string; url: string }[];
+  blocks?: Block[];
 }
 
 /** The data in the page; throws for what cannot be read. */

@@ -7,6 +7,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { coloured } from "./colours";
 import type { Attributes, Trace } from "./data";
 import { clock, count, duration, percent, plural, value } from "./format";
+import { LogsOfSpan, logsOf } from "./logs";
 
 interface Properties {
   trace: Trace;
@@ -113,33 +114,16 @@ export function Details({ trace, number, panel, onSelect, onClose }: Properties)
           ))}
         </Section>
       )}
-      <Logs trace={trace} span={span.id} />
+      {trace.logs && (
+        <Section title="Logs" number={logsOf(trace, span.id).length}>
+          <LogsOfSpan trace={trace} span={span.id} />
+        </Section>
+      )}
       <details>
         <summary>Resource ({count(Object.keys(trace.resources[span.resource] ?? {}).length)})</summary>
         <Values values={trace.resources[span.resource]} />
       </details>
     </aside>
-  );
-}
-
-function Logs({ trace, span }: { trace: Trace; span: string }) {
-  if (!trace.logs) return null;
-  const records = (trace.logs.records ?? []).filter((one) => one.span_id === span);
-  return (
-    <Section title="Logs" number={records.length}>
-      {records.length ? (
-        <ol class="logs">
-          {records.map((one, index) => (
-            <li key={index}>
-              <span class={`severity ${/err|fatal|crit/i.test(one.severity) ? "bad" : ""}`}>{one.severity || "–"}</span>{" "}
-              <span class="soft">{duration(one.at)}</span> <span>{one.body}</span>
-            </li>
-          ))}
-        </ol>
-      ) : (
-        <p class="soft">{trace.logs.none || "No log record has this span's id."}</p>
-      )}
-    </Section>
   );
 }
 

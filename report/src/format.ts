@@ -22,6 +22,18 @@ export function duration(nanoseconds: number): string {
   return "0";
 }
 
+/** Seconds as people name a time: 3600 → 60 minutes */
+export function span(seconds: number): string {
+  if (seconds >= 7200 && seconds % 3600 === 0) return plural(seconds / 3600, "hour");
+  return seconds < 120 ? plural(seconds, "second") : plural(Math.round(seconds / 60), "minute");
+}
+
+/** So many in so many seconds, by the second or, where that is less than one, by the minute. */
+export function rate(calls: number, seconds: number): string {
+  const [value, unit] = calls >= seconds ? [calls / seconds, "s"] : [(60 * calls) / seconds, "min"];
+  return `${value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2)}/${unit}`;
+}
+
 export function difference(nanoseconds: number): string {
   return nanoseconds > 0 ? `+${duration(nanoseconds)}` : nanoseconds < 0 ? `−${duration(-nanoseconds)}` : "0";
 }
@@ -37,6 +49,7 @@ export function plural(value: number, what: string): string {
 export function percent(part: number, whole: number): string {
   if (!whole) return "–";
   const value = (100 * part) / whole;
+  if (value > 0 && value < 0.05) return "<0.1 %";
   return `${value.toFixed(value === 0 || value === 100 || value >= 10 ? 0 : 1)} %`;
 }
 

@@ -6,7 +6,7 @@ import { Graph as Layout, layout } from "@dagrejs/dagre";
 import { useMemo, useState } from "preact/hooks";
 import { coloured } from "./colours";
 import type { Graph, GraphEdge, GraphNode } from "./data";
-import { count, duration, percent, plural } from "./format";
+import { count, duration, percent, plural, rate, span } from "./format";
 
 const LETTER = 7.4;
 const HEIGHT = 50;
@@ -24,7 +24,29 @@ interface Placed<T> {
   points: { x: number; y: number }[];
 }
 
-export function ServiceGraph({ graph }: { graph: Graph }) {
+/** The graphs, one at a time; the first one is shown first. */
+export function ServiceGraphs({ graphs, note }: { graphs: Graph[]; note: string }) {
+  const [shown, show] = useState(0);
+  return (
+    <>
+      {graphs.length > 1 && (
+        <fieldset class="choice">
+          <legend class="sr">Requests in the service graph</legend>
+          {graphs.map((graph, number) => (
+            <label key={graph.source}>
+              <input type="radio" name="graph" checked={number === shown} onChange={() => show(number)} />
+              {graph.source === "metrics" ? `All requests of the last ${span(graph.seconds)}` : "The traces above"}
+            </label>
+          ))}
+        </fieldset>
+      )}
+      {note && <p class="remark">{note}</p>}
+      <ServiceGraph key={shown} graph={graphs[shown]!} />
+    </>
+  );
+}
+
+function ServiceGraph({ graph }: { graph: Graph }) {
   const [chosen, choose] = useState("");
   const [all, setAll] = useState(false);
   const dense = graph.edges.length > LABELLED;
@@ -58,9 +80,9 @@ export function ServiceGraph({ graph }: { graph: Graph }) {
               <path d={path(points)} marker-end="url(#arrow)" />
               {!dense && (
                 <>
-                  <rect class="plate" x={x - width(label(data)) / 2} y={y - 9} width={width(label(data))} height={18} rx={4} />
+                  <rect class="plate" x={x - width(label(data, graph)) / 2} y={y - 9} width={width(label(data, graph))} height={18} rx={4} />
                   <text x={x} y={y + 4} text-anchor="middle">
-                    {label(data)}
+                    {label(data, graph)}
                   </text>
                 </>
               )}
@@ -79,7 +101,7 @@ export function ServiceGraph({ graph }: { graph: Graph }) {
                 {short(data.name)}
               </text>
               <text class="note" x={x} y={y + 15} text-anchor="middle">
-                {note(data)}
+                {note(data, graph)}
               </text>
               <title>{`${data.name} (${KINDS[data.kind]})`}</title>
             </g>
@@ -89,9 +111,8 @@ export function ServiceGraph({ graph }: { graph: Graph }) {
       <p class="remark">
         {dense
           ? "A red edge has errors; click on a service to see its edges alone."
-          : "On an edge: calls, share of errors if there are any, median duration."}{" "}
-        The figures count the spans of{" "}
-        {plural(graph.traces, "trace")} that {graph.traces === 1 ? "was" : "were"} read back.
+          : `On an edge: ${graph.source === "metrics" ? "rate of calls" : "calls"}, share of errors if there are any, median duration.`}{" "}
+        {counted(graph)}
         {chosen && (
           <>
             {" "}
@@ -108,10 +129,19 @@ export function ServiceGraph({ graph }: { graph: Graph }) {
               <th scope="col">From</th>
               <th scope="col">To</th>
               <th scope="col" class="n">Calls</th>
+              {graph.source === "metrics" && (
+                <th scope="col" class="n">
+                  Rate
+                </th>
+              )}
               <th scope="col" class="n">Errors</th>
               <th scope="col" class="n">Median</th>
               <th scope="col" class="n">95th percentile</th>
-              <th scope="col" class="n">Longest</th>
+              {graph.source === "traces" && (
+                <th scope="col" class="n">
+                  Longest
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>
@@ -120,12 +150,13 @@ export function ServiceGraph({ graph }: { graph: Graph }) {
                 <td>{edge.client}</td>
                 <td>{edge.server}</td>
                 <td class="n">{count(edge.calls)}</td>
+                {graph.source === "metrics" && <td class="n">{rate(edge.calls, graph.seconds)}</td>}
                 <td class={`n${edge.errors ? " bad" : ""}`}>
                   {edge.errors ? `${count(edge.errors)} (${percent(edge.errors, edge.calls)})` : "0"}
                 </td>
-                <td class="n">{duration(edge.p50)}</td>
-                <td class="n">{duration(edge.p95)}</td>
-                <td class="n">{duration(edge.max)}</td>
+                <td class="n">{known(edge.p50)}</td>
+                <td class="n">{known(edge.p95)}</td>
+                {graph.source === "traces" && <td class="n">{known(edge.max)}</td>}
               </tr>
             ))}
           </tbody>
@@ -147,11 +178,11 @@ function draw(graph: Graph): { width: number; height: number; nodes: Placed<Grap
   made.setGraph({ rankdir: "LR", nodesep: 26, ranksep: 46, edgesep: 18, marginx: 8, marginy: 12 });
   made.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) {
-    const letters = Math.max(short(node.name).length, note(node).length * 0.85);
+    const letters = Math.max(short(node.name).length, note(node, graph).length * 0.85);
     made.setNode(node.name, { width: Math.max(96, letters * LETTER + 30), height: HEIGHT });
   }
   for (const edge of graph.edges) {
-    const size = graph.edges.length > LABELLED ? { width: 0, height: 0 } : { width: width(label(edge)), height: 20 };
+    const size = graph.edges.length > LABELLED ? { width: 0, height: 0 } : { width: width(label(edge, graph)), height: 20 };
     made.setEdge(edge.client, edge.server, { ...size, labelpos: "c" });
   }
   layout(made);
@@ -164,18 +195,36 @@ function draw(graph: Graph): { width: number; height: number; nodes: Placed<Grap
   };
 }
 
-function label(edge: GraphEdge): string {
+/** What the figures are of. */
+function counted(graph: Graph): string {
+  if (graph.source === "traces") {
+    return `The figures count the spans of ${plural(graph.traces, "trace")} that ${graph.traces === 1 ? "was" : "were"} read back.`;
+  }
+  return (
+    `The figures are of all requests that the collectors saw in the last ${span(graph.seconds)}, before tail sampling, ` +
+    "from metrics in Prometheus. Durations are those of the called service; the percentiles are estimated from a histogram."
+  );
+}
+
+function label(edge: GraphEdge, graph: Graph): string {
+  const calls = graph.source === "metrics" ? rate(edge.calls, graph.seconds) : count(edge.calls);
   const errors = edge.errors ? ` · ${percent(edge.errors, edge.calls)} errors` : "";
-  return `${count(edge.calls)}${errors} · ${duration(edge.p50)}`;
+  return `${calls}${errors}${edge.p50 === null ? "" : ` · ${duration(edge.p50)}`}`;
 }
 
 function figures(edge: GraphEdge): string {
-  return `${plural(edge.calls, "call")}, ${plural(edge.errors, "error")}, median ${duration(edge.p50)}, 95th percentile ${duration(edge.p95)}`;
+  return `${plural(edge.calls, "call")}, ${plural(edge.errors, "error")}, median ${known(edge.p50)}, 95th percentile ${known(edge.p95)}`;
 }
 
-function note(node: GraphNode): string {
+function note(node: GraphNode, graph: Graph): string {
   if (node.kind !== "service") return KINDS[node.kind];
-  return node.errors ? `${plural(node.spans, "span")}, ${plural(node.errors, "error")}` : plural(node.spans, "span");
+  if (graph.source === "metrics") return node.calls ? `called ${rate(node.calls, graph.seconds)}` : "not called";
+  const spans = plural(node.spans ?? 0, "span");
+  return node.errors ? `${spans}, ${plural(node.errors, "error")}` : spans;
+}
+
+function known(time: number | null): string {
+  return time === null ? "–" : duration(time);
 }
 
 function short(name: string): string {

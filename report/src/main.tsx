@@ -5,10 +5,12 @@
 import { type ComponentChildren, options, render } from "preact";
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { assign } from "./colours";
+import { BlockView } from "./blocks";
 import { Compared } from "./comparison";
 import { type Page, type Trace, read } from "./data";
 import { count, duration, plural } from "./format";
-import { ServiceGraph } from "./graph";
+import { ServiceGraphs } from "./graph";
+import { LogsOfTrace } from "./logs";
 import { Checks, Freshness, SamplingOutcome, Versions } from "./proof";
 import { Waterfall } from "./waterfall";
 import { WhereTimeWent } from "./where";
@@ -22,6 +24,7 @@ function App({ page }: { page: Page }) {
     return Math.max(0, page.traces.findIndex((trace) => trace.trace_id === wanted));
   });
   const printing = usePrinting();
+  const graphs = (page.graphs ?? []).filter((graph) => graph.nodes.length);
   useLayoutEffect(() => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
@@ -39,10 +42,11 @@ function App({ page }: { page: Page }) {
     page.checks && ["checks", "What was proven"],
     page.comparison && ["comparison", "Where the time went"],
     page.traces.length && ["traces", page.traces.length > 1 ? "Traces" : "Trace"],
-    page.graph?.nodes.length && ["graph", "Service graph"],
+    graphs.length && ["graph", "Service graph"],
     page.sampling && ["sampling", "Sampling"],
     page.freshness && ["freshness", "Freshness"],
     page.versions && ["versions", "Versions"],
+    ...(page.blocks ?? []).map((block, number) => [`block-${number}`, block.title]),
   ].filter(Boolean) as [string, string][];
   return (
     <>
@@ -120,9 +124,9 @@ function App({ page }: { page: Page }) {
             )}
           </Section>
         )}
-        {!!page.graph?.nodes.length && (
+        {graphs.length > 0 && (
           <Section id="graph" title="Service graph">
-            <ServiceGraph graph={page.graph} />
+            <ServiceGraphs graphs={graphs} note={page.graph_note ?? ""} />
           </Section>
         )}
         {page.sampling && (
@@ -140,16 +144,23 @@ function App({ page }: { page: Page }) {
             <Versions versions={page.versions} />
           </Section>
         )}
+        {page.blocks?.map((block, number) => (
+          <Section key={number} id={`block-${number}`} title={block.title}>
+            <BlockView block={block} />
+          </Section>
+        ))}
       </main>
       <footer>
         <p>
           {page.made ? `Made ${page.made.replace("T", " ").replace(/\+00:00$|Z$/, " UTC")} by` : "Made by"} orion.tracing. This
           file needs nothing else and asks no server for anything.
         </p>
-        <p id="keys">
-          Keys in a timeline: arrows move, fold and unfold; Enter shows a span; z zooms to it, 0 shows the whole trace, + and −
-          zoom; / searches, n and p go to the next and previous match; Escape closes the details.
-        </p>
+        {page.traces.length > 0 && (
+          <p id="keys">
+            Keys in a timeline: arrows move, fold and unfold; Enter shows a span; z zooms to it, 0 shows the whole trace, + and −
+            zoom; / searches, n and p go to the next and previous match; Escape closes the details.
+          </p>
+        )}
       </footer>
     </>
   );
@@ -254,6 +265,7 @@ function TraceView({ trace, printing }: { trace: Trace; printing: boolean }) {
         <>
           <Waterfall trace={trace} name={name} printing={printing} />
           <WhereTimeWent trace={trace} />
+          <LogsOfTrace trace={trace} />
         </>
       )}
     </article>

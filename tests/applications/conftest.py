@@ -61,7 +61,7 @@ def shop(kube: Kube) -> Shop:
 
 @pytest.fixture(scope="session")
 def logs(kube: Kube) -> VictoriaLogs:
-    return VictoriaLogs(kube, "local-backends")
+    return VictoriaLogs(kube, "http://victorialogs.local-backends.svc:9428")
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.report import measured
+from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import Prometheus
 from ansible_collections.orion.tracing.tests.queries.stack import Stack
 from ansible_collections.orion.tracing.tests.queries.stores import Asked, Stores
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 PATIENCE = 90.0
 
@@ -66,3 +69,21 @@ def test_the_service_map_has_all_edges(stores: Stores, empty: list[Asked]) -> No
 def test_what_sends_no_spans_is_named(stores: Stores, empty: list[Asked]) -> None:
     [one] = [one for one in stores.queries() if one.panel.title == "Called, but without spans"]
     assert [series["metric"]["service"] for series in stores.answer(one)] == ["carrier"]
+
+
+def test_the_service_graph_of_the_reports_has_every_call(stack: Stack, empty: list[Asked]) -> None:
+    """With the queries of trace_probe: the edges of what was sent, and the failures and durations of one that fails."""
+    graph, why = measured.read(Prometheus(FakeKube().client(), f"http://127.0.0.1:{stack.prometheus}"), 600)
+    assert graph is not None, why
+    edges = {(one["client"], one["server"]): one for one in graph["edges"]}
+    assert set(edges) >= {
+        ("storefront", "gateway"), ("gateway", "orders"), ("orders", "pricing"), ("pricing", "fulfilment"),
+        ("orders", "shop"), ("orders", "fulfilment"), ("fulfilment", "carrier"),
+    }  # fmt: skip
+    call = edges["gateway", "orders"]
+    # One of three fails, and one of three takes 1.5 seconds.
+    assert 0.2 < call["errors"] / call["calls"] < 0.45
+    assert 0 < call["p50"] < 0.5 * 10**9 < call["p95"] < 5 * 10**9
+    assert edges["orders", "shop"]["errors"] == 0
+    kinds = {one["name"]: one["kind"] for one in graph["nodes"]}
+    assert (kinds["orders"], kinds["shop"], kinds["carrier"]) == ("service", "database", "other")

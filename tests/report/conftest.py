@@ -33,9 +33,10 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     makers = {
         "proof": made.proof,
-        "odd": lambda: made.traces(made.odd()),
+        "odd": lambda: made.traces(made.odd()) | {"graph_note": "Prometheus gave no service graph: it is away."},
         "large": lambda: made.traces(made.large(50_000)),
         "comparison": made.comparison,
+        "simulation": made.simulation,
         "empty": lambda: made.traces(made.trace_rows("ab" * 16, {})),
     }
     paths = {}

@@ -8,6 +8,8 @@ usage: python -m ansible_collections.orion.tracing.tests.report.made FOLDER     
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +18,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import recordings
 from ansible_collections.orion.tracing.plugins.module_utils.report import page
 from ansible_collections.orion.tracing.plugins.module_utils.report.comparison import compare
+from ansible_collections.orion.tracing.plugins.module_utils.report.logs import log_data
+from ansible_collections.orion.tracing.plugins.module_utils.report.measured import measured_graph
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import TraceRows, trace_rows
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.report import page_data
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, simulate
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import CostLoad
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "roles/verify/files/report.html"
@@ -92,14 +99,42 @@ def large(count: int) -> TraceRows:
     return trace_rows("0d" * 16, otlp.merge(parts))
 
 
+def records(trace: TraceRows) -> list[dict[str, str]]:
+    """As VictoriaLogs has them: two of the first span, one of another trace's span, one without a span."""
+    texts = ["checkout", "order 7 failed: " + MARKUP, "of a span that was not kept", "x" * 3000]
+    ids = [trace.rows[0].span_id, trace.rows[0].span_id, "f" * 16, ""]
+    levels = ["INFO", "ERROR", "WARN", ""]
+    begin = datetime.fromtimestamp(trace.start / 1e9, UTC)
+    times = [begin + timedelta(milliseconds=12 * number) for number in range(len(texts))]
+    return [{"_time": f"{time:%Y-%m-%dT%H:%M:%S.%f}Z", "_msg": text, "span_id": span_id, "trace_id": trace.trace_id,
+             "service.name": trace.service, "severity_text": level}
+            for time, text, span_id, level in zip(times, texts, ids, levels, strict=True)]  # fmt: skip
+
+
+def measured() -> dict[str, Any]:
+    """The graph of an hour, as Prometheus' answers give it: services, a database, a broker's edge, a carrier."""
+    edges = [("user", "storefront", "virtual_node", 3605, 0), ("storefront", "gateway", "", 3604, 36),
+             ("gateway", "orders", "", 3604, 36), ("orders", "shop", "database", 7208, 0),
+             ("orders", "pricing", "", 3604, 36), ("orders", "fulfilment", "messaging_system", 3500, 2),
+             ("pricing", "fulfilment", "", 12, 0), ("fulfilment", "carrier", "virtual_node", 3498, 1)]  # fmt: skip
+    found = {"calls": [], "errors": [], "p50": [], "p95": []}
+    for number, (client, server, way, calls, errors) in enumerate(edges):
+        ends = {"client": client, "server": server}
+        found["calls"].append(({**ends, "connection_type": way}, float(calls)))
+        found["errors"].append(({**ends, "connection_type": way}, float(errors)))
+        if way != "messaging_system":
+            found["p50"].append((ends, 0.004 * (number + 1)))
+            found["p95"].append((ends, 0.02 * (number + 1)))
+    return measured_graph(found, 3600)
+
+
 def proof() -> dict[str, Any]:
     """A proof's page, from recorded traces."""
     traces = [*shop(5), odd()]
     labels = ["one order", "error trace", "slow trace", "critical route", "ordinary trace", "everything wrong"]
-    record = {"at": 12 * MS, "severity": "ERROR", "body": "order 7 failed: " + MARKUP}
     first = traces[0]
-    logs = {"records": [{**record, "service": first.service, "span_id": first.rows[0].span_id}]}
-    data = [page.trace_data(one, label, "", logs if not n else {"none": "No store of logs is configured."})
+    logs = log_data(first, records(first), "VictoriaLogs") | {"link": "https://grafana.example.com/explore?logs"}
+    data = [page.trace_data(one, label, "", logs if not n else {"none": "No log store is configured."})
             for n, (one, label) in enumerate(zip(traces, labels, strict=True))]  # fmt: skip
     checks = [
         (
@@ -136,7 +171,7 @@ def proof() -> dict[str, Any]:
         ],
         "notes": ["only one gateway replica: that spans of one trace meet again was not put to the test"],
         "traces": data,
-        "graph": page.graph_data(traces[:5]),
+        "graphs": [measured(), page.graph_data(traces[:5])],
         "sampling": {
             "cases": [
                 {"name": name, "sent": sent, "kept": kept, "wanted": wanted,
@@ -162,7 +197,17 @@ def proof() -> dict[str, Any]:
 def traces(*some: TraceRows) -> dict[str, Any]:
     """The page of some traces alone."""
     return {**MADE, "title": "Traces", "subtitle": f"{len(some)}", "traces": [page.trace_data(one) for one in some],
-            "graph": page.graph_data(some)}  # fmt: skip
+            "graphs": [page.graph_data(some)]}  # fmt: skip
+
+
+def simulation() -> dict[str, Any]:
+    """Two configurations over some recorded traces."""
+    policy = {"name": MARKUP, "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+    share = {"name": "share", "type": "probabilistic", "probabilistic": {"sampling_percentage": 20}}
+    tried = [Candidate(name, {"decision_wait": "5s", "policies": some})
+             for name, some in (("errors and a share", [policy, share]), ("errors alone", [policy]))]  # fmt: skip
+    found = simulate(islice(recordings.read(ROOT / "tests/data/shop.jsonl.gz"), 3000), tried, CostLoad())
+    return MADE | page_data(found.results, found.comparison, "shop.jsonl.gz")
 
 
 def comparison() -> dict[str, Any]:
@@ -184,6 +229,12 @@ def write(folder: Path, name: str, data: dict[str, Any]) -> Path:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    pages = {"proof": proof(), "odd": traces(odd()), "large": traces(large(50_000)), "comparison": comparison()}
+    pages = {
+        "proof": proof(),
+        "odd": traces(odd()),
+        "large": traces(large(50_000)),
+        "comparison": comparison(),
+        "simulation": simulation(),
+    }
     for page_name, content in pages.items():
         print(write(where, page_name, content), write(where, page_name, content).stat().st_size)

@@ -13,7 +13,7 @@ from ansible_collections.orion.tracing.tests.report import made
 from playwright import sync_api as playwright
 
 AXE = Path(__file__).resolve().parents[2] / "report/node_modules/axe-core/axe.min.js"
-PAGES = ["proof", "odd", "comparison", "empty"]
+PAGES = ["proof", "odd", "comparison", "empty", "simulation"]
 ACTIVE = ".row.active"
 
 
@@ -56,16 +56,36 @@ def test_a_proof_has_all_its_parts(opened):
     assert all(f"\n{name} " in licences for name in ("preact", "@tanstack/virtual-core", "@dagrejs/dagre"))
 
 
-def test_every_service_and_call_is_in_picture_and_table(opened):
+@pytest.mark.parametrize("source", ["metrics", "traces"])
+def test_every_service_and_call_is_in_picture_and_table(opened, source):
     page = opened("proof")
-    data = made.proof()["graph"]
+    data = next(one for one in made.proof()["graphs"] if one["source"] == source)
+    if source == "traces":
+        page.get_by_role("radio", name="The traces above").check()
     assert page.locator(".graph .node").count() == len(data["nodes"])
     assert page.locator(".graph .edge").count() == len(data["edges"]) == page.locator("#graph tbody tr").count()
     assert page.locator(".graph .edge.failing").count() == sum(edge["errors"] > 0 for edge in data["edges"])
-    page.locator(".graph .node", has_text="checkoutservice").click()
+    name = {"metrics": "orders", "traces": "checkoutservice"}[source]
+    page.locator(".graph .node", has=page.locator(f"text='{name}'")).click()
     shown = page.locator("#graph tbody tr").all_inner_texts()
     assert shown
-    assert all("checkoutservice" in row for row in shown)
+    assert all(name in row for row in shown)
+
+
+def test_a_graph_names_what_its_figures_are_of(opened):
+    page = opened("proof")
+    graph = page.locator("#graph")
+    assert "all requests that the collectors saw in the last 60 minutes, before tail sampling" in graph.inner_text()
+    texts = page.locator(".graph .edge text").all_text_contents()
+    assert "1.00/s · 1.0 % errors · 8.00 ms" in texts, "gateway"
+    assert "58.3/min · 0.1 % errors" in texts, "no duration is known of the broker's edge"
+    assert "0.20/min · 28.0 ms" in texts
+    page.get_by_role("radio", name="The traces above").check()
+    assert "The figures count the spans of 5 traces that were read back." in graph.inner_text()
+    only = opened("odd")
+    assert only.locator("#graph").get_by_role("radio").count() == 0
+    assert "that was read back" in only.locator("#graph").inner_text()
+    assert "Prometheus gave no service graph: it is away" in only.locator("#graph").inner_text()
 
 
 def test_a_trace_id_among_the_evidence_leads_to_the_trace(opened):
@@ -154,12 +174,26 @@ def test_everything_about_a_span(opened):
 def test_logs_are_beside_their_span_or_it_says_why_there_are_none(opened):
     page = opened("proof")
     page.locator(".row").first.click()
+    assert page.locator(".details .logs li").count() == 2
     assert f"order 7 failed: {made.MARKUP}" in page.locator(".details .logs").inner_text()
     page.locator(".row").nth(1).click()
     assert "No log record has this span's id." in page.locator(".details").inner_text()
     page.get_by_role("tab").nth(2).click()
     page.locator(".row").first.click()
-    assert "No store of logs is configured." in page.locator(".details").inner_text()
+    assert "No log store is configured." in page.locator(".details").inner_text()
+    assert "Logs: No log store is configured." in page.locator("article > .remark").inner_text()
+
+
+def test_the_logs_of_a_trace_are_below_it_those_of_no_span_among_them(opened):
+    page = opened("proof")
+    page.locator(".records summary", has_text="4 log records of this trace").click()
+    rows = page.locator(".records tbody tr").all_inner_texts()
+    assert [row.split("\t")[3] for row in rows[1:]] == [made.shop(1)[0].rows[0].name, "not in the trace", "–"]
+    assert "… (1,000 more characters)" in rows[3]
+    remark = page.locator(".records .remark")
+    assert remark.inner_text().startswith("2 without a span of this trace.")
+    assert remark.get_by_role("link").get_attribute("href") == "https://grafana.example.com/explore?logs"
+    assert violations(page) == []
 
 
 def test_what_is_wrong_with_a_trace_is_said(opened):
@@ -279,6 +313,24 @@ def test_a_comparison(opened):
     assert rows.count() == min(25, len(data["operations"]))
     assert data["operations"][0]["name"] in rows.first.inner_text()
     assert page.locator("article").count() == 2
+
+
+def test_a_simulation(opened):
+    page = opened("simulation")
+    data = made.simulation()
+    assert page.locator("h2").all_inner_texts() == [block["title"] for block in data["blocks"]]
+    bars = next(block for block in data["blocks"] if block["title"] == "Spans kept by service")["bars"]
+    shown = page.locator("section", has=page.locator("h2", has_text="Spans kept by service"))
+    assert shown.locator("tbody tr").count() == len(bars)
+    whole = shown.locator(".all").first.bounding_box()["width"]
+    for number, part in enumerate(bars[0]["parts"]):
+        width = shown.locator("tr").first.locator("span").nth(number).bounding_box()["width"]
+        assert abs(width / whole - part["share"]) < 0.02
+    columns = page.locator(".column")
+    assert columns.count() == len(next(block["columns"] for block in data["blocks"] if "columns" in block)["columns"])
+    assert max(column.locator(".whole").bounding_box()["height"] for column in columns.all()) > 200
+    assert page.locator("#keys").count() == 0
+    assert made.MARKUP in page.locator("main").inner_text()
 
 
 def test_a_trace_that_is_not_there(opened):

@@ -76,8 +76,12 @@ DURATIONS = (
     "tempo_wait_timeout",
     "collector_wait_timeout",
     "object_storage_expiry_margin",
+    "verify_timeout",
+    "verify_prometheus_last",
 )
-URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url")
+# Of servers that the proof's report links to or asks.
+REPORT_URLS = ("verify_grafana_url", "verify_logs_url", "verify_prometheus_url")
+URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url", *REPORT_URLS)
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
@@ -261,6 +265,8 @@ def urls(v: Variables) -> Iterator[Finding]:
         parts = usable(urlsplit(""), urlsplit, value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             yield error(name, f"'{value}' is not a URL", "Begin it with http:// or https://.")
+        elif name in REPORT_URLS and (parts.username or parts.password):
+            yield error(name, "has credentials in it", "Leave them out.", "the report and messages would show them")
 
 
 def container_images(v: Variables) -> Iterator[Finding]:

@@ -40,8 +40,8 @@ Data = dict[str, Any]
 def trace_data(trace: TraceRows, label: str = "", link: str = "", logs: Data | None = None) -> Data:
     """A trace as the page has it. Times are nanoseconds after `start`, a Unix time in nanoseconds as text.
 
-    label: why the trace is shown. link: its address in Grafana, '' for none. logs: {"records": […]} as log_data gives
-    them, or {"none": why there are none}; None where no store of logs was asked.
+    label: why the trace is shown. link: its address in Grafana, '' for none. logs: as logs.LogsOfTraces gives
+    them, {"records": […]} or {"none": why there are none}; None where no store of logs was asked.
     """
     services = trace.services()
     numbers = {name: number for number, name in enumerate(services)}
@@ -119,9 +119,9 @@ def _values(attributes: Mapping[str, Any]) -> Data:
 def readable(value: Any) -> Any:
     """A value of an attribute as JSON that a browser reads without loss: bytes, large and special numbers as text."""
     if isinstance(value, bytes):
-        return _cut(f"0x{value.hex()}")
+        return cut(f"0x{value.hex()}")
     if isinstance(value, str):
-        return _cut(value)
+        return cut(value)
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):
@@ -135,16 +135,18 @@ def readable(value: Any) -> Any:
     return str(value)
 
 
-def _cut(text: str) -> str:
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Text that fits into the page."""
     # A lone surrogate is not Unicode text, and no encoder takes it.
     text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}… ({len(text) - TEXT_LIMIT:,} more characters)"
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit:,} more characters)"
 
 
 def graph_data(traces: Sequence[TraceRows]) -> Data:
     """The service graph of these traces."""
     graph = service_graph(traces)
     return {
+        "source": "traces",
         "traces": len(traces),
         "nodes": [vars(node) for node in graph.nodes.values()],
         "edges": [edge.figures() for edge in graph.edges.values()],
@@ -192,13 +194,24 @@ def render(template: str, data: Data) -> str:
 
 
 def _plain(data: Data) -> str:
-    """The checks, or the traces, as a table."""
-    rows = [
+    """The checks, the traces and what tables there are, as one table."""
+    rows: list[tuple[Any, ...]] = [
         ("passed" if check["passed"] else "FAILED", check["name"], check["expected"], check["observed"])
         for check in data.get("checks") or ()
-    ] or [(one["trace_id"], one["service"], one["name"], f"{len(one['spans']):,} spans") for one in data["traces"]]
+    ]
+    rows += [(one["trace_id"], one["service"], one["name"], f"{len(one['spans']):,} spans") for one in data["traces"]]
+    rows += [
+        tuple(map(_cell, row)) for block in data.get("blocks") or () for row in block.get("table", {}).get("rows", ())
+    ]
     lines = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
     return (
         f"<h1>{escape(data['title'])}</h1><p>Timeline and service graph need JavaScript; without it there is only this "
         f"table.</p><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
     )
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell
+    figures = cell.get("figures") or [{"text": cell.get("code", "")}]
+    return " / ".join(f"{one['text']} {one.get('strong', '')}".strip() for one in figures)

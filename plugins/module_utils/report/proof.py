@@ -26,9 +26,10 @@ def proof_data(
     cluster: str,
     link: Callable[[TraceRows], str] = lambda trace: "",
     logs: Callable[[TraceRows], page.Data | None] = lambda trace: None,
+    measured: tuple[page.Data | None, str] = (None, ""),
 ) -> page.Data:
-    """policies: those of the samplers. made: now. cluster: version of Kubernetes. link: a trace's
-    address in Grafana, '' for none. logs: its log records (see page.trace_data)."""
+    """policies: those of the samplers. made: now. cluster: version of Kubernetes. link: a trace's address in Grafana,
+    '' for none. logs: its log records (see page.trace_data). measured: as measured.read gives it."""
     traces = [(label, trace_rows(trace_id, document)) for label, trace_id, document in evidence.traces]
     kept, sent = (sum(one[key] for one in evidence.outcomes) for key in ("kept", "sent"))
     passed = sum(check["passed"] for check in proof.checks)
@@ -58,8 +59,11 @@ def proof_data(
         "freshness": _freshness(proof),
         "versions": _versions(evidence, cluster),
     }
-    if traces:
-        found["graph"] = page.graph_data([trace for _label, trace in traces])
+    graph, why_none = measured
+    of_traces = page.graph_data([trace for _label, trace in traces])
+    found["graphs"] = [one for one in (graph, of_traces) if one]
+    if why_none:
+        found["graph_note"] = why_none
     if evidence.outcomes:
         types = {policy["name"]: policy["type"] for policy in walk(policies)}
         found["sampling"] = {

@@ -111,19 +111,27 @@ def _search(reader: StoreReader, one: Side) -> dict[str, int]:
     return reader.search(criteria(one.search, f"{one.option}search"), one.start, one.end, one.limit)
 
 
-def traces_data(one: Side, traces: Sequence[TraceRows], link: Callable[[TraceRows], str]) -> page.Data:
-    """The page of some traces."""
+def traces_data(
+    one: Side,
+    traces: Sequence[TraceRows],
+    link: Callable[[TraceRows], str],
+    logs: Callable[[TraceRows], page.Data | None],
+) -> page.Data:
+    """The page of some traces. link, logs: as page.trace_data has them."""
     spans = sum(len(trace.rows) for trace in traces)
     return {
         "title": f"{traces[0].service}: {traces[0].name}" if len(traces) == 1 else "Traces",
         "subtitle": " · ".join([*([one.search] if one.search else []), one.title, f"{spans:,} spans"]),
-        "traces": [page.trace_data(trace, "", link(trace)) for trace in traces],
-        "graph": page.graph_data(traces),
+        "traces": [page.trace_data(trace, "", link(trace), logs(trace)) for trace in traces],
+        "graphs": [page.graph_data(traces)],
     }
 
 
 def comparison_data(
-    sides: tuple[Side, Side], traces: tuple[Sequence[TraceRows], Sequence[TraceRows]], link: Callable[[TraceRows], str]
+    sides: tuple[Side, Side],
+    traces: tuple[Sequence[TraceRows], Sequence[TraceRows]],
+    link: Callable[[TraceRows], str],
+    logs: Callable[[TraceRows], page.Data | None],
 ) -> page.Data:
     """The page of two sets of traces, with the trace of the median duration of each."""
     compared = compare(*traces)
@@ -137,5 +145,7 @@ def comparison_data(
         "title": "Comparison",
         "subtitle": " · ".join(dict.fromkeys(one.search for one in sides if one.search)) or " and ".join(titles),
         "comparison": compared,
-        "traces": [page.trace_data(trace, title, link(trace)) for trace, title in zip(shown, titles, strict=True)],
+        "traces": [
+            page.trace_data(trace, title, link(trace), logs(trace)) for trace, title in zip(shown, titles, strict=True)
+        ],
     }

@@ -15,21 +15,26 @@ from collections.abc import Mapping
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoreEndpoint, read_answer
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import read_answer
+from ansible_collections.orion.tracing.plugins.module_utils.store.url import UrlEndpoint
 
-REMEDY = "Look at the logs of VictoriaLogs, and check the namespace, the name and the port of its Service."
+# For messages about an option with its URL.
+EXAMPLE = "http://victorialogs.logging.svc:9428"
+REMEDY = "Look at the logs of VictoriaLogs, and check its URL."
 # A record as it is stored: names of fields and their values, all of them text.
 Record = Mapping[str, str]
 MESSAGE, TIME, TRACE_ID, SPAN_ID, SERVICE = "_msg", "_time", "trace_id", "span_id", "service.name"
+# Of OTLP, and what log collectors commonly write.
+SEVERITIES = ("severity_text", "severity", "level")
 
 
 class VictoriaLogs:
-    """A VictoriaLogs server, reached through the API server's service proxy."""
+    """A VictoriaLogs server, by its base URL."""
 
     name = "VictoriaLogs"
 
-    def __init__(self, kube: Kube, namespace: str, service: str = "victorialogs", port: int = 9428) -> None:
-        self.endpoint = StoreEndpoint(kube, namespace, service, port)
+    def __init__(self, kube: Kube, url: str) -> None:
+        self.endpoint = UrlEndpoint(kube, url)
 
     def records(
         self,

@@ -7,17 +7,14 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
 from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import free_ports, program, until
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 ARGS = ("-httpListenAddr=:9428", "-storageDataPath=/var/lib/victorialogs")
 
@@ -33,22 +30,7 @@ class Server:
 
     @property
     def reader(self) -> VictoriaLogs:
-        return VictoriaLogs(Loopback(self.url), "local-backends")  # type: ignore[arg-type]
-
-
-@dataclass
-class Loopback:
-    """A Kube whose service proxy leads to a server of this machine."""
-
-    url: str
-
-    def proxy(self, _kind: str, _namespace: str, _name: str, _port: int | str, path: str, **options: Any) -> Response:
-        url = f"{self.url}/{path}?{urlencode(options['query'])}"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                return Response(answer.status, {}, answer.read())
-        except urllib.error.HTTPError as error:
-            return Response(error.code, {}, error.read())
+        return VictoriaLogs(FakeKube().client(), self.url)
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ def test_what_is_not_an_answer_of_victorialogs() -> None:
             return self.answer
 
     def asked(status: int, body: bytes) -> Any:
-        return VictoriaLogs(Answers(Response(status, {}, body)), "logs").query("*")  # type: ignore[arg-type]
+        return VictoriaLogs(Answers(Response(status, {}, body)), "http://victorialogs.logs.svc:9428").query("*")  # type: ignore[arg-type]
 
     assert asked(200, b"") == []
     with pytest.raises(ApiError, match="not JSON"):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import (
     FakePipeline,
     api_server,
@@ -72,10 +73,48 @@ def test_the_report_of_the_probe_has_the_proof_and_traces(fake: FakePipeline, ur
     assert len(error["spans"]) == 6 and error["errors"] == 1 and error["findings"] == []
     assert error["trace_id"] in result["traces"]["error"]
     assert error["link"].startswith("https://grafana.example.com/explore?schemaVersion=1&panes=%7B%22trace%22")
-    assert {node["kind"] for node in data["graph"]["nodes"]} >= {"service", "database", "queue"}
+    assert {node["kind"] for node in data["graphs"][0]["nodes"]} >= {"service", "database", "queue"}
     cases = {one["name"]: (one["sent"], one["kept"], one["wanted"]) for one in data["sampling"]["cases"]}
     assert cases["error traces"] == (3, 3, [3, 3]) and cases["health checks"] == (20, 0, [0, 0])
     assert sum(why["traces"] for one in data["sampling"]["cases"] for why in one["why"]) == result["sent"]["traces"]
+
+
+def test_logs_and_the_graph_of_all_requests_are_in_the_report_or_the_reason_is(
+    fake: FakePipeline, url: str, tmp_path: Path
+) -> None:
+    class Servers(Handler):
+        """Prometheus, and below /logs a store of logs that is not one."""
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/logs/"):
+                self.answer(500, b"disk full")
+                return
+            ends = {"client": "web", "server": "shop", "connection_type": "database"}
+            result = [{"metric": ends, "value": [1, "7"]}]
+            self.answer(200, json.dumps({"status": "success", "data": {"result": result}}).encode())
+
+    def report(name: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        path = tmp_path / name
+        result = run(
+            "trace_probe", host=url, tail_sampling=fake.tail_sampling, timeout="20s", report_path=str(path),
+            report_template=str(PAGE), **options,
+        )  # fmt: skip
+        assert result["passed"] is True
+        return result, json.loads(DATA.search(path.read_text()).group(1))  # type: ignore[union-attr]
+
+    with serving(Servers) as servers:
+        result, data = report("one.html", prometheus_url=servers, prometheus_last="10m", logs_url=f"{servers}/logs")
+        assert [(one["source"], one.get("seconds")) for one in data["graphs"]] == [("metrics", 600), ("traces", None)]
+        [edge] = data["graphs"][0]["edges"]
+        assert (edge["client"], edge["server"], edge["calls"], edge["p95"]) == ("web", "shop", 7, 7 * 10**9)
+        [why] = {one["logs"]["none"] for one in data["traces"]}
+        assert why.startswith("VictoriaLogs gave no log records: ") and why.endswith("URL.") and "disk full" in why
+        assert why in str(result["warnings"]) and len(result["warnings"]) == 1
+    result, data = report("other.html", prometheus_url="http://127.0.0.1:1")
+    assert [one["source"] for one in data["graphs"]] == ["traces"]
+    assert data["graph_note"].startswith("Prometheus gave no service graph: no answer from http://127.0.0.1:1")
+    assert data["graph_note"] in str(result["warnings"])
+    assert {one["logs"]["none"] for one in data["traces"]} == {"No log store is configured (grafana_logs_url)."}
 
 
 def test_a_failed_check_fails_with_everything_returned(fake: FakePipeline, url: str, tmp_path: Path) -> None:
@@ -116,6 +155,9 @@ def test_check_mode_of_the_probe_sends_nothing(fake: FakePipeline, url: str, tmp
         ({"timeout": "3 minutes"}, "option timeout is wrong"),
         ({"proof_path": "/nonexistent/proof.json"}, "there is no such folder"),
         ({"report_path": "/nonexistent/report.html"}, "there is no such folder"),
+        ({"logs_url": "ftp://x"}, "option logs_url is 'ftp://x', not an HTTP URL"),
+        ({"prometheus_url": "prometheus:9090"}, "option prometheus_url is 'prometheus:9090', not an HTTP URL"),
+        ({"prometheus_last": "long"}, "option prometheus_last is wrong"),
         ({"report_path": "report.html"}, "option report_template is missing"),
         ({"report_path": "report.html", "report_template": "/nonexistent"}, "it cannot be read"),
         ({"grafana_url": "javascript:alert(1)"}, "it is not an address that a browser opens"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,8 +34,16 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
+PAGE = Path(__file__).parents[4] / "roles/verify/files/report.html"
+DATA = re.compile(r'<script type="application/json" id="data">([^<]*)</script>')
+
+
 def simulate(path: Path | None, **arguments: Any) -> dict[str, Any]:
-    return run("sampling_simulation", **({"path": str(path)} if path else {}), **{"config": CONFIG, **arguments})
+    return run(
+        "sampling_simulation",
+        **({"path": str(path)} if path else {}),
+        **{"config": CONFIG, "report_template": str(PAGE), **arguments},
+    )
 
 
 def test_figures_files_and_a_second_run_without_a_change(recording: Path, tmp_path: Path) -> None:
@@ -53,7 +62,13 @@ def test_figures_files_and_a_second_run_without_a_change(recording: Path, tmp_pa
     assert json.loads((tmp_path / "r.json").read_text())["results"] == first["results"]
     rows = list(csv.DictReader((tmp_path / "d.csv").open()))
     assert [row["kept"] for row in rows].count("1") == 2 and {row["kept_everything"] for row in rows} == {"1"}
-    assert "<svg" in (tmp_path / "r.html").read_text()
+    found = DATA.search((tmp_path / "r.html").read_text())
+    assert found is not None
+    page = json.loads(found.group(1))
+    assert page["title"] == "Sampling simulation" and page["blocks"][0]["table"]["rows"][0] == [
+        "Traces", {"figures": [{"text": "2 of 10", "strong": "20.0 %"}]},
+        {"figures": [{"text": "10 of 10", "strong": "100.0 %"}]},
+    ]  # fmt: skip
     assert simulate(recording, compare=compare, expected_bytes_per_second=1e6, **arguments)["changed"] is False
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request, answer_of
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request, answer_of, refused
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.report.made import BEGIN, document
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
@@ -27,10 +28,14 @@ END = {"end": "2026-01-31T10:00:10Z", "last": "1m"}
 
 
 class Stores:
-    """Tempo and Jaeger with the same traces. asked: paths and queries."""
+    """Tempo and Jaeger with the same traces, and VictoriaLogs. asked: paths and queries."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.records = [
+            {"_time": "2026-01-31T10:00:00.02Z", "_msg": f"in {one[0]}", "trace_id": one, "span_id": f"{1:016x}",
+             "service.name": "web"} for one in (A, B)
+        ]  # fmt: skip
 
     def __call__(self, request: Request) -> Any:
         path = request.path.partition("/proxy/")[2]
@@ -40,6 +45,9 @@ class Stores:
             return answer_of({"trace": TRACES[name]} if name in TRACES else {}, 200 if name in TRACES else 404)
         if path == "api/search":
             return answer_of({"traces": [{"traceID": one, "spanSets": [{"matched": 1}]} for one in (A, B)]})
+        if path == "select/logsql/query":
+            lines = [json.dumps(one) for one in self.records if one["trace_id"] in request.query["query"]]
+            return Response(200, {}, "\n".join(lines).encode())
         if path == "api/v3/services":
             return answer_of({"services": ["web", "job"]})
         if path == "api/v3/traces":
@@ -58,6 +66,7 @@ def stores() -> Stores:
 def url(stores: Stores) -> Iterator[str]:
     kube = FakeKube()
     kube.on("/proxy/", stores)
+    kube.on("/namespaces/nowhere/", refused(404, 'services "victorialogs" not found'))
     with kube.serving() as address:
         yield address
 
@@ -84,6 +93,43 @@ def test_traces_by_id_and_a_second_run_without_a_change(url: str, tmp_path: Path
     assert [one["trace_id"] for one in found["traces"]] == [A, C]
     assert "whose parent is not in the trace" in found["traces"][1]["findings"][0]
     assert report(url, path, store_reader=reader, trace_ids=[A, C])["changed"] is False
+
+
+LOGS = {"logs_type": "victorialogs", "logs_url": "http://victorialogs.logging.svc:9428"}
+
+
+def test_the_logs_of_each_trace_are_in_the_page(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    result = report(url, path, trace_ids=[A, C], **LOGS)
+    assert "warnings" not in result
+    first, second = (one["logs"] for one in data(path)["traces"])
+    assert first == {
+        "records": [{"at": 20_000_000, "span_id": f"{1:016x}", "service": "web", "severity": "", "body": "in a"}]
+    }
+    assert second == {"none": "VictoriaLogs has no log record with the id of this trace."}
+    assert report(url, path, trace_ids=[A, C], **LOGS)["changed"] is False
+    report(url, path, trace_ids=[A], compare={"trace_ids": [B]}, **LOGS)
+    assert [one["logs"]["records"][0]["body"] for one in data(path)["traces"]] == ["in a", "in b"]
+
+
+@pytest.mark.parametrize("logs_url", ["http://127.0.0.1:1", "http://victorialogs.nowhere.svc:9428"])
+def test_a_log_store_that_does_not_answer_is_a_warning_and_a_reason(url: str, tmp_path: Path, logs_url: str) -> None:
+    path = tmp_path / "page.html"
+    result = report(url, path, trace_ids=[A, B], **LOGS | {"logs_url": logs_url})
+    assert result["changed"] is True and "failed" not in result
+    first, second = (one["logs"]["none"] for one in data(path)["traces"])
+    assert first == second and first.startswith("VictoriaLogs gave no log records: ")
+    assert first in str(result["warnings"]) and len(result["warnings"]) == 1
+
+
+def test_logs_of_a_store_that_is_not_read_have_a_link(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    link = {"datasourceUid": "loki", "query": '{${__tags}} |= "${__span.traceId}"', "tags": [{"key": "service.name"}]}
+    given = {"logs_type": "loki", "logs_url": "http://loki:3100", "grafana_traces_to_logs": link}
+    report(url, path, trace_ids=[A], grafana_url="https://g.example.com", **given)
+    logs = data(path)["traces"][0]["logs"]
+    assert logs["none"] == "Logs are in Loki, which this report does not read."
+    assert A in logs["link"] and logs["link"].startswith("https://g.example.com/explore?")
 
 
 def test_a_search_in_words_and_in_traceql(url: str, stores: Stores, tmp_path: Path) -> None:
@@ -150,6 +196,9 @@ def test_traces_that_are_not_there(url: str, tmp_path: Path) -> None:
         ({"trace_ids": [A], "compare": {}}, "options compare.trace_ids and compare.search are both missing"),
         ({"trace_ids": [A], "compare": {"search": "x"}}, "option compare.search has the word 'x'"),
         ({"trace_ids": [A], "grafana_url": "ftp://x"}, "option grafana_url is ftp://x"),
+        ({"trace_ids": [A], "logs_url": "logs:9428"}, "option logs_url is 'logs:9428', not an HTTP URL"),
+        ({"trace_ids": [A], "logs_url": "https://a:b@x"}, "option logs_url has credentials in it"),
+        ({"trace_ids": [A], "grafana_traces_to_logs": {"tags": "x"}}, "option grafana_traces_to_logs is not Grafana's"),
         ({"trace_ids": [A], "report_path": "/nonexistent/x.html"}, "its folder does not exist"),
         ({"trace_ids": [A], "report_template": "/nonexistent/x.html"}, "option report_template is /nonexistent/x.html"),
     ],

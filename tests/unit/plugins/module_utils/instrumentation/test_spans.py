@@ -8,7 +8,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, Unreachable
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import spans
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, refused
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
@@ -86,9 +86,3 @@ def test_what_goes_wrong_makes_the_numbers_unknown(answer: object, expected: str
 def test_a_server_that_is_not_there() -> None:
     found, why = spans.read(FakeKube().client(), "http://127.0.0.1:1", 15)
     assert found is None and why.startswith("http://127.0.0.1:1 gave none: ")
-
-
-@pytest.mark.parametrize("url", ["prometheus:9090", "ftp://x", "http://", "prometheus.monitoring.svc"])
-def test_what_is_no_http_url(url: str) -> None:
-    with pytest.raises(InvalidInput, match="prometheus_url"):
-        spans.check_url(url)

@@ -309,6 +309,22 @@ def test_no_bucket() -> None:
     assert "no bucket is named" in findings[0].what
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"verify_logs_url": "victorialogs:9428"}, "'victorialogs:9428' is not a URL"),
+        ({"verify_prometheus_url": "https://me:hidden@prometheus.example.com"}, "has credentials in it"),
+        ({"verify_grafana_url": "ftp://grafana"}, "is not a URL"),
+        ({"verify_prometheus_last": "an hour"}, "an hour"),
+        ({"verify_timeout": "soon"}, "soon"),
+    ],
+)
+def test_what_would_fail_the_proof_at_the_end(changes: dict[str, Any], words: str) -> None:
+    [finding] = found(changes)
+    assert (finding.severity, finding.variable) == (ERROR, next(iter(changes))) and words in finding.what
+    assert "hidden" not in str(finding)
+
+
 def test_an_http_endpoint_of_a_tls_only_bucket() -> None:
     findings = found({"object_storage_endpoint_url": "http://s3:9000", "tempo_s3_endpoint": "http://s3:9000"})
     assert [(f.severity, f.variable) for f in findings] == [

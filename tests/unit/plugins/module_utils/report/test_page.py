@@ -121,6 +121,7 @@ def test_the_page_asks_nobody_for_anything():
 def test_the_service_graph_as_the_page_has_it():
     found = page.graph_data([rows((1, 0, "a", "x", 0, 9), (2, 1, "b", "y", 1, 3))])
     assert found == {
+        "source": "traces",
         "traces": 1,
         "nodes": [
             {"name": "a", "kind": "service", "spans": 1, "errors": 0},

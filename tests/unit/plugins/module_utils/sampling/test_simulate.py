@@ -8,7 +8,6 @@ import csv
 import io
 import itertools
 import math
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -312,8 +311,8 @@ def test_whether_a_decision_wait_is_long_enough(wait, late_errors, kept, cache):
         assert result["late_spans"]["max_after_ms"] == pytest.approx(5000, rel=0.01)
     text = summary.table([result])
     assert ("traces kept whose first error came late" in text) is bool(late_errors[1])
-    page = report.page([result], None, "x")
-    assert ("Traces whose first error came late" in page) is bool(late_errors[1])
+    titles = [row[0] for row in block(report.page_data([result], None, "x"), "What is kept")["table"]["rows"]]
+    assert ("Traces whose first error came late" in titles) is bool(late_errors[1])
 
 
 def test_operations_are_bounded(monkeypatch):
@@ -365,7 +364,8 @@ def test_cost_is_what_lies_in_the_bucket_at_the_end_of_retention():
 def test_nothing_at_all():
     result = Summary("none", []).result(CostLoad())
     assert result["traces"] == {"seen": 0, "kept": 0, "lost": 0, "percentage": 100.0}
-    assert "none" in summary.table([result]) and "No trace." in report.page([result], None, "x")
+    assert "none" in summary.table([result])
+    assert block(report.page_data([result], None, "x"), "Traces by duration")["columns"] == {"most": "0", "columns": []}
 
 
 def test_comparison_waits_for_both_sides_and_lists_differences():
@@ -452,20 +452,12 @@ def test_peek():
     assert peek(iter(()))[0] is False
 
 
-class Page(HTMLParser):
-    """Collects tags and what could load something."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.loads += [f"{tag} {name}" for name, _value in attrs if name in ("src", "href", "xlink:href")]
+def block(data, title):
+    """A part of the page by its title."""
+    return next(one for one in data["blocks"] if one["title"] == title)
 
 
-def test_the_page_is_self_contained_and_escapes():
+def test_the_page_has_each_part_that_there_are_figures_for():
     nasty = "<script>alert(1)</script>"
     one = summed(
         *(outcome(n, n % 2 == 0, "errors", services={nasty: 4}, operations={(nasty, nasty): 4}) for n in range(20)),
@@ -476,32 +468,54 @@ def test_the_page_is_self_contained_and_escapes():
     comparison = Comparison()
     comparison.add(0, outcome(1, True, nasty))
     comparison.add(1, outcome(1, False))
-    text = report.page([one, {**one, "name": "second"}], comparison.result(("mine", "second")), nasty)
-    page = Page()
-    page.feed(text)
-    assert page.loads == [] and "script" not in page.tags and page.tags.count("svg") == 3
-    assert "url(" not in text and "@import" not in text
-    assert "Evicted undecided" in text and "Late spans" in text and "Where the two differ" in text
-    assert {"html", "style", "h1", "table"} <= set(page.tags)
+    data = report.page_data([one, {**one, "name": "second"}], comparison.result(("mine", "second")), nasty)
+    assert data["subtitle"].startswith(f"{nasty}: 22 traces, ")
+    titles = [row[0] for row in block(data, "What is kept")["table"]["rows"]]
+    assert "Evicted undecided (num_traces)" in titles and "Late spans" in titles
+    assert [key["name"] for key in block(data, "Spans kept by service")["keys"]] == [
+        "everything",
+        one["name"],
+        "second",
+    ]
+    bar = next(bar for bar in block(data, "Spans kept by service")["bars"] if bar["name"] == nasty)
+    assert [part["share"] for part in bar["parts"]] == [0.5, 0.5] and bar["text"] == "50.0 % / 50.0 %"
+    assert bar["parts"][0]["title"] == "40 of 80 spans, 50.0 %" and bar["whole"] == "80 spans"
+    columns = block(data, "Traces by duration")["columns"]["columns"]
+    assert max(column["share"] for column in columns) == 1.0 and all(len(column["parts"]) == 2 for column in columns)
+    assert [bar["name"] for bar in block(data, "Storage per month")["bars"]] == ["everything", one["name"], "second"]
+    lost = block(data, f"Edges of the service graph that {one['name']} loses")
+    assert lost["table"]["rows"] == [[{"code": f"web -> {nasty}"}]]
+    different = block(data, "Where the two differ")
+    assert different["note"].startswith("They agree on 0 traces. Only mine keeps 1, only second 0.")
+    assert different["table"]["rows"][0][5] == nasty
 
 
 def test_the_page_has_error_traces_and_slow_traces_of_each_service_and_operation():
     one = summed(*slow_ones(), outcome(999, False, failed={("db", "SELECT")})).result(CostLoad())
-    text = report.page([one], None, "x")
-    services, operations = (
-        text.split(f"<h2>{title}</h2>")[1].split("</table>")[0]
-        for title in ("Traces by service", "Operations with the most spans")
-    )
-    for_db = "<td>0 of 1 <b>0.0 %</b></td><td>1 of 1 <b>100.0 %</b></td></tr>"
-    assert f"<td>db</td><td>1 of 2 <b>50.0 %</b></td>{for_db}" in services
-    assert f"<code>SELECT</code></td><td>1 of 2 <b>50.0 %</b></td>{for_db}" in operations
-    assert "<td>none</td><td>2 of 4 <b>50.0 %</b></td></tr>" in services
-    assert "200 traces (0 with an error, 2 slow), " in text
+    data = report.page_data([one], None, "x")
+
+    def rows(data, title):
+        return {str(row[-4]): row[-3:] for row in block(data, title)["table"]["rows"]}
+
+    def share(text, strong):
+        return {"text": text, "strong": strong}
+
+    for_db = [share("1 of 2", "50.0 %"), share("0 of 1", "0.0 %"), share("1 of 1", "100.0 %")]
+    services, operations = "Traces by service", "Operations with the most spans"
+    assert rows(data, services)["db"] == [{"figures": [figure]} for figure in for_db]
+    assert rows(data, operations)["{'code': 'SELECT'}"] == [{"figures": [figure]} for figure in for_db]
+    assert [{"figures": [{"text": "none"}]}, {"figures": [share("2 of 4", "50.0 %")]}] in [
+        row[1:] for row in rows(data, services).values()
+    ]
+    assert "200 traces (0 with an error, 2 slow), " in str(block(data, "By policy"))
+    assert "keys" in block(data, services) and not block(data, services)["keys"]
     # Two results: a line for each. The second has no such operation of its own.
-    both = report.page([one, {**one, "operations": []}], None, "x").split("<h2>Traces by service</h2>")[1]
-    assert both.count("0 of 1 <b>0.0 %</b><br>") == 2 and both.count("0 of 1 <b>0.0 %</b>") == 3
+    both = report.page_data([one, {**one, "operations": []}], None, "x")
+    assert rows(both, services)["db"][1] == {"figures": [for_db[1]] * 2}
+    assert rows(both, operations)["{'code': 'SELECT'}"][1] == {"figures": [for_db[1], {"text": ""}]}
 
 
 def test_many_services_are_cut_in_the_page():
     one = summed(outcome(1, True, "errors", services={f"s{n}": 1 for n in range(50)})).result(CostLoad())
-    assert report.page([one], None, "x").count("… and 10 services with fewer spans.") == 2  # picture and table
+    more = [one.get("more") for one in report.page_data([one], None, "x")["blocks"]]
+    assert more.count("… and 10 services with fewer spans.") == 2  # bars and table
