@@ -308,7 +308,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.progress impo
 from ansible_collections.orion.tracing.plugins.module_utils.proof import applications, probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import (
     PIPELINE_OPTIONS,
-    READERS,
     connect,
     seconds,
 )
@@ -320,6 +319,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import SCHEME, Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 
 # Without validate_certs, which is about the API server here.
 S3_NAMES = ("endpoint_url", "region", "access_key", "secret_key", "session_token", "ca_bundle", "addressing_style")

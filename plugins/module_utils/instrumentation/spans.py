@@ -15,7 +15,8 @@ from urllib.parse import urlencode, urlsplit
 from ansible.module_utils.urls import open_url
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 METRIC = "traces_spanmetrics_calls_total"
 # A Service of the cluster: <service>.<namespace>.svc, with or without a cluster domain.

@@ -60,10 +60,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
-from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
