@@ -51,7 +51,11 @@ SAMPLING = {
     "policies": default_policies(10, 1000, ["/api/v1/orders"], ["/health"]),
 }
 SETTINGS = probe.ProbeSettings(
-    SAMPLING, critical_route="/api/v1/orders", dropped_route="/health", plain_traces=PLAIN_TRACES
+    SAMPLING,
+    critical_route="/api/v1/orders",
+    dropped_route="/health",
+    plain_traces=PLAIN_TRACES,
+    search_name="search",
 )
 PROBE_VARIABLES = tuple(
     f"verify_probe_{name}"
@@ -89,19 +93,17 @@ class Lab(StoreReader):
         assert start < self.clock.time_ns() / 1e9 < end
         if self.clock.now < WAIT or (not self.keep_all and trace_id not in self.kept()):
             return {}
-        return {
-            "resourceSpans": [
-                part for part in found if self.lost_service not in otlp.services({"resourceSpans": [part]})
-            ]
-        }
+        return otlp.merge([one for one in self.by_trace()[trace_id] if self.lost_service not in otlp.services(one)])
+
+    def by_trace(self) -> dict[str, list[otlp.Document]]:
+        """The probe's documents hold a trace's spans of one service each."""
+        found: dict[str, list[otlp.Document]] = {}
+        for document in ({"resourceSpans": [part]} for one in self.sent for part in one["resourceSpans"]):
+            found.setdefault(next(otlp.spans(document))["traceId"], []).append(document)
+        return found
 
     def kept(self) -> set[str]:
-        documents: dict[str, list[otlp.Document]] = {}
-        for part in (part for one in self.sent for part in one["resourceSpans"]):
-            documents.setdefault(next(otlp.spans({"resourceSpans": [part]}))["traceId"], []).append(
-                {"resourceSpans": [part]}
-            )
-        return set(expect(SAMPLING, SETTINGS.gateway, documents).alone.kept)
+        return set(expect(SAMPLING, SETTINGS.gateway, self.by_trace()).alone.kept)
 
     def search(
         self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
