@@ -118,14 +118,14 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
     if not usable(True, boolean, v.get("collector_metrics_enabled", True)):
         read.wrong(
             ENABLED,
-            "is true, but collector_metrics_enabled is false",
+            "needs gateways that take metrics, but collector_metrics_enabled is false",
             f"Set collector_metrics_enabled: true and collector_remote_write_url, or {ENABLED}: false.",
             "the gateways would refuse the probe's result",
         )
     if v.get("tracing_store_reader", "tempo") not in READERS:
         read.wrong(
             ENABLED,
-            f"is true, but tracing_store_reader is {v['tracing_store_reader']}",
+            f"needs a store to read from, but tracing_store_reader is {v['tracing_store_reader']}",
             f"Set tracing_store_reader to {' or '.join(READERS)}, or {ENABLED}: false.",
             "the probe could not read its traces back",
         )
@@ -143,7 +143,7 @@ def _nothing_kept(v: Mapping[str, Any]) -> list[Finding]:
     try:
         plan(settings.probed(), "", time.time_ns())
     except InvalidInput as problem:
-        return [error(ENABLED, f"is true, but {problem.what}", problem.remedy, problem.why)]
+        return [error(ENABLED, f"would prove nothing: {problem.what}", problem.remedy, problem.why)]
     return []
 
 

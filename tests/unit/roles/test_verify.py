@@ -70,4 +70,4 @@ def test_no_variable_repeats_another_roles_default() -> None:
     own = {name: value for name, value in defaults.items() if name.startswith("verify_")}
     literal = {name for name, value in own.items() if "{{" not in str(value)}
     probe = {name for name in own if name.startswith("verify_probe_")}
-    assert literal - probe == {"verify_applications", "verify_plain_traces", "verify_timeout"}
+    assert literal - probe == {"verify_applications", "verify_grafana_url", "verify_plain_traces", "verify_timeout"}
