@@ -122,7 +122,7 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
             f"Set collector_metrics_enabled: true and collector_remote_write_url, or {ENABLED}: false.",
             "the gateways would refuse the probe's result",
         )
-    if v.get("tracing_store_reader", "tempo") not in READERS:
+    if str(v.get("tracing_store_reader", "tempo")) not in READERS:
         read.wrong(
             ENABLED,
             f"needs a store to read from, but tracing_store_reader is {v['tracing_store_reader']}",
@@ -135,10 +135,10 @@ def _problems(v: Mapping[str, Any]) -> list[Finding]:
 
 
 def _nothing_kept(v: Mapping[str, Any]) -> list[Finding]:
-    """Whether a run could expect anything in the store. The collectors' own errors are reported elsewhere."""
+    """Whether a run could expect anything in the store. What is wrong with other roles' variables is found there."""
     try:
         settings = _settings(v)
-    except (InvalidInput, KeyError):
+    except (InvalidInput, KeyError, TypeError, ValueError):
         return []
     try:
         plan(settings.probed(), "", time.time_ns())

@@ -23,6 +23,8 @@ NAMES = (
     "verify_recordings_prefix", "collector_logs_enabled", "instrumentation_logs_enabled",
     "local_backends_victorialogs_enabled", "local_backends_jaeger_enabled", "local_backends_jaeger_image_tag",
     "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url", "grafana_logs_uid",
+    "collector_metrics_enabled", "collector_remote_write_url", "verify_probe_enabled",
+    "verify_probe_image_repository", "verify_probe_image_tag",
 )  # fmt: skip
 
 
@@ -81,3 +83,12 @@ def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
     logs = made["gateway"]["config"]["service"]["pipelines"]["logs"]
     assert logs["exporters"] == ["otlp_http/victorialogs"]
     assert {"path": "aws-ca-bundle.crt", "secret": "tempo-s3", "key": "ca.crt"} in made["sampler"]["secretFiles"]
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_the_periodic_probe_runs_where_the_shops_image_is(demo: bool, tmp_path: Path) -> None:
+    images = {"jaeger": {"tag": "2.13.0-orion"}, "shop-python": {"tag": "1.0.0-test"}}
+    values = seen({"images": images, "demo": demo}, tmp_path)
+    assert (values["verify_probe_enabled"], values["collector_metrics_enabled"]) == (demo, True)
+    assert values["verify_probe_image_repository"] == "docker.io/orion/shop-python"
+    assert values["verify_probe_image_tag"] == "1.0.0-test"

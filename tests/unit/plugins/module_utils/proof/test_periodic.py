@@ -333,6 +333,15 @@ def test_a_probe_that_is_off_has_no_findings() -> None:
     assert findings({}) == []
 
 
+@pytest.mark.parametrize("value", [None, "x", 7, ["x"], {7: [{}]}])
+def test_values_of_any_type_end_in_findings(value: Any) -> None:
+    sound = variables()
+    stores = ("tracing_store_reader", "tracing_store_namespace", "tracing_store_service", "tracing_store_port")
+    for name in (*PROBE_VARIABLES, *stores, "collector_critical_routes", "collector_metrics_enabled"):
+        for finding in findings({**sound, name: value}):
+            assert finding.variable in (name, "verify_probe_enabled")
+
+
 def test_the_program_is_complete_small_and_always_the_same() -> None:
     files = program()
     assert program() == files and next(iter(files)) == "__main__.py"
