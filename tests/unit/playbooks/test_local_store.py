@@ -78,7 +78,9 @@ def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
     assert (values["verify_recordings_bucket"], values["verify_recordings_prefix"]) == ("orion-traces", "recordings")
     made, _warnings = collector_values({**role_defaults("collector"), **values})
     config = made["sampler"]["config"]
-    assert config["service"]["pipelines"]["traces"]["exporters"] == ["otlp_http/jaeger", "awss3/recordings"]
+    assert config["service"]["pipelines"]["traces/sampled"]["exporters"] == [
+        "otlp_http/jaeger", "awss3/recordings", "span_metrics/sampled",
+    ]  # fmt: skip
     assert config["exporters"]["otlp_http/jaeger"]["endpoint"] == "http://jaeger.local-backends.svc:4318"
     logs = made["gateway"]["config"]["service"]["pipelines"]["logs"]
     assert logs["exporters"] == ["otlp_http/victorialogs"]

@@ -269,10 +269,11 @@ def test_metrics_need_somewhere_to_go():
     found = problems(collector_metrics_enabled=True)
     assert "collector_remote_write_url is empty" in found["collector_metrics_enabled"]
     # What is wrong about the credentials is told once, though both tiers have them.
-    wrong = {"collector_remote_write_url": "https://mimir.example.com", "collector_remote_write_headers": {"a": "x"}}
+    wrong = {"collector_remote_write_url": "https://mimir.example.com", "collector_remote_write_auth": {"basic": {}}}
     with pytest.raises(InvalidInput) as caught:
         collector_values(variables(collector_metrics_enabled=True, **wrong))
-    assert str(caught.value).count("collector_remote_write_headers") == 1, str(caught.value)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(set(lines)) and "collector_remote_write_auth.basic" in str(caught.value), lines
     with pytest.raises(InvalidInput, match="collector_metrics_enabled"):
         collector_values(variables(collector_metrics_enabled="perhaps"))
 
