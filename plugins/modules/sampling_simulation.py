@@ -328,7 +328,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.files import 
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import BrokenRecords, read_option
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record
-from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of, seconds
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import seconds
 from ansible_collections.orion.tracing.plugins.module_utils.report import page
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording_options import (
@@ -341,6 +341,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.simulate import Candidate, peek, simulate
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.summary import CostLoad
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS, reader_of
 from ansible_collections.orion.tracing.plugins.module_utils.store.recent import recent_records
 
 COMPARED: dict[str, dict[str, Any]] = {

@@ -312,7 +312,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.progress impo
 from ansible_collections.orion.tracing.plugins.module_utils.proof import applications, probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import (
     PIPELINE_OPTIONS,
-    READERS,
     connect,
     seconds,
 )
@@ -332,6 +331,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine impo
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store import prometheus
 from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import Prometheus
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 from ansible_collections.orion.tracing.plugins.module_utils.store.url import check_url
 
 # Without validate_certs, which is about the API server here.

@@ -147,7 +147,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.files import check_folders, file_steps, write_file
-from ansible_collections.orion.tracing.plugins.module_utils.proof.options import READERS, reader_of
 from ansible_collections.orion.tracing.plugins.module_utils.report import page
 from ansible_collections.orion.tracing.plugins.module_utils.report.options import (
     REPORT_OPTIONS,
@@ -162,6 +161,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.report.sides import 
     traces_data,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import TraceRows, duration_text
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS, reader_of
 
 SHOWN = 50
 ROWS = 10

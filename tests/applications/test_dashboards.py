@@ -14,14 +14,15 @@ from ansible_collections.orion.tracing.tests.queries.stores import Asked, Stores
 from tools.dashboards.metrics import Maker
 
 # From the first load to data in every panel: rates need two scrapes (15 s each) after the first one that has a series,
-# and the samplers send the metrics of spans every 15 s, those of the service graph ten seconds late.
-PATIENCE = 240.0
+# the samplers send the metrics of spans every 15 s, those of the service graph ten seconds late, and the periodic probe
+# runs every five minutes.
+PATIENCE = 400.0
 
 
 @pytest.fixture(scope="module")
 def stores(kube: Kube) -> Stores:
     store = setting("ORION_TEST_STORE")
-    makers = {Maker.COLLECTOR, Maker.CONNECTORS} | ({Maker.TEMPO} if store == "tempo" else set())
+    makers = {Maker.COLLECTOR, Maker.CONNECTORS, Maker.PROBE} | ({Maker.TEMPO} if store == "tempo" else set())
     return Stores({name: through_the_api_server(kube, name) for name in ("prometheus", store)}, makers=makers)
 
 

@@ -126,16 +126,17 @@ class Stack:
             **role_defaults("collector"),
             "tracing_namespace": "tracing",
             "collector_resource_detectors": ["env"],
+            "collector_metrics_enabled": True,
+            "collector_remote_write_url": f"http://127.0.0.1:{self.prometheus}/api/v1/write",
         }
         config = yaml.safe_load(yaml.safe_dump(collector_values(variables)[0]["gateway"]["config"]))
         config["receivers"] = {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{self.otlp}"}}}}
-        traces = config["service"]["pipelines"] = {"traces": config["service"]["pipelines"]["traces"]}
-        traces["traces"]["receivers"] = ["otlp"]
+        traces = config["service"]["pipelines"]["traces"]
+        traces["receivers"] = ["otlp"]
         # There is no cluster to ask.
         del config["processors"]["k8s_attributes"]
-        traces["traces"]["processors"].remove("k8s_attributes")
+        traces["processors"].remove("k8s_attributes")
         config["exporters"]["load_balancing"]["resolver"] = {"static": {"hostnames": [f"127.0.0.1:{self._sampler}"]}}
-        config["exporters"] = {"load_balancing": config["exporters"]["load_balancing"]}
         for extension in ("health_check", "zpages", "pprof"):
             config["extensions"][extension]["endpoint"] = "127.0.0.1:0"
         reader = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]

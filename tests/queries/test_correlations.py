@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import provisioning
+from ansible_collections.orion.tracing.plugins.module_utils.kube.direct import Direct
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.documents import spans
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import TraceRows, trace_rows
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
@@ -30,7 +31,7 @@ from ansible_collections.orion.tracing.tests.queries.correlations import (
 from ansible_collections.orion.tracing.tests.queries.links import DataSources
 from ansible_collections.orion.tracing.tests.queries.stack import RULES, Stack, order
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
-from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Loopback, started
+from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import started
 
 PATIENCE = 60.0
 # Requests of each kind. One in ten of those without an error is kept.
@@ -57,7 +58,7 @@ def sources(**variables: Any) -> DataSources:
 
 @pytest.fixture(scope="module")
 def correlations(stack: Stack) -> Correlations:
-    store = Jaeger(Loopback(f"http://127.0.0.1:{stack.jaeger}"), "local-backends")  # type: ignore[arg-type]
+    store = Jaeger(Direct(f"http://127.0.0.1:{stack.jaeger}"), "")
     return Correlations(sources(), stack.asker(stack.prometheus), store)
 
 

@@ -56,6 +56,18 @@ def service(extensions: list[str], pipelines: Config) -> Config:
     }
 
 
+def remote_write(url: str, client: Config) -> Config:
+    """The exporter of metrics. client: its headers, credentials and TLS."""
+    return {
+        "prometheus_remote_write": {
+            "endpoint": url,
+            "target_info": {"enabled": False},
+            "disable_scope_info": True,
+            **client,
+        }
+    }
+
+
 EXTENSIONS: Config = {
     "health_check": {"endpoint": f"{POD_IP}:13133"},
     "zpages": {"endpoint": "localhost:55679"},

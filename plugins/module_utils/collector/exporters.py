@@ -308,7 +308,7 @@ class Exporter:
 @dataclass
 class Destinations:
     """All exporters of traces in their order, the one of metrics, and what they need in the samplers (wiring); those of
-    logs, and what they need in the gateways (gateway_wiring).
+    logs, the one of metrics in the gateways, and what these need there (gateway_wiring).
     """
 
     exporters: list[Exporter]
@@ -316,6 +316,7 @@ class Destinations:
     remote_write: Config
     wiring: Wiring
     logs: list[Exporter]
+    gateway_remote_write: Config
     gateway_wiring: Wiring
 
     @property
@@ -363,10 +364,11 @@ def destinations(v: Variables) -> Destinations:
     if store == "tempo":
         _prefixes(wiring, made, v)
     remote_write = _remote_write(wiring, v)
+    gateway_remote_write = _gateway_remote_write(gateway_wiring, v)
     _aws(wiring)
     _aws(gateway_wiring)
     debug = usable(False, boolean, v.get("collector_debug_enabled"))
-    return Destinations(made, debug, remote_write, wiring, logs, gateway_wiring)
+    return Destinations(made, debug, remote_write, wiring, logs, gateway_remote_write, gateway_wiring)
 
 
 def references(v: Variables) -> list[Reference]:
@@ -673,6 +675,22 @@ def _remote_write(wiring: Wiring, v: Variables) -> Config:
         fields.wrong("tls", "is set, but collector_remote_write_url begins with http://", "Write https://.")
     # The URL alone has always been enough for plain text here, so it need not be confirmed a second time.
     return client(fields, ("REMOTE_WRITE", "remote_write"), "remote_write", plain, said=False)
+
+
+def _gateway_remote_write(wiring: Wiring, v: Variables) -> Config:
+    """The same for the gateways, where they take metrics."""
+    name, url = "collector_metrics_enabled", "collector_remote_write_url"
+    if not usable(False, boolean, v.get(name)):
+        return {}
+    if not str(v.get(url) or "").strip():
+        wiring.wrong(
+            name,
+            f"is true, but {url} is empty",
+            f"Set {url}, or {name}: false.",
+            "the gateways would have nowhere to send metrics",
+        )
+        return {}
+    return _remote_write(wiring, v)
 
 
 def client(fields: Fields, owner: tuple[str, str], protocol: str, plain: bool | None, said: bool = True) -> Config:

@@ -1,7 +1,8 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Tier 1: receives, adds attributes and sends every span of a trace to the same sampler, and logs to their stores.
+"""Tier 1: receives, adds attributes and sends every span of a trace to the same sampler, logs to their stores, and
+metrics to Prometheus.
 
 Pure: no I/O, no Ansible.
 """
@@ -13,6 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.components
     MEMORY_LIMITER,
     POD_IP,
     Config,
+    remote_write,
     retry,
     service,
 )
@@ -205,6 +207,17 @@ def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int
         processors |= own_processors
         exporters |= log_exporters
         pipelines |= log_pipelines
+    metrics = read.boolean("collector_metrics_enabled")
+    if metrics:
+        # Without the attributes of pods: those of resources do not become labels.
+        metric_exporters = remote_write(read.written("collector_remote_write_url"), made.gateway_remote_write)
+        exporters |= metric_exporters
+        pipelines["metrics"] = {
+            "receivers": ["otlp"],
+            "processors": ["memory_limiter"],
+            "exporters": list(metric_exporters),
+        }
+    if logs or metrics:
         extensions |= made.gateway_wiring.extensions
     return {
         "receivers": receivers,

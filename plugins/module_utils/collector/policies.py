@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
-from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import NESTED, ReadPolicy, read_policy
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import (
+    NESTED,
+    ReadPolicy,
+    below,
+    read_policy,
+    settings_of,
+)
 
 Policy = dict[str, Any]
 
@@ -238,18 +244,6 @@ def _matches_renamed(policy: Policy) -> list[str]:
     return [" and ".join(f'span.attributes["{key}"] {o} {v}' for o, v in tests) for key in keys] if tests else []
 
 
-def below(policy: Policy) -> list[Any]:
-    """The policies inside a policy."""
-    inside = _settings(policy).get(NESTED.get(policy["type"], "")) or []
-    return inside if isinstance(inside, list) else [inside]
-
-
-def _settings(policy: Policy) -> dict[str, Any]:
-    """Those of the policy's type; {} where the collector's environment has them (${env:…})."""
-    settings = policy.get(policy["type"])
-    return settings if isinstance(settings, dict) else {}
-
-
 def refused(policy: ReadPolicy, place: Place) -> list[Finding]:
     """Everything in a policy for which the collector refuses to start, or panics. place: where paths in it begin."""
     return [
@@ -300,7 +294,7 @@ def modern_policies(
     def nested(policy: Policy, place: Place) -> Policy:
         if not isinstance(policy, dict):
             return policy
-        kind, settings = policy["type"], dict(_settings(policy))
+        kind, settings = policy["type"], dict(settings_of(policy))
         if below(policy):
             items = [nested(item, place) for item in below(policy)]
             settings[NESTED[kind]] = items if isinstance(settings[NESTED[kind]], list) else items[0]
@@ -313,7 +307,7 @@ def modern_policies(
     for index, policy in enumerate(policies):
         place = places[index] if index < len(places) else Place("policies").item(index)
         kind = policy["type"]
-        if _settings(policy).get("invert_match") is True:
+        if settings_of(policy).get("invert_match") is True:
             vetoes += 1
             settings = {key: value for key, value in policy[kind].items() if key != "invert_match"}
             found.append(

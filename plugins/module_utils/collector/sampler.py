@@ -14,6 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.components
     POD_IP,
     POD_NAME,
     Config,
+    remote_write,
     retry,
     service,
 )
@@ -120,8 +121,8 @@ def _small_shares(read: CollectorVariables, load: SamplerLoad, policies: list[Co
             read.doubtful("collector_max_total_bytes_per_second", f"policy '{name}': {text}", remedy, why)
 
 
-def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Config]:
-    """Connectors, processors and exporter of the request, error and duration metrics, under the names Grafana reads.
+def _red_metrics(dimensions: list[str]) -> tuple[Config, Config]:
+    """Connectors and processors of the request, error and duration metrics, under the names Grafana reads.
 
     Grafana's Tempo data source reads traces_spanmetrics_calls_total, traces_spanmetrics_latency_bucket (seconds) and
     traces_service_graph_* and takes no other names. They count every span and so carry no exemplars, most of which
@@ -178,14 +179,7 @@ def _red_metrics(dimensions: list[str], url: str) -> tuple[Config, Config, Confi
             ]
         },
     }
-    exporters: Config = {
-        "prometheus_remote_write": {
-            "endpoint": url,
-            "target_info": {"enabled": False},
-            "disable_scope_info": True,
-        }
-    }
-    return connectors, processors, exporters
+    return connectors, processors
 
 
 def _exporters(made: Destinations, queues: Queues) -> tuple[Config, Config, Config]:
@@ -267,9 +261,8 @@ def sampler_config(read: CollectorVariables, load: SamplerLoad, made: Destinatio
         own_processors, pipelines[f"traces/unsampled-{one.name}"] = _unsampled(one)
         processors |= own_processors
     if url:
-        red_connectors, red_processors, red_exporters = _red_metrics(dimensions, url)
-        for settings in red_exporters.values():
-            settings |= made.remote_write
+        red_connectors, red_processors = _red_metrics(dimensions)
+        red_exporters = remote_write(url, made.remote_write)
         connectors |= red_connectors
         processors |= red_processors
         exporters |= red_exporters

@@ -31,7 +31,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership impor
     release_of,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import APPLY_PATCH, Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import APPLY_PATCH, Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import Served, discover
 
 THREADS = 8

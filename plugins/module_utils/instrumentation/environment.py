@@ -57,7 +57,8 @@ def settings(language: Language, v: Mapping[str, Any]) -> dict[str, str]:
         ENDPOINT: str(v["instrumentation_endpoint"]),
         PROTOCOL: str(v["instrumentation_protocol"]),
         "OTEL_TRACES_EXPORTER": "otlp",
-        # The collectors do not take metrics, and logs only if they are told to (collector_logs_enabled).
+        # The collectors take both only if they are told to (collector_metrics_enabled, collector_logs_enabled). Agents
+        # make many metrics, so they are for instrumentation_environment to switch on.
         "OTEL_METRICS_EXPORTER": "none",
         LOGS_EXPORTER: "otlp" if logged else "none",
         PROPAGATORS: ",".join(name for name in v["instrumentation_propagators"] if name in language.propagators),

@@ -46,7 +46,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.work
     TemplateChange,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 # A policy is in effect about a second after it was created, on every API server for itself; the operator's webhook
 # answers as soon as its pod does.

@@ -16,21 +16,17 @@ import os
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
-    ApiError,
-    Conflict,
     InvalidInput,
     NotFound,
-    PermissionDenied,
-    TracingError,
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube import credentials, kubeconfig
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
 from ansible_collections.orion.tracing.plugins.module_utils.kube.connection import (
     Connection,
     is_loopback,
@@ -40,33 +36,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.connection impo
 
 FIELD_MANAGER = "orion.tracing"
 APPLY_PATCH = "application/apply-patch+yaml"
-BY_STATUS: dict[int, type[TracingError]] = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: Conflict}
 # How long reads are repeated while the API server is unavailable, as in an upgrade of the control plane.
 READ_RETRY_SECONDS = 30.0
 # How long a server that refuses every request may take to read its roles.
 ROLES_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 REMEDY = "Check the option kubeconfig, its context, and that the cluster is running."
-
-
-@dataclass(frozen=True)
-class Response:
-    """status, lower-case headers and body of any answer, also of a refusal."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 class Kube:
@@ -320,15 +295,6 @@ def remedy(origin: str) -> str:
     if not origin:
         return REMEDY
     return f"The environment chose it: {origin}. Unset that, or name the cluster by the option kubeconfig or host."
-
-
-def refusal(what: str, answer: Response) -> TracingError:
-    """The error for an HTTP refusal, with the server's own message."""
-    try:
-        why = answer.json()["message"]
-    except (ValueError, KeyError, TypeError):
-        why = answer.text[:500]
-    return BY_STATUS.get(answer.status, ApiError)(f"{what} answered {answer.status}", why, status=answer.status)
 
 
 def _bypassed(url: str) -> bool:

@@ -60,10 +60,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
-from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE, READERS
+from ansible_collections.orion.tracing.plugins.module_utils.proof import variables as periodic_probe
+from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
@@ -85,8 +87,13 @@ URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url
 SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
-IMAGE_ROLES = ("tempo", "collector", "local_backends", "local_demo")
-PULL_SECRETS = (images.PULL_SECRETS, "tempo_image_pull_secrets", "collector_image_pull_secrets")
+IMAGE_ROLES = ("tempo", "collector", "verify_probe", "local_backends", "local_demo")
+PULL_SECRETS = (
+    images.PULL_SECRETS,
+    "tempo_image_pull_secrets",
+    "collector_image_pull_secrets",
+    "verify_probe_image_pull_secrets",
+)
 PULL_SECRET_KEYS = {".dockerconfigjson", ".dockercfg"}
 IMAGE = re.compile(r"(\w+)_image_(?:repository|tag|digest)")
 
@@ -631,6 +638,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     logs,
     grafana.findings,
     content.findings,
+    periodic_probe.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     cluster,

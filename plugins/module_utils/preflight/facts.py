@@ -97,6 +97,8 @@ def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -
             wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
         elif mode == "operator":
             wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
+    if flag(v, "verify_probe_enabled"):
+        wanted += [Access(verb, "batch", "cronjobs", namespace) for verb in HELM_VERBS]
     grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""
     rules = flag(v, "grafana_alerts_enabled") and text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
     if grafana and rules:

@@ -18,7 +18,8 @@ from urllib.parse import parse_qs
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import from_api_server
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe

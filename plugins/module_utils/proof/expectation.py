@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import below
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import Record, from_document
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import TOO_EARLY, Engine, Outcome, Settings
@@ -29,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.sampling.evaluate im
     Trace,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
+from ansible_collections.orion.tracing.plugins.module_utils.sampling.policy_types import below
 
 Votes = dict[str, tuple[str, ...]]
 

@@ -14,13 +14,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
-from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoreReader
-from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS, reader_of
 
 DEFAULTS = Selectors()
 NONE = "none"
-READERS: dict[str, type[Tempo | Jaeger]] = {"tempo": Tempo, "jaeger": Jaeger}
 PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "tracing"},
     "gateway_selector": {"type": "str", "default": DEFAULTS.gateway},
@@ -47,12 +45,6 @@ def connect(kube: Kube, params: Mapping[str, Any]) -> tuple[Pipeline, StoreReade
         return Pipeline(kube, namespace, selectors), None
     reader = reader_of(kube, params["store_reader"], **where | {"namespace": where["namespace"] or namespace})
     return Pipeline(kube, namespace, selectors), reader
-
-
-def reader_of(kube: Kube, reader: str, namespace: str, service: str | None, port: int | None) -> StoreReader:
-    """A reader by its name in READERS; where service or port is not given, its default."""
-    where = {name: value for name, value in (("service", service), ("port", port)) if value}
-    return READERS[reader](kube, namespace, **where)  # type: ignore[arg-type]
 
 
 def seconds(params: Mapping[str, Any], option: str) -> float:

@@ -20,7 +20,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import from_api_server, proxy_denied
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
     MAX_SAMPLER_RETRY_SECONDS,
@@ -28,7 +29,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.collector i
 )
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 
-OTLP_HTTP_PORT = 4318
 COLLECTOR_METRICS_PORT = 8888
 TEMPO_PORT = 3200
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.tables import align
@@ -24,9 +24,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation im
     keeps,
     walk,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import StoredTrace
+
+if TYPE_CHECKING:
+    # Not for the periodic probe, which has neither the API server nor counters.
+    from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 
 ERROR, SLOW, CRITICAL, DROPPED, PLAIN = "error", "slow", "critical", "dropped", "plain"
 # The traces of these are read one by one, since they are usually kept.
@@ -41,6 +44,9 @@ SINGLE = {
 }
 RUN_ATTRIBUTE, CASE_ATTRIBUTE = "orion.probe.run", "orion.probe.case"
 SCOPE = "orion.tracing.probe"
+KEEPING_POLICY = (
+    "{name: proof, type: string_attribute, string_attribute: {key: service.namespace, values: [orion-probe]}}"
+)
 SERVICES = ("probe-frontend", "probe-orders-api", "probe-fulfilment")
 PLAIN_ROUTE = "/orion/probe"
 MIN_PLAIN = 300
@@ -49,6 +55,8 @@ COUNTS = {ERROR: 3, SLOW: 3, CRITICAL: 3, DROPPED: 20}
 MAX_ID_ATTEMPTS = 300
 # Traces that share requests where many are sent: their services still go separately, to different gateways.
 GROUP_TRACES = 50
+# After this long without anything new (an exporter's flush and one retry), nothing more will arrive.
+SETTLE_SECONDS = 6.0
 # Trace ids that a check names.
 IDS_NAMED = 3
 
@@ -185,9 +193,8 @@ def expected(settings: ProbeSettings, traces: Sequence[ProbeTrace]) -> Expectati
     raise InvalidInput(
         f"the sampling policies ({policies}) keep none of the {len(traces)} traces of the proof ({cases})",
         "nothing can be read back, so nothing can be proven",
-        "Add a policy that keeps some of them to collector_tail_sampling_extra_policies, for example {name: proof, "
-        "type: string_attribute, string_attribute: {key: service.namespace, values: [orion-probe]}}, or leave the "
-        "proof out (tracing_prove=never).",
+        "Add a policy that keeps some of them to collector_tail_sampling_extra_policies, for example "
+        f"{KEEPING_POLICY}, or leave the proof out (tracing_prove=never).",
     )
 
 

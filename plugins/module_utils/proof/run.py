@@ -53,8 +53,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
 )
 
 POLL_SECONDS = 0.5
-# After this long without anything new (an exporter's flush and one retry), nothing more will arrive.
-SETTLE_SECONDS = 6.0
 # Gateways discover a new sampler within this time unless their resolver does not work.
 ROUTE_TIMEOUT_SECONDS = 30.0
 LAST_READ_SECONDS = 10.0
@@ -303,9 +301,9 @@ class Probe:
                 break
             if state != (seen := (len(self.seen.read), len(self.seen.complete_at), len(self.seen.searched))):
                 state, changed = seen, now
-            quiet = now - changed >= SETTLE_SECONDS and (searchable or not whole)
+            quiet = now - changed >= probe.SETTLE_SECONDS and (searchable or not whole)
             if (quiet and now >= next_full) or not self.deadline.left:
-                next_full = now + 2 * SETTLE_SECONDS
+                next_full = now + 2 * probe.SETTLE_SECONDS
                 self._read(self._lacking(kept=False))
                 if quiet and (whole or (counted and len(self.seen.read) >= kept)):
                     break

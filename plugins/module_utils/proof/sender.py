@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""Sends spans to the gateways, OTLP/JSON over HTTP, through the API server's pod proxy."""
+"""Sends spans to the gateways, OTLP/JSON over HTTP."""
 
 from __future__ import annotations
 
@@ -9,24 +9,41 @@ import gzip
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, TimedOut, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response, refusal
-from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import RETRYABLE, from_api_server, proxy_denied
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import (
+    RETRYABLE,
+    Proxy,
+    from_api_server,
+    proxy_denied,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import OTLP_HTTP_PORT, Pipeline
+
+OTLP_HTTP_PORT = 4318
+
+
+class WayIn(Protocol):
+    """Where gateways are, and how they are reached: a Pipeline, or what a pod has instead."""
+
+    @property
+    def kube(self) -> Proxy: ...
+
+    @property
+    def namespace(self) -> str: ...
 
 
 class Sender:
-    """Sends documents to gateway pods. Counts are exact from any number of threads.
+    """Sends documents to gateways. Counts are exact from any number of threads.
 
     spans: accepted by a gateway. rejected: refused for good in a partial success. retries: requests sent again.
     """
 
-    def __init__(self, pipeline: Pipeline, gateways: Sequence[str]) -> None:
-        self.pipeline, self.gateways = pipeline, list(gateways)
+    def __init__(self, pipeline: WayIn, gateways: Sequence[str], kind: str = "pods") -> None:
+        """gateways: names of pods, or of services if that is their kind."""
+        self.pipeline, self.gateways, self.kind = pipeline, list(gateways), kind
         self._lock = threading.Lock()
         self.requests = self.retries = self.spans = self.rejected = 0
         self.by_gateway: dict[str, int] = dict.fromkeys(gateways, 0)
@@ -64,7 +81,7 @@ class Sender:
             self.requests += 1
         try:
             answer = self.pipeline.kube.proxy(
-                "pods", namespace, gateway, OTLP_HTTP_PORT, "v1/traces", "POST", body=body, headers=headers
+                self.kind, namespace, gateway, OTLP_HTTP_PORT, "v1/traces", "POST", body=body, headers=headers
             )
         except Unreachable as error:
             return str(error), 0.0
@@ -76,7 +93,7 @@ class Sender:
                 self.by_gateway[gateway] += count - rejected
             return "", 0.0
         if answer.status == 403 and from_api_server(answer):
-            raise proxy_denied("create", "pods", namespace, answer)
+            raise proxy_denied("create", self.kind, namespace, answer)
         refused = refusal(f"POST /v1/traces of gateway {gateway}", answer)
         # A gateway pod may go away while we send (404 by the API server), or not listen yet (its 500 or 503).
         if answer.status in RETRYABLE or (answer.status in (404, 500) and from_api_server(answer)):

@@ -224,6 +224,18 @@ class ReadPolicy:
         return [problem for one in self.everything() for problem in one.problems]
 
 
+def below(policy: Mapping[str, Any]) -> list[Any]:
+    """The policies inside a policy."""
+    inside = settings_of(policy).get(NESTED.get(policy["type"], "")) or []
+    return inside if isinstance(inside, list) else [inside]
+
+
+def settings_of(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the policy's type; {} where the collector's environment has them (${env:…})."""
+    settings = policy.get(policy["type"])
+    return settings if isinstance(settings, dict) else {}
+
+
 def refers(value: Any) -> bool:
     """Whether the collector replaces a ${…} in it by something of its own environment."""
     if isinstance(value, Mapping):

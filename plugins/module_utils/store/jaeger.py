@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import Proxy
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     Criteria,
@@ -41,7 +42,7 @@ class Jaeger(StoreReader):
     search_lag = 5.0
     unproven = "TraceQL and blocks in the bucket"
 
-    def __init__(self, kube: Kube, namespace: str, service: str = "jaeger", port: int = 16686) -> None:
+    def __init__(self, kube: Proxy, namespace: str, service: str = "jaeger", port: int = 16686) -> None:
         self.endpoint = StoreEndpoint(kube, namespace, service, port)
 
     def document(self, trace_id: str, start: int, end: int) -> otlp.Document:

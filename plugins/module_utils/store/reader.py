@@ -15,8 +15,13 @@ from typing import Any, Protocol, cast
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound, Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
-from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import RETRYABLE, from_api_server, proxy_denied
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import (
+    RETRYABLE,
+    Proxy,
+    from_api_server,
+    proxy_denied,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 
 # A time range is chosen by the spans' times, and clocks differ. Tempo lets them differ by this much before it doubts a
@@ -109,9 +114,9 @@ class StoreReader(Protocol):
 
 @dataclass(frozen=True)
 class StoreEndpoint:
-    """The HTTP API of a store: a Service, reached through the API server's proxy, the same door that Grafana uses."""
+    """The HTTP API of a store: a Service, the same door that Grafana uses."""
 
-    kube: Kube
+    kube: Proxy
     namespace: str
     service: str
     port: int

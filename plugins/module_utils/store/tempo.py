@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import Proxy
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     Criteria,
@@ -33,7 +33,7 @@ class Tempo(StoreReader):
     search_lag = 45.0
     unproven = ""
 
-    def __init__(self, kube: Kube, namespace: str, service: str = "tempo-query-frontend", port: int = 3200) -> None:
+    def __init__(self, kube: Proxy, namespace: str, service: str = "tempo-query-frontend", port: int = 3200) -> None:
         self.endpoint = StoreEndpoint(kube, namespace, service, port)
 
     def document(self, trace_id: str, start: int, end: int) -> otlp.Document:

@@ -14,7 +14,8 @@ from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response, refusal
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import from_api_server, proxy_denied
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import NotNow
 

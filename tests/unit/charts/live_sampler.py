@@ -205,7 +205,7 @@ class Gateway(Sampler):
         super().__init__(otelcol, folder, own | dict(variables), secrets)
         del self.config["processors"]["k8s_attributes"]
         for pipeline in self.config["service"]["pipelines"].values():
-            pipeline["processors"].remove("k8s_attributes")
+            pipeline["processors"] = [name for name in pipeline["processors"] if name != "k8s_attributes"]
         self.config["exporters"]["load_balancing"]["resolver"] = {"static": {"hostnames": ["127.0.0.1:9"]}}
 
 

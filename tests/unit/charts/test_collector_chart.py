@@ -81,7 +81,8 @@ def test_every_optional_value_renders(render, validate_kubernetes, pick):
         assert workload["spec"]["template"]["metadata"]["annotations"]["example.com/note"] == "yes"
         assert "eks.amazonaws.com/role-arn" in pick(objects, "ServiceAccount", name)["metadata"]["annotations"]
     rule = pick(objects, "NetworkPolicy", "otel-collector")["spec"]["ingress"][0]
-    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]
+    probe = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "trace-probe"}}}
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}, probe]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("Deployment", "otel-collector"), ("StatefulSet", "otel-sampler")])
@@ -365,6 +366,11 @@ CHANGES = {
              "logs_endpoint": "https://logs.example.com/insert/opentelemetry/v1/logs"},
             {"name": "both", "protocol": "grpc", "endpoint": "otlp.example.com:4317", "logs": True},
         ],
+    },
+    "metrics": {
+        "collector_metrics_enabled": True,
+        "collector_remote_write_url": "https://mimir.example.com/api/v1/push",
+        "collector_remote_write_tenant": "team",
     },
     "small": {
         "collector_gateway_resources": {"limits": {"memory": "32Mi"}},

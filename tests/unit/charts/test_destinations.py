@@ -27,6 +27,8 @@ import boto3
 import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import ProbeResult
+from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import metrics as probe_metrics
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
@@ -575,5 +577,15 @@ def test_mimir(launch: Launch, receiver: Callable[..., Receiver]) -> None:
     until(lambda: any(map(metrics, server.requests)), "a remote write")
     request = next(filter(metrics, server.requests))
     headers = {name.lower(): value for name, value in request.headers.items()}
+    assert headers["authorization"] == f"Basic {base64.b64encode(b'me:s3cr3t').decode()}"
+    assert headers["x-scope-orgid"] == "team-payments"
+    # The gateways write what they take there, too.
+    server.requests.clear()
+    gateway = launch(
+        variables | {"collector_metrics_enabled": True}, {"mimir": {"username": "me", "password": "s3cr3t"}}, Gateway
+    )
+    gateway.send(probe_metrics(ProbeResult(passed=True, completeness=1.0), time.time_ns()), "metrics")
+    until(lambda: any(map(metrics, server.requests)), "a remote write of the gateway")
+    headers = {name.lower(): value for name, value in next(filter(metrics, server.requests)).headers.items()}
     assert headers["authorization"] == f"Basic {base64.b64encode(b'me:s3cr3t').decode()}"
     assert headers["x-scope-orgid"] == "team-payments"

@@ -22,7 +22,7 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store import jaeger as module
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger

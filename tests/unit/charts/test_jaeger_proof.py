@@ -21,7 +21,7 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, Proof

@@ -57,7 +57,7 @@ def test_objects(
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     assert ports == {"metrics": 8888, "health": 13133}
     # Gateways that only some clients may reach take what the agents send too.
-    [_clients, peer_of_agents] = pick(objects, "NetworkPolicy", "otel-collector")["spec"]["ingress"][0]["from"]
+    [_clients, _probe, peer_of_agents] = pick(objects, "NetworkPolicy", "otel-collector")["spec"]["ingress"][0]["from"]
     assert peer_of_agents["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "otel-node-agent"}}
     assert peer_of_agents["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     gateway = yaml.safe_load(pick(objects, "ConfigMap", "otel-collector")["data"]["collector.yaml"])

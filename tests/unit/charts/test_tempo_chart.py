@@ -204,7 +204,8 @@ def test_network_policies(rendered: Callable[[str], list[dict[str, Any]]]) -> No
     assert peers(objects, "tempo-admin") is None
     assert peers(rendered("open"), "tempo-otlp") is None
     narrowed = rendered("irsa")
-    assert peers(narrowed, "tempo-query") == CASES["irsa"]["tempo_network_policy_query_from"]
+    probe = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "trace-probe"}}}
+    assert peers(narrowed, "tempo-query") == [*CASES["irsa"]["tempo_network_policy_query_from"], probe]
     assert peers(narrowed, "tempo-admin") == CASES["irsa"]["tempo_network_policy_admin_from"]
     assert set(by_kind(rendered("monolithic"), "NetworkPolicy")) == {"tempo", "tempo-otlp", "tempo-query"}
     assert by_kind(rendered("no-policies"), "NetworkPolicy") == {}

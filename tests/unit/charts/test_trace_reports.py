@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
 from ansible_collections.orion.tracing.tests.unit.charts.conftest import render_chart
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import program, until

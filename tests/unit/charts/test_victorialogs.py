@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs, moment, quoted
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import NotNow
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import until

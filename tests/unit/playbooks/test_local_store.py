@@ -25,6 +25,8 @@ NAMES = (
     "local_backends_prometheus_rules", "grafana_tempo_url", "grafana_jaeger_url", "grafana_logs_url",
     "grafana_logs_uid", "grafana_provisioning", "grafana_url", "grafana_username", "grafana_password",
     "local_backends_grafana_enabled", "local_backends_grafana_image_tag", "local_cluster_node_ports",
+    "collector_metrics_enabled", "collector_remote_write_url", "verify_probe_enabled", "verify_probe_image_repository",
+    "verify_probe_image_tag",
 )  # fmt: skip
 
 
@@ -79,7 +81,9 @@ def test_jaeger_and_a_recording_otherwise(tmp_path: Path) -> None:
     assert (values["verify_recordings_bucket"], values["verify_recordings_prefix"]) == ("orion-traces", "recordings")
     made, _warnings = collector_values({**role_defaults("collector"), **values})
     config = made["sampler"]["config"]
-    assert config["service"]["pipelines"]["traces"]["exporters"] == ["otlp_http/jaeger", "awss3/recordings"]
+    assert config["service"]["pipelines"]["traces/sampled"]["exporters"] == [
+        "otlp_http/jaeger", "awss3/recordings", "span_metrics/sampled",
+    ]  # fmt: skip
     assert config["exporters"]["otlp_http/jaeger"]["endpoint"] == "http://jaeger.local-backends.svc:4318"
     logs = made["gateway"]["config"]["service"]["pipelines"]["logs"]
     assert logs["exporters"] == ["otlp_http/victorialogs"]
@@ -110,3 +114,12 @@ def test_grafana_where_its_image_can_be_had(tmp_path: Path) -> None:
     assert (values["grafana_provisioning"], values["grafana_url"]) == ("api", "http://127.0.0.1:41234")
     assert (values["grafana_username"], values["grafana_password"]) == ("admin", "word")
     assert 30300 in values["local_cluster_node_ports"]
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_the_periodic_probe_runs_where_the_shops_image_is(demo: bool, tmp_path: Path) -> None:
+    images = {"jaeger": {"tag": "2.13.0-orion"}, "shop-python": {"tag": "1.0.0-test"}}
+    values = seen({"images": images, "demo": demo}, tmp_path)
+    assert (values["verify_probe_enabled"], values["collector_metrics_enabled"]) == (demo, True)
+    assert values["verify_probe_image_repository"] == "docker.io/orion/shop-python"
+    assert values["verify_probe_image_tag"] == "1.0.0-test"

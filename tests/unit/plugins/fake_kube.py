@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 

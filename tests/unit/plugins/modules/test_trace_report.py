@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request, answer_of, refused
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.report.made import BEGIN, document
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run

@@ -23,6 +23,10 @@ spec:
       {{- with .Values.networkPolicy.clients }}
       from:
         {{- toYaml . | nindent 8 }}
+        # The periodic probe of the verify role.
+        - podSelector:
+            matchLabels:
+              app.kubernetes.io/name: trace-probe
         {{- if $.Values.nodeAgent.enabled }}
         - namespaceSelector:
             matchLabels:

@@ -65,6 +65,10 @@ spec:
       {{- with .Values.networkPolicy.queryFrom }}
       from:
         {{- toYaml . | nindent 8 }}
+        # The periodic probe of the verify role.
+        - podSelector:
+            matchLabels:
+              app.kubernetes.io/name: trace-probe
       {{- end }}
 {{- if not $single }}
 ---

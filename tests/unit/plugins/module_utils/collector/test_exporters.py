@@ -243,6 +243,41 @@ def test_remote_write():
     assert amazon["config"]["extensions"]["sigv4auth/remote_write"] == {"region": "us-east-1", "service": "aps"}
 
 
+def test_gateways_write_metrics_as_the_samplers_do():
+    written = {
+        "collector_remote_write_url": "https://mimir.example.com/api/v1/push",
+        "collector_remote_write_auth": {"bearer": {"token": {"secret": "mimir", "key": "token"}}},
+        "collector_remote_write_tenant": "team-a",
+    }
+    values = collector_values(variables(collector_metrics_enabled=True, **written))[0]
+    config = values["gateway"]["config"]
+    assert config["service"]["pipelines"]["metrics"] == {
+        "receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["prometheus_remote_write"],
+    }  # fmt: skip
+    exporter = config["exporters"]["prometheus_remote_write"]
+    assert exporter == values["sampler"]["config"]["exporters"]["prometheus_remote_write"]
+    assert exporter["auth"]["authenticator"] in config["service"]["extensions"]
+    assert values["gateway"]["secretFiles"] == values["sampler"]["secretFiles"] != []
+    # Without it, gateways refuse metrics and have none of the credentials.
+    without = collector_values(variables(**written))[0]["gateway"]
+    assert "metrics" not in without["config"]["service"]["pipelines"]
+    assert "prometheus_remote_write" not in without["config"]["exporters"]
+    assert without["secretEnv"] == without["secretFiles"] == []
+
+
+def test_metrics_need_somewhere_to_go():
+    found = problems(collector_metrics_enabled=True)
+    assert "collector_remote_write_url is empty" in found["collector_metrics_enabled"]
+    # What is wrong about the credentials is told once, though both tiers have them.
+    wrong = {"collector_remote_write_url": "https://mimir.example.com", "collector_remote_write_auth": {"basic": {}}}
+    with pytest.raises(InvalidInput) as caught:
+        collector_values(variables(collector_metrics_enabled=True, **wrong))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(set(lines)) and "collector_remote_write_auth.basic" in str(caught.value), lines
+    with pytest.raises(InvalidInput, match="collector_metrics_enabled"):
+        collector_values(variables(collector_metrics_enabled="perhaps"))
+
+
 def test_memory_and_volume_are_divided_as_the_needs_are():
     whole = {"limits": {"memory": "2Gi"}}
     config = sampler(http(), s3(traces="all"), collector_sampler_resources=whole)["config"]

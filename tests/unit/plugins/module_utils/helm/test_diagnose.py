@@ -11,7 +11,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.diagnose import
     ended,
     findings,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 
 WEB = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
 JOB = {"kind": "Job", "metadata": {"name": "migrate"}, "spec": {}}

@@ -15,7 +15,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import drift, f
 from ansible_collections.orion.tracing.plugins.module_utils.helm.drift import Drifted
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import Item
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import discover
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 

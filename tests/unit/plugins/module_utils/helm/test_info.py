@@ -11,7 +11,8 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.helm import info, release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.info import Query, computed, gather
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 MANIFEST = """---
 apiVersion: v1

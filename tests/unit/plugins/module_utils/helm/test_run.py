@@ -35,7 +35,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.options import 
 from ansible_collections.orion.tracing.plugins.module_utils.helm.reference import Source
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key
 from ansible_collections.orion.tracing.plugins.module_utils.helm.run import ensure
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
 MANIFEST = """# rendered by helm v4.3.1
 ---

@@ -26,7 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     POD_NAME,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import policy_name
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request, answer_of, refused
 

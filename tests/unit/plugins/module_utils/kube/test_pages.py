@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 
 

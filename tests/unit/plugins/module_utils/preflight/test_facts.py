@@ -200,6 +200,13 @@ def test_credentials_without_any_right() -> None:
     assert (facts["storage_classes"], facts["secrets"], facts["unreadable"]) == (None, {}, ("tempo-s3",))
 
 
+def test_the_periodic_probe_needs_cron_jobs() -> None:
+    wanted = Access("create", "batch", "cronjobs", "tracing")
+    given = {"tracing_namespace": "tracing"}
+    assert wanted in required({**given, "verify_probe_enabled": True}, True)
+    assert wanted not in required({**given, "verify_probe_enabled": False}, True)
+
+
 def test_every_permission_is_asked_as_the_api_knows_it() -> None:
     kube = cluster(objects=OBJECTS[1:])
     kube.allowed = lambda asked: asked["verb"] != "*" and asked["resource"] != "namespaces"

@@ -23,7 +23,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import from_document
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, Unreachable
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.applications import (

@@ -19,7 +19,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TimedOut,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube, Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text

@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     NotFound,
     PermissionDenied,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import Expectation, keeps

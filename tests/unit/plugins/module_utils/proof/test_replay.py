@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import default_policies
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, InvalidInput, TimedOut
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.proof import replay

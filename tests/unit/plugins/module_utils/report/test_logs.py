@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ApiError, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.trace_to_logs import query
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Response
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.report import links, logs, options
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import trace_rows
 from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs
