@@ -273,14 +273,14 @@ def main(path: str) -> int:
         # Whatever it is, nothing is proven, and that has to be seen.
         result = ProbeResult(problem=traceback.format_exc())
     if result.checks:
-        print(probe.table(result.checks))
+        sys.stdout.write(f"{probe.table(result.checks)}\n")
     if result.freshness is not None:
-        print(f"Every trace that must be kept could be read after {result.freshness:.1f} s.")
+        sys.stdout.write(f"Every trace that must be kept could be read after {result.freshness:.1f} s.\n")
     if result.problem:
-        print(f"FAILED: {result.problem}", file=sys.stderr)
+        sys.stderr.write(f"FAILED: {result.problem}\n")
     try:
         push(gateway, metrics(result, clock.time_ns()), Deadline(clock, PUSH_SECONDS))
     except TracingError as error:
-        print(f"The result could not be sent as metrics: {error}", file=sys.stderr)
+        sys.stderr.write(f"The result could not be sent as metrics: {error}\n")
         return 1
     return 0 if result.passed else 1

@@ -477,12 +477,12 @@ def test_the_page_has_each_part_that_there_are_figures_for():
         one["name"],
         "second",
     ]
-    bar = next(bar for bar in block(data, "Spans kept by service")["bars"] if bar["name"] == nasty)
-    assert [part["share"] for part in bar["parts"]] == [0.5, 0.5] and bar["text"] == "50.0 % / 50.0 %"
-    assert bar["parts"][0]["title"] == "40 of 80 spans, 50.0 %" and bar["whole"] == "80 spans"
+    kept = next(one for one in block(data, "Spans kept by service")["bars"] if one["name"] == nasty)
+    assert [part["share"] for part in kept["parts"]] == [0.5, 0.5] and kept["text"] == "50.0 % / 50.0 %"
+    assert kept["parts"][0]["title"] == "40 of 80 spans, 50.0 %" and kept["whole"] == "80 spans"
     columns = block(data, "Traces by duration")["columns"]["columns"]
     assert max(column["share"] for column in columns) == 1.0 and all(len(column["parts"]) == 2 for column in columns)
-    assert [bar["name"] for bar in block(data, "Storage per month")["bars"]] == ["everything", one["name"], "second"]
+    assert [each["name"] for each in block(data, "Storage per month")["bars"]] == ["everything", one["name"], "second"]
     lost = block(data, f"Edges of the service graph that {one['name']} loses")
     assert lost["table"]["rows"] == [[{"code": f"web -> {nasty}"}]]
     different = block(data, "Where the two differ")
