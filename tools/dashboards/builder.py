@@ -2,6 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Typed parts of a dashboard, and the classic JSON that they become.
 
+Not grafana-foundation-sdk: what PyPI has of it ends with Grafana 11.6, and the epochs in its version numbers make pip
+choose 10.1.0.
+
 Fields: https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
 
