@@ -21,6 +21,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 
 TRACE_ID = re.compile(r"[0-9a-f]{32}")
+# Sides whose titles are the same
+ORDER = ("first", "second")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Side:
     start: int
     end: int
     limit: int
+
+    @property
+    def what(self) -> str:
+        return self.search or ", ".join(one[:8] for one in self.trace_ids)
 
     @property
     def title(self) -> str:
@@ -136,14 +142,17 @@ def comparison_data(
     """The page of two sets of traces, with the trace of the median duration of each."""
     compared = compare(*traces)
     titles = [one.title for one in sides]
+    about = " · ".join(dict.fromkeys(one.search for one in sides if one.search)) or " and ".join(titles)
     if titles[0] == titles[1]:
-        titles = [f"{title} ({which})" for title, which in zip(titles, ("first", "second"), strict=True)]
+        # What differs would be too long for the headings of columns.
+        about = f"{titles[0]} · " + " · ".join(f"{which}: {one.what}" for which, one in zip(ORDER, sides, strict=True))
+        titles = list(ORDER)
     for which, title in zip(compared["sides"], titles, strict=True):
         which["title"] = title
     shown = [sorted(some, key=lambda trace: trace.duration)[(len(some) - 1) // 2] for some in traces]
     return {
         "title": "Comparison",
-        "subtitle": " · ".join(dict.fromkeys(one.search for one in sides if one.search)) or " and ".join(titles),
+        "subtitle": about,
         "comparison": compared,
         "traces": [
             page.trace_data(trace, title, link(trace), logs(trace)) for trace, title in zip(shown, titles, strict=True)

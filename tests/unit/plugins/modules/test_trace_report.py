@@ -172,6 +172,15 @@ def test_two_time_ranges_of_one_operation(url: str, stores: Stores, tmp_path: Pa
     ]  # fmt: skip
 
 
+def test_two_searches_in_one_time_range(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    report(url, path, search="service=web", compare={"search": "service=web error=true", **END}, **END)
+    found = data(path)
+    assert [one["title"] for one in found["comparison"]["sides"]] == ["first", "second"]
+    time = "2026-01-31 09:59 to 10:00 UTC"
+    assert found["subtitle"] == f"{time} · first: service=web · second: service=web error=true"
+
+
 def test_traces_that_are_not_there(url: str, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     missing = report(url, path, trace_ids=[A, "d" * 32])
