@@ -303,6 +303,8 @@ def collector(kube: Kube, registries: Registries, tmp_path: Path, state: Path) -
         # Whichever store the local inventory has; the destinations of another one need a Secret.
         "tracing_store": "tempo",
         "collector_exporters": [],
+        "collector_logs_enabled": False,
+        "collector_metrics_enabled": False,
         "tracing_image_registry": registries.private,
         "collector_image_tag": "0.158.0",
         "collector_gateway_replicas": 1,
