@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.proof.variables import chart_values
 from ansible_collections.orion.tracing.plugins.plugin_utils.probe_program import program
-from ansible_collections.orion.tracing.tests.queries.conftest import setting
 from ansible_collections.orion.tracing.tests.queries.stack import Stack
 from ansible_collections.orion.tracing.tests.queries.stores import Stores
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -26,18 +25,6 @@ from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.tes
 CHART = Path(__file__).resolve().parents[2] / "roles/verify/files/chart"
 # The probe, its exit code and all that it wrote
 Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    programs = {
-        "otelcol": setting("ORION_OTELCOL", "otelcol"),
-        "jaeger": setting("ORION_JAEGER", "jaeger"),
-        "prometheus": setting("ORION_PROMETHEUS", "prometheus") / "usr/bin/prometheus",
-    }
-    running = Stack(tmp_path_factory.mktemp("stack"), programs)
-    yield running
-    running.end()
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,23 @@ def columns(*labels: Column) -> list[Column]:
     ]
 
 
+def rate_and_errors(selector: str, by: str, legend: str) -> tuple[Panel, Panel]:
+    """Curves, one for each combination of the labels in by."""
+    rate = [PromQL(q.total(CALLS, selector, by), legend)]
+    failed = [PromQL(errors(selector, by), legend)]
+    return (
+        Panel("Rate", "Requests per second.", rate, unit="reqps", width=8, link=TO_TRACES),
+        Panel(
+            "Errors",
+            "Share of the requests with status Error.",
+            failed,
+            unit="percentunit",
+            width=8,
+            link=TO_TRACES,
+        ),
+    )
+
+
 RED = Dashboard(
     uid="orion-red",
     title="Tracing: services and operations",
@@ -68,22 +85,7 @@ RED = Dashboard(
                     ),
                     sort_by="Time spent, per second",
                 ),
-                Panel(
-                    "Rate",
-                    "Requests per second.",
-                    [PromQL(q.total(CALLS, CHOSEN, "service"), "{{service}}")],
-                    unit="reqps",
-                    width=8,
-                    link=TO_TRACES,
-                ),
-                Panel(
-                    "Errors",
-                    "Share of the requests with status Error.",
-                    [PromQL(errors(CHOSEN, "service"), "{{service}}")],
-                    unit="percentunit",
-                    width=8,
-                    link=TO_TRACES,
-                ),
+                *rate_and_errors(CHOSEN, "service", "{{service}}"),
                 Panel(
                     "Duration, p95",
                     "Of all spans, before sampling.",
@@ -115,22 +117,7 @@ RED = Dashboard(
                     ),
                     sort_by="Time spent, per second",
                 ),
-                Panel(
-                    "Rate",
-                    "Requests per second.",
-                    [PromQL(q.total(CALLS, OPERATION, "service, span_name"), "{{service}} {{span_name}}")],
-                    unit="reqps",
-                    width=8,
-                    link=TO_TRACES,
-                ),
-                Panel(
-                    "Errors",
-                    "Share of the requests with status Error.",
-                    [PromQL(errors(OPERATION, "service, span_name"), "{{service}} {{span_name}}")],
-                    unit="percentunit",
-                    width=8,
-                    link=TO_TRACES,
-                ),
+                *rate_and_errors(OPERATION, "service, span_name", "{{service}} {{span_name}}"),
                 Panel(
                     "Duration, with traces",
                     "The curves are of all spans. The points are kept traces: a click opens one.",
