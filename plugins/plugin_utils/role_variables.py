@@ -11,10 +11,9 @@ The variables of the role tracing belong to every role. Values of the play win o
 from __future__ import annotations
 
 import re
-from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.unknown import unknown_variables
+from ansible_collections.orion.tracing.plugins.plugin_utils.evaluation import Evaluator
 
 # Not resolved: the loader keeps files that Ansible has read with the role, by their path.
 ROLES = Path(__file__).parents[2] / "roles"
@@ -123,22 +123,17 @@ class RoleVariables:
         return loaded
 
     def _read(self, role: str, options: Options) -> Values:
-        # What is true while the role runs, then the play's variables, then defaults: those of other roles too, since a
-        # variable of the inventory may name one.
-        context = ChainMap[str, Any](
-            {"role_path": str(ROLES / role), "role_name": role},
-            self._load(role, "vars/main.yml") if (ROLES / role / "vars/main.yml").is_file() else {},  # type: ignore[arg-type]
-            self._variables,  # type: ignore[arg-type]
-            self._defaults(role),  # type: ignore[arg-type]
-            {name: option["default"] for name, option in options.items() if "default" in option},
-            *(self._defaults(other) for other in roles()),  # type: ignore[arg-type]
-        )
-        templar = self._templar.copy_with_new_env(available_variables=context)
+        around = {"role_path": str(ROLES / role), "role_name": role}
+        defaults = {name: option["default"] for name, option in options.items() if "default" in option}
         values: dict[str, Any] = {}
         findings: list[Finding] = []
         for name, option in options.items():
             try:
-                value = templar.template(context[name]) if name in context else None
+                if name in self._context:
+                    value = self._evaluator.value(name, around)
+                else:
+                    # An entry point's: it is in no defaults/main.yml.
+                    value = self._evaluator.template(defaults.get(name), around)
             except AnsibleError as problem:
                 why = "its template needs a secret" if option.get("no_log") else " ".join(str(problem).split())
                 findings.append(error(name, "cannot be evaluated", why=why))
@@ -146,9 +141,26 @@ class RoleVariables:
             values[name], found = typed(name, option, value)
             findings += found
         secret = frozenset(name for name, option in options.items() if option.get("no_log"))
-        written = {name: context.get(name) for name in options}
+        written = {name: self._context.get(name, defaults.get(name)) for name in options}
         repeats = {n: match[1] for n, w in written.items() if isinstance(w, str) and (match := REPEATED.fullmatch(w))}
         return Values(values, findings, secret, repeats)
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self._templar, self._context)
+
+    @cached_property
+    def _context(self) -> Mapping[str, Any]:
+        """What is true while a role runs, then the play's variables, then defaults of all roles, since a variable of
+        one may name another's. Names belong to one role each."""
+        context: dict[str, Any] = {}
+        for role in roles():
+            context.update(self._defaults(role))
+        context.update(self._variables)
+        for role in roles():
+            if (ROLES / role / "vars/main.yml").is_file():
+                context.update(self._load(role, "vars/main.yml"))
+        return context
 
 
 @cache

@@ -1,0 +1,103 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""Evaluates variables of a play, each of them once.
+
+Ansible evaluates a variable anew wherever another one names it, and compiles its template each time: a path that forty
+variables begin with is compiled forty times, with the lookups in it. Here, what a template needs in any case is
+evaluated first and kept, so each template is compiled once. What it needs only under a condition (the branches of
+`a if b else c`, the right side of `and` and `or`, the bodies of blocks) is left to Ansible, as before: a lookup in a
+branch that is not taken does not run.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.template import Templar, is_trusted_as_template
+from jinja2 import Environment, TemplateError, nodes
+
+
+class Evaluator:
+    """templar: Ansible's, of the plugin that asks. variables: all that templates may name."""
+
+    def __init__(self, templar: Templar, variables: Mapping[str, Any]) -> None:
+        self._templar, self._variables = templar, variables
+        self._known: dict[str, Any] = {}
+        self._under_way: set[str] = set()
+        # For its grammar alone. Unknown filters are no errors to the parser.
+        self._grammar = Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"])
+
+    def value(self, name: str, around: Mapping[str, Any] | None = None) -> Any:
+        """The value of a variable. KeyError where there is none, AnsibleError where its template fails.
+
+        around: variables that are set while this one is evaluated, such as role_path."""
+        if name not in self._known:
+            self._known[name] = self.template(self._variables[name], around)
+        return self._known[name]
+
+    def template(self, data: Any, around: Mapping[str, Any] | None = None) -> Any:
+        """Data with the templates in it evaluated."""
+        for name in sorted(set(self._needed(data))):
+            self._prepare(name)
+        context: MutableMapping[str, Any] = ChainMap(dict(around or {}), self._known, self._variables)  # type: ignore[arg-type]
+        return self._templar.copy_with_new_env(available_variables=context).template(data)
+
+    def _prepare(self, name: str) -> None:
+        """What fails here fails again where it is used, with the message that belongs there."""
+        if name in self._known or name in self._under_way or name not in self._variables:
+            return
+        if not any(True for _ in _templates(self._variables[name])):
+            return
+        self._under_way.add(name)
+        try:
+            self.value(name)
+        except AnsibleError:
+            pass
+        finally:
+            self._under_way.discard(name)
+
+    def _needed(self, data: Any) -> Iterator[str]:
+        for text in _templates(data):
+            try:
+                yield from _names(self._grammar.parse(text))
+            except TemplateError:
+                pass  # Ansible names the error
+
+
+def _templates(data: Any) -> Iterator[str]:
+    """The strings in it that Ansible evaluates."""
+    if isinstance(data, str):
+        if "{" in data and is_trusted_as_template(data):
+            yield data
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _templates(key)
+            yield from _templates(value)
+    elif isinstance(data, (list, tuple)):
+        for value in data:
+            yield from _templates(value)
+
+
+def _names(node: nodes.Node) -> Iterator[str]:
+    """The variables that are read whenever the template is evaluated."""
+    below: Iterable[nodes.Node]
+    if isinstance(node, nodes.Name):
+        if node.ctx == "load":
+            yield node.name
+        return
+    if isinstance(node, (nodes.CondExpr, nodes.If)):
+        below = [node.test]
+    elif isinstance(node, (nodes.And, nodes.Or)):
+        below = [node.left]
+    elif isinstance(node, nodes.For):
+        below = [node.iter]
+    elif isinstance(node, (nodes.Macro, nodes.CallBlock, nodes.FilterBlock)):
+        below = []
+    else:
+        below = node.iter_child_nodes()
+    for child in below:
+        yield from _names(child)
