@@ -1,0 +1,141 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""What playbooks/site.yml applied last, noted in the cluster: a Secret in the namespace of the platform.
+
+By it, a run knows in one request that nothing has changed since, and a plan says which variables have. Variables that
+are secret are in it only as keyed digests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+NAME, TYPE, KEY, FORMAT = "tracing-applied", "orion.tracing/applied", "record", 1
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where a component is installed, as Helm names it. revision 0: it is not installed."""
+
+    name: str
+    namespace: str
+    revision: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that decides what is applied, besides the cluster itself.
+
+    version, content: of this collection, by its galaxy.yml and by the digest of its files. variables: of the roles,
+    without those that are secret. secret: of those, the values. served: what the cluster offers for instrumentation.
+    """
+
+    version: str
+    content: str
+    variables: Mapping[str, Any]
+    secret: Mapping[str, Any] = field(default_factory=dict)
+    served: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """salt: of the digests. hidden: secret variables as digests. releases: the revision of each, by namespace/name.
+    advice: warnings of the preflight of that run, which are shown again while nothing changes."""
+
+    version: str
+    content: str
+    salt: str
+    variables: Mapping[str, Any]
+    hidden: Mapping[str, str]
+    served: Mapping[str, str]
+    releases: Mapping[str, int]
+    advice: tuple[str, ...] = ()
+    format: int = FORMAT
+
+
+def of_inputs(inputs: Inputs, salt: str, releases: Mapping[str, int], advice: Iterable[str] = ()) -> Record:
+    """The record of a run that has applied the inputs."""
+    return Record(
+        inputs.version,
+        inputs.content,
+        salt,
+        _plain(inputs.variables),
+        hidden(inputs.secret, salt),
+        _plain(inputs.served),
+        dict(sorted(releases.items())),
+        tuple(advice),
+    )
+
+
+def hidden(secret: Mapping[str, Any], salt: str) -> dict[str, str]:
+    """Keyed digests of values, equal for equal values and the same salt."""
+    return {
+        name: hmac.new(salt.encode(), canonical(value).encode(), hashlib.sha256).hexdigest()[:32]
+        for name, value in sorted(secret.items())
+    }
+
+
+def same_inputs(record: Record, inputs: Inputs) -> bool:
+    """Whether a run with these inputs would compute what was applied."""
+    return record == of_inputs(inputs, record.salt, record.releases, record.advice)
+
+
+def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[Any, Any]]:
+    """Name → value before and after, of variables that differ from the record's; of secret ones the digests. Empty
+    without a record: then nothing is known of what was before."""
+    if record is None:
+        return {}
+    before = {**record.variables, **record.hidden}
+    after = {**_plain(inputs.variables), **hidden(inputs.secret, record.salt)}
+    return {
+        name: (before.get(name), after.get(name))
+        for name in sorted({*before, *after})
+        if canonical(before.get(name)) != canonical(after.get(name))
+    }
+
+
+def document(namespace: str, record: Record) -> dict[str, Any]:
+    """The Secret."""
+    text = json.dumps(asdict(record), sort_keys=True, ensure_ascii=False)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": NAME,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/managed-by": "orion.tracing"},
+        },
+        "type": TYPE,
+        "data": {KEY: base64.b64encode(text.encode()).decode()},
+    }
+
+
+def of_secret(secret: Mapping[str, Any] | None) -> Record | None:
+    """None where there is none, or one of another version of this collection: the run then reads everything."""
+    try:
+        content = json.loads(base64.b64decode(((secret or {}).get("data") or {})[KEY]))
+        if content.get("format") != FORMAT or set(content) != {one.name for one in fields(Record)}:
+            return None
+        return Record(**{**content, "advice": tuple(content["advice"])})
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def canonical(value: Any) -> str:
+    """Equal for values that JSON does not tell apart."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return json.loads(canonical(value))
