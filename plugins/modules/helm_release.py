@@ -407,7 +407,7 @@ objects:
           RV(ignore:objects[].restarts.because), the fields that differ."
       type: dict
       returned: for objects whose pods are replaced
-      sample: {pods: 3, because: ["containers.tempo.image: docker.io/grafana/tempo:2.10.7 → docker.io/grafana/tempo:2.10.8"]}
+      sample: {pods: 3, because: ["containers.tempo.image: grafana/tempo:2.10.7 → grafana/tempo:2.10.8"]}
 steps:
   description: Names of the steps taken, or to be taken.
   returned: success

@@ -12,6 +12,7 @@ branch that is not taken does not run.
 
 from __future__ import annotations
 
+import contextlib
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
@@ -43,8 +44,17 @@ class Evaluator:
         """Data with the templates in it evaluated."""
         for name in sorted(set(self._needed(data))):
             self._prepare(name)
+        return self._with(around).template(data)
+
+    def holds(self, condition: Any, around: Mapping[str, Any] | None = None) -> bool:
+        """Whether a condition (when) is true; of a list, all of them."""
+        conditions = condition if isinstance(condition, list) else [condition]
+        templar = self._with(around)
+        return all(bool(templar.evaluate_conditional(one)) for one in conditions)
+
+    def _with(self, around: Mapping[str, Any] | None) -> Templar:
         context: MutableMapping[str, Any] = ChainMap(dict(around or {}), self._known, self._variables)  # type: ignore[arg-type]
-        return self._templar.copy_with_new_env(available_variables=context).template(data)
+        return self._templar.copy_with_new_env(available_variables=context)
 
     def _prepare(self, name: str) -> None:
         """What fails here fails again where it is used, with the message that belongs there."""
@@ -62,10 +72,8 @@ class Evaluator:
 
     def _needed(self, data: Any) -> Iterator[str]:
         for text in _templates(data):
-            try:
+            with contextlib.suppress(TemplateError):  # Ansible names the error
                 yield from _names(self._grammar.parse(text))
-            except TemplateError:
-                pass  # Ansible names the error
 
 
 def _templates(data: Any) -> Iterator[str]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -46,6 +48,8 @@ _KINDS = {
 REPEATED = re.compile(r"\{\{ (?:lookup\('orion\.tracing\.role_variables', '\w+'\)\.)?([a-z]\w*) \}\}")
 
 Options = Mapping[str, Mapping[str, Any]]
+# The reader that is evaluating a template.
+CURRENT: ContextVar[RoleVariables | None] = ContextVar("CURRENT", default=None)
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,20 @@ class RoleVariables:
     def shared(self) -> Options:
         return self.options(SHARED)
 
+    def evaluate(self, role: str, data: Any, registered: Mapping[str, Any] | None = None) -> Any:
+        """Data of one of the role's tasks, as Ansible evaluates it there. registered: results of tasks before it."""
+        with self._current():
+            return self._evaluator.template(data, {**(registered or {}), **self._around(role)})
+
+    def holds(self, role: str, when: Any, registered: Mapping[str, Any] | None = None) -> bool:
+        """Whether the condition of one of the role's tasks is true."""
+        with self._current():
+            return self._evaluator.holds(when, {**(registered or {}), **self._around(role)})
+
+    def tasks(self, role: str, file: str) -> list[Mapping[str, Any]]:
+        """The tasks of a file of the role, as they are written."""
+        return list(self._load(role, f"tasks/{file}.yml"))
+
     def unknown(self, *asked: str) -> list[Finding]:
         """Variables of the play that begin with the name of one of the roles, of one of their entry points or of the
         role tracing, and that no role has."""
@@ -123,17 +141,18 @@ class RoleVariables:
         return loaded
 
     def _read(self, role: str, options: Options) -> Values:
-        around = {"role_path": str(ROLES / role), "role_name": role}
+        around = self._around(role)
         defaults = {name: option["default"] for name, option in options.items() if "default" in option}
         values: dict[str, Any] = {}
         findings: list[Finding] = []
         for name, option in options.items():
             try:
-                if name in self._context:
-                    value = self._evaluator.value(name, around)
-                else:
-                    # An entry point's: it is in no defaults/main.yml.
-                    value = self._evaluator.template(defaults.get(name), around)
+                with self._current():
+                    if name in self._context:
+                        value = self._evaluator.value(name, around)
+                    else:
+                        # An entry point's: it is in no defaults/main.yml.
+                        value = self._evaluator.template(defaults.get(name), around)
             except AnsibleError as problem:
                 why = "its template needs a secret" if option.get("no_log") else " ".join(str(problem).split())
                 findings.append(error(name, "cannot be evaluated", why=why))
@@ -144,6 +163,19 @@ class RoleVariables:
         written = {name: self._context.get(name, defaults.get(name)) for name in options}
         repeats = {n: match[1] for n, w in written.items() if isinstance(w, str) and (match := REPEATED.fullmatch(w))}
         return Values(values, findings, secret, repeats)
+
+    @staticmethod
+    def _around(role: str) -> dict[str, str]:
+        return {"role_path": str(ROLES / role), "role_name": role}
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """The lookup role_variables inside of a template takes this reader, which has evaluated much already."""
+        before = CURRENT.set(self)
+        try:
+            yield
+        finally:
+            CURRENT.reset(before)
 
     @cached_property
     def _evaluator(self) -> Evaluator:

@@ -65,6 +65,10 @@ class PlannedComponent:
     def changed(self) -> bool:
         return any(one.plan.changed for one in self.planned)
 
+    @property
+    def warnings(self) -> list[str]:
+        return [line for one in self.planned for line in one.plan.warnings]
+
 
 def plan_release(kube: Kube, connection: Mapping[str, Any], options: Mapping[str, Any], drift: str) -> Plan:
     """As the module helm_release in check mode. connection: its options. drift: as its option of that name."""

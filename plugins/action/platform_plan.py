@@ -1,0 +1,194 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checks and plans the platform in the process of the task; see plugin_utils/platform.py for the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsiblePromptNoninteractive
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.plan import plan as plans
+from ansible_collections.orion.tracing.plugins.module_utils.plan import text
+from ansible_collections.orion.tracing.plugins.module_utils.plan.arguments import ARGUMENTS, PREFLIGHT
+from ansible_collections.orion.tracing.plugins.module_utils.plan.record import changed_variables
+from ansible_collections.orion.tracing.plugins.plugin_utils import platform
+from ansible_collections.orion.tracing.plugins.plugin_utils.preflight import options_of
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables
+
+YES = "yes"
+
+
+class ActionModule(ActionBase):
+    """See the module's documentation."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        import cProfile, time
+        pr = cProfile.Profile(); c0 = time.process_time(); t0 = time.time()
+        if __import__("os").environ.get("PROF"): pr.enable()
+        try:
+            return self._run2(tmp, task_vars)
+        finally:
+            pr.disable()
+            if __import__("os").environ.get("PROF"): pr.dump_stats("/tmp/prf/q.prof")
+            open("/tmp/prf/q", "w").write(f"cpu {time.process_time()-c0:.3f} wall {time.time()-t0:.3f}")
+    def _run2(self, tmp, task_vars):
+        self._display = Display()
+        checked = ArgumentSpecValidator(ARGUMENTS).validate(dict(self._task.args))
+        if checked.error_messages:
+            raise AnsibleError("; ".join(checked.error_messages))
+        options: dict[str, Any] = checked.validated_parameters
+        read = RoleVariables(self._templar, self._loader, task_vars)
+        preflight = {name: value for name, value in self._task.args.items() if name in PREFLIGHT}
+        found, arguments = options_of(read, preflight)
+        if not platform.is_here(self, task_vars):
+            return self._elsewhere(options, arguments, task_vars)
+        about = platform.Platform(options["components"], found, read, task_vars["inventory_hostname"])
+        with platform.environment(self._task):
+            try:
+                result = self._here(options, arguments, about)
+            except TracingError as error:
+                result = {"failed": True, "msg": str(error), **error.details}
+        secret = {str(found.values[name]) for name in found.secret if found.values.get(name)}
+        shown: dict[str, Any] = remove_values(result, secret)
+        return shown
+
+    def _elsewhere(
+        self, options: Mapping[str, Any], arguments: Mapping[str, Any], task_vars: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        for name in ("confirm", "plan_file", "plan_output"):
+            if options[name]:
+                raise AnsibleError(
+                    f"tracing_{name} needs a plan, and for this host none is made: its modules run on another machine, "
+                    "as another user or with another Python than ansible-playbook. Set ansible_connection: local, or "
+                    f"leave tracing_{name} empty."
+                )
+        return dict(
+            self._execute_module(
+                module_name="orion.tracing.preflight", module_args=dict(arguments), task_vars=dict(task_vars)
+            )
+        )
+
+    def _here(self, options: Mapping[str, Any], arguments: dict[str, Any], about: platform.Platform) -> dict[str, Any]:
+        bucket = platform.BucketProcess() if "object_storage" in about.names else None
+        try:
+            if not arguments["findings"] and options["drift"] == "ignore":
+                quick = self._unchanged(options, about, bucket)
+                if quick is not None:
+                    return quick
+            return self._changed(options, arguments, about, bucket)
+        finally:
+            if bucket:
+                bucket.close()
+
+    def _unchanged(
+        self, options: Mapping[str, Any], about: platform.Platform, bucket: platform.BucketProcess | None
+    ) -> dict[str, Any] | None:
+        """The result where the cluster has what these variables made of it. What cannot be read is for the whole
+        preflight, which names it."""
+        try:
+            with platform.connected(self._task.args) as kube:
+                applied = platform.read_applied(kube, about)
+                planned = platform.unchanged(kube, about, applied, bucket, self._say)
+                if planned is None or applied.record is None:
+                    return None
+                warnings = [*applied.record.advice, *(line for one in planned for line in one.warnings)]
+                made = plans.unchanged(about.where(kube), about.names, about.inputs(applied.served))
+                return self._result(options, made, {"findings": [], "api_calls": kube.calls}, warnings, asked=False)
+        except TracingError:
+            return None
+
+    def _changed(
+        self,
+        options: Mapping[str, Any],
+        arguments: dict[str, Any],
+        about: platform.Platform,
+        bucket: platform.BucketProcess | None,
+    ) -> dict[str, Any]:
+        from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import ARGUMENTS as CHECKED
+        from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import examine
+
+        checked = ArgumentSpecValidator(CHECKED).validate(
+            {name: value for name, value in arguments.items() if name in CHECKED}
+        )
+        if checked.error_messages:
+            raise AnsibleError("; ".join(checked.error_messages))
+        examined = examine({**platform.connection_of(arguments), **checked.validated_parameters})
+        if examined.result["chosen_by_environment"]:
+            self._display.display(f"preflight: {examined.result['chosen_by_environment']}")
+        if examined.errors:
+            return {"failed": True, "msg": examined.errors, "warnings": examined.advice, **examined.result}
+        with platform.connected(self._task.args) as kube:
+            applied = platform.read_applied(kube, about)
+            components = platform.components_of(about, applied)
+            planned = platform.make(kube, components, self._task.args, bucket, self._say, options["drift"])
+            inputs = about.inputs(applied.served)
+            differ = changed_variables(applied.record, inputs)
+            made = plans.of_components(planned, inputs, differ, about.where(kube), platform.is_recorded(about, applied))
+            made["consequences"] = platform.consequences(about, applied, differ, self._say)
+            examined.result["api_calls"] = kube.calls
+        warnings = [*examined.advice, *(line for one in planned for line in one.warnings)]
+        return self._result(options, made, examined.result, warnings)
+
+    def _result(
+        self,
+        options: Mapping[str, Any],
+        made: dict[str, Any],
+        result: dict[str, Any],
+        warnings: list[str],
+        asked: bool = True,
+    ) -> dict[str, Any]:
+        path = options["plan_file"]
+        if path:
+            plans.check_saved(_read(path), made, path)
+        if options["plan_output"]:
+            Path(options["plan_output"]).write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        rendered = text.render(made) if made["changed"] else text.summary(made)
+        if not self._task.check_mode or not made["changed"]:
+            self._display.display(rendered)
+        if options["confirm"] and made["changed"] and not self._task.check_mode:
+            self._confirm()
+        public = {key: value for key, value in made.items() if key != "inputs"}
+        return {
+            "changed": False,
+            **result,
+            "plan": public,
+            "plan_text": rendered.splitlines(),
+            "warnings": list(dict.fromkeys(warnings)),
+            "ansible_stats": {"data": {"tracing_plan": public}, "per_host": True, "aggregate": False},
+        }
+
+    def _confirm(self) -> None:
+        try:
+            answer = self._display.prompt_until(f"Apply this plan? Only '{YES}' is taken: ")
+        except AnsiblePromptNoninteractive as error:
+            raise InvalidInput(
+                "tracing_confirm is true, and there is no terminal to ask at",
+                "",
+                "Set tracing_confirm: false, or apply a plan that was looked at before with tracing_plan_file.",
+            ) from error
+        if answer.decode(errors="replace").strip() != YES:
+            raise InvalidInput("The plan was not confirmed, so nothing was changed")
+
+    def _say(self, line: str) -> None:
+        self._display.display(f"platform_plan: {line}")
+
+
+def _read(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"tracing_plan_file {path} cannot be read", str(error), "Name the file that tracing_plan_output wrote."
+        ) from error
