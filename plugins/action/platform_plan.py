@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,38 +34,33 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        import cProfile, time
-        pr = cProfile.Profile(); c0 = time.process_time(); t0 = time.time()
-        if __import__("os").environ.get("PROF"): pr.enable()
-        try:
-            return self._run2(tmp, task_vars)
-        finally:
-            pr.disable()
-            if __import__("os").environ.get("PROF"): pr.dump_stats("/tmp/prf/q.prof")
-            open("/tmp/prf/q", "w").write(f"cpu {time.process_time()-c0:.3f} wall {time.time()-t0:.3f}")
-    def _run2(self, tmp, task_vars):
         self._display = Display()
         checked = ArgumentSpecValidator(ARGUMENTS).validate(dict(self._task.args))
         if checked.error_messages:
             raise AnsibleError("; ".join(checked.error_messages))
         options: dict[str, Any] = checked.validated_parameters
         read = RoleVariables(self._templar, self._loader, task_vars)
-        preflight = {name: value for name, value in self._task.args.items() if name in PREFLIGHT}
-        found, arguments = options_of(read, preflight)
         if not platform.is_here(self, task_vars):
-            return self._elsewhere(options, arguments, task_vars)
-        about = platform.Platform(options["components"], found, read, task_vars["inventory_hostname"])
+            return self._elsewhere(options, read, task_vars)
+        about = platform.Platform(options["components"], options["roles"], read, task_vars["inventory_hostname"])
         with platform.environment(self._task):
             try:
-                result = self._here(options, arguments, about)
+                return self._here(options, about)
             except TracingError as error:
-                result = {"failed": True, "msg": str(error), **error.details}
-        secret = {str(found.values[name]) for name in found.secret if found.values.get(name)}
+                return self._hidden({"failed": True, "msg": str(error), **error.details}, read)
+
+    def _hidden(self, result: dict[str, Any], read: RoleVariables) -> dict[str, Any]:
+        """Without the values of secret variables."""
+        values = options_of(read, self._preflight())[0]
+        secret = {str(values.values[name]) for name in values.secret if values.values.get(name)}
         shown: dict[str, Any] = remove_values(result, secret)
         return shown
 
+    def _preflight(self) -> dict[str, Any]:
+        return {name: value for name, value in self._task.args.items() if name in PREFLIGHT}
+
     def _elsewhere(
-        self, options: Mapping[str, Any], arguments: Mapping[str, Any], task_vars: Mapping[str, Any]
+        self, options: Mapping[str, Any], read: RoleVariables, task_vars: Mapping[str, Any]
     ) -> dict[str, Any]:
         for name in ("confirm", "plan_file", "plan_output"):
             if options[name]:
@@ -76,18 +71,20 @@ class ActionModule(ActionBase):
                 )
         return dict(
             self._execute_module(
-                module_name="orion.tracing.preflight", module_args=dict(arguments), task_vars=dict(task_vars)
+                module_name="orion.tracing.preflight",
+                module_args=options_of(read, self._preflight())[1],
+                task_vars=dict(task_vars),
             )
         )
 
-    def _here(self, options: Mapping[str, Any], arguments: dict[str, Any], about: platform.Platform) -> dict[str, Any]:
+    def _here(self, options: Mapping[str, Any], about: platform.Platform) -> dict[str, Any]:
         bucket = platform.BucketProcess() if "object_storage" in about.names else None
         try:
-            if not arguments["findings"] and options["drift"] == "ignore":
+            if options["drift"] == "ignore":
                 quick = self._unchanged(options, about, bucket)
                 if quick is not None:
                     return quick
-            return self._changed(options, arguments, about, bucket)
+            return self._hidden(self._changed(options, about, bucket), about.read)
         finally:
             if bucket:
                 bucket.close()
@@ -103,19 +100,22 @@ class ActionModule(ActionBase):
                 planned = platform.unchanged(kube, about, applied, bucket, self._say)
                 if planned is None or applied.record is None:
                     return None
-                warnings = [*applied.record.advice, *(line for one in planned for line in one.warnings)]
-                made = plans.unchanged(about.where(kube), about.names, about.inputs(applied.served))
-                return self._result(options, made, {"findings": [], "api_calls": kube.calls}, warnings, asked=False)
-        except TracingError:
+                warnings = [line for one in planned for line in one.warnings]
+                made = plans.unchanged(
+                    about.where(kube), about.names, about.inputs(applied.served, applied.record.hidden)
+                )
+                result = {"findings": [], "api_calls": kube.calls}
+                return self._result(options, made, result, applied.record.advice, warnings)
+        except (TracingError, AnsibleError):
             return None
 
     def _changed(
         self,
         options: Mapping[str, Any],
-        arguments: dict[str, Any],
         about: platform.Platform,
         bucket: platform.BucketProcess | None,
     ) -> dict[str, Any]:
+        _values, arguments = options_of(about.read, self._preflight())
         from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import ARGUMENTS as CHECKED
         from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import examine
 
@@ -133,28 +133,29 @@ class ActionModule(ActionBase):
             applied = platform.read_applied(kube, about)
             components = platform.components_of(about, applied)
             planned = platform.make(kube, components, self._task.args, bucket, self._say, options["drift"])
-            inputs = about.inputs(applied.served)
+            inputs = about.inputs(applied.served, about.secret())
             differ = changed_variables(applied.record, inputs)
             made = plans.of_components(planned, inputs, differ, about.where(kube), platform.is_recorded(about, applied))
             made["consequences"] = platform.consequences(about, applied, differ, self._say)
             examined.result["api_calls"] = kube.calls
-        warnings = [*examined.advice, *(line for one in planned for line in one.warnings)]
-        return self._result(options, made, examined.result, warnings)
+        warnings = [line for one in planned for line in one.warnings]
+        return self._result(options, made, examined.result, examined.advice, warnings)
 
     def _result(
         self,
         options: Mapping[str, Any],
         made: dict[str, Any],
         result: dict[str, Any],
-        warnings: list[str],
-        asked: bool = True,
+        advice: Sequence[str],
+        warnings: Sequence[str],
     ) -> dict[str, Any]:
         path = options["plan_file"]
         if path:
             plans.check_saved(_read(path), made, path)
         if options["plan_output"]:
             Path(options["plan_output"]).write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        rendered = text.render(made) if made["changed"] else text.summary(made)
+        differs = made["changed"] or made["totals"][plans.DRIFTED]
+        rendered = text.render(made) if differs else text.summary(made)
         if not self._task.check_mode or not made["changed"]:
             self._display.display(rendered)
         if options["confirm"] and made["changed"] and not self._task.check_mode:
@@ -165,7 +166,8 @@ class ActionModule(ActionBase):
             **result,
             "plan": public,
             "plan_text": rendered.splitlines(),
-            "warnings": list(dict.fromkeys(warnings)),
+            "advice_text": list(advice),
+            "warnings": list(dict.fromkeys([*advice, *warnings])),
             "ansible_stats": {"data": {"tracing_plan": public}, "per_host": True, "aggregate": False},
         }
 

@@ -13,7 +13,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
 from ansible_collections.orion.tracing.plugins.module_utils.plan.arguments import RECORD
 from ansible_collections.orion.tracing.plugins.plugin_utils import platform
-from ansible_collections.orion.tracing.plugins.plugin_utils.preflight import options_of
 from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables
 
 
@@ -32,13 +31,20 @@ class ActionModule(ActionBase):
             return {"changed": False, "skipped": True, "skip_reason": "no plan is made for this host"}
         options = checked.validated_parameters
         read = RoleVariables(self._templar, self._loader, task_vars)
-        found, _arguments = options_of(read, {"roles": options["roles"]})
-        about = platform.Platform(options["components"], found, read, task_vars["inventory_hostname"])
+        about = platform.Platform(options["components"], options["roles"], read, task_vars["inventory_hostname"])
         with platform.environment(self._task):
             try:
-                return self._note(about, options["advice"])
+                return self._note(about, options["advice"]) if options["state"] == "present" else self._forget(about)
             except TracingError as error:
                 return {"failed": True, "msg": str(error), **error.details}
+
+    def _forget(self, about: platform.Platform) -> dict[str, Any]:
+        with platform.connected(self._task.args) as kube:
+            path = f"/api/v1/namespaces/{about.namespace}/secrets/{records.NAME}"
+            there = kube.get(path) is not None
+            if there and not self._task.check_mode:
+                kube.request("DELETE", path)
+            return {"changed": there, "releases": {}, "api_calls": kube.calls}
 
     def _note(self, about: platform.Platform, advice: list[str]) -> dict[str, Any]:
         with platform.connected(self._task.args) as kube:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.planner import capacity
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def tracing_plan(variables: dict[str, Any]) -> dict[str, Any]:
     """What the expected load takes, as data, text and a snippet for group_vars."""
+    from ansible_collections.orion.tracing.plugins.module_utils.planner import capacity
+
     with role_variables("tracing_plan", variables):
         return capacity.tracing_plan(variables)
 

@@ -24,16 +24,21 @@ attributes:
     support: none
     details: The Secret has the values of all variables.
 options:
+  state:
+    description: Whether the record is written or removed.
+    type: str
+    choices: [present, absent]
+    default: present
   roles:
     description: Roles whose variables are noted, those of the plan.
     type: list
     elements: str
-    required: true
+    default: []
   components:
     description: Components that were applied, those of the plan.
     type: list
     elements: str
-    required: true
+    default: []
   advice:
     description: Warnings of the checks, which are shown again while nothing changes.
     type: list

@@ -9,13 +9,10 @@ A component is a part of the platform that playbooks/site.yml installs: a role, 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
@@ -25,7 +22,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.components impo
     Call,
     Component,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan.record import Inputs
 from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import ROLES, RoleVariables
 
 # Component → role and file of its tasks, in the order of playbooks/site.yml.
@@ -104,25 +100,7 @@ def _spec(module: str) -> Mapping[str, Any]:
     return LISTED
 
 
-def inputs(
-    values: Mapping[str, Any], secret: Iterable[str], components: Iterable[str], served: Mapping[str, str]
-) -> Inputs:
-    """Everything that decides what is applied. values: of all variables, those of secret among them."""
-    hidden = set(secret)
-    given = {name: _portable(name, value) for name, value in values.items() if name not in OF_THE_RUN}
-    return Inputs(
-        version(),
-        digest_of(COLLECTION / "plugins", COLLECTION / "roles"),
-        {
-            **{name: value for name, value in given.items() if name not in hidden and value is not None},
-            "components": list(components),
-        },
-        {name: value for name, value in given.items() if name in hidden and value is not None},
-        served,
-    )
-
-
-def _portable(name: str, value: Any) -> Any:
+def portable(name: str, value: Any) -> Any:
     """Paths inside the collection differ from machine to machine; the content of a chart elsewhere may change."""
     if not name.endswith("_chart_ref") or not isinstance(value, str):
         return value
@@ -130,15 +108,6 @@ def _portable(name: str, value: Any) -> Any:
     if path.is_relative_to(ROLES):
         return str(path.relative_to(ROLES))
     return f"{value} {digest_of(path)}" if path.exists() else value
-
-
-@cache
-def version() -> str:
-    """Of this collection."""
-    manifest = COLLECTION / "MANIFEST.json"
-    if manifest.exists():
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
-    return str(yaml.safe_load((COLLECTION / "galaxy.yml").read_text(encoding="utf-8"))["version"])
 
 
 def digest_of(*folders: Path) -> str:

@@ -53,7 +53,7 @@ class Evaluator:
         return all(bool(templar.evaluate_conditional(one)) for one in conditions)
 
     def _with(self, around: Mapping[str, Any] | None) -> Templar:
-        context: MutableMapping[str, Any] = ChainMap(dict(around or {}), self._known, self._variables)  # type: ignore[arg-type]
+        context: MutableMapping[str, Any] = ChainMap(dict(around or {}), dict(self._known), self._variables)  # type: ignore[arg-type]
         return self._templar.copy_with_new_env(available_variables=context)
 
     def _prepare(self, name: str) -> None:

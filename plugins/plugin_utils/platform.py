@@ -14,23 +14,25 @@ import multiprocessing
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
-from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import KUBE_OPTIONS
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
     WORKLOADS,
+    Call,
     Component,
     PlannedComponent,
     plan_bucket,
@@ -42,10 +44,21 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.run import (
     read_record,
     read_revisions,
 )
-from ansible_collections.orion.tracing.plugins.plugin_utils.components import RoleTasks, inputs
-from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, Values
+from ansible_collections.orion.tracing.plugins.module_utils.s3.options import connection, s3_options
+from ansible_collections.orion.tracing.plugins.plugin_utils.components import (
+    COLLECTION,
+    OF_THE_RUN,
+    TASKS,
+    RoleTasks,
+    digest_of,
+    portable,
+)
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged
 
 _NAMES = {name for option, spec in KUBE_OPTIONS.items() for name in (option, *spec.get("aliases", ()))}
+
+# Component → module whose objects are looked at in every run.
+ASKED = (("object_storage", BUCKET), ("instrumentation", WORKLOADS))
 
 
 class BucketProcess:
@@ -84,33 +97,46 @@ def _plan_bucket(options: dict[str, Any]) -> Any:
         return error.what, error.why, error.remedy, error.details
 
 
-@dataclass(frozen=True)
 class Platform:
-    """What a run is about. names: of components. values: the variables of their roles."""
+    """What a run is about. names: of components. roles: those whose variables decide. read: the play's variables. host:
+    its name in the inventory."""
 
-    names: Sequence[str]
-    values: Values
-    read: RoleVariables
-    host: str
+    def __init__(self, names: Sequence[str], roles: Sequence[str], read: RoleVariables, host: str) -> None:
+        self.names, self.roles, self.read, self.host = names, roles, read, host
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """As they are evaluated."""
+        asked = {*self.roles, *(TASKS[name][0] for name in self.names if name in TASKS)}
+        found = self.read.raw(*sorted(asked))
+        return {name: portable(name, value) for name, value in found.items() if name not in OF_THE_RUN}
+
+    @cached_property
+    def content(self) -> str:
+        return digest_of(COLLECTION / "plugins", COLLECTION / "roles")
 
     @property
     def namespace(self) -> str:
-        return str(self.values.values["tracing_namespace"])
+        return str(self.values["tracing_namespace"])
 
     def where(self, kube: Kube) -> dict[str, str]:
         return {
             "host": self.host,
-            "cluster": str(self.values.values.get("tracing_cluster_name")),
+            "cluster": str(self.values["tracing_cluster_name"]),
             "namespace": self.namespace,
             "api_server": kube.host,
         }
 
     @property
     def instrumented(self) -> bool:
-        return "instrumentation" in self.names and bool(self.values.values.get("instrumentation_enabled"))
+        return "instrumentation" in self.names and boolean(self.values["instrumentation_enabled"], strict=False)
 
-    def inputs(self, served: Mapping[str, str]) -> records.Inputs:
-        return inputs(self.values.values, self.values.secret, self.names, served)
+    def inputs(self, served: Mapping[str, str], secret: Iterable[str]) -> records.Inputs:
+        return records.Inputs(self.content, self.values, frozenset(secret), served, tuple(self.names))
+
+    def secret(self) -> frozenset[str]:
+        """Names of the variables that must not be shown, by the argument specs of all roles."""
+        return self.read.secret()
 
 
 @contextmanager
@@ -153,15 +179,12 @@ class Applied:
 
 def read_applied(kube: Kube, platform: Platform) -> Applied:
     """At the same time: the record, the revisions of the releases, and what instruments pods."""
-    found = in_threads(
-        lambda job: job(),
-        [
-            lambda: read_record(kube, platform.namespace),
-            lambda: read_revisions(kube, [platform.namespace]),
-            lambda: served_by(kube, platform),
-        ],
-    )
-    record, revisions, (served, registered) = found
+    namespace = platform.namespace  # evaluates the variables, which threads must not do at the same time
+    with ThreadPoolExecutor(3) as pool:
+        recorded = pool.submit(read_record, kube, namespace)
+        deployed = pool.submit(read_revisions, kube, [namespace])
+        modes = pool.submit(served_by, kube, platform)
+        record, revisions, (served, registered) = recorded.result(), deployed.result(), modes.result()
     if others := set(namespaces_of(record)) - {platform.namespace}:
         revisions |= read_revisions(kube, others)
     return Applied(record, revisions, served, registered)
@@ -169,26 +192,47 @@ def read_applied(kube: Kube, platform: Platform) -> Applied:
 
 def is_recorded(platform: Platform, applied: Applied) -> bool:
     """Whether the record has these variables, and the releases are those that it has."""
-    return is_applied(applied.record, platform.inputs(applied.served), applied.revisions)
+    record = applied.record
+    # Those that the record hides: argument specs take longer to read than all the rest, and a variable that has become
+    # secret since, or that is new, differs from the record in any case.
+    return record is not None and is_applied(record, platform.inputs(applied.served, record.hidden), applied.revisions)
 
 
 def unchanged(
-    kube: Kube, platform: Platform, applied: Applied, bucket: BucketProcess, say: Callable[[str], None]
+    kube: Kube, platform: Platform, applied: Applied, bucket: BucketProcess | None, say: Callable[[str], None]
 ) -> list[PlannedComponent] | None:
     """Plans that change nothing, of the components that are asked in every run, where everything else is known to be
     as it was applied; else None."""
     if not is_recorded(platform, applied):
         return None
-    tasks = RoleTasks(platform.read)
     asked = [
-        tasks.component(name, applied.registered, (BUCKET, WORKLOADS))
-        for name in ("object_storage", "instrumentation", "grafana")
-        if name in platform.names
+        Component(name, (Call(module, {**options, **_connection(platform, module)}),))
+        for name, module in ASKED
+        if applied.record is not None and (options := applied.record.asked.get(module)) is not None
     ]
-    if any(component.unplanned for component in asked):
-        return None
     planned = make(kube, asked, {}, bucket, say)
     return None if any(one.changed for one in planned) else planned
+
+
+def _connection(platform: Platform, module: str) -> dict[str, Any]:
+    """The options by which the module reaches the store; none of them is in the record, since they hold secrets."""
+    if module != BUCKET:
+        return {}
+    checked = ArgumentSpecValidator(s3_options()).validate(connection(platform.values))
+    found: dict[str, Any] = checked.validated_parameters
+    return found
+
+
+def asked_in_every_run(components: Iterable[Component]) -> dict[str, dict[str, Any]]:
+    """For the record: the options of calls whose objects are looked at even where nothing has changed, since others may
+    have changed them."""
+    left_out = s3_options()
+    return {
+        call.module: {name: value for name, value in call.options.items() if name not in left_out}
+        for component in components
+        for call in component.calls
+        if call.module in dict(ASKED).values()
+    }
 
 
 def make(
@@ -236,9 +280,11 @@ def consequences(
         return []
     from ansible_collections.orion.tracing.plugins.module_utils.plan import consequences as meaning
 
-    planner = platform.read.read("preflight", "plan").values
-    after = {**planner, **platform.values.values}
-    before = {**after, **{name: None for name in after if name in differ}, **applied.record.variables}
+    after = merged(
+        platform.read.read(role, entry)
+        for role, entry in (("tempo", "main"), ("collector", "main"), ("preflight", "plan"))
+    ).values
+    before = {**after, **{name: applied.record.variables.get(name) for name in after if name in differ}}
     lines = meaning.of_cost(before, after)
     if any(name.startswith(("collector_", "tracing_")) for name in differ):
         path = platform.read.read("collector", "simulate").values.get("simulate_path") or ""
@@ -251,7 +297,9 @@ def record_of(
 ) -> records.Record:
     """Of a run that has applied everything."""
     salt = applied.record.salt if applied.record else secrets.token_hex(16)
-    return records.of_inputs(platform.inputs(applied.served), salt, releases, advice)
+    inputs = platform.inputs(applied.served, platform.secret())
+    asked = asked_in_every_run(components_of(platform, applied))
+    return records.of_inputs(inputs, salt, releases, asked, advice)
 
 
 def is_here(action: ActionBase, task_vars: Mapping[str, Any]) -> bool:

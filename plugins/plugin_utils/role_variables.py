@@ -103,6 +103,31 @@ class RoleVariables:
     def shared(self) -> Options:
         return self.options(SHARED)
 
+    def secret(self) -> frozenset[str]:
+        """Names of all variables of all roles that must not be shown."""
+        specs = (self._specs(role).values() for role in roles())
+        return frozenset(
+            name for every in specs for one in every for name, option in one["options"].items() if option.get("no_log")
+        )
+
+    def raw(self, *asked: str) -> dict[str, Any]:
+        """What decides about these roles, evaluated, but neither typed nor checked, and unknown names among it: the
+        variables in their defaults, and those of the play that begin with their names. Faster than read(), since no
+        argument spec is needed. AnsibleError where a template fails."""
+        prefixes = tuple(f"{role}_" for role in (SHARED, *asked))
+        found: dict[str, Any] = {}
+        for role in (SHARED, *asked):
+            for name in self._defaults(role):
+                found[name] = self._raw(name, role)
+        for name in self._variables:
+            if name.startswith(prefixes) and name not in found:
+                found[name] = self._raw(name, SHARED)
+        return found
+
+    def _raw(self, name: str, role: str) -> Any:
+        with self._current():
+            return self._evaluator.value(name, self._around(role))
+
     def evaluate(self, role: str, data: Any, registered: Mapping[str, Any] | None = None) -> Any:
         """Data of one of the role's tasks, as Ansible evaluates it there. registered: results of tasks before it."""
         with self._current():
@@ -115,7 +140,8 @@ class RoleVariables:
 
     def tasks(self, role: str, file: str) -> list[Mapping[str, Any]]:
         """The tasks of a file of the role, as they are written."""
-        return list(self._load(role, f"tasks/{file}.yml"))
+        loaded: Any = self._load(role, f"tasks/{file}.yml")
+        return list(loaded)
 
     def unknown(self, *asked: str) -> list[Finding]:
         """Variables of the play that begin with the name of one of the roles, of one of their entry points or of the

@@ -24,7 +24,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 RECORD: dict[str, dict[str, Any]] = {
     **KUBE_OPTIONS,
-    "roles": {"type": "list", "elements": "str", "required": True},
-    "components": {"type": "list", "elements": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "roles": {"type": "list", "elements": "str", "default": []},
+    "components": {"type": "list", "elements": "str", "default": []},
     "advice": {"type": "list", "elements": "str", "default": []},
 }

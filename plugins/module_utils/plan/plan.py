@@ -20,6 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.record import I
 
 FORMAT = 1
 CREATE, CHANGE, REMOVE, NONE, UNKNOWN = "create", "change", "remove", "none", "unknown"
+DRIFTED = "drifted"
 SECRET = "(secret)"
 # Longer values are shortened in the plan; JSON of whole lists says little.
 LONGEST = 120
@@ -55,6 +56,7 @@ def of_components(
         "totals": {
             **{action: sum(item["action"] == action for item in objects) for action in (CREATE, CHANGE, REMOVE)},
             "pods_replaced": sum(number or 1 for number in pods),
+            DRIFTED: sum(len(one.get("drift", ())) for one in components),
         },
         "inputs": inputs_of(inputs),
     }
@@ -72,7 +74,7 @@ def unchanged(where: Mapping[str, str], names: Iterable[str], inputs: Inputs) ->
         "components": [{"name": name, **nothing} for name in names],
         "variables": [],
         "consequences": [],
-        "totals": {CREATE: 0, CHANGE: 0, REMOVE: 0, "pods_replaced": 0},
+        "totals": {CREATE: 0, CHANGE: 0, REMOVE: 0, "pods_replaced": 0, DRIFTED: 0},
         "inputs": inputs_of(inputs),
     }
 
@@ -80,11 +82,10 @@ def unchanged(where: Mapping[str, str], names: Iterable[str], inputs: Inputs) ->
 def inputs_of(inputs: Inputs) -> dict[str, Any]:
     """By which a saved plan is recognised: the collection, and digests of the variables that are not secret."""
     return {
-        "version": inputs.version,
         "content": inputs.content,
         "variables": {
             name: hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
-            for name, value in sorted(inputs.variables.items())
+            for name, value in sorted(inputs.shown.items())
         },
     }
 
@@ -118,7 +119,7 @@ def check_saved(saved: Any, now: Mapping[str, Any], path: str) -> None:
 
 def _differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
     before, after = saved["inputs"], now["inputs"]
-    if (before["version"], before["content"]) != (after["version"], after["content"]):
+    if before["content"] != after["content"]:
         yield "the collection is another one"
     names = sorted(
         name

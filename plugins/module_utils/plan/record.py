@@ -36,43 +36,62 @@ class Release:
 class Inputs:
     """All that decides what is applied, besides the cluster itself.
 
-    version, content: of this collection, by its galaxy.yml and by the digest of its files. variables: of the roles,
-    without those that are secret. secret: of those, the values. served: what the cluster offers for instrumentation.
+    content: the digest of this collection's files. variables: of the roles and of the play, as they are evaluated,
+    before any type is checked. secret: names of those that are not shown. served: what the cluster offers for
+    instrumentation. components: those that the run is about.
     """
 
-    version: str
     content: str
     variables: Mapping[str, Any]
-    secret: Mapping[str, Any] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()
     served: Mapping[str, str] = field(default_factory=dict)
+    components: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The variables that are not secret."""
+        return {name: value for name, value in self.variables.items() if name not in self.secret}
+
+    @property
+    def hidden(self) -> dict[str, Any]:
+        return {name: value for name, value in self.variables.items() if name in self.secret}
 
 
 @dataclass(frozen=True)
 class Record:
     """salt: of the digests. hidden: secret variables as digests. releases: the revision of each, by namespace/name.
-    advice: warnings of the preflight of that run, which are shown again while nothing changes."""
+    asked: by module, the options of calls whose objects are looked at in every run, without those of connections.
+    advice: warnings of the checks of that run, which are shown again while nothing changes."""
 
-    version: str
     content: str
     salt: str
     variables: Mapping[str, Any]
     hidden: Mapping[str, str]
     served: Mapping[str, str]
+    components: tuple[str, ...]
     releases: Mapping[str, int]
+    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
     format: int = FORMAT
 
 
-def of_inputs(inputs: Inputs, salt: str, releases: Mapping[str, int], advice: Iterable[str] = ()) -> Record:
+def of_inputs(
+    inputs: Inputs,
+    salt: str,
+    releases: Mapping[str, int],
+    asked: Mapping[str, Mapping[str, Any]] | None = None,
+    advice: Iterable[str] = (),
+) -> Record:
     """The record of a run that has applied the inputs."""
     return Record(
-        inputs.version,
         inputs.content,
         salt,
-        _plain(inputs.variables),
-        hidden(inputs.secret, salt),
+        _plain(inputs.shown),
+        hidden(inputs.hidden, salt),
         _plain(inputs.served),
+        inputs.components,
         dict(sorted(releases.items())),
+        _plain(asked or {}),
         tuple(advice),
     )
 
@@ -87,7 +106,7 @@ def hidden(secret: Mapping[str, Any], salt: str) -> dict[str, str]:
 
 def same_inputs(record: Record, inputs: Inputs) -> bool:
     """Whether a run with these inputs would compute what was applied."""
-    return record == of_inputs(inputs, record.salt, record.releases, record.advice)
+    return record == of_inputs(inputs, record.salt, record.releases, record.asked, record.advice)
 
 
 def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[Any, Any]]:
@@ -96,7 +115,7 @@ def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[
     if record is None:
         return {}
     before = {**record.variables, **record.hidden}
-    after = {**_plain(inputs.variables), **hidden(inputs.secret, record.salt)}
+    after = {**_plain(inputs.shown), **hidden(inputs.hidden, record.salt)}
     return {
         name: (before.get(name), after.get(name))
         for name in sorted({*before, *after})
@@ -126,7 +145,7 @@ def of_secret(secret: Mapping[str, Any] | None) -> Record | None:
         content = json.loads(base64.b64decode(((secret or {}).get("data") or {})[KEY]))
         if content.get("format") != FORMAT or set(content) != {one.name for one in fields(Record)}:
             return None
-        return Record(**{**content, "advice": tuple(content["advice"])})
+        return Record(**{**content, **{name: tuple(content[name]) for name in ("components", "advice")}})
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.plan.plan import CHANGE, CREATE, NONE, REMOVE, UNKNOWN
+from ansible_collections.orion.tracing.plugins.module_utils.plan.plan import (
+    CHANGE,
+    CREATE,
+    DRIFTED,
+    NONE,
+    REMOVE,
+    UNKNOWN,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import canonical
 
 SIGNS = {CREATE: "+", CHANGE: "~", REMOVE: "-", NONE: " ", UNKNOWN: "?"}
@@ -33,6 +40,9 @@ def summary(plan: Mapping[str, Any]) -> str:
     """In one line what is going to change."""
     totals, unknown = plan["totals"], [one["name"] for one in plan["components"] if one["action"] == UNKNOWN]
     asks = f" {' and '.join(unknown)} will see when it runs." if unknown else ""
+    drifted = totals[DRIFTED]
+    if drifted:
+        asks += f" {drifted} {'object has' if drifted == 1 else 'objects have'} drifted."
     if not plan["changed"]:
         return f"Nothing is going to change.{asks}"
     counted = ", ".join(f"{totals[action]} to {action}" for action in (CREATE, CHANGE, REMOVE) if totals[action])
@@ -42,7 +52,8 @@ def summary(plan: Mapping[str, Any]) -> str:
 
 def _component(component: Mapping[str, Any]) -> Iterator[str]:
     action = component["action"]
-    if action == NONE:
+    drift = component.get("drift") or []
+    if action == NONE and not drift:
         return
     release = component.get("release") or {}
     about = f" (release {release['namespace']}/{release['name']}, revision {release['revision']})" if release else ""
@@ -61,8 +72,10 @@ def _component(component: Mapping[str, Any]) -> Iterator[str]:
         yield f"      and {len(objects) - SHOWN} more objects"
     if not objects:
         yield from (f"      {step}" for step in component["steps"])
-    for item in component.get("drift") or []:
-        yield f"      drifted: {item['kind']} {item.get('namespace', '')}/{item['name']}"
+    for item in drift:
+        fields = ", ".join(str(field["path"]) for field in item["fields"][:SHOWN])
+        where = f"{item['namespace']}/{item['name']}" if item["namespace"] else item["name"]
+        yield f"      drifted: {item['kind']} {where} ({item['action']}{': ' + fields if fields else ''})"
 
 
 def _value(value: Any) -> str:
