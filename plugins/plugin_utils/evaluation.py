@@ -4,22 +4,21 @@
 """Evaluates variables of a play, each of them once.
 
 Ansible evaluates a variable anew wherever another one names it, and compiles its template each time: a path that forty
-variables begin with is compiled forty times, with the lookups in it. Here, what a template needs in any case is
-evaluated first and kept, so each template is compiled once. What it needs only under a condition (the branches of
-`a if b else c`, the right side of `and` and `or`, the bodies of blocks) is left to Ansible, as before: a lookup in a
-branch that is not taken does not run.
+variables begin with is compiled forty times, with the lookups in it. Here, the variables that a template names are
+evaluated first and kept, so each template is compiled once. Jinja looks up all names of a template before it renders
+it, those of branches that are not taken too, so nothing is evaluated that was not before.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.template import Templar, is_trusted_as_template
-from jinja2 import Environment, TemplateError, nodes
+from jinja2 import Environment, TemplateError, meta
 
 
 class Evaluator:
@@ -73,7 +72,7 @@ class Evaluator:
     def _needed(self, data: Any) -> Iterator[str]:
         for text in _templates(data):
             with contextlib.suppress(TemplateError):  # Ansible names the error
-                yield from _names(self._grammar.parse(text))
+                yield from meta.find_undeclared_variables(self._grammar.parse(text))
 
 
 def _templates(data: Any) -> Iterator[str]:
@@ -88,24 +87,3 @@ def _templates(data: Any) -> Iterator[str]:
     elif isinstance(data, (list, tuple)):
         for value in data:
             yield from _templates(value)
-
-
-def _names(node: nodes.Node) -> Iterator[str]:
-    """The variables that are read whenever the template is evaluated."""
-    below: Iterable[nodes.Node]
-    if isinstance(node, nodes.Name):
-        if node.ctx == "load":
-            yield node.name
-        return
-    if isinstance(node, (nodes.CondExpr, nodes.If)):
-        below = [node.test]
-    elif isinstance(node, (nodes.And, nodes.Or)):
-        below = [node.left]
-    elif isinstance(node, nodes.For):
-        below = [node.iter]
-    elif isinstance(node, (nodes.Macro, nodes.CallBlock, nodes.FilterBlock)):
-        below = []
-    else:
-        below = node.iter_child_nodes()
-    for child in below:
-        yield from _names(child)

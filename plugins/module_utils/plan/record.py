@@ -106,7 +106,12 @@ def hidden(secret: Mapping[str, Any], salt: str) -> dict[str, str]:
 
 def same_inputs(record: Record, inputs: Inputs) -> bool:
     """Whether a run with these inputs would compute what was applied."""
-    return record == of_inputs(inputs, record.salt, record.releases, record.asked, record.advice)
+    return (
+        (record.content, record.components) == (inputs.content, inputs.components)
+        and dict(record.served) == dict(inputs.served)
+        and {*record.variables, *record.hidden} == set(inputs.variables)
+        and not changed_variables(record, inputs)
+    )
 
 
 def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[Any, Any]]:
@@ -119,7 +124,7 @@ def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[
     return {
         name: (before.get(name), after.get(name))
         for name in sorted({*before, *after})
-        if canonical(before.get(name)) != canonical(after.get(name))
+        if not same(before.get(name), after.get(name))
     }
 
 
@@ -151,8 +156,14 @@ def of_secret(secret: Mapping[str, Any] | None) -> Record | None:
 
 
 def canonical(value: Any) -> str:
-    """Equal for values that JSON does not tell apart."""
+    """Text that is equal for values that JSON does not tell apart."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a variable are the same. A number or a boolean may be text, as a survey sends it."""
+    texts = [value if isinstance(value, str) else canonical(value) for value in (one, other)]
+    return texts[0] == texts[1]
 
 
 def _plain(value: Any) -> Any:
