@@ -81,31 +81,29 @@ class ActionModule(ActionBase):
         bucket = platform.BucketProcess() if "object_storage" in about.names else None
         try:
             if options["drift"] == "ignore":
-                quick = self._unchanged(options, about, bucket)
+                quick = self._unchanged(about, bucket)
                 if quick is not None:
-                    return quick
+                    return self._result(options, *quick)
             return self._hidden(self._changed(options, about, bucket), about.read)
         finally:
             if bucket:
                 bucket.close()
 
     def _unchanged(
-        self, options: Mapping[str, Any], about: platform.Platform, bucket: platform.BucketProcess | None
-    ) -> dict[str, Any] | None:
-        """The result where the cluster has what these variables made of it. What cannot be read is for the whole
-        preflight, which names it."""
+        self, about: platform.Platform, bucket: platform.BucketProcess | None
+    ) -> tuple[dict[str, Any], dict[str, Any], Sequence[str], Sequence[str]] | None:
+        """Plan, result, advice and warnings where the cluster has what these variables made of it. What cannot be read
+        is for the whole preflight, which names it."""
         try:
             with platform.connected(self._task.args) as kube:
                 applied = platform.read_applied(kube, about)
                 planned = platform.unchanged(kube, about, applied, bucket, self._say)
                 if planned is None or applied.record is None:
                     return None
+                inputs = about.inputs(applied.served, applied.record.hidden)
+                made = plans.unchanged(about.where(kube), about.names, inputs)
                 warnings = [line for one in planned for line in one.warnings]
-                made = plans.unchanged(
-                    about.where(kube), about.names, about.inputs(applied.served, applied.record.hidden)
-                )
-                result = {"findings": [], "api_calls": kube.calls}
-                return self._result(options, made, result, applied.record.advice, warnings)
+                return made, {"findings": [], "api_calls": kube.calls}, applied.record.advice, warnings
         except (TracingError, AnsibleError):
             return None
 
