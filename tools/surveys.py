@@ -3,8 +3,9 @@
 """python -m tools.surveys [--check]: AWX's surveys, generated from the argument specs of the roles.
 
 awx/surveys.yml names the variables; awx/surveys/NAME.json is the survey_spec of AWX's API. --check compares and writes
-nothing. What AWX accepts as a survey is in problems(). Source: https://github.com/ansible/awx, awx/api/views/__init__.py
-(JobTemplateSurveySpec) and awx/main/models/mixins.py (SurveyJobTemplateMixin), 24.6.1 and devel of October 2024.
+nothing. What AWX accepts as a survey is in problems().
+Source: https://github.com/ansible/awx, awx/api/views/__init__.py (JobTemplateSurveySpec) and awx/main/models/mixins.py
+(SurveyJobTemplateMixin), commit e21dd0a of October 2024, the newest to be had after 24.6.1.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _kind(variable: str, option: Mapping[str, Any]) -> str:
             return "float"
         case "list", chosen if option.get("elements") == "str":
             return "multiselect" if chosen else "textarea"
-        case ("str" | "path"), False:
+        case (("str" | "path"), False):
             return "text"
     raise Failed(f"{variable} cannot be asked for: a survey has no questions of the type {option.get('type')}.")
 
@@ -171,7 +172,8 @@ def _question_problems(one: Mapping[str, Any]) -> Iterator[str]:
         if one.get(key) is not None and type(one[key]) is not int:
             yield f"{key} is not a whole number"
             return
-    if None not in (low := one.get("min"), high := one.get("max")) and low > high:
+    low, high = one.get("min"), one.get("max")
+    if low is not None and high is not None and low > high:
         yield "min is larger than max"
     yield from _default_problems(one)
 

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """AWX's API v2 in memory, on a port of this machine: what awx.awx uses to make the objects of awx/.
 
-It is a stub, since no package registry has AWX. It was checked against the sources of AWX 24.6.1 and devel of October 2024
-(https://github.com/ansible/awx), whose messages it repeats:
+It is a stub, since no package registry has AWX. It was checked against AWX's sources, whose messages it repeats
+(https://github.com/ansible/awx, commit e21dd0a of October 2024, the newest to be had after 24.6.1), and against what
+awx.awx 24.6.1 expects:
   - awx/api/serializers.py: fields, defaults and refusals of each object; awx/api/views/__init__.py: survey_spec
     (JobTemplateSurveySpec) and create_approval_template; awx/api/generics.py: lists, attach and disassociate, headers
-  - awx/main/fields.py: inputs and injectors of credential types; awx/main/models: what is unique, what nodes and schedules
-    may prompt for
+  - awx/main/fields.py: inputs and injectors of credential types; awx/main/models: what is unique, what nodes and
+    schedules may prompt for
 Nothing runs here: projects are in sync at once, and jobs, approvals and notifications do not exist.
 """
 
@@ -350,7 +351,11 @@ class StubController:
                 self.surveys[plural, one["id"]] = survey(request.document)
                 return 200, None
             case "POST", ["create_approval_template"] if plural == NODES:
-                fields = {name: request.document[name] for name in ("name", "description", "timeout") if name in request.document}
+                fields = {
+                    name: request.document[name]
+                    for name in ("name", "description", "timeout")
+                    if name in request.document
+                }
                 if not fields.get("name"):
                     raise wrong(name="This field is required.")
                 made = self._store("workflow_approval_templates", {**NAMED, "timeout": 0, **fields})
@@ -501,7 +506,9 @@ class StubController:
         others = sorted(set(new["extra_data"]) - set(questions))
         if others and not template.get("ask_variables_on_launch"):
             raise wrong(extra_vars=f"Variables {', '.join(others)} are not allowed on launch.")
-        problems = [answer_problem(questions[name], value) for name, value in new["extra_data"].items() if name in questions]
+        problems = [
+            answer_problem(questions[name], value) for name, value in new["extra_data"].items() if name in questions
+        ]
         if any(problems):
             raise Refused(400, {"variables_needed_to_start": [problem for problem in problems if problem]})
 
@@ -588,7 +595,8 @@ def answer_problem(question: dict[str, Any], value: Any) -> str:
             size: float = len(value)
         case "integer" | "float" as kind:
             if type(value) not in ((int,) if kind == "integer" else (int, float)):
-                return f"Value {value} for '{name}' expected to be a{'n integer' if kind == 'integer' else ' numeric type'}."
+                wanted = "an integer" if kind == "integer" else "a numeric type"
+                return f"Value {value} for '{name}' expected to be {wanted}."
             size = value
         case "multiplechoice":
             choices = question["choices"]
@@ -607,7 +615,18 @@ def answer_problem(question: dict[str, Any], value: Any) -> str:
 
 def credential_type(inputs: dict[str, Any], injectors: dict[str, Any]) -> None:
     """Refused with AWX's messages (CredentialTypeInputField, CredentialTypeInjectorField)."""
-    known = {"id", "label", "type", "format", "choices", "help_text", "multiline", "secret", "ask_at_runtime", "default"}
+    known = {
+        "id",
+        "label",
+        "type",
+        "format",
+        "choices",
+        "help_text",
+        "multiline",
+        "secret",
+        "ask_at_runtime",
+        "default",
+    }
     if unknown := set(inputs) - {"fields", "required"}:
         raise wrong(inputs=f"Additional properties are not allowed ({', '.join(sorted(unknown))})")
     ids = []

@@ -14,18 +14,14 @@ from typing import Any
 import ansible_collections
 import pytest
 from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
-from ansible_collections.orion.tracing.tests.awx.conftest import GIVEN, ROOT
+from ansible_collections.orion.tracing.tests.awx.conftest import GIVEN, PLANNED, ROOT
 from ansible_collections.orion.tracing.tests.awx.stub_controller import LOGIN, TOKEN, Request, StubController
 
 CREDENTIALS = {
     "Production cluster": "OpenShift or Kubernetes API Bearer Token",
     "Production bucket": "Amazon Web Services",
 }
-PLAYBOOKS = (
-    *(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml")),
-    "playbooks/drift.yml",
-    "playbooks/status.yml",
-)
+PLAYBOOKS = (*(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml")), *PLANNED)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -149,15 +145,28 @@ def forbidden(request: Request) -> Any:
 @pytest.mark.parametrize(
     ("settings", "options", "messages"),
     [
-        ({}, {"token": "expired-token"}, ["refuses controller_oauthtoken (401)", "Make a new one with the scope write"]),
+        (
+            {},
+            {"token": "expired-token"},
+            ["refuses controller_oauthtoken (401)", "Make a new one with the scope write"],
+        ),
         ({"trouble": forbidden}, {}, ["read its own user (403)", "CONTROLLER_OAUTH_TOKEN"]),
-        ({"trouble": html}, {}, ["is not an AWX controller", "answers 200 with text/html", "Give the URL of AWX itself"]),
+        (
+            {"trouble": html},
+            {},
+            ["is not an AWX controller", "answers 200 with text/html", "Give the URL of AWX itself"],
+        ),
         ({"trouble": html_after_ping}, {}, ["answers 200 with text/html", "controller_oauthtoken", "Give the URL"]),
         ({"prefix": "/api/controller/"}, {}, ["is not an AWX controller", "CONTROLLER_OPTIONAL_API_URLPATTERN_PREFIX"]),
         (
             {"scope": "read"},
             {},
-            ["Credential types: the controller", "(HTTP 403)", "The user admin of controller_oauthtoken", "scope write"],
+            [
+                "Credential types: the controller",
+                "(HTTP 403)",
+                "The user admin of controller_oauthtoken",
+                "scope write",
+            ],
         ),
         (
             {},

@@ -91,4 +91,6 @@ def test_names_begin_with_the_prefix_so_that_two_platforms_fit_on_a_controller(o
             name = one.get("name") or one["workflow_job_template"]
             assert name.startswith("Shop" if variable == "controller_organizations" else "Staging"), name
             assert one.get("organization", "Shop") == "Shop"
-    assert "Tracing" not in str([{k: v for k, v in one.items() if k != "survey_spec"} for f in found.values() for one in f])
+    assert "Tracing" not in str(
+        [{k: v for k, v in one.items() if k != "survey_spec"} for f in found.values() for one in f]
+    )

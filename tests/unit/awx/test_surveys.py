@@ -180,9 +180,9 @@ def samples(one: dict[str, Any]) -> list[tuple[Any, Any]]:
             some = one["choices"][:2]
             return [(shape, some) for shape in (some, "\n".join(some), "\r\n".join(some) + "\r\n", ",".join(some))]
         case "textarea":
-            return [(shape, ["/a", "/b c"]) for shape in ("/a\n/b c", "/a\r\n/b c\r\n", "\n/a\n\n /b c \n", ["/a", "/b c"])] + [
-                ("/a", ["/a"])
-            ]
+            return [
+                (shape, ["/a", "/b c"]) for shape in ("/a\n/b c", "/a\r\n/b c\r\n", "\n/a\n\n /b c \n", ["/a", "/b c"])
+            ] + [("/a", ["/a"])]
     text = option.get("default") or TEXTS[variable]
     return [(text, text)]
 
@@ -212,7 +212,9 @@ def test_an_empty_list_is_refused_by_name(name: str, one: dict[str, Any], lookup
 
 
 @pytest.mark.parametrize(("name", "one"), of(*surveys.TYPES))
-def test_null_is_refused_by_name_or_means_that_there_is_no_answer(name: str, one: dict[str, Any], lookup: Lookup) -> None:
+def test_null_is_refused_by_name_or_means_that_there_is_no_answer(
+    name: str, one: dict[str, Any], lookup: Lookup
+) -> None:
     """AWX 24.6.1 was seen to send it for an empty text. Source: https://github.com/ansible/awx/issues/16205"""
     variable = one["variable"]
     answer = lookup.ask(TERMS[name], {variable: None}, True)
@@ -228,7 +230,9 @@ OF_PROOF = [one["variable"] for one in SURVEYS["verify"]["spec"]]
 BASE = role_defaults(
     "tempo", "collector", "instrumentation", "grafana", "object_storage", *OF_PROOF, object_storage_bucket="b"
 )
-CHECKED = [item for item in of("integer", "float", "multiselect", "text", "textarea") if item.values[1]["variable"] in BASE]
+CHECKED = [
+    item for item in of("integer", "float", "multiselect", "text", "textarea") if item.values[1]["variable"] in BASE
+]
 
 
 def wrong(variable: str, value: Any) -> list[str]:
@@ -251,7 +255,8 @@ def test_the_preflight_refuses_what_is_out_of_bounds_and_takes_the_bounds(name: 
         case _:
             outside, inside = ["7 days", "0s"], ["3m"]
     for value in inside:
-        assert not [line for line in wrong(variable, value) if re.search("less than|more than|not an? |not one", line)], value
+        found = wrong(variable, value)
+        assert not [line for line in found if re.search("less than|more than|not an? |not one", line)], value
     for value in outside:
         found = wrong(variable, value)
         assert found and all(line.startswith(variable) and line.endswith(".") for line in found), value

@@ -56,10 +56,10 @@ def test_answers_as_text_work(playbook: str, more: dict[str, str], tmp_path: Pat
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ({"collector_sampling_percentage": ""}, "collector_sampling_percentage: is empty, not a number. Give a number, or"),
+        ({"collector_sampling_percentage": ""}, "collector_sampling_percentage: is empty, not a number. Give a number"),
         ({"collector_sampling_percentage": "120"}, "collector_sampling_percentage: is 120, more than 100."),
         ({"collector_gateway_replicas": "many"}, "collector_gateway_replicas: is 'many', which is not a whole number."),
-        ({"collector_critical_routes": " \n"}, "collector_critical_routes: is empty, not a list. Write it as [a, b], or"),
+        ({"collector_critical_routes": " \n"}, "collector_critical_routes: is empty, not a list. Write it as [a, b]"),
         ({"collector_critical_routes": "/a\norders"}, "collector_critical_routes[1]: is 'orders'"),
     ],
 )

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What AWX's credentials put into a job's environment is all that modules and helm need.
 
-Of AWX's own types, the variables are those that AWX 24.6.1 sets. Source: https://github.com/ansible/awx,
-awx/main/tests/unit/test_tasks.py (test_k8s_credential, test_aws_cloud_credential_with_sts_token) and
-awx/main/models/credential/injectors.py. The project's types are rendered of awx/credential_types.yml.
+The variables of AWX's own types are those of its tests and its injectors; the project's types are those of
+awx/credential_types.yml. Source: https://github.com/ansible/awx, awx/main/tests/unit/test_tasks.py (test_k8s_credential,
+test_aws_cloud_credential_with_sts_token), and https://github.com/ansible/awx-plugins, injectors.
 """
 
 from __future__ import annotations
