@@ -178,8 +178,8 @@ def typed(name: str, option: Mapping[str, Any], value: Any) -> tuple[Any, list[F
 
 
 def _empty(name: str, option: Mapping[str, Any]) -> Finding:
-    """An empty answer in a form, or -e name=. It is not taken for "not set": it hides the inventory's value, and Ansible
-    refuses it when the role begins."""
+    """An empty answer in a form, or -e name=. It is not taken for "not set": it hides the inventory's value, and is
+    refused by Ansible when the role begins."""
     what, remedy = _KINDS[option["type"]]
     return error(
         name, f"is empty, not {what}", f"{remedy.rstrip('.')}, or leave it out: then the inventory's value holds."

@@ -3,7 +3,8 @@
 """What AWX's credentials put into a job's environment is all that modules and helm need.
 
 The variables of AWX's own types are those of its tests and its injectors; the project's types are those of
-awx/credential_types.yml. Source: https://github.com/ansible/awx, awx/main/tests/unit/test_tasks.py (test_k8s_credential,
+awx/credential_types.yml.
+Source: https://github.com/ansible/awx, awx/main/tests/unit/test_tasks.py (test_k8s_credential,
 test_aws_cloud_credential_with_sts_token), and https://github.com/ansible/awx-plugins, injectors.
 """
 
