@@ -225,7 +225,7 @@ def test_variables_are_checked_before_anything_is_asked(run: Run) -> None:
 
 
 def test_without_the_collection_the_message_has_the_command(folder: Path) -> None:
-    argv = [str(ROOT / "playbooks/awx.yml"), "-e", json.dumps(GIVEN)]
+    argv = ["orion.tracing.awx", "-e", json.dumps(GIVEN)]
     done = run_ansible(folder, "ansible-playbook", *argv, CONTROLLER_HOST="awx.example.com", CONTROLLER_OAUTH_TOKEN="a")
     assert "ansible-galaxy collection install awx.awx:24.6.1" in in_one_line(done)
 
