@@ -235,6 +235,13 @@ GATES = (
         before=build_collection,
         env={"GALAXY_IMPORTER_CONFIG": str(ROOT / "tools/galaxy-importer.cfg")},
     ),
+    tests(
+        "awx",
+        "`playbooks/awx.yml` with the real awx.awx against a stub of a controller; awx/ fits awx.awx's argument specs",
+        "tests/awx",
+        before=peers.prepare_awx,
+        env={"ORION_AWX": str(peers.AWX)},
+    ),
     # With the real programs, without a cluster
     tests(
         "unit",

@@ -14,6 +14,8 @@ VENV = STATE / "bench/venv"
 CLIENTS = STATE / "clients"
 # Sphinx and antsibull-docs.
 DOCS = STATE / "docs/venv"
+# The PyPI package ansible in the last release that carries awx.awx, without what it depends on.
+AWX = STATE / "awx"
 
 
 def _prepare(venv: Path, requirements: Path, what: str) -> Path:
@@ -44,3 +46,8 @@ def prepare_clients() -> Path:
 def prepare_docs() -> Path:
     """What the documentation site is built with."""
     return _prepare(DOCS, ROOT / "requirements/docs.txt", "the documentation site")
+
+
+def prepare_awx() -> Path:
+    """The collection awx.awx."""
+    return _prepare(AWX, ROOT / "requirements/awx.txt", "awx.awx")

@@ -11,6 +11,9 @@ description:
   - Returns the variables of a role as one dictionary, whether the role runs in this play or not. Values are those of
     the play or else the role's defaults, evaluated in the play's context and converted to the types of the role's
     argument spec. A variable without a value is null. Nothing is added to a value that is a dictionary.
+  - Text is converted, as extra variables and forms (a survey of AWX) have it. For a list of strings it is split at line
+    ends, or, if it is one line, at commas; space around an item is removed, and so are empty items. Empty text for a
+    number, a boolean, a list or a dictionary is an error.
   - The variables of the role P(orion.tracing.tracing#role), which all roles share, are part of every role's.
   - Fails with one message that lists all errors. It names variables that cannot be evaluated, do not have the type
     that the argument spec gives, or are not one of its choices; and variables that begin with the name of the role, of

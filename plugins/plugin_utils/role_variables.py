@@ -234,12 +234,31 @@ def typed(name: str, option: Mapping[str, Any], value: Any) -> tuple[Any, list[F
     """
     if value is None and option.get("default") is None:
         return None, [error(name, "is not set", f"Set it to {_purpose(option)}")] if option.get("required") else []
+    if isinstance(value, str) and option.get("type", "str") not in ("str", "path", "raw"):
+        if not value.strip():
+            return value, [_empty(name, option)]
+        if option["type"] == "list" and option.get("elements") == "str":
+            value = _items(value)
     if changed := list(_changed_by_conversion(Place(name), option, value)):
         return value, changed
     result = ArgumentSpecValidator({name: dict(option)}).validate({name: value})
     if not result.error_messages:
         return _as_written(option, result.validated_parameters[name], value), []
     return value, list(_problems(name, option, value, result.error_messages))
+
+
+def _empty(name: str, option: Mapping[str, Any]) -> Finding:
+    """An empty answer in a form, or -e name=. It is not taken for "not set": it hides the inventory's value, and is
+    refused by Ansible when the role begins."""
+    what, remedy = _KINDS[option["type"]]
+    return error(
+        name, f"is empty, not {what}", f"{remedy.rstrip('.')}, or leave it out: then the inventory's value holds."
+    )
+
+
+def _items(text: str) -> list[str]:
+    """A list of strings given as text: one in each line, as forms have it, or with commas between them."""
+    return [item for part in (text.splitlines() if "\n" in text.strip() else text.split(",")) if (item := part.strip())]
 
 
 def _as_written(option: Mapping[str, Any], found: Any, written: Any) -> Any:
@@ -257,7 +276,7 @@ def _as_written(option: Mapping[str, Any], found: Any, written: Any) -> Any:
 
 def _problems(name: str, option: Mapping[str, Any], value: Any, messages: list[str]) -> Iterator[Finding]:
     what, remedy = _KINDS.get(option.get("type", "str"), ("a valid value", ""))
-    written = "" if option.get("no_log") else f" {value!r}, which is"
+    written = "" if option.get("no_log") else " empty, which is" if value == "" else f" {value!r}, which is"
     if isinstance(value, {"dict": dict, "list": list}.get(option.get("type", "str"), ())):
         # Inside it, which Ansible's messages name.
         for message in dict.fromkeys(messages):

@@ -62,6 +62,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight import gra
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof import variables as periodic_probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE
+from ansible_collections.orion.tracing.plugins.module_utils.proof.probe import MIN_PLAIN
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws, region_of_host
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
@@ -618,6 +619,14 @@ def logs(v: Variables) -> Iterator[Finding]:
             )
 
 
+def proof(v: Variables) -> Iterator[Finding]:
+    """What the proof refuses at the end of a run."""
+    read = Reader(v)
+    if "verify_plain_traces" in v:
+        read.integer("verify_plain_traces", minimum=MIN_PLAIN)
+    yield from read.findings
+
+
 VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     durations,
     s3_endpoint,
@@ -638,6 +647,7 @@ VARIABLE_CHECKS: tuple[Callable[[Variables], Iterable[Finding]], ...] = (
     logs,
     grafana.findings,
     content.findings,
+    proof,
     periodic_probe.findings,
 )
 FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ class FakeKube:
         return _Client(self)
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         fake = self
 
         class Api(Handler):
@@ -139,7 +140,7 @@ class FakeKube:
 
             do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
-        with serving(Api) as url:
+        with serving(Api, tls) as url:
             yield url
 
     def answer(self, request: Request) -> Response:

@@ -91,6 +91,19 @@ def test_each_entry_point_has_its_tasks() -> None:
             assert (ROLES / role / "tasks" / f"{entry_point}.yml").is_file()
 
 
+def test_conditions_take_booleans_as_text() -> None:
+    """Forms and -e name=false give text, which Ansible does not take for a condition."""
+    booleans = {name for _role, name, option in every_option() if option.get("type") == "bool"}
+    found = 0
+    for path in [*ROLES.glob("*/tasks/*.yml"), *ROLES.glob("../playbooks/*.yml")]:
+        for line in path.read_text().splitlines():
+            for name in booleans if line.strip().startswith("when:") else ():
+                for match in re.finditer(rf"\b{name}\b(.*)", line):
+                    assert re.match(r"( \| default\(\w+\))? \| bool\b", match[1]), f"{path}: {line}"
+                    found += 1
+    assert found > 10
+
+
 def test_secrets_are_not_logged() -> None:
     secret = re.compile(r"_(secret_key|session_token|password|token)$")
     named = [(name, option) for _role, name, option in every_option() if secret.search(name)]

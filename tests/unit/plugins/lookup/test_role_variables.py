@@ -56,8 +56,8 @@ class Lookup:
         return self.ask(terms, variables, True)["error"]
 
 
-@pytest.fixture(scope="module")
-def lookup() -> Iterator[Lookup]:
+def processes() -> Iterator[Lookup]:
+    """A lookup while it is not asked for the next, of which there is none."""
     first, *_others = ansible_collections.__path__
     folder = Path(first).parent
     with subprocess.Popen(
@@ -65,6 +65,11 @@ def lookup() -> Iterator[Lookup]:
     ) as process:
         yield Lookup(process)
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def lookup() -> Iterator[Lookup]:
+    yield from processes()
 
 
 def test_values_have_the_types_of_the_spec_and_templates_are_evaluated(lookup: Lookup) -> None:
