@@ -21,6 +21,9 @@ RESOURCES = {
     "DaemonSet": ApiResource("apps", "v1", "daemonsets", True),
     "CronJob": ApiResource("batch", "v1", "cronjobs", True),
     "Job": ApiResource("batch", "v1", "jobs", True),
+    "PersistentVolumeClaim": ApiResource("", "v1", "persistentvolumeclaims", True),
+    "PodDisruptionBudget": ApiResource("policy", "v1", "poddisruptionbudgets", True),
+    "NetworkPolicy": ApiResource("networking.k8s.io", "v1", "networkpolicies", True),
     "HorizontalPodAutoscaler": ApiResource("autoscaling", "v2", "horizontalpodautoscalers", True),
 }
 GATEWAY = """\
