@@ -128,7 +128,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube import credenti
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import SECRETS, TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.files import check_folders
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.status.archive import Collector, Limits, write
+from ansible_collections.orion.tracing.plugins.module_utils.status.archive import Collector, ArchiveLimits, write
 from ansible_collections.orion.tracing.plugins.module_utils.status.removal import OF_VARIABLES, Removal
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -197,7 +197,7 @@ def main() -> None:
         message = f"{params['path']} would be written."
         module.exit_json(changed=True, archive=params["path"], bytes=0, manifest={}, msg=message, api_calls=0)
     show, clock, removal = progress(params), Clock(), Removal()
-    limits = Limits(params["log_lines"], params["max_bytes"])
+    limits = ArchiveLimits(params["log_lines"], params["max_bytes"])
     collector = Collector(removal, limits, Deadline(clock, seconds), show)
     with module.client() as kube:
         show("Secrets, whose values will be removed")

@@ -48,7 +48,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """log_lines: of each container. size: bytes of all files together, before they are packed."""
 
     log_lines: int = 500
@@ -56,7 +56,7 @@ class Limits:
 
 
 @dataclass
-class Contents:
+class ArchiveContents:
     """files: text by path in the archive, without secrets. missing: what is not in it, and why."""
 
     files: dict[str, str] = field(default_factory=dict)
@@ -75,12 +75,12 @@ class Contents:
 
 
 class Collector:
-    """Fills Contents. What cannot be read, or does not fit into the limits, is missing with its reason; nothing raises
+    """Fills ArchiveContents. What cannot be read, or does not fit into the limits, is missing with its reason; nothing raises
     TracingError."""
 
-    def __init__(self, removal: Removal, limits: Limits, deadline: Deadline, progress: Progress) -> None:
+    def __init__(self, removal: Removal, limits: ArchiveLimits, deadline: Deadline, progress: Progress) -> None:
         self.removal, self.limits, self.deadline, self.progress = removal, limits, deadline, progress
-        self.contents = Contents()
+        self.contents = ArchiveContents()
         self._history: dict[str, list[dict[str, Any]]] = {}  # summaries of revisions by namespace
 
     def add(self, path: str, content: Any) -> None:
@@ -182,7 +182,7 @@ class Collector:
             self.progress(f"namespace {namespace}: {min(start + THREADS, len(jobs))} of {len(jobs)} logs and metrics")
 
 
-def write(path: str, contents: Contents, manifest: Mapping[str, Any]) -> int:
+def write(path: str, contents: ArchiveContents, manifest: Mapping[str, Any]) -> int:
     """The archive, readable by its owner only, all at once: an interrupted run leaves none. Returns its bytes.
     InvalidInput where it cannot be written."""
     target = Path(path)

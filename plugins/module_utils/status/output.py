@@ -193,11 +193,12 @@ def summary(pages: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
         )
     traces = [one["load"]["traces_per_second"] for one in reached.values()]
     costs = [one["cost_per_day"] and one["cost_per_day"]["total"] for one in reached.values()]
+    traces_sum, cost_sum = _sum(traces), _sum(costs)
     total = {
         "hosts": len(pages),
         "not_reached": sorted(set(pages) - set(reached)),
-        "traces_per_second": _sum(traces),
-        "cost_per_day": _sum(costs),
+        "traces_per_second": traces_sum,
+        "cost_per_day": cost_sum,
         "unknown_traces_per_second": sum(one is None for one in traces),
         "unknown_cost_per_day": sum(one is None for one in costs),
         "states": {state: sorted(h for h, page in reached.items() if page["state"] == state) for state in STATE},
@@ -206,9 +207,9 @@ def summary(pages: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
         [
             "sum of those known",
             "",
-            _number(total["traces_per_second"], 1),
+            _number(traces_sum, 1),
             "",
-            _number(total["cost_per_day"], 2),
+            _number(cost_sum, 2),
             *[""] * 3,
         ]
     )

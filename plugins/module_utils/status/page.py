@@ -16,7 +16,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import DEPLOYED
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.status import rates
 from ansible_collections.orion.tracing.plugins.module_utils.status.reading import (
     RELEASE,
@@ -219,14 +218,11 @@ def _bucket(metrics: Mapping[str, text.Samples], parts: Mapping[str, str]) -> in
 def _measured(facts: StatusFacts, parts: Mapping[str, str], settings: StatusSettings) -> rates.Measured:
     metrics = {pod: samples for pod, samples in facts.metrics.items() if pod in parts}
     if facts.measured:
-        size = rates.span_size(
-            Increase(
-                **{
-                    part: text.add(samples for pod, samples in metrics.items() if parts[pod] == part)
-                    for part in ("gateway", "sampler", "tempo")
-                }
-            )
-        )
+        by_part = {
+            part: [samples for pod, samples in metrics.items() if parts[pod] == part]
+            for part in ("gateway", "sampler", "tempo")
+        }
+        size = rates.span_size(rates.counted(by_part))
         by_prometheus = rates.of_prometheus(facts.measured, settings.last, settings.seconds, size)
         if by_prometheus.lost is not None:
             return by_prometheus

@@ -7,7 +7,7 @@ what that load costs. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,7 +162,7 @@ def of_pods(metrics: Mapping[str, text.Samples], components: Mapping[str, str], 
         ]
         return sum(each) if each else None
 
-    increased = Increase(**{part: text.add(some) for part, some in by_part.items()})
+    increased = counted(by_part)
     arrived_each = [
         Increase({}, one, {}).arrived_spans / uptime
         for one in by_part["sampler"]
@@ -181,6 +181,11 @@ def of_pods(metrics: Mapping[str, text.Samples], components: Mapping[str, str], 
         lost=increased.lost if read else None,
         bytes_per_span=span_size(increased),
     )
+
+
+def counted(by_part: Mapping[str, Iterable[text.Samples]]) -> Increase:
+    """What the processes of each component counted since they began. by_part: of gateway, sampler and tempo."""
+    return Increase(text.add(by_part["gateway"]), text.add(by_part["sampler"]), text.add(by_part["tempo"]))
 
 
 def span_size(increased: Increase) -> float | None:

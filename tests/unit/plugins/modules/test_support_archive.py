@@ -20,8 +20,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.status.archive impor
     FILE_BYTES,
     LOG_BYTES,
     Collector,
-    Contents,
-    Limits,
+    ArchiveContents,
+    ArchiveLimits,
     write,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.status.removal import Removal
@@ -237,12 +237,12 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], expected: str) -
     assert failed["failed"] and expected in failed["msg"] and list(tmp_path.iterdir()) == []
 
 
-def collector(limits: Limits, seconds: float = 60.0, removal: Removal | None = None) -> Collector:
+def collector(limits: ArchiveLimits, seconds: float = 60.0, removal: Removal | None = None) -> Collector:
     return Collector(removal or Removal(), limits, Deadline(Clock(), seconds), lambda _line: None)
 
 
 def test_it_stays_within_its_size() -> None:
-    one = collector(Limits(size=1000))
+    one = collector(ArchiveLimits(size=1000))
     one.add("a", "x" * 600)
     one.add("b", "x" * 600)
     one.add("c", "x" * 300)
@@ -252,7 +252,7 @@ def test_it_stays_within_its_size() -> None:
 
 def test_it_stays_within_its_time() -> None:
     platform = FakePlatform()
-    one = collector(Limits(), seconds=0.0)
+    one = collector(ArchiveLimits(), seconds=0.0)
     assert not one.learn(platform.client(), ["tracing"]) and platform.asked == []
     assert one.contents.missing == [("everything of the cluster", "the time limit of 0 s has passed")]
 
@@ -261,7 +261,7 @@ def test_a_file_that_is_too_long_is_cut_where_no_secret_is() -> None:
     """Secrets go first, and the cut is between lines."""
     removal = Removal()
     removal.learn("one-secret-value", "values of Secrets")
-    one = collector(Limits(), removal=removal)
+    one = collector(ArchiveLimits(), removal=removal)
     one.add("log", "".join(f"{number} one-secret-value\n" for number in range(FILE_BYTES // 15)))
     lines = one.contents.files["log"].splitlines()
     assert lines[0].startswith("[what was before this is left out") and lines[1].endswith(" <removed>")
@@ -272,7 +272,7 @@ def test_a_file_that_is_too_long_is_cut_where_no_secret_is() -> None:
 def test_a_line_that_the_server_cut_is_left_out() -> None:
     platform = FakePlatform()
     platform.on("/log$", Response(200, {}, b"whole line\n" + b"x" * (LOG_BYTES - 20) + b"half-of-a"))
-    one = collector(Limits())
+    one = collector(ArchiveLimits())
     assert one.learn(platform.client(), ["tracing"])
     one.cluster(platform.client(), ["tracing"])
     assert one.contents.files["tracing/logs/gw-0/main.log"] == "whole line\n"
@@ -281,5 +281,5 @@ def test_a_line_that_the_server_cut_is_left_out() -> None:
 def test_nothing_is_left_where_it_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").mkdir()
     with pytest.raises(InvalidInput, match="cannot be written"):
-        write(str(tmp_path / "a.tar.gz"), Contents({"a": "b"}), {})
+        write(str(tmp_path / "a.tar.gz"), ArchiveContents({"a": "b"}), {})
     assert [one.name for one in tmp_path.iterdir()] == ["a.tar.gz"]
