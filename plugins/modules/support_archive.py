@@ -128,7 +128,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube import credenti
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import SECRETS, TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.files import check_folders
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
-from ansible_collections.orion.tracing.plugins.module_utils.status.archive import Collector, ArchiveLimits, write
+from ansible_collections.orion.tracing.plugins.module_utils.status.archive import ArchiveLimits, Collector, write
 from ansible_collections.orion.tracing.plugins.module_utils.status.removal import OF_VARIABLES, Removal
 
 ARGUMENTS: dict[str, dict[str, Any]] = {

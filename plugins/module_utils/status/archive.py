@@ -75,8 +75,8 @@ class ArchiveContents:
 
 
 class Collector:
-    """Fills ArchiveContents. What cannot be read, or does not fit into the limits, is missing with its reason; nothing raises
-    TracingError."""
+    """Fills ArchiveContents. What cannot be read, or does not fit into the limits, is missing with its reason; nothing
+    raises TracingError."""
 
     def __init__(self, removal: Removal, limits: ArchiveLimits, deadline: Deadline, progress: Progress) -> None:
         self.removal, self.limits, self.deadline, self.progress = removal, limits, deadline, progress

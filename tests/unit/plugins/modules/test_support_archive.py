@@ -19,9 +19,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import 
 from ansible_collections.orion.tracing.plugins.module_utils.status.archive import (
     FILE_BYTES,
     LOG_BYTES,
-    Collector,
     ArchiveContents,
     ArchiveLimits,
+    Collector,
     write,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.status.removal import Removal
