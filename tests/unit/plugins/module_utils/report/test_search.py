@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.report.links import check_url, explore
+from ansible_collections.orion.tracing.plugins.module_utils.report.links import check_grafana_url, explore
 from ansible_collections.orion.tracing.plugins.module_utils.report.search import criteria, is_traceql
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.report.made import BEGIN, TRACE_ID, rows
@@ -63,6 +63,6 @@ def test_a_trace_in_explore(kind):
 
 def test_no_grafana_no_link():
     assert explore("", "tempo", "tempo", rows((1, 0, "a", "x", 0, 1))) == ""
-    check_url("grafana_url", "")
+    check_grafana_url("grafana_url", "")
     with pytest.raises(InvalidInput, match="option grafana_url is data:text"):
-        check_url("grafana_url", "data:text/html,x")
+        check_grafana_url("grafana_url", "data:text/html,x")
