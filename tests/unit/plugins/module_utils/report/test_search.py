@@ -19,7 +19,7 @@ def test_words_are_criteria():
     text = (
         'service=orders service=gateway name="POST /orders" error=true min=200ms http.route=/a http.status=500 x=true'
     )
-    assert criteria(text, "search") == Criteria(
+    assert criteria(text, "option search") == Criteria(
         ("orders", "gateway"), "POST /orders", {"http.route": "/a", "http.status": 500, "x": True}, 0.2, True
     )
 
@@ -37,7 +37,7 @@ def test_words_are_criteria():
 )
 def test_words_that_are_none(text, message):
     with pytest.raises(InvalidInput) as error:
-        criteria(text, "search")
+        criteria(text, "option search")
     assert message in str(error.value)
 
 
