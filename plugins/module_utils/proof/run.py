@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline, rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import THREADS
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
@@ -416,7 +416,7 @@ class Probe:
             self.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")
         return Proof(
             run=self.run_id,
-            started=datetime.fromtimestamp(started / 1e9, UTC).isoformat(timespec="seconds"),
+            started=rfc3339(datetime.fromtimestamp(started // 10**9, UTC)),
             seconds=round((self.clock.time_ns() - started) / 1e9, 1),
             passed=all(check["passed"] for check in checks),
             first_trace_seconds=min((round(at, 2) for at in self.seen.complete_at.values()), default=None),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
     NotFound,
@@ -39,7 +40,7 @@ class Certificate:
         """days_left: whole days, negative once it has ended."""
         return {
             "where": self.where,
-            "not_after": self.not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "not_after": rfc3339(self.not_after),
             "days_left": (self.not_after - now).days,
         }
 

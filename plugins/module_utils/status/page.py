@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
@@ -269,7 +269,7 @@ def _probe(facts: StatusFacts, measured: rates.Measured, now: datetime) -> dict[
 
 def _seconds_ago(moment: str, now: datetime) -> int | None:
     try:
-        return round((now - datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)).total_seconds())
+        return round((now - datetime.fromisoformat(moment)).total_seconds())
     except ValueError:
         return None
 
