@@ -71,21 +71,14 @@ def _head_sampling(read: CollectorVariables) -> Config:
     """proportional: by the 56 random bits of the trace id, alike on every gateway, and written to tracestate as ot=th.
 
     span_metrics multiplies what it counts by that threshold, so rates stay unbiased; service_graph of 0.158 does not.
-    tail_sampling's own percentage hashes the trace id, so the two shares multiply.
+    tail_sampling's own percentage hashes the trace id, so the two shares multiply. What that costs is a matter of the
+    linter, rule head-sampling.
     Source: processor/probabilisticsamplerprocessor and connector/spanmetricsconnector/internal/metrics/
     adjusted_count.go of contrib 0.158.
     """
     percentage = plain_number(read.number("collector_head_sampling_percentage", maximum=100))
     if percentage >= 100:
         return {}
-    read.doubtful(
-        "collector_head_sampling_percentage",
-        f"is {percentage:g}",
-        "Lower collector_sampling_percentage instead, or set it to 100.",
-        f"{100 - percentage:g} % of the traces, those with errors and slow ones among them, are discarded before the "
-        "samplers see them, and service graph rates count only the rest",
-        "head-sampling",
-    )
     return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}
 
 
