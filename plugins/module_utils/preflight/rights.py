@@ -44,8 +44,6 @@ DISCOVERY = "discovery.k8s.io"
 READ = ("get", "list", "watch")
 # Helm reads an object before it changes it, and follows the kinds of a release (list, watch) while it waits.
 HELM = ("get", "list", "watch", "create", "patch", "delete")
-# For releases that site.yml does not wait for: listed only to compare them with what is in the cluster.
-UNAWAITED = ("get", "list", "create", "patch", "delete")
 # The verb on services/proxy for an HTTP method.
 # Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#determine-the-request-verb
 METHODS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -199,7 +197,7 @@ def _instrumentation(v: Variables, modes: Modes) -> Iterator[Right]:
         names = tuple(policy_name(str(one)) for one in languages) if isinstance(languages, list) else ()
         for resource in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"):
             if mode == POLICY:
-                yield Right(("list", "create"), ADMISSION, resource, "", reason)
+                yield Right(("list", "watch", "create"), ADMISSION, resource, "", reason)
                 if names:
                     yield Right(("get", "patch", "delete"), ADMISSION, resource, "", reason, names)
             else:
@@ -214,7 +212,7 @@ def _instrumentation(v: Variables, modes: Modes) -> Iterator[Right]:
             needed=False,
         )  # fmt: skip
     if mode == OPERATOR:
-        yield Right(UNAWAITED, INSTRUMENTATIONS, "instrumentations", namespace, "the release instrumentation")
+        yield Right(HELM, INSTRUMENTATIONS, "instrumentations", namespace, "the release instrumentation")
     listed, _wrong = entries(v.get("instrumentation_workloads") or [], "instrumentation_workloads")
     reason = "workloads of instrumentation_workloads"
     for entry in listed:
@@ -243,11 +241,11 @@ def _grafana(v: Variables) -> Iterator[Right]:
     rule = alerts and _text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
     secret = _text(v, "grafana_provisioning_kind") == "Secret"
     if not secret or dashboards or (alerts and not rule):
-        yield Right(UNAWAITED, CORE, "configmaps", namespace, reason)
+        yield Right(HELM, CORE, "configmaps", namespace, reason)
     if secret:
-        yield Right(("patch",), CORE, "secrets", namespace, reason)
+        yield Right(("watch", "patch"), CORE, "secrets", namespace, reason)
     if rule:
-        yield Right(UNAWAITED, MONITORING, "prometheusrules", namespace, reason)
+        yield Right(HELM, MONITORING, "prometheusrules", namespace, reason)
     yield Right(
         ("list",), APPS, "deployments", namespace, "whether the Grafana there loads what is installed", needed=False
     )
