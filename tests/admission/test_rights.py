@@ -138,7 +138,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         storage = {"metadata": {"name": "gp3"}, "provisioner": "example.com/none"}
         kube.request("POST", "/apis/storage.k8s.io/v1/storageclasses", body=storage)
         admin, account = folder / "kubeconfig", folder / "account"
-        arguments = {"tracing_kubeconfig": str(admin), "rbac_token": True, "rbac_kubeconfig": str(account)}
+        arguments = {"tracing_kubeconfig": str(admin), "rbac_token_enabled": True, "rbac_kubeconfig": str(account)}
         before = state(kube)
         assert changed(play(folder, "rbac", "--check", "--diff", **arguments)) == 1
         assert state(kube) == before and not account.exists()
@@ -231,8 +231,8 @@ def test_the_rights_are_enough(helm: str, lab: Lab) -> None:
     assert changed(lab.play("site", **arguments)) >= CHANGED
     assert changed(lab.play("site", **arguments)) == 0
     assert changed(lab.play("uninstall", **arguments)) == 1
-    # The namespace of the node agents was part of a release, and its Role went with it.
+    # The namespace of the node agents was part of a release, and stays all the same, with its Role.
     admin = lab.folder / "kubeconfig"
-    assert changed(lab.play("rbac", tracing_kubeconfig=str(admin), rbac_token=True)) == 1
+    assert changed(lab.play("rbac", tracing_kubeconfig=str(admin), rbac_token_enabled=True)) == 0
     refused = [one for one in lab.audited()[before:] if one["responseStatus"].get("code") == 403]
     assert [(one["verb"], one["objectRef"]) for one in refused] == []

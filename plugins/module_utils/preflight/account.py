@@ -84,7 +84,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Current:
+class AccountState:
     """What is there: objects with the account's labels and those of the same names; which namespaces exist; the file
     with the kubeconfig, None where there is none or none is asked for."""
 
@@ -147,7 +147,7 @@ def namespace_document(name: str, release: str, release_namespace: str) -> Docum
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def read(kube: Kube, account: Account, namespaces: Iterable[str], path: str | None = None) -> Current:
+def read(kube: Kube, account: Account, namespaces: Iterable[str], path: str | None = None) -> AccountState:
     """Six lists by label, and a request for each namespace that may have to be created. TracingError where that is
     refused, or the file cannot be read."""
     selector = f"{LABEL}={account.name},{LABEL_NAMESPACE}={account.namespace}"
@@ -164,14 +164,14 @@ def read(kube: Kube, account: Account, namespaces: Iterable[str], path: str | No
     found = [pair for pairs in in_threads(listed, kinds) for pair in pairs]
     there = in_threads(lambda name: kube.get(f"/api/v1/namespaces/{quote(name)}"), names)
     existing = frozenset(name for name, document in zip(names, there, strict=True) if document is not None)
-    return Current(dict(found), existing, read_file(Path(path), "path") if path else None)
+    return AccountState(dict(found), existing, read_file(Path(path), "path") if path else None)
 
 
 def make_plan(
     account: Account,
     wanted: Iterable[Document],
     namespaces: Iterable[Document],
-    current: Current,
+    current: AccountState,
     path: str | None = None,
     content: bytes | None = None,
 ) -> Plan:

@@ -256,7 +256,7 @@ def _node_agent(v: Variables) -> Iterator[Right]:
     if not namespace:
         return
     reason = "the node agents of the release otel-collector"
-    yield Right(("get", "patch", "delete"), CORE, "namespaces", namespace, reason)
+    yield Right(("get", "patch"), CORE, "namespaces", namespace, reason)
     for group, resource in ((CORE, "configmaps"), (APPS, "daemonsets"), (NETWORKING, "networkpolicies")):
         yield Right(HELM, group, resource, namespace, reason)
 
