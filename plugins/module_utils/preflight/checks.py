@@ -59,6 +59,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
     minor,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import rights
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof import variables as periodic_probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE
@@ -102,21 +104,12 @@ Variables = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Access:
-    """A verb on a resource ("deployments", "services/proxy") of an API group; namespace "" is the whole cluster."""
-
-    verb: str
-    group: str
-    resource: str
-    namespace: str = ""
-
-
-@dataclass(frozen=True)
 class Facts:
     """What was found out there; the defaults mean "not looked at", and no check says anything about them.
 
     namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
-    storage_classes: name → whether it is the default; None where they may not be listed.
+    storage_classes: name → whether it is the default; None where they may not be listed. absent: namespaces of
+    rights.namespaces that do not exist. denied: the rights that the credentials lack.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
     api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
@@ -132,7 +125,8 @@ class Facts:
     namespace_phase: str = ""
     pod_security: str = ""
     storage_classes: Mapping[str, bool] | None = None
-    denied: tuple[Access, ...] = ()
+    absent: tuple[str, ...] = ()
+    denied: tuple[Right, ...] = ()
     secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     modes: Modes | None = None
@@ -422,24 +416,8 @@ def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
-    if not facts.denied:
-        return
-    verbs: dict[tuple[str, str], list[str]] = {}
-    for access in facts.denied:
-        resource = f"{access.resource}.{access.group}" if access.group else access.resource
-        where = f"in namespace {access.namespace}" if access.namespace else "in the whole cluster"
-        verbs.setdefault((where, resource), []).append(access.verb)
-    # Resources with the same verbs are told together: this is read by people.
-    together: dict[tuple[str, str], list[str]] = {}
-    for (where, resource), missing in verbs.items():
-        together.setdefault((where, ", ".join(missing)), []).append(resource)
-    sentences = [f"{some} {', '.join(resources)} {where}" for (where, some), resources in together.items()]
-    yield error(
-        "tracing_kubeconfig",
-        f"these credentials may not {'; nor '.join(sentences)}",
-        "Use other credentials, or have these granted what is missing.",
-    )
+def permissions(_v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from rights.findings(facts.denied, facts.absent)
 
 
 def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
@@ -453,8 +431,8 @@ def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
         return
     wanted, classes = text(v, name), facts.storage_classes
     if classes is None:
-        yield warning(name, "StorageClasses may not be listed with these credentials, so it was not checked")
-    elif wanted and wanted not in classes:
+        return  # the finding about that right says so
+    if wanted and wanted not in classes:
         there = ", ".join(sorted(classes)) or "none"
         yield error(name, f"the cluster has no StorageClass {wanted}", f"Name one that it has: {there}.")
     elif not wanted and not facts.default_storage_class:

@@ -27,6 +27,7 @@ HELD = (
     "changelogs/fragments/*.yml",
     "docs/**/*.md",
     "examples/**/*.yml",
+    "execution-environment.yml",
     "inventories/*/group_vars/all.yml",
     "inventories/*/hosts.yml",
     "meta/execution-environment.yml",
