@@ -84,7 +84,11 @@ DURATIONS = (
 # Of servers that the proof's report links to or asks.
 REPORT_URLS = ("verify_grafana_url", "verify_logs_url", "verify_prometheus_url")
 URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url", *REPORT_URLS)
-SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+SECRET_KEYS = {
+    "tempo_s3_credentials_secret": ("access_key", "secret_key"),
+    "tempo_s3_ca_secret": ("ca.crt",),
+    "tempo_kafka_sasl_secret": ("username", "password"),
+}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
 IMAGE_ROLES = ("tempo", "collector", "verify_probe", "local_backends", "local_demo")
@@ -442,7 +446,8 @@ def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
 
 
 def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
-    yield from _storage_class("tempo_ingester_storage_class", v, facts)
+    kafka = text(v, "tempo_profile") == "kafka"
+    yield from _storage_class(f"tempo_{'live_store' if kafka else 'ingester'}_storage_class", v, facts)
     if flag(v, "collector_persistent_queue_enabled"):
         yield from _storage_class("collector_persistent_queue_storage_class", v, facts)
 

@@ -27,11 +27,24 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- list "all" | toJson -}}
 {{- else -}}
 {{- $names := list "distributor" "ingester" "querier" "query-frontend" "compactor" -}}
+{{- if eq .Values.profile "kafka" -}}
+{{- $names = list "distributor" "block-builder" "live-store" "backend-scheduler" "backend-worker" "querier" "query-frontend" -}}
+{{- end -}}
 {{- if gt (int (index .Values.components "metrics-generator" "replicas")) 0 -}}
 {{- $names = append $names "metrics-generator" -}}
 {{- end -}}
 {{- $names | toJson -}}
 {{- end -}}
+{{- end }}
+
+{{/* The components that keep a name, and their place in a ring or their partitions with it, as a JSON list. */}}
+{{- define "tempo.stateful" -}}
+{{- list "ingester" "all" "metrics-generator" "live-store" "block-builder" "backend-scheduler" "backend-worker" | toJson -}}
+{{- end }}
+
+{{/* The components that take part in no ring and do not listen for gossip, as a JSON list. */}}
+{{- define "tempo.ringless" -}}
+{{- list "query-frontend" "backend-scheduler" | toJson -}}
 {{- end }}
 
 {{/* Name of a component's workload and Service. Argument: a dict of root and component. */}}
@@ -44,12 +57,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
 {{- $component := .component -}}
-{{- $persistent := has $component (list "ingester" "all") -}}
+{{- $persistent := hasKey .spec "persistence" -}}
+{{- $ringless := has $component (include "tempo.ringless" $root | fromJsonArray) -}}
 metadata:
   labels:
     {{- include "tempo.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ $component }}
-    {{- if ne $component "query-frontend" }}
+    {{- if not $ringless }}
     app.kubernetes.io/part-of: memberlist
     {{- end }}
   annotations:
@@ -100,12 +114,16 @@ spec:
       args:
         - -config.file=/etc/tempo/config/tempo.yaml
         - -target={{ $component }}
+        {{- if $values.kafka.saslSecret }}
+        - -config.expand-env=true
+        {{- end }}
         {{- if has $component (list "distributor" "query-frontend") }}
         # Not ready first, gone later: clients stop choosing this pod before it closes its connections.
         - -shutdown-delay=5s
         {{- end }}
       {{- $credentials := and $values.s3.credentialsSecret (ne $component "distributor") }}
-      {{- if or $credentials .spec.goMemLimit }}
+      {{- $kafka := and $values.kafka.saslSecret (has $component (list "distributor" "block-builder" "live-store" "metrics-generator")) }}
+      {{- if or $credentials $kafka .spec.goMemLimit }}
       env:
         {{- with .spec.goMemLimit }}
         - name: GOMEMLIMIT
@@ -124,13 +142,22 @@ spec:
               name: {{ $values.s3.credentialsSecret }}
               key: secret_key
         {{- end }}
+        {{- if $kafka }}
+        {{- range $variable, $key := dict "TEMPO_KAFKA_USERNAME" "username" "TEMPO_KAFKA_PASSWORD" "password" }}
+        - name: {{ $variable }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ $values.kafka.saslSecret }}
+              key: {{ $key }}
+        {{- end }}
+        {{- end }}
       {{- end }}
       ports:
         - name: http
           containerPort: 3200
         - name: grpc
           containerPort: 9095
-        {{- if ne $component "query-frontend" }}
+        {{- if not $ringless }}
         - name: gossip
           containerPort: 7946
         {{- end }}
@@ -146,8 +173,8 @@ spec:
           port: http
         periodSeconds: 3
         timeoutSeconds: 2
-      # /ready stays false while an ingester replays its write-ahead log, which may take minutes, so it cannot say
-      # whether the process is alive.
+      # /ready stays false while an ingester replays its write-ahead log, or a live-store reads what it missed, which may
+      # take minutes, so it cannot say whether the process is alive.
       livenessProbe:
         httpGet:
           path: /status/version

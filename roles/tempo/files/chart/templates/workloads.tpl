@@ -1,6 +1,6 @@
 {{- range $component := include "tempo.components" . | fromJsonArray }}
 {{- $spec := index $.Values.components $component }}
-{{- $stateful := has $component (list "ingester" "all" "metrics-generator") }}
+{{- $stateful := has $component (include "tempo.stateful" $ | fromJsonArray) }}
 ---
 apiVersion: apps/v1
 kind: {{ ternary "StatefulSet" "Deployment" $stateful }}

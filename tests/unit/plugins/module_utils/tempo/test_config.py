@@ -92,6 +92,73 @@ def test_metrics_generator(profile: str) -> None:
     assert ("metrics-generator" in values["components"]) is (profile == "distributed")
 
 
+KAFKA = {"tempo_profile": "kafka", "tempo_image_tag": "3.0.3", "tempo_kafka_address": "kafka:9092"}
+
+
+def test_kafka_has_its_components_and_their_partitions() -> None:
+    values = tc.tempo_values(variables(**KAFKA, tempo_live_store_replicas="6", tempo_block_builder_replicas=3), "t3")
+    assert (values["profile"], values["line"]) == ("kafka", "3.0")
+    assert {name: component["replicas"] for name, component in values["components"].items()} == {
+        "distributor": 3,
+        "block-builder": 3,
+        "live-store": 6,
+        "backend-scheduler": 1,
+        "backend-worker": 1,
+        "querier": 2,
+        "query-frontend": 2,
+    }
+    assert values["components"]["live-store"]["persistence"] == {"size": "20Gi", "storageClass": "gp3"}
+    config = values["config"]
+    assert not {"ingester", "compactor", "ingester_client"} & set(config)
+    assert config["block_builder"]["partitions_per_instance"] == 2
+    assert config["backend_worker"]["backend_scheduler_addr"] == "t3-backend-scheduler.tracing.svc:9095"
+    assert config["backend_scheduler"]["provider"]["compaction"]["compaction"] == config["backend_worker"]["compaction"]
+    assert config["ingest"]["kafka"] == {
+        "address": "kafka:9092",
+        "topic": "tempo-traces",
+        "auto_create_topic_enabled": False,
+    }
+
+
+def test_kafkas_credentials_are_references() -> None:
+    values = tc.tempo_values(variables(**KAFKA, tempo_kafka_sasl_secret="broker"))
+    assert values["kafka"] == {"saslSecret": "broker"}
+    kafka = values["config"]["ingest"]["kafka"]
+    assert (kafka["sasl_username"], kafka["sasl_password"]) == ("${TEMPO_KAFKA_USERNAME}", "${TEMPO_KAFKA_PASSWORD}")
+    # Of another profile, it does nothing.
+    assert tc.tempo_values(variables(tempo_kafka_sasl_secret="broker"))["kafka"] == {"saslSecret": ""}
+
+
+def test_one_instance_of_either_line() -> None:
+    one = {"tempo_profile": "monolithic"}
+    old, new = (tc.tempo_values(variables(**one, tempo_image_tag=tag)) for tag in ("2.10.8", "3.0.3"))
+    assert (old["line"], new["line"]) == ("2.10", "3.0")
+    assert old["components"] == new["components"]
+    assert "ingester" in old["config"]
+    assert not {"ingester", "compactor", "ingest", "memberlist"} & set(new["config"])
+    assert new["config"]["live_store"]["complete_block_timeout"] == "20m"
+    assert new["config"]["backend_worker"] == {"compaction": old["config"]["compactor"]["compaction"]}
+
+
+def test_compaction_can_be_left_to_another_installation() -> None:
+    for profile in ({}, KAFKA):
+        defaults = tc.tempo_config(variables(**profile, tempo_compaction_enabled=False))["overrides"]["defaults"]
+        assert defaults["compaction"] == {"compaction_disabled": True}
+        assert "compaction" not in tc.tempo_config(variables(**profile))["overrides"]["defaults"]
+
+
+def test_messages_of_tempo_3() -> None:
+    config = tc.tempo_config(variables(**KAFKA, tempo_max_bytes_per_trace=60 * 2**20))
+    assert config["live_store_client"]["grpc_client_config"]["max_recv_msg_size"] == 120 * 2**20
+
+
+def test_a_live_stores_volume() -> None:
+    [found] = ts.findings(variables(**KAFKA, tempo_live_store_complete_block_timeout="24h"))
+    # 1000 × 20 × 500 bytes × 25 % for 24 hours and 30 s, a third of it
+    assert (found.variable, found.severity) == ("tempo_live_store_storage_size", "warning")
+    assert "a live-store keeps 67.1 GiB" in found.what
+
+
 def test_one_compactor_does_not_wait_for_others() -> None:
     def wait(replicas: int) -> str:
         config = tc.tempo_config(variables(tempo_compactor_replicas=replicas))
@@ -253,6 +320,28 @@ def test_strings_of_the_command_line_are_converted() -> None:
         ),
         ({"tempo_querier_resources": {"requests": {"cpu": "1 core"}}}, "tempo_querier_resources.requests.cpu: is"),
         ({"tempo_image_tag": "3.0.3"}, "tempo_image_tag: is 3.0.3, but .* Tempo 3 has no ingesters.*Use a tag of 2.10"),
+        ({**KAFKA, "tempo_image_tag": "2.10.8"}, "tempo_image_tag: .*profile kafka.*3.0.3, or tempo_profile: distr"),
+        ({**KAFKA, "tempo_image_tag": "4.0.0"}, "tempo_image_tag: is 4.0.0, .*other versions refuse it"),
+        ({**KAFKA, "tempo_kafka_address": ""}, "tempo_kafka_address: is empty, but tempo_profile is kafka"),
+        (
+            {**KAFKA, "tempo_kafka_address": "a:9092,b:9092"},
+            "tempo_kafka_address: is 'a:9092,b:9092', not one host:port",
+        ),
+        ({**KAFKA, "tempo_kafka_address": "kafka"}, "tempo_kafka_address: is 'kafka', not one host:port"),
+        ({**KAFKA, "tempo_kafka_topic": "a/b"}, "tempo_kafka_topic: is 'a/b', not the name of a topic"),
+        ({**KAFKA, "tempo_block_builder_replicas": 2}, "tempo_block_builder_replicas: is 2, which does not divide"),
+        (
+            {**KAFKA, "tempo_live_store_complete_block_timeout": "1m"},
+            "tempo_live_store_complete_block_timeout: is 1m, shorter than tempo_blocklist_poll",
+        ),
+        (
+            {**KAFKA, "tempo_extra_config": {"ingester": {}}},
+            "tempo_extra_config.ingester: is an option of Tempo 2.10, not of 3.0: .* live_store",
+        ),
+        (
+            {**KAFKA, "tempo_extra_config": {"storage": {"trace": {"block": {"version": "vParquet3"}}}}},
+            "version: is 'vParquet3': Tempo 3.0 does not support .* Choose vParquet4 or vParquet5",
+        ),
         ({"tempo_profile": "both"}, "tempo_profile: is 'both', not one of the choices. Choose distributed or"),
         ({"tempo_ingestion_burst_size_bytes": 1_000_000}, "tempo_ingestion_burst_size_bytes: .* largest request"),
         ({"tempo_node_selector": {"pool": ["a"]}}, "tempo_node_selector.pool: is .* not a string"),
@@ -325,6 +414,30 @@ def test_tags_and_versions(tag: Any, version: tuple[int, int] | None, severity: 
     assert [(one.variable, one.severity) for one in found] == ([("tempo_image_tag", severity)] if severity else [])
     if severity != "error":
         assert tc.tempo_config(variables(tempo_image_tag=tag)) == tc.tempo_config(variables())
+
+
+@pytest.mark.parametrize(
+    ("profile", "tag", "line", "severity"),
+    [
+        ("kafka", "3.0.3", "3.0", ""),
+        ("kafka", "3.1.0", "3.0", "warning"),
+        ("kafka", "3", "3.0", ""),
+        ("kafka", "2.10.8", "3.0", "error"),
+        ("kafka", "latest", "3.0", "warning"),
+        ("kafka", "3f4e5d6", "3.0", "warning"),
+        ("monolithic", "2.10.8", "2.10", ""),
+        ("monolithic", "3.0.3", "3.0", ""),
+        ("monolithic", "2.9.5", "2.10", "warning"),
+        ("monolithic", "latest", "3.0", "warning"),
+        ("monolithic", "3f4e5d6", "2.10", "warning"),
+        ("monolithic", "1.5.0", "2.10", "error"),
+    ],
+)
+def test_profile_and_tag_choose_the_line(profile: str, tag: str, line: str, severity: str) -> None:
+    given = variables(**{**KAFKA, "tempo_profile": profile, "tempo_image_tag": tag})
+    assert [one.severity for one in ts.findings(given)] == ([severity] if severity else [])
+    if severity != "error":
+        assert tc.tempo_values(given)["line"] == line
 
 
 @pytest.mark.parametrize("tag", ["sha256:3.0", "", 3.0, None])
