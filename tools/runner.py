@@ -333,7 +333,7 @@ def without_tempo(outcomes: Sequence[Outcome], installed: bool) -> list[Outcome]
 
 
 def without_tempo_3(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes with the tests that need Tempo 3 in a line of their own; its binary comes from ORION_TEMPO_3 alone."""
+    """The outcomes with the tests that need Tempo 3, whose binary only ORION_TEMPO_3 names, in a line of their own."""
     skipped = sum(one.skipped for one in outcomes)
     if not skipped:
         return list(outcomes)

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""What is wrong with the keys of a part of tempo.yaml, for the line of Tempo that will read it. Pure: no I/O, no Ansible.
+"""What is wrong with the keys of a part of tempo.yaml, for the line of Tempo that reads it. Pure: no I/O, no Ansible.
 
 key_tables.py has the keys of each line.
 """

@@ -68,6 +68,7 @@ TEMPO_DURATIONS = (
     "tempo_live_store_max_block_duration",
     "tempo_live_store_complete_block_timeout",
     "tempo_block_builder_consume_cycle_duration",
+    "tempo_kafka_topic_retention",
 )
 # Whole numbers, and the smallest value of each. Numbers of pods are not among them.
 INTEGERS = {
@@ -77,8 +78,25 @@ INTEGERS = {
     "tempo_max_traces_per_user": 0,
     "tempo_max_bytes_per_trace": 0,
     "tempo_search_concurrent_jobs": 1,
+    "tempo_kafka_topic_partitions": 1,
+    "tempo_kafka_topic_replication_factor": 1,
+    "tempo_kafka_topic_min_insync_replicas": 1,
+    "tempo_kafka_topic_max_message_bytes": 1,
     "tempo_search_target_bytes_per_job": 1,
 }
+# Text that may be empty.
+TEXTS = (
+    "tempo_s3_prefix",
+    "tempo_s3_addressing_style",
+    "tempo_s3_credentials_secret",
+    "tempo_s3_ca_secret",
+    "tempo_priority_class_name",
+    "tempo_ingester_storage_class",
+    "tempo_live_store_storage_class",
+    "tempo_kafka_address",
+    "tempo_kafka_sasl_secret",
+    "tempo_metrics_generator_remote_write_url",
+)
 BOOLEANS = (
     "tempo_s3_insecure",
     "tempo_compaction_enabled",
@@ -122,6 +140,8 @@ TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 # host or host:port, as Tempo's S3 client takes it.
 ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 
+# Source: pkg/ingest/config.go of v3.0.3 (producerBatchMaxBytes).
+LARGEST_BATCH = 16_000_000
 # Largest gRPC messages that Tempo's servers accept, and its clients, by default; queriers also send no larger ones than
 # the former. Source: cmd/tempo/app/config.go, modules/querier/config.go of v2.10.8, and grpcclient of its dskit.
 GRPC_SERVER_BYTES, GRPC_CLIENT_BYTES = 16 * MEBIBYTE, 100 * MEBIBYTE
@@ -164,9 +184,7 @@ def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
     v["tempo_profile"] = reader.choice("tempo_profile", PROFILES)
     for name in ("tracing_namespace", "tempo_s3_region", "tempo_kafka_topic"):
         v[name] = reader.text(name)
-    for name in ("tempo_s3_prefix", "tempo_s3_addressing_style", "tempo_s3_credentials_secret", "tempo_s3_ca_secret",
-                 "tempo_priority_class_name", "tempo_ingester_storage_class", "tempo_live_store_storage_class",
-                 "tempo_kafka_address", "tempo_kafka_sasl_secret", "tempo_metrics_generator_remote_write_url"):  # fmt: skip
+    for name in TEXTS:
         v[name] = reader.text(name, empty=True)
     for name, minimum in INTEGERS.items():
         v[name] = reader.integer(name, minimum=minimum)
@@ -179,6 +197,7 @@ def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
     for name in LISTS_OF_STRINGS:
         v[name] = reader.listing(name, str)
     v["tempo_ingestion_rate_strategy"] = reader.choice("tempo_ingestion_rate_strategy", ("local", "global"))
+    v["tempo_kafka_topic_state"] = reader.choice("tempo_kafka_topic_state", ("ignored", "checked", "present"))
     v["tempo_log_level"] = reader.choice("tempo_log_level", ("info", "debug", "warn", "error"))
     v["tempo_extra_config"] = reader.mapping("tempo_extra_config")
     for component, prefix in components(v).items():
@@ -424,6 +443,7 @@ def _kafka(reader: Reader, v: Variables) -> None:
     name = "tempo_kafka_topic"
     if reader.sound(name) and not TOPIC.fullmatch(v[name]):
         reader.wrong(name, f"is '{v[name]}', not the name of a topic", "Give up to 249 letters, digits, '.', '_', '-'.")
+    _topic(reader, v)
     name, stores = "tempo_block_builder_replicas", "tempo_live_store_replicas"
     if reader.sound(name, stores) and v[stores] % v[name]:
         reader.wrong(
@@ -432,6 +452,40 @@ def _kafka(reader: Reader, v: Variables) -> None:
             f"Set it to {v[stores]}, or to a number that divides that.",
             "each live-store owns a partition of the topic, and every block-builder reads the same number of them: one "
             "that is left over would not be stored, or a block-builder without a partition would end",
+        )
+
+
+def _topic(reader: Reader, v: Variables) -> None:
+    name, stores = "tempo_kafka_topic_partitions", "tempo_live_store_replicas"
+    if reader.sound(name, stores) and v[name] < v[stores]:
+        reader.wrong(
+            name,
+            f"is {v[name]}, less than {stores} ({v[stores]})",
+            f"Set it to {v[stores]} or more.",
+            "each live-store owns the partition of its number",
+        )
+    name, copies = "tempo_kafka_topic_min_insync_replicas", "tempo_kafka_topic_replication_factor"
+    if reader.sound(name, copies) and v[name] > v[copies]:
+        reader.wrong(
+            name,
+            f"is {v[name]}, more than {copies} ({v[copies]})",
+            "Lower it: one less lets one broker fail.",
+            "nothing could ever be written",
+        )
+    name = "tempo_kafka_topic_max_message_bytes"
+    if reader.sound(name) and v[name] < LARGEST_BATCH:
+        reader.wrong(
+            name,
+            f"is {v[name]}, less than the largest batch that Tempo writes ({LARGEST_BATCH} bytes)",
+            f"Set it to {LARGEST_BATCH} or more.",
+            "the broker refuses larger batches, and their spans are lost",
+        )
+    name, copies = "tempo_kafka_topic_replication_factor", "tempo_kafka_topic_state"
+    if reader.sound(name, copies) and v[copies] != "ignored" and v[name] == 1:
+        reader.doubtful(
+            name,
+            "is 1, so spans that are not in the bucket yet are on one broker alone",
+            "Set it to 3 where the cluster has as many brokers.",
         )
 
 
@@ -460,7 +514,7 @@ def _extra(reader: Reader, v: Variables) -> None:
     extra, place = v["tempo_extra_config"], Place("tempo_extra_config")
     # Another minor version may define other keys.
     version, ours = images.tagged_version(v.get("tempo_image_tag")), line(v)
-    if version is None or version == ours or version[0] not in LINES:
+    if version is None or version == ours or version[0] != ours[0]:
         reader.findings += unknown_keys(extra, place, ours)
     block = place.key("storage").key("trace").key("block")
     written = inside(extra, "storage", "trace", "block", "version")

@@ -48,7 +48,7 @@ GENERATOR = {
     "tempo_metrics_generator_remote_write_url": "http://prometheus-operated:9090/api/v1/write",
 }
 THIRD = {"tempo_image_tag": "3.0.3"}
-KAFKA = {**THIRD, "tempo_profile": "kafka", "tempo_kafka_address": "kafka-bootstrap.kafka.svc:9092"}
+KAFKA: dict[str, Any] = {**THIRD, "tempo_profile": "kafka", "tempo_kafka_address": "kafka-bootstrap.kafka.svc:9092"}
 # What the charts' tests render.
 CASES: dict[str, dict[str, Any]] = {
     "production": {},

@@ -329,6 +329,18 @@ def test_strings_of_the_command_line_are_converted() -> None:
         ),
         ({**KAFKA, "tempo_kafka_address": "kafka"}, "tempo_kafka_address: is 'kafka', not one host:port"),
         ({**KAFKA, "tempo_kafka_topic": "a/b"}, "tempo_kafka_topic: is 'a/b', not the name of a topic"),
+        (
+            {**KAFKA, "tempo_kafka_topic_partitions": 2},
+            "tempo_kafka_topic_partitions: is 2, less than tempo_live_store",
+        ),
+        (
+            {**KAFKA, "tempo_kafka_topic_replication_factor": 1},
+            "tempo_kafka_topic_min_insync_replicas: is 2, more than",
+        ),
+        (
+            {**KAFKA, "tempo_kafka_topic_max_message_bytes": 1048588},
+            "max_message_bytes: is 1048588, less than the largest",
+        ),
         ({**KAFKA, "tempo_block_builder_replicas": 2}, "tempo_block_builder_replicas: is 2, which does not divide"),
         (
             {**KAFKA, "tempo_live_store_complete_block_timeout": "1m"},
