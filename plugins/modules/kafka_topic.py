@@ -124,7 +124,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kafka.client import Kafka
-from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import Wanted, check_options, plan, verdict
+from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import WantedTopic, check_options, plan, verdict
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 
@@ -161,7 +161,7 @@ def main() -> None:
     module.exit(made)
 
 
-def _wanted(params: dict) -> Wanted:
+def _wanted(params: dict) -> WantedTopic:
     for name in ("partitions", "replication_factor", "min_insync_replicas", "max_message_bytes"):
         if params[name] < 1:
             raise InvalidInput(f"{name} is {params[name]}", remedy="Give 1 or more.")
@@ -169,7 +169,7 @@ def _wanted(params: dict) -> Wanted:
         retention = duration_seconds(params["retention"])
     except ValueError:
         raise InvalidInput(f"retention is '{params['retention']}', not a Go duration", remedy=DURATION_REMEDY) from None
-    return Wanted(
+    return WantedTopic(
         params["name"],
         params["partitions"],
         params["replication_factor"],

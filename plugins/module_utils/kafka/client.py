@@ -29,7 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import (
     RETENTION,
     Cluster,
     Topic,
-    Wanted,
+    WantedTopic,
 )
 
 CLIENT = "kafka-python"
@@ -152,7 +152,7 @@ class Kafka:
         values = {key: one["value"] if isinstance(one, dict) else one for key, one in found.items() if key in keys}
         return {key: int(value) for key, value in values.items() if value not in (None, "")}
 
-    def execute(self, step: Step, wanted: Wanted) -> None:
+    def execute(self, step: Step, wanted: WantedTopic) -> None:
         from kafka.admin import ConfigResource, ConfigResourceType
 
         with _errors(self.address):

@@ -19,7 +19,7 @@ RETENTION, LARGEST, IN_SYNC = "retention.ms", "max.message.bytes", "min.insync.r
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedTopic:
     """partitions: at least. retention: in seconds, at least. max_message_bytes: of a batch of records, at least.
     min_insync_replicas: on how many brokers a record is, at least, before it counts as written.
     """
@@ -55,7 +55,7 @@ class Cluster:
     topic: Topic | None
 
 
-def configs(wanted: Wanted) -> dict[str, int]:
+def configs(wanted: WantedTopic) -> dict[str, int]:
     return {
         RETENTION: round(wanted.retention * 1000),
         LARGEST: wanted.max_message_bytes,
@@ -63,7 +63,7 @@ def configs(wanted: Wanted) -> dict[str, int]:
     }
 
 
-def check_options(wanted: Wanted) -> None:
+def check_options(wanted: WantedTopic) -> None:
     """InvalidInput for what no cluster could fulfil."""
     if wanted.min_insync_replicas > wanted.replication_factor:
         raise InvalidInput(
@@ -74,7 +74,7 @@ def check_options(wanted: Wanted) -> None:
         )
 
 
-def plan(wanted: Wanted, cluster: Cluster) -> Plan:
+def plan(wanted: WantedTopic, cluster: Cluster) -> Plan:
     """What makes the topic fit. More partitions, a longer retention and larger messages than wanted stay as they are.
 
     InvalidInput for what cannot be reached: more replicas than brokers, and another number of replicas of a topic that
@@ -100,7 +100,7 @@ def plan(wanted: Wanted, cluster: Cluster) -> Plan:
     return made
 
 
-def verdict(wanted: Wanted, cluster: Cluster) -> None:
+def verdict(wanted: WantedTopic, cluster: Cluster) -> None:
     """Raises where the topic does not fit as it is: NotFound without one, InvalidInput with everything that differs."""
     check_options(wanted)
     found = cluster.topic
@@ -117,7 +117,7 @@ def verdict(wanted: Wanted, cluster: Cluster) -> None:
         )
 
 
-def _shortcomings(wanted: Wanted, cluster: Cluster, found: Topic) -> Iterator[str]:
+def _shortcomings(wanted: WantedTopic, cluster: Cluster, found: Topic) -> Iterator[str]:
     if found.partitions < wanted.partitions:
         yield f"it has {found.partitions} partitions, partitions is {wanted.partitions}"
     if found.replicas < wanted.replication_factor:
@@ -135,7 +135,7 @@ def _falls_short(name: str, there: int | None, wanted: int) -> bool:
     return there is None or (there < wanted and not unlimited)
 
 
-def _check_replicas(wanted: Wanted, cluster: Cluster) -> None:
+def _check_replicas(wanted: WantedTopic, cluster: Cluster) -> None:
     if wanted.replication_factor > cluster.brokers:
         raise InvalidInput(
             f"replication_factor is {wanted.replication_factor}, but the cluster has {cluster.brokers} broker"

@@ -67,6 +67,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo, changes_refused
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
 # How urllib3 introduces what the socket said.
@@ -125,6 +126,7 @@ class Facts:
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    tempo: the one that is installed; None where there is none, or its record may not be read.
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 
@@ -141,6 +143,7 @@ class Facts:
     modes: Modes | None = None
     workloads: Snapshot | None = None
     owners: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    tempo: InstalledTempo | None = None
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -565,6 +568,10 @@ def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
             )
 
 
+def installed_tempo(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from changes_refused(v, facts.tempo)
+
+
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.helm_error:
         problem, remedy = _halves(facts.helm_error)
@@ -652,6 +659,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     secrets,
     pull_secrets,
     instrumentation_apis,
+    installed_tempo,
     helm,
     store,
     provisioned_grafana,

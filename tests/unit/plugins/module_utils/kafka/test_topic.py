@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import Cluster, Topic, Wanted, plan, verdict
+from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import (
+    Cluster,
+    Topic,
+    WantedTopic,
+    plan,
+    verdict,
+)
 
-WANTED = Wanted("spans", 3, 3, 86400, 16_000_000, 2)
+WANTED = WantedTopic("spans", 3, 3, 86400, 16_000_000, 2)
 SETTINGS = {"retention.ms": 86_400_000, "max.message.bytes": 16_000_000, "min.insync.replicas": 2}
 FITS = Topic(3, 3, SETTINGS)
 
@@ -61,7 +67,7 @@ def test_what_falls_short_is_changed() -> None:
         (replace(WANTED, min_insync_replicas=4), cluster(), "min_insync_replicas is 4, more than replication_factor"),
     ],
 )
-def test_what_cannot_be_reached_is_refused(wanted: Wanted, there: Cluster, message: str) -> None:
+def test_what_cannot_be_reached_is_refused(wanted: WantedTopic, there: Cluster, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         plan(wanted, there)
 
