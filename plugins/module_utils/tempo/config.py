@@ -11,6 +11,7 @@ tests/unit/charts/approved/tempo has examples that Tempo has accepted.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,8 +26,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings impor
     GRPC_SERVER_BYTES,
     VERSION_3,
     components,
+    generates,
     grpc_message_bytes,
     line,
+    local_blocks,
     read,
     volume,
 )
@@ -39,10 +42,14 @@ ADDRESSING: dict[str, dict[str, Any]] = {
     "path": {"forcepathstyle": True},
     "virtual": {"bucket_lookup_type": 1},
 }
+# Fields of a pod's security context, and their variables; 0 leaves a field to the cluster.
+IDS = {"runAsUser": "tempo_run_as_user", "runAsGroup": "tempo_run_as_group", "fsGroup": "tempo_fs_group"}
 # Where the chart mounts the key ca.crt of s3.caSecret.
 S3_CA_PATH = "/etc/tempo/s3-ca/ca.crt"
 # What the chart sets in the environment from kafka.saslSecret; Tempo expands them in its configuration.
 SASL = {"sasl_username": "${TEMPO_KAFKA_USERNAME}", "sasl_password": "${TEMPO_KAFKA_PASSWORD}"}
+# The pod's own address, which the chart sets with ipv6Only.
+POD_IP = "${TEMPO_POD_IP}"
 MEMBERLIST = {"kvstore": {"store": "memberlist"}}
 
 
@@ -135,13 +142,56 @@ def _config(v: Mapping[str, Any], release_name: str) -> dict[str, Any]:
         }
     config |= _recent_3(v, release_name) if line(v) == VERSION_3 else _recent_2(v)
     _message_sizes(config, grpc_message_bytes(v["tempo_max_bytes_per_trace"]), line(v) == VERSION_3)
-    if v["tempo_metrics_generator_enabled"]:
-        generator = _metrics_generator(v)
+    if generates(v):
+        generator, processors = _metrics_generator(v)
         if not alone:
             generator["ring"] = MEMBERLIST
         config["metrics_generator"] = generator
-        config["overrides"]["defaults"]["metrics_generator"] = {"processors": ["service-graphs", "span-metrics"]}
+        config["overrides"]["defaults"]["metrics_generator"] = {"processors": processors}
+    if v["tempo_memcached_addresses"]:
+        addresses = ",".join(v["tempo_memcached_addresses"])
+        memcached = {"addresses": addresses, "consistent_hash": True, "timeout": "500ms"}
+        config["cache"] = {"caches": [{"memcached": memcached, "roles": v["tempo_memcached_roles"]}]}
+    block: dict[str, Any] = {}
+    if v["tempo_block_version"]:
+        block["version"] = v["tempo_block_version"]
+    if v["tempo_dedicated_columns"]:
+        block["parquet_dedicated_columns"] = v["tempo_dedicated_columns"]
+    if block:
+        config["storage"]["trace"]["block"] = block
+    if v["tempo_ipv6_only"]:
+        config = overlay(config, _ipv6(config))
     return overlay(config, v["tempo_extra_config"])
+
+
+def _ipv6(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Listen on IPv6, and make it known to the rings: by default, Tempo looks for an IPv4 address of the pod."""
+    inet6 = {"enable_inet6": True}
+    changes: dict[str, Any] = {
+        "server": {"http_listen_address": "::", "grpc_listen_address": "::"},
+        "distributor": {
+            "ring": inet6,
+            "receivers": {
+                "otlp": {"protocols": {"grpc": {"endpoint": "[::]:4317"}, "http": {"endpoint": "[::]:4318"}}}
+            },
+        },
+    }
+    if "ingester" in config:
+        changes["ingester"] = {"lifecycler": inet6}
+        changes["compactor"] = {"ring": inet6}
+    else:
+        changes["live_store"] = {"ring": inet6}
+        changes["backend_worker"] = {"ring": inet6}
+    if "metrics_generator" in config:
+        changes["metrics_generator"] = {"ring": inet6}
+    if "memberlist" in config:
+        changes["memberlist"] = {"bind_addr": [POD_IP]}
+        return changes
+    # The one process calls itself, by default at 127.0.0.1.
+    changes["querier"] = {"frontend_worker": {"frontend_address": "[::1]:9095"}}
+    if "backend_worker" in config:
+        changes["backend_worker"] = {"ring": inet6, "backend_scheduler_addr": "[::1]:9095"}
+    return changes
 
 
 def _compaction(v: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,6 +213,8 @@ def _recent_2(v: Mapping[str, Any]) -> dict[str, Any]:
     compactor: dict[str, Any] = {"compaction": _compaction(v)}
     if distributed:
         lifecycler["ring"] |= MEMBERLIST
+        if v["tempo_zones"]:
+            lifecycler["ring"]["zone_awareness_enabled"] = True
         # On the volume: an ingester that comes back takes its old place in the ring at once.
         lifecycler["tokens_file_path"] = "/var/tempo/tokens.json"
         compactor["ring"] = {
@@ -252,6 +304,9 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
     prefix = volume(v)[0]
     persistence = {"size": v[f"{prefix}_storage_size"], "storageClass": v[f"{prefix}_storage_class"]}
     found = {name: _component(v, name, own) for name, own in components(v).items()}
+    if "ingester" in found and v["tempo_zones"]:
+        # Of each zone. A live-store has a partition of its own in every zone, whatever their number.
+        found["ingester"]["replicas"] //= len(v["tempo_zones"])
     for name in ("all", "ingester", "live-store"):
         if name in found:
             found[name]["persistence"] = persistence
@@ -263,8 +318,20 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
         "config": config,
         "s3": {"credentialsSecret": v["tempo_s3_credentials_secret"], "caSecret": v["tempo_s3_ca_secret"]},
         "serviceAccount": {"annotations": v["tempo_service_account_annotations"]},
-        "kafka": {"saslSecret": v["tempo_kafka_sasl_secret"] if v["tempo_profile"] == "kafka" else ""},
+        "kafka": {"saslSecret": _authenticates(v)},
         "components": found,
+        "environment": v["tempo_environment"],
+        "secretEnvironment": v["tempo_secret_environment"],
+        "secretFiles": v["tempo_secret_files"],
+        "configMapFiles": v["tempo_config_map_files"],
+        # Only where there is something to expand: a configuration may have ${…} of its own, such as in relabelling.
+        "expandEnv": bool(
+            (v["tempo_environment"] or v["tempo_secret_environment"] or v["tempo_ipv6_only"] or _authenticates(v))
+            and "${" in json.dumps(config)
+        ),
+        "ipv6Only": v["tempo_ipv6_only"],
+        "zones": v["tempo_zones"],
+        "securityContext": {name: v[variable] for name, variable in IDS.items() if v[variable]},
         "nodeSelector": v["tempo_node_selector"],
         "tolerations": v["tempo_tolerations"],
         "priorityClassName": v["tempo_priority_class_name"],
@@ -275,6 +342,11 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
             "adminFrom": v["tempo_network_policy_admin_from"],
         },
     }
+
+
+def _authenticates(v: Mapping[str, Any]) -> str:
+    """The Secret with credentials for Kafka, "" for none."""
+    return v["tempo_kafka_sasl_secret"] if v["tempo_profile"] == "kafka" else ""
 
 
 def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,17 +361,26 @@ def _s3(v: Mapping[str, Any]) -> dict[str, Any]:
     return s3
 
 
-def _metrics_generator(v: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "processor": {
+def _metrics_generator(v: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Its section, and the processors that run."""
+    config: dict[str, Any] = {"storage": {"path": "/var/tempo/generator/wal"}}
+    processors = []
+    if v["tempo_metrics_generator_enabled"]:
+        processors += ["service-graphs", "span-metrics"]
+        config["processor"] = {
             "service_graphs": {"dimensions": v["tempo_metrics_generator_service_graph_dimensions"]},
             "span_metrics": {"dimensions": v["tempo_metrics_generator_span_metrics_dimensions"]},
-        },
-        "storage": {
-            "path": "/var/tempo/generator/wal",
-            "remote_write": [{"url": v["tempo_metrics_generator_remote_write_url"], "send_exemplars": True}],
-        },
-    }
+        }
+        config["storage"]["remote_write"] = [
+            {"url": v["tempo_metrics_generator_remote_write_url"], "send_exemplars": True}
+        ]
+    if local_blocks(v):
+        processors.append("local-blocks")
+        # By default it has the spans of servers alone, and stores nothing.
+        blocks = {"filter_server_spans": False, "flush_to_storage": True}
+        config.setdefault("processor", {})["local_blocks"] = blocks
+        config["traces_storage"] = {"path": "/var/tempo/generator/traces"}
+    return config, processors
 
 
 def _go_mem_limit(resources: Mapping[str, Any]) -> str:

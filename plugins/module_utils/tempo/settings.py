@@ -78,6 +78,9 @@ INTEGERS = {
     "tempo_max_traces_per_user": 0,
     "tempo_max_bytes_per_trace": 0,
     "tempo_search_concurrent_jobs": 1,
+    "tempo_run_as_user": 0,
+    "tempo_run_as_group": 0,
+    "tempo_fs_group": 0,
     "tempo_kafka_topic_partitions": 1,
     "tempo_kafka_topic_replication_factor": 1,
     "tempo_kafka_topic_min_insync_replicas": 1,
@@ -96,21 +99,30 @@ TEXTS = (
     "tempo_kafka_address",
     "tempo_kafka_sasl_secret",
     "tempo_metrics_generator_remote_write_url",
+    "tempo_block_version",
 )
 BOOLEANS = (
+    "tempo_traceql_metrics_enabled",
+    "tempo_ipv6_only",
     "tempo_s3_insecure",
     "tempo_compaction_enabled",
     "tempo_metrics_generator_enabled",
     "tempo_network_policy_enabled",
 )
-MAPPINGS_OF_STRINGS = ("tempo_service_account_annotations", "tempo_node_selector")
+MAPPINGS_OF_STRINGS = ("tempo_service_account_annotations", "tempo_node_selector", "tempo_environment")
 LISTS_OF_MAPPINGS = (
+    "tempo_dedicated_columns",
     "tempo_tolerations",
     "tempo_network_policy_otlp_from",
     "tempo_network_policy_query_from",
     "tempo_network_policy_admin_from",
 )
 LISTS_OF_STRINGS = (
+    "tempo_secret_files",
+    "tempo_config_map_files",
+    "tempo_zones",
+    "tempo_memcached_addresses",
+    "tempo_memcached_roles",
     "tempo_metrics_generator_service_graph_dimensions",
     "tempo_metrics_generator_span_metrics_dimensions",
 )
@@ -140,6 +152,28 @@ TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 # host or host:port, as Tempo's S3 client takes it.
 ENDPOINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
 
+ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Variables of the environment that the chart sets.
+RESERVED = {
+    "GOMEMLIMIT": "It follows the memory limit: set the component's resources.",
+    "AWS_ACCESS_KEY_ID": "Use tempo_s3_credentials_secret.",
+    "AWS_SECRET_ACCESS_KEY": "Use tempo_s3_credentials_secret.",
+    "TEMPO_POD_IP": "Remove it.",
+}
+# A zone is part of the name of a StatefulSet, and of its pods' host names.
+ZONE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?")
+# Source: vendor/github.com/grafana/dskit/dns/provider.go of v2.10.8 and v3.0.3
+MEMCACHED = re.compile(r"(?:dns\+|dnssrv\+|dnssrvnoa\+)?[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?::\d{1,5})?")
+# Source: pkg/cache/cache.go of v2.10.8 and v3.0.3
+CACHE_ROLES = (
+    "bloom",
+    "trace-id-index",
+    "parquet-footer",
+    "parquet-column-idx",
+    "parquet-offset-idx",
+    "parquet-page",
+    "frontend-search",
+)
 # Source: pkg/ingest/config.go of v3.0.3 (producerBatchMaxBytes).
 LARGEST_BATCH = 16_000_000
 # Largest gRPC messages that Tempo's servers accept, and its clients, by default; queriers also send no larger ones than
@@ -172,7 +206,17 @@ def _rolling(variables: Variables) -> bool:
 def components(v: Variables) -> dict[str, str]:
     """Of what runs: Tempo's -target, and the prefix of the component's variables. v: as read returns them."""
     found = COMPONENTS[v["tempo_profile"]]
-    return {name: prefix for name, prefix in found.items() if name != GENERATOR or v["tempo_metrics_generator_enabled"]}
+    return {name: prefix for name, prefix in found.items() if name != GENERATOR or generates(v)}
+
+
+def generates(v: Variables) -> bool:
+    """Whether the metrics-generator is needed: for metrics, and in 2.10 for TraceQL metrics, whose blocks it writes."""
+    return bool(v["tempo_metrics_generator_enabled"] or local_blocks(v))
+
+
+def local_blocks(v: Variables) -> bool:
+    """Whether the generator's processor of that name is needed; 3.0 answers TraceQL metrics without it."""
+    return bool(v["tempo_traceql_metrics_enabled"] and line(v) == VERSION)
 
 
 def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
@@ -197,12 +241,13 @@ def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
     for name in LISTS_OF_STRINGS:
         v[name] = reader.listing(name, str)
     v["tempo_ingestion_rate_strategy"] = reader.choice("tempo_ingestion_rate_strategy", ("local", "global"))
+    v["tempo_secret_environment"] = reader.mapping("tempo_secret_environment")
     v["tempo_kafka_topic_state"] = reader.choice("tempo_kafka_topic_state", ("ignored", "checked", "present"))
     v["tempo_log_level"] = reader.choice("tempo_log_level", ("info", "debug", "warn", "error"))
     v["tempo_extra_config"] = reader.mapping("tempo_extra_config")
     for component, prefix in components(v).items():
         v[f"{prefix}_resources"] = reader.resources(f"{prefix}_resources")
-        if component not in (*SINGLE, GENERATOR):
+        if component not in SINGLE:
             v[f"{prefix}_replicas"] = reader.integer(f"{prefix}_replicas", minimum=1)
     distributed = v["tempo_profile"] == "distributed"
     v["tempo_replication_factor"] = reader.integer("tempo_replication_factor", minimum=1) if distributed else 1
@@ -220,6 +265,9 @@ def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
     _volume(reader, v, seconds)
     _kafka(reader, v)
     _generator(reader, v)
+    _environment(reader, v)
+    _placed(reader, v)
+    _cache(reader, v)
     _extra(reader, v)
     return v, reader.findings
 
@@ -518,11 +566,87 @@ def _extra(reader: Reader, v: Variables) -> None:
         reader.findings += unknown_keys(extra, place, ours)
     block = place.key("storage").key("trace").key("block")
     written = inside(extra, "storage", "trace", "block", "version")
-    if written is not None and written not in BLOCK_VERSIONS[ours]:
-        reader.wrong(block.key("version"), f"is {written!r}", f"Choose {' or '.join(BLOCK_VERSIONS[ours])}.",
-                     f"Tempo {dotted(ours)} does not support writing blocks of another version")  # fmt: skip
+    for where, found in (
+        (block.key("version"), written),
+        (Place("tempo_block_version"), v["tempo_block_version"] or None),
+    ):
+        if found is not None and found not in BLOCK_VERSIONS[ours]:
+            reader.wrong(where, f"is {found!r}", f"Choose {' or '.join(BLOCK_VERSIONS[ours])}.",
+                         f"Tempo {dotted(ours)} does not support writing blocks of another version")  # fmt: skip
+    _columns(reader, v["tempo_dedicated_columns"], Place("tempo_dedicated_columns"))
     _columns(reader, inside(extra, "storage", "trace", "block", "parquet_dedicated_columns"),
              block.key("parquet_dedicated_columns"))  # fmt: skip
+
+
+def _environment(reader: Reader, v: Variables) -> None:
+    """Names of environment variables, and the Secrets and ConfigMaps that are named."""
+    for name in ("tempo_environment", "tempo_secret_environment"):
+        for key in v[name]:
+            if not ENVIRONMENT.fullmatch(str(key)):
+                reader.wrong(Place(name).key(key), "is not the name of an environment variable",
+                             "Use letters, digits and '_'.")  # fmt: skip
+            elif str(key) in RESERVED or str(key).startswith("TEMPO_KAFKA_"):
+                reader.wrong(Place(name).key(key), "is set by the role itself", RESERVED.get(str(key), "Remove it."))
+    for key in set(map(str, v["tempo_environment"])) & set(map(str, v["tempo_secret_environment"])):
+        reader.wrong(Place("tempo_secret_environment").key(key), "is in tempo_environment too", "Remove one of them.")
+    for key, source in v["tempo_secret_environment"].items():
+        place = Place("tempo_secret_environment").key(key)
+        if not isinstance(source, Mapping) or set(source) != {"secret", "key"}:
+            reader.wrong(place, f"is {source!r}, not a Secret and its key", "Write {secret: NAME, key: KEY}.")
+        elif not images.OBJECT_NAME.fullmatch(str(source["secret"])) or not str(source["key"] or ""):
+            reader.wrong(place, f"is {source!r}, not the name of a Secret and one of its keys",
+                         "Write {secret: NAME, key: KEY}.")  # fmt: skip
+    for name in ("tempo_secret_files", "tempo_config_map_files"):
+        for index, item in enumerate(v[name]):
+            if not images.OBJECT_NAME.fullmatch(item) or v[name].index(item) != index:
+                fault = "is there twice" if item in v[name][:index] else f"is {item!r}, not the name of an object"
+                reader.wrong(Place(name).item(index), fault, "Give names in tracing_namespace, each once.")
+
+
+def _placed(reader: Reader, v: Variables) -> None:
+    """Zones of pods."""
+    name, zones = "tempo_zones", v["tempo_zones"]
+    for index, zone in enumerate(zones):
+        if not ZONE.fullmatch(zone) or zone in zones[:index]:
+            fault = "is there twice" if zone in zones[:index] else f"is {zone!r}, not the name of a zone"
+            reader.wrong(Place(name).item(index), fault, "Give values of topology.kubernetes.io/zone, each once.")
+    if not zones or not reader.sound(name):
+        return
+    if v["tempo_profile"] == "monolithic":
+        reader.wrong(name, "is set, but tempo_profile is monolithic", "Leave it empty.", "one instance is in one zone")
+    elif v["tempo_profile"] == "distributed":
+        copies, pods = "tempo_replication_factor", "tempo_ingester_replicas"
+        if reader.sound(copies) and len(zones) < v[copies]:
+            reader.wrong(
+                name,
+                f"has {len(zones)} zones, fewer than {copies} ({v[copies]})",
+                f"Name {v[copies]} zones or more.",
+                "each copy of a span goes to an ingester of another zone",
+            )
+        if reader.sound(pods) and v[pods] % len(zones):
+            reader.wrong(
+                pods,
+                f"is {v[pods]}, not a multiple of the {len(zones)} zones of {name}",
+                f"Set it to {-(-v[pods] // len(zones)) * len(zones)}.",
+                "every zone has the same number of ingesters",
+            )
+
+
+def _cache(reader: Reader, v: Variables) -> None:
+    name = "tempo_memcached_addresses"
+    for index, address in enumerate(v[name]):
+        if not MEMCACHED.fullmatch(address):
+            reader.wrong(
+                Place(name).item(index),
+                f"is {address!r}, not an address of memcached",
+                "Write host:port, or dns+host:port for every address that a name has.",
+            )
+    name = "tempo_memcached_roles"
+    for index, role in enumerate(v[name]):
+        if role not in CACHE_ROLES:
+            reader.wrong(Place(name).item(index), f"is {role!r}", f"Choose {', '.join(CACHE_ROLES)}.")
+    if v["tempo_memcached_addresses"] and not v[name]:
+        reader.wrong(name, "is empty, but tempo_memcached_addresses is not", f"Name some of {', '.join(CACHE_ROLES)}.")
 
 
 def multitenancy(variables: Variables) -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import dotted, minor
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_config, tempo_values
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import CACHE_ROLES
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,6 +50,30 @@ GENERATOR = {
 }
 THIRD = {"tempo_image_tag": "3.0.3"}
 KAFKA: dict[str, Any] = {**THIRD, "tempo_profile": "kafka", "tempo_kafka_address": "kafka-bootstrap.kafka.svc:9092"}
+# A password of remote write, limits of tenants, a region for STS.
+FILES: dict[str, Any] = {
+    **GENERATOR,
+    "tempo_environment": {"AWS_REGION": "eu-central-1", "AWS_STS_REGIONAL_ENDPOINTS": "regional"},
+    "tempo_secret_environment": {"REMOTE_WRITE_USER": {"secret": "prometheus", "key": "user"}},
+    "tempo_secret_files": ["prometheus"],
+    "tempo_config_map_files": ["tempo-tenants"],
+    "tempo_extra_config": {
+        "metrics_generator": {
+            "storage": {
+                "remote_write": [
+                    {
+                        "url": "http://prometheus-operated:9090/api/v1/write",
+                        "basic_auth": {
+                            "username": "${REMOTE_WRITE_USER}",
+                            "password_file": "/etc/tempo/secrets/prometheus/password",
+                        },
+                    }
+                ]
+            }
+        },
+        "overrides": {"per_tenant_override_config": "/etc/tempo/config-maps/tempo-tenants/overrides.yaml"},
+    },
+}
 # What the charts' tests render.
 CASES: dict[str, dict[str, Any]] = {
     "production": {},
@@ -84,6 +109,12 @@ CASES: dict[str, dict[str, Any]] = {
         "tempo_block_builder_replicas": 2,
         "tempo_backend_worker_replicas": 2,
     },
+    "zones": {"tempo_zones": ["eu-1a", "eu-1b", "eu-1c"], "tempo_ingester_replicas": 6},
+    "kafka-zones": {**KAFKA, "tempo_zones": ["eu-1a", "eu-1b"]},
+    "openshift": dict.fromkeys(("tempo_run_as_user", "tempo_run_as_group", "tempo_fs_group"), 0),
+    "files": FILES,
+    "kafka-files-ipv6": {**KAFKA, **FILES, "tempo_ipv6_only": True},
+    "ipv6-generator": {**GENERATOR, "tempo_ipv6_only": True, "tempo_metrics_generator_replicas": 2},
     "open": {"tempo_network_policy_otlp_from": [], "tempo_ingester_storage_class": ""},
     "no-policies": {"tempo_network_policy_enabled": False},
 }
@@ -138,6 +169,22 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "tempo_s3_credentials_secret": "tempo-s3",
         "tempo_extra_config": {"ingester": {"flush_all_on_shutdown": True}},
     },
+    **{
+        f"{name}-blocks": {
+            **profile,
+            "tempo_block_version": "vParquet5",
+            "tempo_dedicated_columns": [
+                {"name": f"attribute.{i}", "type": "string", "scope": "span"} for i in range(10)
+            ],
+            "tempo_memcached_addresses": ["dns+memcached.cache.svc:11211", "10.0.0.1:11211"],
+            "tempo_memcached_roles": list(CACHE_ROLES),
+            "tempo_traceql_metrics_enabled": True,
+        }
+        for name, profile in (("distributed", {}), ("kafka", KAFKA))
+    },
+    "traceql-metrics-generator": {**GENERATOR, "tempo_traceql_metrics_enabled": True},
+    "monolithic-ipv6": {"tempo_profile": "monolithic", "tempo_ipv6_only": True},
+    "monolithic-3-ipv6": {**THIRD, "tempo_profile": "monolithic", "tempo_ipv6_only": True},
     "kafka-limits": {**KAFKA, **LIMITS, "tempo_ingestion_rate_strategy": "global"},
     "kafka-beside-2": {**KAFKA, "tempo_compaction_enabled": False, "tempo_s3_prefix": "tempo/production"},
     "kafka-retention": {

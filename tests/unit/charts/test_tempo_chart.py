@@ -73,9 +73,13 @@ def test_selectors_find_their_ports(case: str, rendered: Callable[[str], list[di
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, name
     for name, budget in by_kind(objects, "PodDisruptionBudget").items():
         chosen = [pod for pod in pods if selects(budget["spec"]["selector"]["matchLabels"], pod)]
-        assert [pod["metadata"]["name"] for pod in chosen] == [name]
+        assert chosen and all(f"{pod['metadata']['name']}-".startswith(f"{name}-") for pod in chosen)
+        assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in chosen} == {
+            budget["metadata"]["labels"]["app.kubernetes.io/component"]
+        }
         assert budget["spec"]["maxUnavailable"] == 1
-    assert len(by_kind(objects, "PodDisruptionBudget")) == len(workloads(objects))
+    components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
+    assert len(by_kind(objects, "PodDisruptionBudget")) == len(components)
     for name, policy in by_kind(objects, "NetworkPolicy").items():
         chosen = [pod for pod in pods if selects(policy["spec"]["podSelector"].get("matchLabels", {}), pod)]
         assert chosen, name
@@ -179,6 +183,61 @@ def test_kafkas_credentials_are_references(rendered: Callable[[str], list[dict[s
     assert "sasl_password: '${TEMPO_KAFKA_PASSWORD}'" in config["data"]["tempo.yaml"]
     for workload in workloads(rendered("kafka")).values():
         assert "-config.expand-env=true" not in container(workload)["args"]
+
+
+@pytest.mark.parametrize(
+    ("case", "component", "flag", "replicas", "zones"),
+    [
+        ("zones", "ingester", "-ingester.availability-zone=", 2, ["eu-1a", "eu-1b", "eu-1c"]),
+        ("kafka-zones", "live-store", "-live-store.instance-availability-zone=", 3, ["eu-1a", "eu-1b"]),
+    ],
+)
+def test_each_zone_has_its_pods(
+    case: str,
+    component: str,
+    flag: str,
+    replicas: int,
+    zones: list[str],
+    rendered: Callable[[str], list[dict[str, Any]]],
+) -> None:
+    objects = rendered(case)
+    found = {name: pod for name, pod in workloads(objects).items() if name.startswith(f"tempo-{component}")}
+    assert set(found) == {f"tempo-{component}-{zone}" for zone in zones}
+    for zone in zones:
+        spec = found[f"tempo-{component}-{zone}"]["spec"]
+        assert spec["replicas"] == replicas
+        assert f"{flag}{zone}" in container(found[f"tempo-{component}-{zone}"])["args"]
+        assert spec["serviceName"] == f"tempo-{component}"
+        # Immutable, and apart from the other zones'.
+        assert spec["selector"]["matchLabels"]["orion.tracing/zone"] == zone
+        [term] = spec["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+            "nodeSelectorTerms"
+        ]
+        assert term["matchExpressions"] == [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]}]
+    for name, pod in workloads(objects).items():
+        assert ("affinity" in pod["spec"]["template"]["spec"]) is (name in found)
+
+
+def test_ids_can_be_left_to_the_cluster(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    ids = {"runAsUser", "runAsGroup", "fsGroup"}
+    for case, there in (("production", ids), ("openshift", set())):
+        for workload in workloads(rendered(case)).values():
+            context = workload["spec"]["template"]["spec"]["securityContext"]
+            assert ids & set(context) == there
+            assert context["runAsNonRoot"] is True
+
+
+def test_environment_and_files(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    for workload in workloads(rendered("kafka-files-ipv6")).values():
+        env = {item["name"]: item for item in container(workload)["env"]}
+        assert env["AWS_REGION"]["value"] == "eu-central-1"
+        assert env["REMOTE_WRITE_USER"]["valueFrom"] == {"secretKeyRef": {"name": "prometheus", "key": "user"}}
+        assert env["TEMPO_POD_IP"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+        assert "-config.expand-env=true" in container(workload)["args"]
+        mounts = {mount["mountPath"]: mount["name"] for mount in container(workload)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in workload["spec"]["template"]["spec"]["volumes"]}
+        assert volumes[mounts["/etc/tempo/secrets/prometheus"]]["secret"] == {"secretName": "prometheus"}
+        assert volumes[mounts["/etc/tempo/config-maps/tempo-tenants"]]["configMap"] == {"name": "tempo-tenants"}
 
 
 def test_nothing_that_hangs_at_its_end_gets_long_to_end(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
@@ -336,6 +395,9 @@ def test_the_default_version_is_the_same_everywhere() -> None:
         ({"profile": "kafka"}, ["line"]),
         ({"profile": "kafka", "line": "3.0"}, ["ingest"]),
         ({"components": {"backend-scheduler": {"replicas": 2}}}, ["components", "backend-scheduler", "replicas"]),
+        ({"secretEnvironment": {"A": {"secret": "x"}}}, ["secretEnvironment", "A", "key"]),
+        ({"secretFiles": ["Not A Name"]}, ["secretFiles"]),
+        ({"securityContext": {"runAsUser": 0}}, ["securityContext", "runAsUser"]),
         ({"kafka": {"password": "x"}}, ["kafka", "password"]),
         ({"s3": {"credentials": "x"}}, ["s3", "credentials"]),
         ({"s3": {"caSecret": "Not A Name"}}, ["s3", "caSecret"]),

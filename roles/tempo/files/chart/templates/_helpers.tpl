@@ -47,12 +47,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- list "query-frontend" "backend-scheduler" | toJson -}}
 {{- end }}
 
+{{/* The zones of a component's StatefulSets, "" for one that has no zone, as a JSON list. Argument: as for the name. */}}
+{{- define "tempo.zones" -}}
+{{- if and .root.Values.zones (has .component (list "ingester" "live-store")) }}{{ .root.Values.zones | toJson }}{{ else }}[""]{{ end -}}
+{{- end }}
+
 {{/* Name of a component's workload and Service. Argument: a dict of root and component. */}}
 {{- define "tempo.componentName" -}}
 {{- if eq .component "all" }}{{ .root.Release.Name }}{{ else }}{{ .root.Release.Name }}-{{ .component }}{{ end -}}
 {{- end }}
 
-{{/* The pod of a component. Arguments: root, component, spec (the component's values). */}}
+{{/* The pod of a component. Arguments: root, component, spec (the component's values), zone ("" for none). */}}
 {{- define "tempo.podTemplate" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
@@ -65,6 +70,9 @@ metadata:
     app.kubernetes.io/component: {{ $component }}
     {{- if not $ringless }}
     app.kubernetes.io/part-of: memberlist
+    {{- end }}
+    {{- with .zone }}
+    orion.tracing/zone: {{ . }}
     {{- end }}
   annotations:
     checksum/config: {{ toYaml $values.config | sha256sum }}
@@ -87,6 +95,16 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with .zone }}
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms:
+          - matchExpressions:
+              - key: topology.kubernetes.io/zone
+                operator: In
+                values: [{{ . | quote }}]
+  {{- end }}
   topologySpreadConstraints:
     {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
     - topologyKey: {{ $key }}
@@ -100,9 +118,9 @@ spec:
   terminationGracePeriodSeconds: {{ required (printf "components.%s.terminationGracePeriodSeconds is required" $component) (get $values.components $component).terminationGracePeriodSeconds }}
   securityContext:
     runAsNonRoot: true
-    runAsUser: 10001
-    runAsGroup: 10001
-    fsGroup: 10001
+    {{- with $values.securityContext }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     fsGroupChangePolicy: OnRootMismatch
     seccompProfile:
       type: RuntimeDefault
@@ -114,8 +132,11 @@ spec:
       args:
         - -config.file=/etc/tempo/config/tempo.yaml
         - -target={{ $component }}
-        {{- if $values.kafka.saslSecret }}
+        {{- if $values.expandEnv }}
         - -config.expand-env=true
+        {{- end }}
+        {{- with .zone }}
+        - -{{ ternary "ingester.availability-zone" "live-store.instance-availability-zone" (eq $component "ingester") }}={{ . }}
         {{- end }}
         {{- if has $component (list "distributor" "query-frontend") }}
         # Not ready first, gone later: clients stop choosing this pod before it closes its connections.
@@ -123,7 +144,7 @@ spec:
         {{- end }}
       {{- $credentials := and $values.s3.credentialsSecret (ne $component "distributor") }}
       {{- $kafka := and $values.kafka.saslSecret (has $component (list "distributor" "block-builder" "live-store" "metrics-generator")) }}
-      {{- if or $credentials $kafka .spec.goMemLimit }}
+      {{- if or $credentials $kafka .spec.goMemLimit $values.environment $values.secretEnvironment $values.ipv6Only }}
       env:
         {{- with .spec.goMemLimit }}
         - name: GOMEMLIMIT
@@ -150,6 +171,23 @@ spec:
               name: {{ $values.kafka.saslSecret }}
               key: {{ $key }}
         {{- end }}
+        {{- end }}
+        {{- if $values.ipv6Only }}
+        - name: TEMPO_POD_IP
+          valueFrom:
+            fieldRef:
+              fieldPath: status.podIP
+        {{- end }}
+        {{- range $name, $value := $values.environment }}
+        - name: {{ $name }}
+          value: {{ $value | quote }}
+        {{- end }}
+        {{- range $name, $source := $values.secretEnvironment }}
+        - name: {{ $name }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ $source.secret }}
+              key: {{ $source.key }}
         {{- end }}
       {{- end }}
       ports:
@@ -203,6 +241,16 @@ spec:
           mountPath: /etc/tempo/s3-ca
           readOnly: true
         {{- end }}
+        {{- range $index, $name := $values.secretFiles }}
+        - name: secret-{{ $index }}
+          mountPath: /etc/tempo/secrets/{{ $name }}
+          readOnly: true
+        {{- end }}
+        {{- range $index, $name := $values.configMapFiles }}
+        - name: config-map-{{ $index }}
+          mountPath: /etc/tempo/config-maps/{{ $name }}
+          readOnly: true
+        {{- end }}
   volumes:
     - name: config
       configMap:
@@ -218,6 +266,16 @@ spec:
         items:
           - key: ca.crt
             path: ca.crt
+    {{- end }}
+    {{- range $index, $name := $values.secretFiles }}
+    - name: secret-{{ $index }}
+      secret:
+        secretName: {{ $name }}
+    {{- end }}
+    {{- range $index, $name := $values.configMapFiles }}
+    - name: config-map-{{ $index }}
+      configMap:
+        name: {{ $name }}
     {{- end }}
 {{- end }}
 

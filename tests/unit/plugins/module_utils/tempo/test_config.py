@@ -159,6 +159,64 @@ def test_a_live_stores_volume() -> None:
     assert "a live-store keeps 67.1 GiB" in found.what
 
 
+def test_more_metrics_generators() -> None:
+    given = {"tempo_metrics_generator_enabled": True, "tempo_metrics_generator_remote_write_url": "http://p"}
+    values = tc.tempo_values(variables(**given, tempo_metrics_generator_replicas="3"))
+    assert values["components"]["metrics-generator"]["replicas"] == 3
+
+
+def test_traceql_metrics_are_one_switch() -> None:
+    on = {"tempo_traceql_metrics_enabled": True}
+    values = tc.tempo_values(variables(**on))
+    generator = values["config"]["metrics_generator"]
+    assert values["config"]["overrides"]["defaults"]["metrics_generator"] == {"processors": ["local-blocks"]}
+    assert generator["processor"] == {"local_blocks": {"filter_server_spans": False, "flush_to_storage": True}}
+    assert generator["traces_storage"]["path"].startswith("/var/tempo/")
+    assert "remote_write" not in generator["storage"]
+    assert "metrics-generator" in values["components"]
+    both = variables(**on, tempo_metrics_generator_enabled=True, tempo_metrics_generator_remote_write_url="http://p")
+    processors = tc.tempo_config(both)["overrides"]["defaults"]["metrics_generator"]["processors"]
+    assert processors == ["service-graphs", "span-metrics", "local-blocks"]
+    # 3.0 needs nothing for it.
+    assert tc.tempo_values(variables(**KAFKA, **on)) == tc.tempo_values(variables(**KAFKA))
+
+
+def test_the_environment_is_expanded_only_where_it_was_meant() -> None:
+    relabel = {"tempo_extra_config": {"server": {"log_source_ips_regex": "${1}"}}}
+    assert tc.tempo_values(variables(**relabel))["expandEnv"] is False
+    assert tc.tempo_values(variables(tempo_environment={"A": "1"}))["expandEnv"] is False
+    assert tc.tempo_values(variables(**relabel, tempo_environment={"A": "1"}))["expandEnv"] is True
+    assert tc.tempo_values(variables(tempo_ipv6_only=True))["expandEnv"] is True
+
+
+def test_ipv6_in_every_ring() -> None:
+    generator = {"tempo_metrics_generator_enabled": True, "tempo_metrics_generator_remote_write_url": "http://p"}
+    for profile, rings in (
+        (
+            {},
+            [("distributor", "ring"), ("ingester", "lifecycler"), ("compactor", "ring"), ("metrics_generator", "ring")],
+        ),
+        (
+            KAFKA,
+            [
+                ("distributor", "ring"),
+                ("live_store", "ring"),
+                ("backend_worker", "ring"),
+                ("metrics_generator", "ring"),
+            ],
+        ),
+    ):
+        config = tc.tempo_config(variables(**profile, **generator, tempo_ipv6_only=True))
+        for section, ring in rings:
+            assert config[section][ring]["enable_inet6"] is True
+        assert config["memberlist"]["bind_addr"] == ["${TEMPO_POD_IP}"]
+        assert config["distributor"]["receivers"]["otlp"]["protocols"]["grpc"] == {
+            "endpoint": "[::]:4317",
+            "max_recv_msg_size_mib": 16,
+        }
+        assert "::" not in str(tc.tempo_config(variables(**profile)))
+
+
 def test_one_compactor_does_not_wait_for_others() -> None:
     def wait(replicas: int) -> str:
         config = tc.tempo_config(variables(tempo_compactor_replicas=replicas))
@@ -353,6 +411,40 @@ def test_strings_of_the_command_line_are_converted() -> None:
         (
             {**KAFKA, "tempo_extra_config": {"storage": {"trace": {"block": {"version": "vParquet3"}}}}},
             "version: is 'vParquet3': Tempo 3.0 does not support .* Choose vParquet4 or vParquet5",
+        ),
+        ({"tempo_block_version": "vParquet9"}, "tempo_block_version: is 'vParquet9'"),
+        ({**KAFKA, "tempo_block_version": "v2"}, "tempo_block_version: is 'v2': Tempo 3.0 does not support"),
+        (
+            {"tempo_dedicated_columns": [{"name": f"a{i}", "type": "string", "scope": "span"} for i in range(11)]},
+            "tempo_dedicated_columns: has 11 columns of type string and scope span. Give at most 10",
+        ),
+        ({"tempo_environment": {"a-b": "1"}}, "tempo_environment.a-b: is not the name of an environment variable"),
+        ({"tempo_environment": {"GOMEMLIMIT": "1"}}, "tempo_environment.GOMEMLIMIT: is set by the role itself"),
+        ({"tempo_secret_environment": {"A": "x"}}, "tempo_secret_environment.A: is 'x', not a Secret and its key"),
+        (
+            {"tempo_environment": {"A": "1"}, "tempo_secret_environment": {"A": {"secret": "x", "key": "y"}}},
+            "tempo_secret_environment.A: is in tempo_environment too",
+        ),
+        ({"tempo_secret_files": ["a", "a"]}, r"tempo_secret_files\[1\]: is there twice"),
+        ({"tempo_config_map_files": ["A_b"]}, r"tempo_config_map_files\[0\]: is 'A_b', not the name"),
+        (
+            {"tempo_zones": ["a", "b"], "tempo_ingester_replicas": 4},
+            "tempo_zones: has 2 zones, fewer than tempo_replication_factor",
+        ),
+        (
+            {"tempo_zones": ["a", "b", "c"], "tempo_ingester_replicas": 4},
+            "tempo_ingester_replicas: is 4, not a multiple of the 3 zones of tempo_zones: .* Set it to 6",
+        ),
+        ({"tempo_zones": ["A"]}, r"tempo_zones\[0\]: is 'A', not the name of a zone"),
+        ({"tempo_profile": "monolithic", "tempo_zones": ["a"]}, "tempo_zones: is set, but tempo_profile is monolithic"),
+        (
+            {"tempo_memcached_addresses": ["http://m:1"]},
+            r"tempo_memcached_addresses\[0\]: is 'http://m:1', not an addr",
+        ),
+        ({"tempo_memcached_roles": ["blooms"]}, r"tempo_memcached_roles\[0\]: is 'blooms'. Choose bloom, trace-id"),
+        (
+            {"tempo_memcached_addresses": ["m:1"], "tempo_memcached_roles": []},
+            "tempo_memcached_roles: is empty, but tempo_memcached_addresses is not",
         ),
         ({"tempo_profile": "both"}, "tempo_profile: is 'both', not one of the choices. Choose distributed or"),
         ({"tempo_ingestion_burst_size_bytes": 1_000_000}, "tempo_ingestion_burst_size_bytes: .* largest request"),
