@@ -212,7 +212,9 @@ def test_nobody_answers(run: Run) -> None:
 def test_variables_are_checked_before_anything_is_asked(run: Run) -> None:
     stub = a_controller()
     with stub.serving() as url:
-        done = run(url, token="", given={"awx_scm_url": "", "awx_organisation": "x", "awx_credentials": "one", **OF_A_JOB})
+        done = run(
+            url, token="", given={"awx_scm_url": "", "awx_organisation": "x", "awx_credentials": "one", **OF_A_JOB}
+        )
     text = in_one_line(done)
     for part in (
         "controller_oauthtoken is not set",

@@ -70,6 +70,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo, changes_refused
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
 # How urllib3 introduces what the socket said.
@@ -87,7 +88,11 @@ DURATIONS = (
 # Of servers that the proof's report links to or asks.
 REPORT_URLS = ("verify_grafana_url", "verify_logs_url", "verify_prometheus_url")
 URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url", *REPORT_URLS)
-SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+SECRET_KEYS = {
+    "tempo_s3_credentials_secret": ("access_key", "secret_key"),
+    "tempo_s3_ca_secret": ("ca.crt",),
+    "tempo_kafka_sasl_secret": ("username", "password"),
+}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
 IMAGE_ROLES = ("tempo", "collector", "verify_probe", "local_backends", "local_demo")
@@ -115,6 +120,7 @@ class Facts:
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    tempo: the one that is installed; None where there is none, or its record may not be read.
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 
@@ -132,6 +138,7 @@ class Facts:
     modes: Modes | None = None
     workloads: Snapshot | None = None
     owners: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    tempo: InstalledTempo | None = None
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -421,7 +428,8 @@ def permissions(_v: Variables, facts: Facts) -> Iterator[Finding]:
 
 
 def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
-    yield from _storage_class("tempo_ingester_storage_class", v, facts)
+    kafka = text(v, "tempo_profile") == "kafka"
+    yield from _storage_class(f"tempo_{'live_store' if kafka else 'ingester'}_storage_class", v, facts)
     if flag(v, "collector_persistent_queue_enabled"):
         yield from _storage_class("collector_persistent_queue_storage_class", v, facts)
 
@@ -539,6 +547,10 @@ def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
             )
 
 
+def installed_tempo(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from changes_refused(v, facts.tempo)
+
+
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.helm_error:
         problem, remedy = _halves(facts.helm_error)
@@ -635,6 +647,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     secrets,
     pull_secrets,
     instrumentation_apis,
+    installed_tempo,
     helm,
     store,
     provisioned_grafana,

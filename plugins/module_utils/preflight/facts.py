@@ -20,6 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
+from ansible_collections.orion.tracing.plugins.module_utils.helm import info
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import (
     Modes,
     read,
@@ -43,6 +44,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo, installed
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -95,6 +97,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             for name in sorted(wanted_secrets)
         }
         everything = pool.submit(reviews.everything, kube)
+        tempo = pool.submit(_tempo, kube, namespace) if namespace and "tempo_image_tag" in v else None
         instrumented = pool.submit(_instrumented, kube, v) if flag(v, "instrumentation_enabled") else None
         beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
         grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
@@ -123,6 +126,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             for name, (readable, answer) in ((name, future.result()) for name, future in secrets.items())
             if readable
         },
+        "tempo": tempo.result() if tempo else None,
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
         "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
         **instrumentation,
@@ -139,6 +143,15 @@ def _rights(
     absent = [first] if is_absent else []
     absent += [name for name, (readable, found) in zip(others, looked, strict=True) if readable and found is None]
     return tuple(absent), reviews.missing(kube, rights.required(v, modes, absent))
+
+
+def _tempo(kube: Kube, namespace: str) -> InstalledTempo | None:
+    """By the record of its release; None where it may not be read, which the check of permissions reports."""
+    try:
+        found = info.gather(kube, info.Query(name="tempo", namespace=namespace, values=info.USER)).releases
+    except PermissionDenied:
+        return None
+    return installed(found[0]["release_values"]) if found else None
 
 
 def _instrumented(kube: Kube, v: Variables) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "tempo_image_tag",
             "Tempo 2.10: Tempo 3 has no ingesters",
         ),
-        ({"tempo_image_tag": "3"}, "tempo_image_tag", "Use a tag of 2.10, such as 2.10.8."),
+        ({"tempo_image_tag": "3"}, "tempo_image_tag", "Use a tag of 2.10, such as 2.10.8, or tempo_profile: kafka"),
         ({"tempo_querier_replicas": 0}, "tempo_querier_replicas", "at least 1"),
         ({"collector_gateway_replicas": 1.5}, "collector_gateway_replicas", "whole number"),
         ({"collector_sampler_replicas": True}, "collector_sampler_replicas", "is True, not a number"),

@@ -14,6 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     TimedOut,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Facts, check
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts import (
@@ -24,6 +25,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts impo
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import NOTHING
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import required
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.instrumentation.made import (
@@ -74,6 +77,24 @@ def lacking(facts: dict[str, Any]) -> set[tuple[str, str, str]]:
     return {(verb, one.resource, one.namespace) for one in facts["denied"] for verb in one.verbs}
 
 
+def test_the_installed_tempo_is_read_from_its_release() -> None:
+    values = tempo_values(role_defaults("tempo", object_storage_bucket="traces"))
+    document = {"name": "tempo", "namespace": "tracing", "version": 1, "info": {"status": "deployed"}, "config": values}
+    secret = {
+        "kind": "Secret",
+        "type": "helm.sh/release.v1",
+        "metadata": {
+            "name": "sh.helm.release.v1.tempo.v1",
+            "namespace": "tracing",
+            "labels": {"owner": "helm", "name": "tempo", "version": "1", "status": "deployed"},
+        },
+        "data": {"release": release.encode(document)},
+    }
+    kube = cluster(objects=[*OBJECTS, secret])
+    found = facts_of(kube, V | {"tempo_image_tag": "3.0.3"})["tempo"]
+    assert (found.tag, found.line, found.bucket) == ("2.10.8", (2, 10), "traces")
+
+
 def test_administrators_are_asked_about_once() -> None:
     kube = cluster()
     assert facts_of(kube) == {
@@ -85,6 +106,7 @@ def test_administrators_are_asked_about_once() -> None:
         "absent": (),
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
+        "tempo": None,
         "unreadable": (),
         "grafana": NOTHING,
     }
