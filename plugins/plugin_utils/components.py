@@ -19,8 +19,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.components impo
     BUCKET,
     RELEASE,
     WORKLOADS,
-    Call,
     Component,
+    RoleCall,
 )
 from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import ROLES, RoleVariables
 
@@ -36,6 +36,8 @@ TASKS = {
 }
 PLANNED = (RELEASE, BUCKET, WORKLOADS)
 OWN = "orion.tracing."
+# What only its role can plan.
+UNPLANNED = ("ansible.builtin.include_tasks", "orion.tracing.kafka_topic")
 # Variables of the run, which decide nothing about what is applied.
 OF_THE_RUN = {
     "tracing_confirm",
@@ -59,7 +61,7 @@ class RoleTasks:
         """registered: results that tasks of the role have registered before. modules: those whose calls are wanted.
         AnsibleError where a template fails."""
         role, file = TASKS[name]
-        calls: list[Call] = []
+        calls: list[RoleCall] = []
         unplanned: list[str] = []
         for task in self._read.tasks(role, file):
             # A task in check mode only looks at what another one is going to do.
@@ -70,19 +72,19 @@ class RoleTasks:
                 for module in PLANNED
                 if OWN + module in task and module in modules
             ]
-            if "ansible.builtin.include_tasks" in task:
+            if any(module in task for module in UNPLANNED):
                 unplanned.append(str(task["name"]).lower())
         return Component(name, tuple(calls), f"not planned: {', '.join(unplanned)}" if unplanned else "")
 
     def _applies(self, role: str, task: Mapping[str, Any], registered: Mapping[str, Any]) -> bool:
         return self._read.holds(role, task.get("when", True), registered)
 
-    def _call(self, role: str, module: str, arguments: Any, registered: Mapping[str, Any]) -> Call:
+    def _call(self, role: str, module: str, arguments: Any, registered: Mapping[str, Any]) -> RoleCall:
         evaluated = self._read.evaluate(role, arguments, registered)
         checked = ArgumentSpecValidator(_spec(module)).validate(evaluated)
         if checked.error_messages:
             raise AnsibleError(f"{role}: {'; '.join(checked.error_messages)}")
-        return Call(module, checked.validated_parameters)
+        return RoleCall(module, checked.validated_parameters)
 
 
 def _spec(module: str) -> Mapping[str, Any]:

@@ -32,9 +32,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan import record a
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
     WORKLOADS,
-    Call,
     Component,
-    PlannedComponent,
+    ComponentPlan,
+    RoleCall,
     plan_bucket,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan.run import (
@@ -131,8 +131,8 @@ class Platform:
     def instrumented(self) -> bool:
         return "instrumentation" in self.names and boolean(self.values["instrumentation_enabled"], strict=False)
 
-    def inputs(self, served: Mapping[str, str], secret: Iterable[str]) -> records.Inputs:
-        return records.Inputs(self.content, self.values, frozenset(secret), served, tuple(self.names))
+    def inputs(self, served: Mapping[str, str], secret: Iterable[str]) -> records.AppliedInputs:
+        return records.AppliedInputs(self.content, self.values, frozenset(secret), served, tuple(self.names))
 
     def secret(self) -> frozenset[str]:
         """Names of the variables that must not be shown, by the argument specs of all roles."""
@@ -171,7 +171,7 @@ def served_by(kube: Kube, platform: Platform) -> tuple[dict[str, str], dict[str,
 class Applied:
     """What is in the cluster. record: None where none can be used."""
 
-    record: records.Record | None
+    record: records.AppliedRecord | None
     revisions: Mapping[str, int]
     served: Mapping[str, str]
     registered: Mapping[str, Any]
@@ -200,13 +200,13 @@ def is_recorded(platform: Platform, applied: Applied) -> bool:
 
 def unchanged(
     kube: Kube, platform: Platform, applied: Applied, bucket: BucketProcess | None, say: Callable[[str], None]
-) -> list[PlannedComponent] | None:
+) -> list[ComponentPlan] | None:
     """Plans that change nothing, of the components that are asked in every run, where everything else is known to be
     as it was applied; else None."""
     if not is_recorded(platform, applied):
         return None
     asked = [
-        Component(name, (Call(module, {**options, **_connection(platform, module)}),))
+        Component(name, (RoleCall(module, {**options, **_connection(platform, module)}),))
         for name, module in ASKED
         if applied.record is not None and (options := applied.record.asked.get(module)) is not None
     ]
@@ -242,7 +242,7 @@ def make(
     bucket: BucketProcess | None,
     say: Callable[[str], None],
     drift: str = "ignore",
-) -> list[PlannedComponent]:
+) -> list[ComponentPlan]:
     """The plans of components, made at the same time. TracingError that begins with the component's name."""
     futures = {
         id(call.options): bucket.plan(call.options)
@@ -294,7 +294,7 @@ def consequences(
 
 def record_of(
     platform: Platform, applied: Applied, releases: Mapping[str, int], advice: Sequence[str]
-) -> records.Record:
+) -> records.AppliedRecord:
     """Of a run that has applied everything."""
     salt = applied.record.salt if applied.record else secrets.token_hex(16)
     inputs = platform.inputs(applied.served, platform.secret())

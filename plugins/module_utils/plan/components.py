@@ -12,24 +12,24 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.plan.record import Release
+from ansible_collections.orion.tracing.plugins.module_utils.plan.record import ReleaseAt
 
 RELEASE, BUCKET, WORKLOADS = "helm_release", "s3_bucket", "instrumentation_workloads"
 
 
 @dataclass(frozen=True)
-class Call:
+class RoleCall:
     """A module that the role calls, by its name in this collection, with its options."""
 
     module: str
     options: Mapping[str, Any]
 
     @property
-    def release(self) -> Release | None:
+    def release(self) -> ReleaseAt | None:
         """The Helm release that it is about."""
         if self.module != RELEASE:
             return None
-        return Release(str(self.options["release_name"]), str(self.options["release_namespace"]))
+        return ReleaseAt(str(self.options["release_name"]), str(self.options["release_namespace"]))
 
     @property
     def installs(self) -> bool:
@@ -42,18 +42,18 @@ class Component:
     calls are all of it."""
 
     name: str
-    calls: tuple[Call, ...]
+    calls: tuple[RoleCall, ...]
     unplanned: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedCall:
-    call: Call
+    call: RoleCall
     plan: Plan
 
 
 @dataclass(frozen=True)
-class PlannedComponent:
+class ComponentPlan:
     component: Component
     planned: tuple[PlannedCall, ...] = field(default_factory=tuple)
 

@@ -13,10 +13,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
     WORKLOADS,
+    ComponentPlan,
     PlannedCall,
-    PlannedComponent,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan.record import Inputs, canonical
+from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs, canonical
 
 FORMAT = 1
 CREATE, CHANGE, REMOVE, NONE, UNKNOWN = "create", "change", "remove", "none", "unknown"
@@ -28,8 +28,8 @@ SALT = "orion.tracing plan"  # of digests that a saved plan has; secret variable
 
 
 def of_components(
-    planned: Sequence[PlannedComponent],
-    inputs: Inputs,
+    planned: Sequence[ComponentPlan],
+    inputs: AppliedInputs,
     changed_variables: Mapping[str, tuple[Any, Any]],
     where: Mapping[str, str],
     recorded: bool,
@@ -62,7 +62,7 @@ def of_components(
     }
 
 
-def unchanged(where: Mapping[str, str], names: Iterable[str], inputs: Inputs) -> dict[str, Any]:
+def unchanged(where: Mapping[str, str], names: Iterable[str], inputs: AppliedInputs) -> dict[str, Any]:
     """The plan of a run whose inputs are those of the record, and whose cluster is as the record has it."""
     nothing = {"action": NONE, "steps": [], "objects": [], "note": ""}
     return {
@@ -79,7 +79,7 @@ def unchanged(where: Mapping[str, str], names: Iterable[str], inputs: Inputs) ->
     }
 
 
-def inputs_of(inputs: Inputs) -> dict[str, Any]:
+def inputs_of(inputs: AppliedInputs) -> dict[str, Any]:
     """By which a saved plan is recognised: the collection, and digests of the variables that are not secret."""
     return {
         "content": inputs.content,
@@ -145,7 +145,7 @@ def _state(component: Mapping[str, Any]) -> str:
     return canonical({"release": component.get("release"), "steps": component["steps"], "objects": objects})
 
 
-def _component(one: PlannedComponent) -> dict[str, Any]:
+def _component(one: ComponentPlan) -> dict[str, Any]:
     objects = [item for planned in one.planned for item in _objects(planned)]
     releases = [planned for planned in one.planned if planned.call.release]
     found: dict[str, Any] = {
@@ -162,7 +162,7 @@ def _component(one: PlannedComponent) -> dict[str, Any]:
     return found
 
 
-def _action(one: PlannedComponent) -> str:
+def _action(one: ComponentPlan) -> str:
     if not one.changed:
         return UNKNOWN if one.component.unplanned else NONE
     changing = [planned for planned in one.planned if planned.plan.changed]

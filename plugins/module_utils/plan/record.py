@@ -21,7 +21,7 @@ NAME, TYPE, KEY, FORMAT = "tracing-applied", "orion.tracing/applied", "record", 
 
 
 @dataclass(frozen=True)
-class Release:
+class ReleaseAt:
     """Where a component is installed, as Helm names it. revision 0: it is not installed."""
 
     name: str
@@ -33,7 +33,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class AppliedInputs:
     """All that decides what is applied, besides the cluster itself.
 
     content: the digest of this collection's files. variables: of the roles and of the play, as they are evaluated,
@@ -58,7 +58,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Record:
+class AppliedRecord:
     """salt: of the digests. hidden: secret variables as digests. releases: the revision of each, by namespace/name.
     asked: by module, the options of calls whose objects are looked at in every run, without those of connections.
     advice: warnings of the checks of that run, which are shown again while nothing changes."""
@@ -76,14 +76,14 @@ class Record:
 
 
 def of_inputs(
-    inputs: Inputs,
+    inputs: AppliedInputs,
     salt: str,
     releases: Mapping[str, int],
     asked: Mapping[str, Mapping[str, Any]] | None = None,
     advice: Iterable[str] = (),
-) -> Record:
+) -> AppliedRecord:
     """The record of a run that has applied the inputs."""
-    return Record(
+    return AppliedRecord(
         inputs.content,
         salt,
         _plain(inputs.shown),
@@ -104,7 +104,7 @@ def hidden(secret: Mapping[str, Any], salt: str) -> dict[str, str]:
     }
 
 
-def same_inputs(record: Record, inputs: Inputs) -> bool:
+def same_inputs(record: AppliedRecord, inputs: AppliedInputs) -> bool:
     """Whether a run with these inputs would compute what was applied."""
     return (
         (record.content, record.components) == (inputs.content, inputs.components)
@@ -114,7 +114,7 @@ def same_inputs(record: Record, inputs: Inputs) -> bool:
     )
 
 
-def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[Any, Any]]:
+def changed_variables(record: AppliedRecord | None, inputs: AppliedInputs) -> dict[str, tuple[Any, Any]]:
     """Name → value before and after, of variables that differ from the record's; of secret ones the digests. Empty
     without a record: then nothing is known of what was before."""
     if record is None:
@@ -128,7 +128,7 @@ def changed_variables(record: Record | None, inputs: Inputs) -> dict[str, tuple[
     }
 
 
-def document(namespace: str, record: Record) -> dict[str, Any]:
+def document(namespace: str, record: AppliedRecord) -> dict[str, Any]:
     """The Secret."""
     text = json.dumps(asdict(record), sort_keys=True, ensure_ascii=False)
     return {
@@ -144,13 +144,13 @@ def document(namespace: str, record: Record) -> dict[str, Any]:
     }
 
 
-def of_secret(secret: Mapping[str, Any] | None) -> Record | None:
+def of_secret(secret: Mapping[str, Any] | None) -> AppliedRecord | None:
     """None where there is none, or one of another version of this collection: the run then reads everything."""
     try:
         content = json.loads(base64.b64decode(((secret or {}).get("data") or {})[KEY]))
-        if content.get("format") != FORMAT or set(content) != {one.name for one in fields(Record)}:
+        if content.get("format") != FORMAT or set(content) != {one.name for one in fields(AppliedRecord)}:
             return None
-        return Record(**{**content, **{name: tuple(content[name]) for name in ("components", "advice")}})
+        return AppliedRecord(**{**content, **{name: tuple(content[name]) for name in ("components", "advice")}})
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 

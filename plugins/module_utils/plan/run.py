@@ -16,15 +16,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.plan import components
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
-    Call,
     Component,
+    ComponentPlan,
     PlannedCall,
-    PlannedComponent,
+    RoleCall,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import (
     NAME,
-    Inputs,
-    Record,
+    AppliedInputs,
+    AppliedRecord,
     of_secret,
     same_inputs,
 )
@@ -34,7 +34,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.record import (
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-def read_record(kube: Kube, namespace: str) -> Record | None:
+def read_record(kube: Kube, namespace: str) -> AppliedRecord | None:
     """One request. None where it may not be read, too: then everything is read."""
     try:
         return of_secret(kube.get(f"/api/v1/namespaces/{quote(namespace)}/secrets/{NAME}"))
@@ -64,7 +64,7 @@ def _records(kube: Kube, namespace: str) -> list[dict[str, str]]:
     return [item["metadata"].get("labels") or {} for item in answer.json()["items"]]
 
 
-def is_applied(record: Record | None, inputs: Inputs, revisions: Mapping[str, int]) -> bool:
+def is_applied(record: AppliedRecord | None, inputs: AppliedInputs, revisions: Mapping[str, int]) -> bool:
     """Whether the record has these inputs, and the releases are those that it has."""
     return (
         record is not None
@@ -73,7 +73,7 @@ def is_applied(record: Record | None, inputs: Inputs, revisions: Mapping[str, in
     )
 
 
-def namespaces_of(record: Record | None) -> list[str]:
+def namespaces_of(record: AppliedRecord | None) -> list[str]:
     return [release.partition("/")[0] for release in record.releases] if record else []
 
 
@@ -91,19 +91,19 @@ class Planner:
     ) -> None:
         self.kube, self.connection, self.say, self.drift, self.bucket = kube, connection, say, drift, bucket
 
-    def plan(self, every: Sequence[Component]) -> list[PlannedComponent]:
+    def plan(self, every: Sequence[Component]) -> list[ComponentPlan]:
         """All at the same time. TracingError with the component's name where one cannot be planned."""
         calls = [(component, call) for component in every for call in component.calls]
         plans = in_threads(lambda pair: self._call(*pair), calls)
         planned = list(zip(calls, plans, strict=True))
         return [
-            PlannedComponent(
+            ComponentPlan(
                 component, tuple(PlannedCall(call, plan) for (owner, call), plan in planned if owner is component)
             )
             for component in every
         ]
 
-    def _call(self, component: Component, call: Call) -> Plan:
+    def _call(self, component: Component, call: RoleCall) -> Plan:
         try:
             if call.module == components.RELEASE:
                 return components.plan_release(self.kube, self.connection, call.options, self.drift)

@@ -41,7 +41,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Examined:
+class PreflightResult:
     """errors: the message with all of them, "" for none. advice: warnings. result: what the module returns."""
 
     errors: str
@@ -49,7 +49,7 @@ class Examined:
     result: dict[str, Any]
 
 
-def examine(params: Mapping[str, Any]) -> Examined:
+def examine(params: Mapping[str, Any]) -> PreflightResult:
     """params: the module's options."""
     options = dict(params)
     gathered = facts.gather(options)
@@ -68,4 +68,4 @@ def examine(params: Mapping[str, Any]) -> Examined:
         "pod_security": gathered.pod_security,
         "bucket_exists": gathered.bucket_exists,
     }
-    return Examined(checks.report(errors, gathered), [str(finding) for finding in advice], result)
+    return PreflightResult(checks.report(errors, gathered), [str(finding) for finding in advice], result)

@@ -60,7 +60,7 @@ class Cluster:
         return done.returncode
 
     @property
-    def record(self) -> records.Record | None:
+    def record(self) -> records.AppliedRecord | None:
         return records.of_secret(self.kube.objects.get(f"/api/v1/namespaces/tracing/secrets/{records.NAME}"))
 
 

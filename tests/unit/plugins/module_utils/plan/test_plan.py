@@ -15,23 +15,23 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.components impo
     BUCKET,
     RELEASE,
     WORKLOADS,
-    Call,
     Component,
+    ComponentPlan,
     PlannedCall,
-    PlannedComponent,
+    RoleCall,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.plan.record import Inputs
+from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs
 
 WHERE = {"host": "edge1", "cluster": "shop", "namespace": "tracing", "api_server": "https://k8s.example"}
-INPUTS = Inputs("content", {"tracing_retention": "24h", "object_storage_secret_key": "s"}, frozenset({"x_key"}))
+INPUTS = AppliedInputs("content", {"tracing_retention": "24h", "object_storage_secret_key": "s"}, frozenset({"x_key"}))
 
 
-def release(name: str, *objects: dict[str, Any], step: str = "upgrade", state: str = "present") -> PlannedComponent:
-    call = Call(RELEASE, {"release_name": name, "release_namespace": "tracing", "release_state": state})
+def release(name: str, *objects: dict[str, Any], step: str = "upgrade", state: str = "present") -> ComponentPlan:
+    call = RoleCall(RELEASE, {"release_name": name, "release_namespace": "tracing", "release_state": state})
     summary = {"name": name, "namespace": "tracing", "revision": 4, "status": "deployed"}
     steps = [Step(step, step)] if objects else []
     plan = Plan(steps, result={"release": summary, "objects": list(objects)})
-    return PlannedComponent(Component(name, (call,)), (PlannedCall(call, plan),))
+    return ComponentPlan(Component(name, (call,)), (PlannedCall(call, plan),))
 
 
 def item(action: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ TEMPO = release(
 )
 
 
-def made(*components: PlannedComponent, **changed: Any) -> dict[str, Any]:
+def made(*components: ComponentPlan, **changed: Any) -> dict[str, Any]:
     return plans.of_components(components or (TEMPO,), INPUTS, changed, WHERE, recorded=True)
 
 
@@ -56,7 +56,7 @@ def test_only_what_changes_is_applied() -> None:
 
 
 def test_a_component_that_finds_out_itself_is_applied_and_named() -> None:
-    plan = made(PlannedComponent(Component("grafana", (), "not planned: provision grafana by its http api")))
+    plan = made(ComponentPlan(Component("grafana", (), "not planned: provision grafana by its http api")))
     assert plan["apply"] == ["grafana"] and not plan["changed"]
     assert text.summary(plan) == "Nothing is going to change. grafana will see when it runs."
 
@@ -93,17 +93,17 @@ def test_first_installation_and_removal() -> None:
 
 
 def test_the_bucket_and_workloads() -> None:
-    bucket = Call(BUCKET, {"name": "traces"})
+    bucket = RoleCall(BUCKET, {"name": "traces"})
     steps = [Step("create bucket", "bucket"), Step("put lifecycle", "lifecycle_rules")]
     diff = [diff_entry("traces: bucket", "", "name: traces\n"), diff_entry("traces: lifecycle_rules", "a", "b")]
-    workloads = Call(WORKLOADS, {})
+    workloads = RoleCall(WORKLOADS, {})
     rows = [
         {"kind": "Deployment", "namespace": "shop", "name": "orders", "pods": 2, "action": "instrument"},
         {"kind": "Deployment", "namespace": "shop", "name": "prices", "pods": 1, "action": "none"},
     ]
     plan = made(
-        PlannedComponent(Component("object_storage", (bucket,)), (PlannedCall(bucket, Plan(steps, diff)),)),
-        PlannedComponent(
+        ComponentPlan(Component("object_storage", (bucket,)), (PlannedCall(bucket, Plan(steps, diff)),)),
+        ComponentPlan(
             Component("instrumentation", (workloads,)),
             (PlannedCall(workloads, Plan([Step("instrument", "x")], result={"workloads": rows})),),
         ),
@@ -134,7 +134,9 @@ def test_drift_is_shown_where_nothing_changes() -> None:
 
 
 def test_secret_variables_have_no_value() -> None:
-    plan = plans.of_components([TEMPO], Inputs("c", {"k": "s"}, frozenset({"k"})), {"k": ("d1", "d2")}, WHERE, True)
+    plan = plans.of_components(
+        [TEMPO], AppliedInputs("c", {"k": "s"}, frozenset({"k"})), {"k": ("d1", "d2")}, WHERE, True
+    )
     assert plan["variables"] == [{"name": "k", "before": "(secret)", "after": "(secret)"}]
     assert "k" not in plan["inputs"]["variables"]
 
@@ -176,7 +178,7 @@ def test_the_plan_of_another_target_is_refused(key: str, said: str) -> None:
 
 
 def test_other_variables_are_named() -> None:
-    now = plans.of_components([TEMPO], Inputs("content", {"tracing_retention": "48h"}), {}, WHERE, True)
+    now = plans.of_components([TEMPO], AppliedInputs("content", {"tracing_retention": "48h"}), {}, WHERE, True)
     with pytest.raises(Conflict, match="other values: object_storage_secret_key, tracing_retention"):
         plans.check_saved(made(), now, "plan.json")
 
@@ -187,7 +189,7 @@ def test_another_state_of_the_cluster_is_named() -> None:
 
 
 def test_another_collection_and_other_components() -> None:
-    now = plans.of_components([release("grafana")], Inputs("newer", INPUTS.variables), {}, WHERE, True)
+    now = plans.of_components([release("grafana")], AppliedInputs("newer", INPUTS.variables), {}, WHERE, True)
     with pytest.raises(Conflict) as refused:
         plans.check_saved(made(), now, "plan.json")
     for said in ("the collection is another one", "grafana was not in it", "tempo is not in this run"):

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
-from ansible_collections.orion.tracing.plugins.module_utils.plan.record import Inputs, Record
+from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs, AppliedRecord
 
 SECRET = "not-to-be-shown"
-INPUTS = Inputs(
+INPUTS = AppliedInputs(
     "content",
     {"tempo_retention": "24h", "collector_gateway_replicas": 2, "object_storage_secret_key": SECRET},
     frozenset({"object_storage_secret_key"}),
@@ -24,17 +24,17 @@ INPUTS = Inputs(
 
 
 @pytest.fixture
-def record() -> Record:
+def record() -> AppliedRecord:
     return records.of_inputs(INPUTS, "salt", {"tracing/tempo": 3}, {"s3_bucket": {"name": "traces"}}, ["a warning"])
 
 
-def test_it_is_what_it_was_after_a_round_trip(record: Record) -> None:
+def test_it_is_what_it_was_after_a_round_trip(record: AppliedRecord) -> None:
     secret = records.document("tracing", record)
     assert records.of_secret(secret) == record
     assert secret["metadata"]["name"] == records.NAME and secret["type"] == records.TYPE
 
 
-def test_no_secret_is_in_it(record: Record) -> None:
+def test_no_secret_is_in_it(record: AppliedRecord) -> None:
     text = base64.b64decode(records.document("tracing", record)["data"][records.KEY]).decode()
     assert SECRET not in text and base64.b64encode(SECRET.encode()).decode() not in text
     assert json.loads(text)["hidden"].keys() == {"object_storage_secret_key"}
@@ -55,11 +55,11 @@ def test_what_cannot_be_used_counts_as_none(secret: Any) -> None:
     assert records.of_secret(secret) is None
 
 
-def with_variable(name: str, value: Any) -> Inputs:
+def with_variable(name: str, value: Any) -> AppliedInputs:
     return replace(INPUTS, variables={**INPUTS.variables, name: value})
 
 
-def test_the_same_inputs(record: Record) -> None:
+def test_the_same_inputs(record: AppliedRecord) -> None:
     assert records.same_inputs(record, INPUTS)
     # As a survey sends it.
     assert records.same_inputs(record, with_variable("collector_gateway_replicas", "2"))
@@ -77,16 +77,16 @@ def test_the_same_inputs(record: Record) -> None:
         replace(INPUTS, variables={"tempo_retention": "24h"}),
     ],
 )
-def test_other_inputs(record: Record, other: Inputs) -> None:
+def test_other_inputs(record: AppliedRecord, other: AppliedInputs) -> None:
     assert not records.same_inputs(record, other)
 
 
-def test_variables_before_and_after(record: Record) -> None:
+def test_variables_before_and_after(record: AppliedRecord) -> None:
     changed = records.changed_variables(record, with_variable("tempo_retention", "48h"))
     assert changed == {"tempo_retention": ("24h", "48h")}
 
 
-def test_a_secret_that_changes_is_named_without_its_value(record: Record) -> None:
+def test_a_secret_that_changes_is_named_without_its_value(record: AppliedRecord) -> None:
     changed = records.changed_variables(record, with_variable("object_storage_secret_key", "another-secret"))
     assert changed.keys() == {"object_storage_secret_key"}
     assert SECRET not in str(changed) and "another-secret" not in str(changed)

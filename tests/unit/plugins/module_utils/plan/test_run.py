@@ -12,12 +12,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
 from ansible_collections.orion.tracing.plugins.module_utils.plan import run
 from ansible_collections.orion.tracing.plugins.module_utils.plan.consequences import kept, of_cost, of_sampling
-from ansible_collections.orion.tracing.plugins.module_utils.plan.record import Inputs
+from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 RECORDING = Path(__file__).resolve().parents[5] / "tests/data/shop.jsonl.gz"
-INPUTS = Inputs("content", {"tempo_retention": "24h"})
+INPUTS = AppliedInputs("content", {"tempo_retention": "24h"})
 
 
 def record_of_release(name: str, revision: int, status: str = "deployed") -> dict[str, Any]:
