@@ -256,6 +256,8 @@ def test_policies_can_be_left_out(render):
         (("sampler", "secretFiles"), [{"path": "a/b", "secret": "s", "key": "k"}], ("/sampler/secretFiles/0/path",)),
         (("gateway", "secretEnv"), [{"name": "TOKEN", "value": "x"}], ("/gateway/secretEnv/0", "value")),
         (("gateway", "goGC"), "off", ("/gateway/goGC",)),
+        (("edgeReceiver", "serviceType"), "Ingress", ("/edgeReceiver/serviceType",)),
+        (("edgeReceiver", "token"), "s3cr3t", ("/edgeReceiver", "token")),
         (("ports", "opencensus"), True, ("/ports", "opencensus")),
         (("image", "pullPolicy"), "Sometimes", ("/image/pullPolicy",)),
         (("unknown",), 1, ("unknown",)),
@@ -298,8 +300,50 @@ SEED_POLICIES = [
 ]  # fmt: skip
 
 
+EDGES = {
+    "collector_edge_receiver_enabled": True,
+    "collector_edge_receiver_tls": {
+        key: {"secret": "edge-tls", "key": name}
+        for key, name in (("cert", "tls.crt"), ("key", "tls.key"), ("client_ca", "ca.crt"))
+    },
+    "collector_edge_receiver_auth": {"bearer": {"token": {"secret": "edge-tokens", "key": "tokens"}}},
+}
+
+
+def test_the_receiver_for_other_clusters_has_a_service_of_its_own(render, pick, validate_kubernetes, assert_restricted):
+    annotations = {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}
+    given = values(
+        **EDGES, collector_edge_receiver_service_type="LoadBalancer",
+        collector_network_policy_clients=[{"podSelector": {}}],
+        collector_edge_receiver_service_annotations=annotations,
+    )  # fmt: skip
+    objects = render(CHART, given)
+    validate_kubernetes(objects)
+    service = pick(objects, "Service", "otel-collector-edge")
+    assert service["spec"]["type"] == "LoadBalancer" and service["metadata"]["annotations"] == annotations
+    workload = pick(objects, "Deployment", "otel-collector")
+    assert_restricted(pod(workload))
+    assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+    ports = {port["name"]: port["containerPort"] for port in container(workload)["ports"]}
+    assert {port["port"]: ports[port["targetPort"]] for port in service["spec"]["ports"]} == {4317: 4327, 4318: 4328}
+    # what has neither TLS nor a token is not exposed
+    assert pick(objects, "Service", "otel-collector")["spec"]["type"] == "ClusterIP"
+    rules = pick(objects, "NetworkPolicy", "otel-collector")["spec"]["ingress"]
+    anyone = {port["port"] for rule in rules for port in rule["ports"] if "from" not in rule}
+    assert anyone == {"edge-grpc", "edge-http", "metrics", "health"}
+    [volume] = [item for item in pod(workload)["volumes"] if item["name"] == "secrets"]
+    files = [
+        (one["secret"]["name"], *one["secret"]["items"][0].values()) for one in volume["projected"]["sources"]
+    ]  # fmt: skip
+    assert files == [
+        ("edge-tls", "tls.crt", "edge.receiver.cert"), ("edge-tls", "tls.key", "edge.receiver.key"),
+        ("edge-tls", "ca.crt", "edge.receiver.client-ca"), ("edge-tokens", "tokens", "edge.receiver.token"),
+    ]  # fmt: skip
+
+
 CHANGES = {
     "defaults": {},
+    "edges": {**EDGES, "collector_remote_write_url": "https://mimir.example.com/api/v1/push"},
     "remote-write": {"collector_remote_write_url": "http://prometheus.monitoring.svc:9090/api/v1/write"},
     "xray-debug-grpc": {
         "collector_xray_enabled": True,

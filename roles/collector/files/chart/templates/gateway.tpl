@@ -18,6 +18,37 @@ spec:
       protocol: TCP
       appProtocol: {{ .appProtocol }}
     {{- end }}
+{{- with .Values.edgeReceiver }}
+{{- if .enabled }}
+---
+# Of its own, so that a load balancer exposes nothing without TLS and a token.
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "otel-collector.name" $tier }}-edge
+  namespace: {{ $.Release.Namespace }}
+  labels:
+    {{- include "otel-collector.labels" $tier | nindent 4 }}
+  {{- with .serviceAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ .serviceType }}
+  selector:
+    {{- include "otel-collector.selector" $tier | nindent 4 }}
+  ports:
+    {{- range include "otel-collector.edgePorts" $ | fromYamlArray }}
+    - name: {{ .name }}
+      port: {{ .port }}
+      targetPort: {{ .name }}
+      protocol: TCP
+      {{- with .appProtocol }}
+      appProtocol: {{ . }}
+      {{- end }}
+    {{- end }}
+{{- end }}
+{{- end }}
 ---
 apiVersion: apps/v1
 kind: Deployment

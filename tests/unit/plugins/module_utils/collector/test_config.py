@@ -367,10 +367,98 @@ def test_attributes_never_replace_an_application_s_own():
     assert processors["resource"]["attributes"] == [
         {"key": "a", "value": "1", "action": "insert"},
         {"key": "price", "value": "$$5", "action": "insert"},
+        {"key": "k8s.cluster.name", "value": "orion-prod", "action": "insert"},
     ]
     assert processors["attributes"]["actions"] == [{"key": "b", "value": "true", "action": "insert"}]
-    without = gateway(collector_resource_attributes={}, collector_span_attributes={})["processors"]
-    assert not {"resource", "attributes"} & set(without)
+    assert "attributes" not in gateway(collector_span_attributes={})["processors"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [({}, "edge-1"), ({"team": "shop"}, "edge-1"), ({"k8s.cluster.name": "mine"}, "mine")]
+)
+def test_every_span_and_log_has_the_cluster_s_name(given, name):
+    processors = gateway(tracing_cluster_name="edge-1", collector_resource_attributes=given)["processors"]
+    inserted = {one["key"]: one["value"] for one in processors["resource"]["attributes"]}
+    assert inserted == {**given, "k8s.cluster.name": name}
+    # a detector of the cloud adds its own name where there is none yet
+    assert list(processors).index("resource") < list(processors).index("resource_detection")
+
+
+def test_metrics_have_the_cluster_s_name_as_a_label():
+    """Pods have the same names in every cluster, and all clusters may write to one Prometheus."""
+    given = {"tracing_cluster_name": 'a"b', "collector_remote_write_url": "https://mimir.example.com/api/v1/push"}
+    built = values(**given, collector_metrics_enabled=True)
+    label = (
+        'set(datapoint.attributes["k8s.cluster.name"], "a\\"b") where datapoint.attributes["k8s.cluster.name"] == nil'
+    )
+    for tier, processor, pipeline in (
+        ("gateway", "transform/metrics", "metrics"), ("sampler", "transform/red", "metrics/red")
+    ):  # fmt: skip
+        config = built[tier]["config"]
+        assert label in config["processors"][processor]["metric_statements"]
+        assert processor in config["service"]["pipelines"][pipeline]["processors"]
+
+
+# The receiver for other clusters
+
+
+EDGES = {
+    "collector_edge_receiver_enabled": True,
+    "collector_edge_receiver_tls": {key: {"secret": "edge-tls", "key": f"tls.{key}"} for key in ("cert", "key")},
+    "collector_edge_receiver_auth": {"bearer": {"token": {"secret": "edge-tokens", "key": "tokens"}}},
+}
+
+
+def test_other_clusters_spans_and_logs_pass_through_unchanged():
+    logs = {"name": "logs", "protocol": "http", "endpoint": "https://l.example.com", "traces": "none", "logs": True}
+    config = gateway(**EDGES, collector_logs_enabled=True, collector_exporters=[logs])
+    pipelines = config["service"]["pipelines"]
+    assert pipelines["traces/edges"] == {
+        "receivers": ["otlp/edges"], "processors": ["memory_limiter"], "exporters": ["load_balancing"]
+    }  # fmt: skip
+    assert pipelines["logs/edges"] == {
+        "receivers": ["otlp/edges"], "processors": ["memory_limiter", "batch/logs"], "exporters": ["otlp_http/logs"]
+    }  # fmt: skip
+    assert not any("otlp/edges" in pipelines[own]["receivers"] for own in ("traces", "logs"))
+    protocols = config["receivers"]["otlp/edges"]["protocols"]
+    assert {name: one["endpoint"].rpartition(":")[2] for name, one in protocols.items()} == {
+        "grpc": "4327", "http": "4328"
+    }  # fmt: skip
+    for one in protocols.values():
+        assert one["auth"] == {"authenticator": "bearertokenauth/edge_receiver"}
+        assert set(one["tls"]) == {"cert_file", "key_file", "reload_interval"}
+    assert "bearertokenauth/edge_receiver" in config["service"]["extensions"]
+    assert "otlp/edges" not in str(gateway())
+
+
+def test_the_receiver_for_other_clusters_needs_a_certificate_and_a_token():
+    found = wrong(collector_edge_receiver_enabled=True, collector_edge_receiver_tls={"client_ca": "-----BEGIN"})
+    assert [str(one.place) for one in found] == [
+        "collector_edge_receiver_tls.cert", "collector_edge_receiver_tls.key", "collector_edge_receiver_tls.client_ca",
+        "collector_edge_receiver_auth.bearer.token",
+    ]  # fmt: skip
+    assert "-----BEGIN" not in str(found)
+    assert "did you mean cert?" in findings(
+        **{**EDGES, "collector_edge_receiver_tls": {"crt": {}, **EDGES["collector_edge_receiver_tls"]}}
+    ).lower()  # fmt: skip
+    assert "collector_edge_receiver_service_type" in findings(
+        **EDGES, collector_edge_receiver_service_type="Loadbalancer"
+    )
+
+
+def test_metrics_of_spans_are_of_this_cluster_alone():
+    """Other clusters send what they kept; counted here, the rates would be those of kept traces."""
+    written = {"collector_remote_write_url": "https://mimir.example.com/api/v1/push"}
+    config = sampler(**EDGES, **written)
+    pipelines = config["service"]["pipelines"]
+    for exporter in ("span_metrics", "service_graph", "span_metrics/sampled"):
+        fed = [one for one in pipelines.values() if exporter in one["exporters"]]
+        assert [one["processors"] for one in fed] == [["filter/own"]]
+    key = 'resource.attributes["k8s.cluster.name"]'
+    assert config["processors"]["filter/own"]["trace_conditions"] == [f'{key} != nil and {key} != "orion-prod"']
+    assert "forward/kept" in pipelines["traces/sampled"]["exporters"]
+    assert pipelines["traces/own-kept"]["receivers"] == ["forward/kept"]
+    assert "filter/own" not in str(sampler(**written))
 
 
 def test_receivers_follow_their_switches():
