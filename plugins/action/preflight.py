@@ -18,6 +18,7 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables impor
     RoleVariables,
     merged,
 )
+from ansible_collections.orion.tracing.plugins.plugin_utils.targets import shared_targets
 
 
 class ActionModule(ActionBase):
@@ -32,7 +33,8 @@ class ActionModule(ActionBase):
         roles = arguments.get("roles") or []
         read = RoleVariables(self._templar, self._loader, task_vars)
         found = merged(read.read(role) for role in (roles or [SHARED]))
-        findings = [*found.findings, *read.unknown("preflight", *roles)]
+        shared = shared_targets(task_vars, read.shared()["tracing_namespace"]["default"])
+        findings = [*found.findings, *read.unknown("preflight", *roles), *shared]
         if "object_storage" in roles:
             arguments.setdefault("s3", connection(found.values))
         if "grafana" in roles and found.values.get("grafana_provisioning") == "api" and found.values.get("grafana_url"):

@@ -25,7 +25,7 @@ HELD = (
     "changelogs/fragments/*.yml",
     "docs/**/*.md",
     "examples/**/*.yml",
-    "inventories/*/group_vars/all.yml",
+    "inventories/*/group_vars/*.yml",
     "inventories/*/hosts.yml",
     "meta/execution-environment.yml",
     "meta/runtime.yml",
