@@ -17,7 +17,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.targets im
     CONTEXT,
     KUBECONFIG,
     NAMESPACE,
-    Target,
+    InstallTarget,
     repeated,
 )
 
@@ -37,7 +37,7 @@ def shared_targets(task_vars: Mapping[str, Any] | None, namespace: str) -> list[
     return repeated(targets[own], targets.values())
 
 
-def _target(host: str, variables: Mapping[str, Any], namespace: str, read: dict[tuple[str, str], str]) -> Target:
+def _target(host: str, variables: Mapping[str, Any], namespace: str, read: dict[tuple[str, str], str]) -> InstallTarget:
     """read: servers of kubeconfigs and contexts that were looked up before."""
     try:
         source, context = variables.get(KUBECONFIG), variables.get(CONTEXT)
@@ -45,6 +45,6 @@ def _target(host: str, variables: Mapping[str, Any], namespace: str, read: dict[
         if key not in read:
             options = connection.resolve({"kubeconfig": source, "context": context}, os.environ).options
             read[key] = kubeconfig.server(options, os.environ)
-        return Target(host, read[key], str(variables.get(NAMESPACE, namespace)), bool(context))
+        return InstallTarget(host, read[key], str(variables.get(NAMESPACE, namespace)), bool(context))
     except (AnsibleError, TracingError):
-        return Target(host, "", "")
+        return InstallTarget(host, "", "")

@@ -30,6 +30,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.variables 
     CollectorVariables,
     SamplerLoad,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import (
+    autoscaling,
+    priority_class,
+    rolling_update,
+    spread,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
     Finding,
@@ -80,6 +86,9 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
     gateway["secretEnv"] = made.gateway_wiring.env
     gateway["secretFiles"] = made.gateway_wiring.files + edges.wiring.files
     sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
+    gateway["autoscaling"] = autoscaling(read, gateway["resources"])
+    gateway["rollingUpdate"] = rolling_update(read)
+    sampler["rollingUpdate"] = {"partition": read.integer("collector_sampler_update_partition")}
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = GATEWAY_GRACE_SECONDS
     sampler["terminationGracePeriodSeconds"] = sampler_grace_period(decision_wait)
@@ -106,6 +115,8 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
         "podAnnotations": read.strings("collector_pod_annotations"),
         "nodeSelector": read.strings("collector_node_selector"),
         "tolerations": read.listing("collector_tolerations", dict),
+        "topologySpreadConstraints": spread(read),
+        "priorityClass": priority_class(read),
         "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
     return values, [*read.findings, *made.findings, *edges.wiring.findings]

@@ -49,6 +49,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
     Place,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    GATEWAY_CONNECTION_SECONDS,
     SAMPLER_REQUEST_SECONDS,
     sampler_retry_seconds,
 )
@@ -68,7 +69,14 @@ def _receivers(read: CollectorVariables, edges: EdgeReceiver) -> Config:
         return {"endpoint": f"{POD_IP}:{port}", "max_request_body_size": mebibytes * MEBIBYTE}
 
     # A gRPC client stays with one gateway; this spreads clients again after scaling or a restart.
-    age = {"keepalive": {"server_parameters": {"max_connection_age": "5m", "max_connection_age_grace": "30s"}}}
+    age = {
+        "keepalive": {
+            "server_parameters": {
+                "max_connection_age": f"{GATEWAY_CONNECTION_SECONDS // 60}m",
+                "max_connection_age_grace": "30s",
+            }
+        }
+    }
     receivers: Config = {"otlp": {"protocols": {"grpc": {**grpc(4317), **age}, "http": http(4318)}}}
     if read.boolean("collector_jaeger_enabled"):
         receivers["jaeger"] = {"protocols": {"grpc": grpc(14250), "thrift_http": http(14268)}}

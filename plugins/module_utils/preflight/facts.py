@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import autoscaled
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     NotFound,
     PermissionDenied,
@@ -97,6 +98,10 @@ def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -
             wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
         elif mode == "operator":
             wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
+    if autoscaled(v):
+        wanted += [Access(verb, "autoscaling", "horizontalpodautoscalers", namespace) for verb in HELM_VERBS]
+    if flag(v, "collector_priority_class_create"):
+        wanted += [Access(verb, "scheduling.k8s.io", "priorityclasses") for verb in HELM_VERBS]
     if flag(v, "verify_probe_enabled"):
         wanted += [Access(verb, "batch", "cronjobs", namespace) for verb in HELM_VERBS]
     grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""

@@ -15,7 +15,7 @@ KUBECONFIG, CONTEXT, NAMESPACE = "tracing_kubeconfig", "tracing_context", "traci
 
 
 @dataclass(frozen=True)
-class Target:
+class InstallTarget:
     """Where a host installs. server: URL of its API server, "" where that is not known. by_context: whether
     tracing_context chooses the cluster."""
 
@@ -32,7 +32,7 @@ class Target:
         return ((parts.hostname or "").lower(), port, parts.path.rstrip("/"), self.namespace)
 
 
-def repeated(own: Target, others: Iterable[Target]) -> list[Finding]:
+def repeated(own: InstallTarget, others: Iterable[InstallTarget]) -> list[Finding]:
     """An error for the host where others have the same target. A cluster under two addresses is not recognized."""
     same = [one.host for one in others if own.server and one.host != own.host and one.place == own.place]
     if not same:

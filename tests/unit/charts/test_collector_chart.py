@@ -247,6 +247,12 @@ def test_policies_can_be_left_out(render):
     [
         (("gateway", "replicas"), "two", ("/gateway/replicas", "integer")),
         (("gateway", "replica"), 2, ("/gateway", "replica")),
+        (("sampler", "autoscaling"), {"enabled": False}, ("/sampler/autoscaling",)),
+        (("sampler", "rollingUpdate", "maxSurge"), 1, ("/sampler/rollingUpdate", "maxSurge")),
+        (("gateway", "rollingUpdate", "maxSurge"), "half", ("/gateway/rollingUpdate/maxSurge",)),
+        (("gateway", "autoscaling", "maxReplica"), 2, ("/gateway/autoscaling", "maxReplica")),
+        (("topologySpreadConstraints",), [{"topologyKey": "x"}], ("/topologySpreadConstraints/0", "maxSkew")),
+        (("priorityClass", "value"), 2000000000, ("/priorityClass/value",)),
         (("sampler", "goMemLimit"), "80%", ("/sampler/goMemLimit",)),
         (("sampler", "resources", "limits", "memory"), "2 GB", ("/sampler/resources/limits/memory",)),
         (("sampler", "persistence", "size"), "10 GB", ("/sampler/persistence/size",)),
@@ -339,6 +345,52 @@ def test_the_receiver_for_other_clusters_has_a_service_of_its_own(render, pick, 
         ("edge-tls", "tls.crt", "edge.receiver.cert"), ("edge-tls", "tls.key", "edge.receiver.key"),
         ("edge-tls", "ca.crt", "edge.receiver.client-ca"), ("edge-tokens", "tokens", "edge.receiver.token"),
     ]  # fmt: skip
+
+
+def test_an_autoscaler_decides_instead_of_the_release(render, pick, validate_kubernetes):
+    on = {"enabled": True, "min_replicas": 2, "max_replicas": 8}
+    objects = render(CHART, values(collector_gateway_autoscaling=on))
+    validate_kubernetes(objects)
+    # A number in the Deployment would be put back by every upgrade.
+    assert "replicas" not in pick(objects, "Deployment", "otel-collector")["spec"]
+    assert pick(objects, "StatefulSet", "otel-sampler")["spec"]["replicas"] == 3
+    [scaler] = [item for item in objects if item["kind"] == "HorizontalPodAutoscaler"]
+    spec = scaler["spec"]
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "otel-collector"}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 8)
+    assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 60}
+    down = spec["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] == 600
+    assert down["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
+    without = render(CHART, values())
+    assert "HorizontalPodAutoscaler" not in [item["kind"] for item in without]
+    assert pick(without, "Deployment", "otel-collector")["spec"]["replicas"] == 3
+
+
+def test_how_pods_are_replaced_spread_and_prioritized(render, pick, validate_kubernetes, assert_restricted):
+    zone = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}
+    given = values(
+        collector_gateway_max_surge="1", collector_gateway_max_unavailable="25%", collector_sampler_update_partition=2,
+        collector_topology_spread_constraints=[{**zone, "minDomains": 3}], collector_priority_class_name="tracing",
+        collector_priority_class_create=True, collector_priority_class_value=1000,
+    )  # fmt: skip
+    objects = render(CHART, given)
+    validate_kubernetes(objects)
+    gateway, sampler = pick(objects, "Deployment", "otel-collector"), pick(objects, "StatefulSet", "otel-sampler")
+    assert gateway["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": "25%"}
+    assert sampler["spec"]["updateStrategy"]["rollingUpdate"] == {"partition": 2}
+    for workload in (gateway, sampler):
+        assert_restricted(pod(workload))
+        [constraint] = pod(workload)["topologySpreadConstraints"]
+        selector = constraint.pop("labelSelector")["matchLabels"]
+        assert constraint == {**zone, "minDomains": 3}
+        assert selector == workload["spec"]["selector"]["matchLabels"]
+        assert pod(workload)["priorityClassName"] == "tracing"
+    [made] = [item for item in objects if item["kind"] == "PriorityClass"]
+    assert (made["metadata"]["name"], made["value"], made["globalDefault"]) == ("tracing", 1000, False)
+    without = render(CHART, values(collector_topology_spread_constraints=[]))
+    assert "topologySpreadConstraints" not in pod(pick(without, "Deployment", "otel-collector"))
+    assert "PriorityClass" not in [item["kind"] for item in without]
 
 
 CHANGES = {

@@ -127,3 +127,16 @@ def test_a_first_cluster_alone_can_stop_all_others(tmp_path: Path, alive: dict[s
     one, two, _three = alive
     fleet = Fleet(tmp_path, {"edge-1": DEAD, "edge-2": one, "edge-3": two})
     assert recap(fleet.run(tracing_serial=[1, "100%"])) == {"edge-1": 1}
+
+
+def test_the_plan_adds_up_the_shipped_inventory(tmp_path: Path) -> None:
+    inventory = str(ROOT / "inventories/fleet")
+    done = run_ansible(tmp_path, "ansible-playbook", str(ROOT / "playbooks/plan.yml"), "-i", inventory)
+    text = in_one_line(done)
+    assert done.returncode == 0 and "WARNING" not in text, text
+    assert recap(done) == {"central-1": 0, "edge-eu-1": 0, "edge-us-1": 0}
+    # neither the inventory nor its policies fall short of the load
+    assert text.count('"Nowhere."') == 3 and text.count('"Nothing."') == 3
+    [together] = re.findall(r'"(together [^"]*)"', text)
+    assert re.search(r'"edge-us-1\s+central-1\s', done.stdout)
+    assert together.split()[1:3] == ["8,100", "4.05"]

@@ -86,15 +86,15 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with $root.Values.topologySpreadConstraints }}
   topologySpreadConstraints:
-    {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-    - topologyKey: {{ . }}
-      maxSkew: 1
-      whenUnsatisfiable: ScheduleAnyway
+    {{- range . }}
+    - {{- toYaml . | nindent 6 }}
       labelSelector:
         matchLabels:
           {{- include "otel-collector.selector" (list $root $tier) | nindent 10 }}
     {{- end }}
+  {{- end }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
 from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler import LATENCY_BUCKETS
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import gateway_range
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -819,3 +820,91 @@ def test_whole_percentages_are_written_without_a_fraction():
     assert repr(policies(collector_sampling_percentage=2.0)[-1]["probabilistic"]) == "{'sampling_percentage': 2}"
     head = gateway(collector_head_sampling_percentage="50")["processors"]["probabilistic_sampler"]
     assert repr(head["sampling_percentage"]) == "50"
+
+
+# How pods are scaled, replaced, spread and prioritized
+
+
+ON = {"enabled": True, "max_replicas": 8}
+
+
+def test_autoscaling_is_off_and_begins_at_the_replicas():
+    assert values()["gateway"]["autoscaling"]["enabled"] is False
+    assert values(collector_gateway_autoscaling=ON)["gateway"]["autoscaling"] == {
+        "enabled": True, "minReplicas": 3, "maxReplicas": 8, "targetCPUUtilization": 60,
+        "scaleDownStabilizationSeconds": 600,
+    }  # fmt: skip
+    given = {**ON, "min_replicas": "2", "target_cpu_utilization": 75, "scale_down_stabilization_seconds": 0}
+    assert values(collector_gateway_autoscaling=given)["gateway"]["autoscaling"] == {
+        "enabled": True, "minReplicas": 2, "maxReplicas": 8, "targetCPUUtilization": 75,
+        "scaleDownStabilizationSeconds": 0,
+    }  # fmt: skip
+    assert gateway_range(variables()) == (3, 3)
+    assert gateway_range(variables(collector_gateway_autoscaling={**ON, "min_replicas": 2})) == (2, 8)
+
+
+def test_the_load_moves_before_the_next_gateway_is_taken_away():
+    age = gateway()["receivers"]["otlp"]["protocols"]["grpc"]["keepalive"]["server_parameters"]["max_connection_age"]
+    stabilization = values()["gateway"]["autoscaling"]["scaleDownStabilizationSeconds"]
+    assert stabilization >= 2 * duration_seconds(age)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"collector_gateway_autoscaling": {"enabled": True}}, "collector_gateway_autoscaling.max_replicas", "missing"),
+        (
+            {"collector_gateway_autoscaling": {**ON, "max_replicas": 2}},
+            "collector_gateway_autoscaling.max_replicas",
+            "is 2, less than the 3",
+        ),
+        (
+            {"collector_gateway_autoscaling": {**ON, "min_replicas": 0}},
+            "collector_gateway_autoscaling.min_replicas",
+            "at least 1",
+        ),
+        (
+            {"collector_gateway_autoscaling": {**ON, "maxReplicas": 9}},
+            "collector_gateway_autoscaling.maxReplicas",
+            "is not known here",
+        ),
+        (
+            {"collector_gateway_autoscaling": {**ON, "scale_down_stabilization_seconds": 3601}},
+            "collector_gateway_autoscaling.scale_down_stabilization_seconds",
+            "more than 3600",
+        ),
+        (
+            {"collector_gateway_autoscaling": ON, "collector_gateway_resources": {"limits": {"memory": "1Gi"}}},
+            "collector_gateway_resources.requests.cpu",
+            "utilization is a percentage of the request",
+        ),
+        ({"collector_gateway_max_surge": "half"}, "collector_gateway_max_surge", "Write 1 or 25%."),
+        ({"collector_gateway_max_surge": "0%"}, "collector_gateway_max_surge", "no gateway could be replaced"),
+        ({"collector_sampler_update_partition": -1}, "collector_sampler_update_partition", "at least 0"),
+        (
+            {"collector_topology_spread_constraints": [{"maxSkew": 1}]},
+            "collector_topology_spread_constraints[0].topologyKey",
+            "is missing",
+        ),
+        (
+            {"collector_topology_spread_constraints": [{"topologyKey": "zone", "minDomains": 2}]},
+            "collector_topology_spread_constraints[0].minDomains",
+            "DoNotSchedule",
+        ),
+        (
+            {"collector_topology_spread_constraints": [{"topologyKey": "zone", "whenUnsatisfiable": "Wait"}]},
+            "collector_topology_spread_constraints[0].whenUnsatisfiable",
+            "ScheduleAnyway or DoNotSchedule",
+        ),
+        ({"collector_priority_class_create": True}, "collector_priority_class_name", "is empty"),
+        (
+            {"collector_priority_class_create": True, "collector_priority_class_name": "system-x"},
+            "collector_priority_class_name",
+            "does not begin with system-",
+        ),
+        ({"collector_priority_class_value": 2_000_000_000}, "collector_priority_class_value", "at most 1000000000"),
+    ],
+)
+def test_what_kubernetes_would_refuse(changes, place, words):
+    [finding] = wrong(**changes)
+    assert str(finding.place) == place and words in str(finding)

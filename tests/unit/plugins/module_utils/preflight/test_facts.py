@@ -216,6 +216,16 @@ def test_every_permission_is_asked_as_the_api_knows_it() -> None:
     assert proxy in kube.reviews
 
 
+def test_autoscaling_and_a_priority_class_need_rights_of_their_own() -> None:
+    group, scaler = "autoscaling", "horizontalpodautoscalers"
+    on = {**V, "collector_gateway_autoscaling": {"enabled": True}, "collector_priority_class_create": True}
+    more = set(required(on, True)) - set(required(V, True))
+    assert {one for one in more if one.group == group} == {
+        Access(verb, group, scaler, "tracing") for verb in ("get", "list", "create", "patch", "delete")
+    }
+    assert Access("create", "scheduling.k8s.io", "priorityclasses") in more
+
+
 def test_what_is_required() -> None:
     there, missing = required(V, True), required(V, False)
     assert set(missing) - set(there) == {Access("create", "", "namespaces")}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.preflight.targets import Target, repeated
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.targets import InstallTarget, repeated
 
 URL = "https://k8s.example.com:6443"
 
@@ -14,29 +14,31 @@ URL = "https://k8s.example.com:6443"
     "server", [URL, "https://K8S.example.com:6443/", "HTTPS://k8s.example.com:6443"]
 )  # fmt: skip
 def test_hosts_and_variables_are_named(server: str) -> None:
-    own = Target("edge-2", URL, "tracing", by_context=True)
-    [finding] = repeated(own, [Target("edge-1", server, "tracing"), own, Target("edge-3", server, "tracing")])
+    own = InstallTarget("edge-2", URL, "tracing", by_context=True)
+    [finding] = repeated(
+        own, [InstallTarget("edge-1", server, "tracing"), own, InstallTarget("edge-3", server, "tracing")]
+    )
     assert str(finding).startswith(
         f"tracing_context: leads edge-2 to the namespace tracing of {URL}, as it does edge-1 and edge-3"
     )
     for name in ("tracing_kubeconfig", "tracing_context", "tracing_namespace"):
         assert name in str(finding)
-    [finding] = repeated(Target("a", "https://h", "n"), [Target("b", "https://h:443/", "n")])
+    [finding] = repeated(InstallTarget("a", "https://h", "n"), [InstallTarget("b", "https://h:443/", "n")])
     assert finding.variable == "tracing_kubeconfig"
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        Target("edge-2", URL, "tracing-2"),
-        Target("edge-2", "https://k8s.example.com:6444", "tracing"),
-        Target("edge-2", "https://k8s.example.com:6443/k8s/clusters/c-1", "tracing"),
-        Target("edge-2", "", "tracing"),
+        InstallTarget("edge-2", URL, "tracing-2"),
+        InstallTarget("edge-2", "https://k8s.example.com:6444", "tracing"),
+        InstallTarget("edge-2", "https://k8s.example.com:6443/k8s/clusters/c-1", "tracing"),
+        InstallTarget("edge-2", "", "tracing"),
     ],
 )
-def test_other_targets_are_fine(other: Target) -> None:
-    assert repeated(Target("edge-1", URL, "tracing"), [other]) == []
+def test_other_targets_are_fine(other: InstallTarget) -> None:
+    assert repeated(InstallTarget("edge-1", URL, "tracing"), [other]) == []
 
 
 def test_what_is_not_known_is_not_the_same() -> None:
-    assert repeated(Target("edge-1", "", ""), [Target("edge-2", "", "")]) == []
+    assert repeated(InstallTarget("edge-1", "", ""), [InstallTarget("edge-2", "", "")]) == []
