@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        self._display = Display()
+        self._display, self._task_vars = Display(), task_vars
         checked = ArgumentSpecValidator(ARGUMENTS).validate(dict(self._task.args))
         if checked.error_messages:
             raise AnsibleError("; ".join(checked.error_messages))
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
 
     def _hidden(self, result: dict[str, Any], read: RoleVariables) -> dict[str, Any]:
         """Without the values of secret variables."""
-        values = options_of(read, self._preflight())[0]
+        values = options_of(read, self._preflight(), self._task_vars)[0]
         secret = {str(values.values[name]) for name in values.secret if values.values.get(name)}
         shown: dict[str, Any] = remove_values(result, secret)
         return shown
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         return dict(
             self._execute_module(
                 module_name="orion.tracing.preflight",
-                module_args=options_of(read, self._preflight())[1],
+                module_args=options_of(read, self._preflight(), task_vars)[1],
                 task_vars=dict(task_vars),
             )
         )
@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
         about: platform.Platform,
         bucket: platform.BucketProcess | None,
     ) -> dict[str, Any]:
-        _values, arguments = options_of(about.read, self._preflight())
+        _values, arguments = options_of(about.read, self._preflight(), self._task_vars)
         from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import ARGUMENTS as CHECKED
         from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import examine
 

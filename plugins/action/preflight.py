@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         read = RoleVariables(self._templar, self._loader, task_vars)
-        _found, arguments = options_of(read, dict(self._task.args))
+        _found, arguments = options_of(read, dict(self._task.args), task_vars)
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("chosen_by_environment") and not result.get("failed"):
             Display().display(f"preflight: {result['chosen_by_environment']}")

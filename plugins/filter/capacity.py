@@ -18,8 +18,15 @@ def tracing_plan(variables: dict[str, Any]) -> dict[str, Any]:
         return capacity.tracing_plan(variables)
 
 
+def tracing_fleet_plan(plans: dict[str, Any], centrals: dict[str, str]) -> dict[str, Any]:
+    """The plans of several hosts together, as data and text."""
+    from ansible_collections.orion.tracing.plugins.module_utils.planner import fleet
+
+    return fleet.fleet_plan(plans, centrals)
+
+
 class FilterModule:
     """Filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"tracing_plan": tracing_plan}
+        return {"tracing_plan": tracing_plan, "tracing_fleet_plan": tracing_fleet_plan}

@@ -44,9 +44,11 @@ OF_THE_RUN = {
     "tracing_context",
     "tracing_helm_binary",
     "tracing_kubeconfig",
+    "tracing_max_fail_percentage",
     "tracing_plan_file",
     "tracing_plan_output",
     "tracing_prove",
+    "tracing_serial",
 }
 COLLECTION = Path(__file__).resolve().parents[2]
 

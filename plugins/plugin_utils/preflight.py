@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.s3.options import connection
@@ -14,14 +15,18 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables impor
     Values,
     merged,
 )
+from ansible_collections.orion.tracing.plugins.plugin_utils.targets import shared_targets
 
 
-def options_of(read: RoleVariables, given: dict[str, Any]) -> tuple[Values, dict[str, Any]]:
+def options_of(
+    read: RoleVariables, given: dict[str, Any], task_vars: Mapping[str, Any]
+) -> tuple[Values, dict[str, Any]]:
     """The variables of the roles that the options name, and the options with these. given: those of the task."""
     arguments = dict(given)
     roles = arguments.get("roles") or []
     found = merged(read.read(role) for role in (roles or [SHARED]))
-    findings = [*found.findings, *read.unknown("preflight", *roles)]
+    shared = shared_targets(task_vars, read.shared()["tracing_namespace"]["default"])
+    findings = [*found.findings, *read.unknown("preflight", *roles), *shared]
     if "object_storage" in roles:
         arguments.setdefault("s3", connection(found.values))
     if "grafana" in roles and found.values.get("grafana_provisioning") == "api" and found.values.get("grafana_url"):

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector
-from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import references
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,
     TracingError,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import autoscaled
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.content import PROMETHEUS_RULE
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import OWNED, RESOURCES, Modes
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import (
@@ -128,6 +129,8 @@ def _platform(v: Variables) -> Iterator[Right]:
         (RBAC, "rolebindings"),
     ):
         yield Right(HELM, group, resource, namespace, objects)
+    if autoscaled(v):
+        yield Right(HELM, "autoscaling", "horizontalpodautoscalers", namespace, "the number of gateways")
     if _flag(v, "verify_probe_enabled"):
         yield Right(HELM, BATCH, "cronjobs", namespace, "the release trace-probe")
     yield Right(
@@ -159,6 +162,8 @@ def _cluster_wide(v: Variables, absent: Iterable[str]) -> Iterator[Right]:
     yield Right(
         ("list",), "storage.k8s.io", "storageclasses", "", "whether the StorageClasses of variables exist", needed=False
     )
+    if _flag(v, "collector_priority_class_create"):
+        yield Right(HELM, "scheduling.k8s.io", "priorityclasses", "", "collector_priority_class_create")
     if missing := sorted(set(absent)):
         be = "does" if len(missing) == 1 else "do"
         reason = f"namespace {' and '.join(missing)} {be} not exist, and site.yml creates what it installs into"

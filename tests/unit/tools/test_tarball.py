@@ -28,7 +28,7 @@ HELD = (
     "docs/**/*.md",
     "examples/**/*.yml",
     "execution-environment.yml",
-    "inventories/*/group_vars/all.yml",
+    "inventories/*/group_vars/*.yml",
     "inventories/*/hosts.yml",
     "meta/execution-environment.yml",
     "meta/runtime.yml",

@@ -289,3 +289,13 @@ def test_the_documentation_has_every_right() -> None:
     assert rights_table.written(text) == text, (
         "write the table: python -m ansible_collections.orion.tracing.tests.rights_table"
     )
+
+
+def test_autoscaling_and_a_priority_class_need_rights_of_their_own() -> None:
+    given = {"tracing_namespace": "tracing"}
+    on = {**given, "collector_gateway_autoscaling": {"enabled": True}, "collector_priority_class_create": True}
+    more = [one for one in required(on) if one not in required(given)]
+    assert {(one.full_resource, one.namespace) for one in more} == {
+        ("horizontalpodautoscalers.autoscaling", "tracing"),
+        ("priorityclasses.scheduling.k8s.io", ""),
+    }
