@@ -26,12 +26,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.clus
     read,
     read_modes,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, resolved
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import OPERATOR as OPERATOR_MODE
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import POLICY, of_variables, resolved
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.rollout import owners
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
@@ -91,11 +92,11 @@ def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -
         wanted.append(Access("create", "", "namespaces"))
     if modes is not None:
         wanted += [Access("list", one.group, one.plural) for one in RESOURCES.values()]
-        mode = resolved(str(v.get("instrumentation_mode", AUTO)), modes.serves)
-        if mode == "policy":
+        mode = resolved(of_variables(v), modes.serves)
+        if mode == POLICY:
             policies = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
             wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
-        elif mode == "operator":
+        elif mode == OPERATOR_MODE:
             wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
     if flag(v, "verify_probe_enabled"):
         wanted += [Access(verb, "batch", "cronjobs", namespace) for verb in HELM_VERBS]
