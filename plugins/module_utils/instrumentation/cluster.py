@@ -19,11 +19,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation impo
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import LANGUAGES
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import VERSION as OPERATOR_VERSION
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_name
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import policy_name
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource, discover
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import BINDING_KIND, KIND, VERSIONS
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP as ADMISSION
 
 # Kinds whose pod template may be changed, and the path to it.
 RESOURCES = {
@@ -230,7 +231,7 @@ def read_modes(kube: Kube) -> Modes:
     served = discover(kube, [*(f"{ADMISSION}/{version}" for version in VERSIONS), f"{OPERATOR}/{OPERATOR_VERSION}"])
     policy, binding = (
         next((found for one in VERSIONS if (found := served.resources.get((ADMISSION, one, kind)))), None)
-        for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+        for kind in (KIND, BINDING_KIND)
     )
     operator = served.resource(OPERATOR, OPERATOR_VERSION, "Instrumentation")
     unreadable: list[str] = []

@@ -12,18 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error, warning
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP, KIND, VERSIONS
 
 AUTO, POLICY, OPERATOR, SDK = "auto", "policy", "operator", "sdk"
 MODES = (AUTO, POLICY, OPERATOR, SDK)
 VARIABLE = "instrumentation_mode"
-WITHOUT_POLICIES = f"does not serve MutatingAdmissionPolicy in {' or '.join(VERSIONS)}"
+WITHOUT_POLICIES = f"does not serve {KIND} in {' or '.join(VERSIONS)}"
 WITHOUT_OPERATOR = "does not have the OpenTelemetry Operator's Instrumentation"
 NEEDED = {
     POLICY: (
-        "use a cluster of Kubernetes 1.36 or newer, or 1.34 with the feature gate MutatingAdmissionPolicy and the API "
-        "admissionregistration.k8s.io/v1beta1 switched on"
+        f"use a cluster of Kubernetes 1.36 or newer, or 1.34 with the feature gate {KIND} and the API {GROUP}/v1beta1 "
+        "switched on"
     ),
     OPERATOR: "install the OpenTelemetry Operator",
 }
@@ -39,6 +39,11 @@ def resolved(mode: str, serves: Mapping[str, str]) -> str:
     if mode != AUTO:
         return mode
     return POLICY if serves[POLICY] in VERSIONS else OPERATOR if serves[OPERATOR] else SDK
+
+
+def of_variables(v: Mapping[str, Any]) -> str:
+    """The mode that the inventory asks for; without one, AUTO."""
+    return str(v.get(VARIABLE) or AUTO)
 
 
 def findings(mode: str, serves: Mapping[str, str], variable: str = VARIABLE) -> list[Finding]:

@@ -13,6 +13,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
     DURATION_REMEDY,
     duration_seconds,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, MODES
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WHAT, WantedWorkloads
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
@@ -29,7 +30,7 @@ WORKLOAD: dict[str, dict[str, Any]] = {
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "workloads": {"type": "list", "elements": "dict", "required": True, "options": WORKLOAD},
-    "mode": {"type": "str", "choices": ["auto", "policy", "operator", "sdk"], "default": "auto"},
+    "mode": {"type": "str", "choices": list(MODES), "default": AUTO},
     "variables": {"type": "dict", "default": {}},
     "excluded_namespaces": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "bool", "default": True},

@@ -39,9 +39,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     Language,
 )
 
-GROUP = "admissionregistration.k8s.io"
-# Those that this collection can write; v1alpha1 is another API.
-VERSIONS = ("v1", "v1beta1")
 NAME = "opentelemetry-auto-instrumentation-{}"
 # The resource attribute that names the owner of a pod.
 OWNERS = {

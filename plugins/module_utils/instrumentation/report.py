@@ -35,6 +35,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, resolved
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.progress import progress_of
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tag_and_digest
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import KIND
 
 YES, PARTLY, NO, NO_PODS = "yes", "partly", "no", "no pods"
 REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -228,9 +229,9 @@ def _not_installed(language: str, workload: Workload, snapshot: Snapshot) -> Obs
         if not modes.policies:
             remedy = f"Run the playbook site with instrumentation_enabled, and {language} in instrumentation_languages."
     if not modes.policy_version:
-        why = "the cluster serves neither MutatingAdmissionPolicy nor the OpenTelemetry Operator's Instrumentation"
+        why = f"the cluster serves neither {KIND} nor the OpenTelemetry Operator's Instrumentation"
         remedy = (
-            "Upgrade to Kubernetes 1.36, switch the feature gate MutatingAdmissionPolicy on (1.34), install the "
+            f"Upgrade to Kubernetes 1.36, switch the feature gate {KIND} on (1.34), install the "
             "operator, or set instrumentation_mode to sdk for services that bring their own SDK."
         )
         if modes.operator_version:

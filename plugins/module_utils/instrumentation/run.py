@@ -32,7 +32,7 @@ class WantedWorkloads:
     """seconds: for all waiting together. check: nothing is written, and nothing is waited for."""
 
     entries: Sequence[Entry]
-    mode: str = "auto"
+    mode: str = modes.AUTO
     variables: Mapping[str, Any] = field(default_factory=dict)
     wait: bool = True
     seconds: float = 300.0

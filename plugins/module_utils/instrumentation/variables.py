@@ -22,7 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
     SERVICE_NAME,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import instrumentation_values
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import VERSIONS, policy_values
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import policy_values
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
@@ -36,6 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     Reader,
     usable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import VERSIONS
 
 PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 # The key of a baggage entry is a token of RFC 7230. Source: https://www.w3.org/TR/baggage/#key
@@ -64,9 +65,9 @@ def chart_values(v: Mapping[str, Any], serves: Mapping[str, str]) -> tuple[dict[
     the cluster does, as modes.py has it.
     Raises InvalidVariables with every error.
     """
-    found = [*_problems(v), *modes.findings(str(v["instrumentation_mode"]), serves)]
+    found = [*_problems(v), *modes.findings(modes.of_variables(v), serves)]
     refuse("the instrumentation role's variables", errors(found))
-    mode = modes.resolved(str(v["instrumentation_mode"]), serves)
+    mode = modes.resolved(modes.of_variables(v), serves)
     references = {language.name: _reference(v, language.name) for language in AGENTS}
     values: dict[str, Any] = {
         "policyVersion": serves[modes.POLICY] or VERSIONS[0],

@@ -35,6 +35,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.lang
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import annotation_value
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import KIND
 
 MANAGER = "orion.tracing.instrumentation"
 # The annotation of kubectl rollout restart.
@@ -289,7 +290,7 @@ def _against(entry: Entry, workload: Workload, settings: WorkloadSettings) -> li
             error(
                 entry.place.key("language"),
                 f"{entry.language} cannot be instrumented in mode sdk",
-                "Install the OpenTelemetry Operator, or use a cluster that serves MutatingAdmissionPolicy (Kubernetes "
+                f"Install the OpenTelemetry Operator, or use a cluster that serves {KIND} (Kubernetes "
                 f"1.36, or 1.34 with its feature gate). If the service brings its own SDK, set language to {SDK}.",
                 "mode sdk only sets environment variables, and an agent needs an admission policy or the operator",
             )

@@ -22,7 +22,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery impor
 from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     LOADED_DIR,
     POLICY_API,
-    POLICY_KIND,
     RECREATE,
     VERSION_FILE,
     Archive,
@@ -33,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     ready,
     serves_policies_on_request,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import KIND
 
 
 class RunCommand(Protocol):
@@ -182,9 +182,9 @@ class Kind:
         version, (group, number) = kube.version(), POLICY_API.split("/")
         if not serves_policies_on_request(version):
             return
-        if not discover(kube, [POLICY_API]).resource(group, number, POLICY_KIND):
+        if not discover(kube, [POLICY_API]).resource(group, number, KIND):
             raise Conflict(
-                f"cluster {self.params['name']} does not serve {POLICY_KIND}, with which workloads are instrumented",
+                f"cluster {self.params['name']} does not serve {KIND}, with which workloads are instrumented",
                 f"Kubernetes {version} serves it only if the cluster was created with it, which this one was not",
                 RECREATE,
             )

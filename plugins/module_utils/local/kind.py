@@ -17,11 +17,11 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP, KIND
 
 LOADED_DIR = "/kind/loaded"  # in the node: one empty file per archive that was loaded, named by its digest
 VERSION_FILE = "/kind/version"  # in every node image: the version of Kubernetes, "v1.34.4"
-POLICY_KIND = "MutatingAdmissionPolicy"  # also the name of its feature gate
-POLICY_API = "admissionregistration.k8s.io/v1beta1"
+POLICY_API = f"{GROUP}/v1beta1"
 RECREATE = "Remove the cluster ('make down', or local_cluster_state=absent) and create it again; its content is lost."
 
 
@@ -132,7 +132,7 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int], versio
     if plain_node:
         config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
     if serves_policies_on_request(version):
-        config |= {"featureGates": {POLICY_KIND: True}, "runtimeConfig": {POLICY_API: "true"}}
+        config |= {"featureGates": {KIND: True}, "runtimeConfig": {POLICY_API: "true"}}
     return config
 
 

@@ -52,6 +52,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     usable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import KIND as ADMISSION_KIND
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import (
     JAEGER,
     MIN_KUBERNETES,
@@ -520,7 +521,7 @@ def instrumentation_apis(v: Variables, facts: Facts) -> Iterator[Finding]:
     """Whether the cluster can instrument pods, policies that Helm would not let the role replace, and workloads."""
     if facts.modes is None or not flag(v, "instrumentation_enabled"):
         return
-    mode, serves = text(v, modes.VARIABLE) or modes.AUTO, facts.modes.serves
+    mode, serves = modes.of_variables(v), facts.modes.serves
     unserved = modes.findings(mode, serves)
     yield from unserved
     mode = modes.resolved(mode, serves)
@@ -540,7 +541,7 @@ def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
         if policy.language in languages and policy.release != f"{namespace}/instrumentation":
             yield error(
                 "instrumentation_languages",
-                f"MutatingAdmissionPolicy {policy.name} exists, but does not belong to the Helm release "
+                f"{ADMISSION_KIND} {policy.name} exists, but does not belong to the Helm release "
                 f"instrumentation in namespace {namespace}",
                 f"Remove it (kubectl delete mutatingadmissionpolicy {policy.name}), or take {policy.language} out.",
                 "Helm does not replace what somebody else made",

@@ -23,17 +23,17 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads 
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.content import PROMETHEUS_RULE
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import OWNED, RESOURCES, Modes
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import (
-    AUTO,
     OPERATOR,
     POLICY,
+    of_variables,
     resolved,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as INSTRUMENTATIONS
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import policy_name
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import PRESENT, entries
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error, warning
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean, usable
+from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import SIDECAR
 from ansible_collections.orion.tracing.plugins.module_utils.store.url import SERVICE
 
@@ -192,7 +192,7 @@ def _instrumentation(v: Variables, modes: Modes) -> Iterator[Right]:
     if not _flag(v, "instrumentation_enabled", True):
         return
     namespace = _text(v, "tracing_namespace")
-    mode = resolved(str(v.get("instrumentation_mode") or AUTO), modes.serves)
+    mode = resolved(of_variables(v), modes.serves)
     overview = "which workloads have pods without the agent that they ask for"
     for one in RESOURCES.values():
         yield Right(("list",), one.group, one.plural, "", overview)
