@@ -46,6 +46,7 @@ def run(folder: Path, collections: Path) -> Run:
     def start(url: str, *more: str, token: str = TOKEN, given: Any = None, **environ: str) -> Any:
         ours = Path(next(iter(ansible_collections.__path__))).parent
         environ = {"ANSIBLE_COLLECTIONS_PATH": f"{ours}:{collections}", "no_proxy": "127.0.0.1", **environ}
+        environ["ANSIBLE_PIPELINING"] = "true"  # a quarter less time
         variables = json.dumps({**GIVEN, "awx_credentials": list(CREDENTIALS), **(given or {})})
         argv = [str(ROOT / "playbooks/awx.yml"), "-e", variables, *more]
         done = run_ansible(
@@ -212,7 +213,9 @@ def test_nobody_answers(run: Run) -> None:
 def test_variables_are_checked_before_anything_is_asked(run: Run) -> None:
     stub = a_controller()
     with stub.serving() as url:
-        done = run(url, token="", given={"awx_scm_url": "", "awx_organisation": "x", "awx_credentials": "one", **OF_A_JOB})
+        done = run(
+            url, token="", given={"awx_scm_url": "", "awx_organisation": "x", "awx_credentials": "one", **OF_A_JOB}
+        )
     text = in_one_line(done)
     for part in (
         "controller_oauthtoken is not set",
