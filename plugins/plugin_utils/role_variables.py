@@ -31,7 +31,7 @@ MAIN = "main"
 # The role whose variables every role has. Its spec has an entry point of its own, since one named main would add a task
 # to every role.
 SHARED, SHARED_ENTRY_POINT = "tracing", "variables"
-# What playbooks leave as artefacts (set_stats). A workflow of AWX gives them to the jobs that follow as extra variables.
+# What playbooks leave as artefacts (set_stats). A workflow of AWX gives them to later jobs as extra variables.
 # Source: https://github.com/ansible/awx, get_job_kwargs in awx/main/models/workflow.py
 ARTIFACTS = frozenset({"tracing_plan", "tracing_status"})
 
