@@ -161,6 +161,12 @@ def oldest_core() -> None:
     (WORK / "defaults.cfg").write_text("[defaults]\n")
 
 
+def controller() -> None:
+    """The built collection, as a controller installs it, and the programs with which it runs jobs."""
+    build_collection()
+    peers.prepare_controller()
+
+
 # The cluster is made before the first gate that needs it and removed after the last one: see runner.py.
 MAKE_CLUSTER = Gate(
     "cluster",
@@ -264,9 +270,18 @@ GATES = (
     ),
     tests(
         "admission",
-        "pods as a real API server stores them with the policies of the instrumentation role",
+        "a real API server: pods with the policies of the instrumentation role, and rights that are just enough",
         "tests/admission",
         needs=TOOLS,
+    ),
+    nightly("admission-all", "the same rights with Helm 3", "tests/admission", needs=TOOLS),
+    tests(
+        "controller",
+        "jobs as a controller runs them (ansible-runner), and the execution environment (ansible-builder)",
+        "tests/controller",
+        needs=TOOLS,
+        before=controller,
+        env={"ORION_CONTROLLER": str(peers.CONTROLLER), "ORION_COLLECTION": str(BUILD)},
     ),
     tests(
         "parity",

@@ -28,7 +28,7 @@ from tools.steps import INVENTORY, ROOT, STATE, Steps, playbook, run
 OLDEST = {"kind": (0, 31), "helm": (3, 18)}
 # Built for the tests, whatever is on PATH
 TEST_TOOLS = ["helm", "helm3", "otelcol", "registry", "jaeger", "victorialogs", "kube"]
-TEST_TOOLS += ["promtool", "prometheus", "lezer", "nodejs"]
+TEST_TOOLS += ["promtool", "prometheus", "lezer", "nodejs", "kafka", "jre"]
 LOCAL = STATE / "local.json"
 # Where each store answers (host, port), and its path to a trace
 STORES = {
@@ -142,6 +142,8 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_PROMTOOL": "promtool",
         "ORION_LEZER": "lezer",
         "ORION_NODEJS": "nodejs",
+        "ORION_KAFKA": "kafka",
+        "ORION_JRE": "jre",
         "ORION_TEMPO": "tempo",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}

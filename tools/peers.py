@@ -12,6 +12,8 @@ from tools.steps import ROOT, STATE, run
 VENV = STATE / "bench/venv"
 # An OpenTelemetry SDK with exporters for every protocol of the gateway.
 CLIENTS = STATE / "clients"
+# ansible-builder, ansible-runner and ansible-navigator, beside what an execution environment has.
+CONTROLLER = STATE / "controller/venv"
 # Sphinx and antsibull-docs.
 DOCS = STATE / "docs/venv"
 # The PyPI package ansible in the last release that carries awx.awx, without what it depends on.
@@ -41,6 +43,11 @@ def prepare() -> Path:
 def prepare_clients() -> Path:
     """The client libraries."""
     return _prepare(CLIENTS, ROOT / "requirements/clients.txt", "the client libraries")
+
+
+def prepare_controller() -> Path:
+    """What makes execution environments and runs jobs in them."""
+    return _prepare(CONTROLLER, ROOT / "requirements/controller.txt", "the controller")
 
 
 def prepare_docs() -> Path:

@@ -332,6 +332,16 @@ def without_tempo(outcomes: Sequence[Outcome], installed: bool) -> list[Outcome]
     return [*(replace(one, skipped=0) for one in outcomes), line]
 
 
+def without_tempo_3(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes with the tests that need Tempo 3, whose binary only ORION_TEMPO_3 names, in a line of their own."""
+    skipped = sum(one.skipped for one in outcomes)
+    if not skipped:
+        return list(outcomes)
+    note = f"not run, since ORION_TEMPO_3 is not set: {skipped} tests with its binary"
+    line = Outcome("Tempo 3", 0, 0, 0.0, skipped, note=note)
+    return [*(replace(one, skipped=0) for one in outcomes), line]
+
+
 def table(outcomes: Sequence[Outcome]) -> str:
     """A line for each outcome, and the totals alone on the last one."""
     width = max(4, *(len(one.name) for one in outcomes))
@@ -380,5 +390,7 @@ def main(command: str, names: Sequence[str], arguments: Sequence[str]) -> None:
     outcomes = sorted(run.outcomes, key=lambda one: order.get(one.name.split(" ")[0], -1))
     if run.tools.done() and not run.tools.result().environment.get("ORION_TEMPO"):
         outcomes = without_tempo(outcomes, "tempo" in run.tools.result().images)
+    elif run.tools.done() and not os.environ.get("ORION_TEMPO_3"):
+        outcomes = without_tempo_3(outcomes)
     print(f"\nmake {command}: {time.monotonic() - start:.0f} s\n\n{table(outcomes)}")
     sys.exit(any(one.failed for one in outcomes))

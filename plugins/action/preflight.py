@@ -12,12 +12,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.s3.options import connection
-from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import (
-    SHARED,
-    RoleVariables,
-    merged,
-)
+from ansible_collections.orion.tracing.plugins.plugin_utils.preflight import options_of
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables
 
 
 class ActionModule(ActionBase):
@@ -28,22 +24,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        roles = arguments.get("roles") or []
         read = RoleVariables(self._templar, self._loader, task_vars)
-        found = merged(read.read(role) for role in (roles or [SHARED]))
-        findings = [*found.findings, *read.unknown("preflight", *roles)]
-        if "object_storage" in roles:
-            arguments.setdefault("s3", connection(found.values))
-        if "grafana" in roles and found.values.get("grafana_provisioning") == "api" and found.values.get("grafana_url"):
-            names = ("url", "token", "username", "password", "ca_cert", "validate_certs")
-            given = {name: found.values.get(f"grafana_{name}") for name in names}
-            arguments.setdefault("grafana", {name: value for name, value in given.items() if value not in (None, "")})
-        # Secrets only as options that are not logged.
-        variables = {n: v for n, v in found.values.items() if v is not None and n not in found.secret}
-        arguments["variables"] = {**variables, **(arguments.get("variables") or {})}
-        arguments["repeats"] = {**found.repeats, **(arguments.get("repeats") or {})}
-        arguments["findings"] = [finding.result() for finding in findings] + list(arguments.get("findings") or [])
+        _found, arguments = options_of(read, dict(self._task.args), task_vars)
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         if result.get("chosen_by_environment") and not result.get("failed"):
             Display().display(f"preflight: {result['chosen_by_environment']}")

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector_config
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
     """Values of the collector chart. Outdated spellings are shown as warnings, so no task reports a change for them."""
+    from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector_config
+
     with role_variables("collector_values", variables):
         values, warnings = collector_config.collector_values(variables)
     for warning in warnings:

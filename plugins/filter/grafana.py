@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.grafana import content, datasources
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 # The forms of the alert rules: for Prometheus, and for Grafana.
@@ -20,6 +18,8 @@ RULES = ("prometheus", "grafana")
 
 def grafana_values(variables: dict[str, Any]) -> dict[str, Any]:
     """See grafana_values.yml. Warnings are shown as such, so no task reports a change for them."""
+    from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources
+
     with role_variables("grafana_values", variables):
         values, warnings = datasources.grafana_values(variables)
     for warning in warnings:
@@ -29,6 +29,8 @@ def grafana_values(variables: dict[str, Any]) -> dict[str, Any]:
 
 def grafana_datasources(variables: dict[str, Any]) -> list[dict[str, Any]]:
     """See grafana_datasources.yml. Warnings are shown as such."""
+    from ansible_collections.orion.tracing.plugins.module_utils.grafana import datasources
+
     with role_variables("grafana_datasources", variables):
         sources, warnings = datasources.api_sources(variables)
     for warning in warnings:
@@ -38,6 +40,9 @@ def grafana_datasources(variables: dict[str, Any]) -> list[dict[str, Any]]:
 
 def grafana_content(variables: dict[str, Any], files: str, plan: dict[str, Any]) -> dict[str, Any]:
     """See grafana_content.yml."""
+    import yaml
+    from ansible_collections.orion.tracing.plugins.module_utils.grafana import content
+
     folder = Path(files)
     dashboards = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "dashboards").glob("*.json"))}
     rules, provisioning = (yaml.safe_load((folder / f"alerts/{name}.yml").read_text()) for name in RULES)

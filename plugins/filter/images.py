@@ -7,18 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def image_values(variables: dict[str, Any], prefix: str) -> dict[str, str]:
     """See image_values.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+
     with role_variables("image_values", variables):
         return images.image_values(variables, prefix)
 
 
 def image_pull_secrets(variables: dict[str, Any], role: str) -> list[str]:
     """See image_pull_secrets.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.inventory import images
+
     with role_variables("image_pull_secrets", variables):
         return images.pull_secrets(variables, role)
 

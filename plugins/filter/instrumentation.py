@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import served
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import chart_values
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def instrumentation_values(variables: dict[str, Any], modes: Mapping[str, Any]) -> dict[str, Any]:
     """See instrumentation_values.yml. Warnings are shown as such, so no task reports a change for them."""
+    from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import served
+    from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import chart_values
+
     with role_variables("instrumentation_values", variables):
         values, found = chart_values(variables, served(modes))
     for warning in found:

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.proof.variables import chart_values
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
-from ansible_collections.orion.tracing.plugins.plugin_utils.probe_program import program
 
 
 def probe_values(variables: dict[str, Any]) -> dict[str, Any]:
     """See probe_values.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.proof.variables import chart_values
+    from ansible_collections.orion.tracing.plugins.plugin_utils.probe_program import program
+
     with role_variables("probe_values", variables):
         return chart_values(variables, program())
 

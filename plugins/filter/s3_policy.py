@@ -10,11 +10,12 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.s3 import iam as policy
 
 
 def tempo_s3_policy(bucket: str, partition: str = "aws", kms_key_arn: str = "") -> dict[str, Any]:
     """See tempo_s3_policy.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.s3 import iam as policy
+
     try:
         return policy.permissions(str(bucket), partition, kms_key_arn)
     except TracingError as error:
@@ -23,6 +24,8 @@ def tempo_s3_policy(bucket: str, partition: str = "aws", kms_key_arn: str = "") 
 
 def tempo_s3_trust_policy(trust: str, **options: Any) -> dict[str, Any]:
     """See tempo_s3_trust_policy.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.s3 import iam as policy
+
     try:
         return policy.trust(trust, {name: str(value) for name, value in options.items() if value is not None})
     except TracingError as error:
@@ -33,6 +36,8 @@ def recordings_s3_policy(
     bucket: str, prefix: str, access: str = "write", partition: str = "aws", kms_key_arn: str = ""
 ) -> dict[str, Any]:
     """See recordings_s3_policy.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.s3 import iam as policy
+
     try:
         return policy.recordings(str(bucket), str(prefix), access, partition, kms_key_arn)
     except TracingError as error:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values as build
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
 def tempo_values(variables: dict[str, Any], release_name: str = "tempo") -> dict[str, Any]:
     """See tempo_values.yml."""
+    from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values as build
+
     with role_variables("tempo_values", variables):
         return build(variables, release_name)
 

@@ -67,7 +67,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
-from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged, roles
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import CURRENT, RoleVariables, merged, roles
 
 
 class LookupModule(LookupBase):
@@ -77,7 +77,7 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         if not terms:
             raise AnsibleError("Name a role of this collection.")
-        read = RoleVariables(self._templar, self._loader, variables or {})
+        read = CURRENT.get() or RoleVariables(self._templar, self._loader, variables or {})
         asked = [term.split(".")[0] for term in terms if term.split(".")[0] in roles()]
         found = merged(map(read.term, terms))
         unknown = read.unknown(*asked) if asked else []

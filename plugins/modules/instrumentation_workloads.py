@@ -206,57 +206,18 @@ api_calls:
   sample: 8
 """
 
-from typing import Any
-
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
-    DURATION_REMEDY,
-    duration_seconds,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import WHAT, WantedWorkloads, instrument
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.options import ARGUMENTS, wanted_of
+from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import instrument
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
-
-# Kind, language and state have no choices here: the core reports wrong ones together with everything else.
-WORKLOAD: dict[str, dict[str, Any]] = {
-    "namespace": {"type": "str", "required": True},
-    "kind": {"type": "str", "default": "Deployment"},
-    "name": {"type": "str", "required": True},
-    "language": {"type": "str"},
-    "containers": {"type": "list", "elements": "str", "default": []},
-    "sampler_argument": {"type": "float"},
-    "state": {"type": "str", "default": "present"},
-}
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "workloads": {"type": "list", "elements": "dict", "required": True, "options": WORKLOAD},
-    "mode": {"type": "str", "choices": ["auto", "policy", "operator", "sdk"], "default": "auto"},
-    "variables": {"type": "dict", "default": {}},
-    "excluded_namespaces": {"type": "list", "elements": "str", "default": []},
-    "wait": {"type": "bool", "default": True},
-    "timeout": {"type": "str", "default": "5m"},
-    "progress_file": {"type": "path"},
-}
 
 
 def main() -> None:
     module = TracingModule(ARGUMENTS, supports_check_mode=True)
     params = module.params
     with module.guard():
-        try:
-            seconds = duration_seconds(params["timeout"])
-        except ValueError as error:
-            raise InvalidInput(f"option timeout: {error}", remedy=DURATION_REMEDY) from None
-        # The variable that the user wrote.
-        role = "instrumentation_workloads" in params["variables"]
-        variable = "instrumentation_workloads" if role else "workloads"
-        listed, findings = entries(params["workloads"], variable, params["excluded_namespaces"])
-        refuse(WHAT, findings)
-        wanted = WantedWorkloads(
-            listed, params["mode"], params["variables"], params["wait"], seconds, module.check_mode
-        )
+        wanted = wanted_of(params, module.check_mode)
     with module.client() as kube:
         plan = instrument(kube, wanted, Clock(), progress(params))
     module.exit(plan)

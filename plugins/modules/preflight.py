@@ -239,65 +239,21 @@ bucket_exists:
   type: bool
 """
 
-from ansible.module_utils.basic import env_fallback
-from ansible_collections.orion.tracing.plugins.module_utils.grafana.client import GRAFANA_OPTIONS
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import ERROR, WARNING, Finding
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.repeats import without_repeats
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
-from ansible_collections.orion.tracing.plugins.module_utils.preflight import checks as preflight
-from ansible_collections.orion.tracing.plugins.module_utils.preflight import facts as preflight_facts
-from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import ARGUMENTS, examine
 
 
 def main() -> None:
     module = TracingModule(
-        argument_spec={
-            "roles": {"type": "list", "elements": "str", "default": []},
-            "variables": {"type": "dict", "default": {}},
-            "findings": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "variable": {"type": "str", "required": True},
-                    "what": {"type": "str", "required": True},
-                    "why": {"type": "str", "default": ""},
-                    "remedy": {"type": "str", "default": ""},
-                    "severity": {"type": "str", "choices": [ERROR, WARNING], "default": ERROR},
-                    "path": {"type": "str", "default": ""},
-                    "code": {"type": "str", "default": ""},
-                },
-            },
-            "repeats": {"type": "dict", "default": {}},
-            "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
-            "s3": {"type": "dict", "options": s3_options()},
-            "grafana": {"type": "dict", "options": GRAFANA_OPTIONS},
-        },
+        argument_spec=ARGUMENTS,
         supports_check_mode=True,
     )
-    params = module.params
-    facts = preflight_facts.gather(params)
-    given = [Finding(**finding) for finding in params["findings"]]
-    findings = preflight.check(params["variables"], facts, given)
-    findings = without_repeats(findings, params["repeats"])
-    errors = [finding for finding in findings if finding.severity == ERROR]
-    advice = [finding for finding in findings if finding.severity == WARNING]
-    for finding in advice:
-        module.warn(str(finding))
-    result = {
-        "findings": [finding.result() for finding in errors],
-        "advice": [finding.result() for finding in advice],
-        "api_server": facts.api_server,
-        "chosen_by_environment": preflight.chosen(facts),
-        "kubernetes_version": facts.kubernetes_version,
-        "helm_version": facts.helm_version,
-        "default_storage_class": facts.default_storage_class,
-        "pod_security": facts.pod_security,
-        "bucket_exists": facts.bucket_exists,
-    }
-    if errors:
-        module.fail_json(msg=preflight.report(errors, facts), **result)
-    module.exit_json(changed=False, **result)
+    found = examine(module.params)
+    for finding in found.advice:
+        module.warn(finding)
+    if found.errors:
+        module.fail_json(msg=found.errors, **found.result)
+    module.exit_json(changed=False, **found.result)
 
 
 if __name__ == "__main__":

@@ -348,42 +348,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.base import T
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import bucket, contents
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
-from ansible_collections.orion.tracing.plugins.module_utils.s3.options import s3_options
-
-ENCRYPTION = ["none", "sse_s3", "sse_kms", "dsse_kms", "AES256", "aws:kms", "aws:kms:dsse"]
-OWNERSHIP = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none"]
+from ansible_collections.orion.tracing.plugins.module_utils.s3.options import bucket_options
 
 
 def main() -> None:
     module = TracingModule(
-        argument_spec={
-            **s3_options(),
-            "name": {"type": "str", "required": True, "aliases": ["bucket"]},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "force_empty": {"type": "bool", "default": False, "aliases": ["force"]},
-            "versioning": {"type": "bool"},
-            "encryption": {"type": "str", "choices": ENCRYPTION},
-            "kms_key_id": {"type": "str", "no_log": False, "aliases": ["encryption_key_id"]},
-            "bucket_key_enabled": {"type": "bool", "no_log": False},
-            "public_access_block": {"type": "raw", "aliases": ["public_access"]},
-            "object_ownership": {"type": "str", "choices": OWNERSHIP},
-            "object_lock_enabled": {"type": "bool"},
-            "object_lock_default_retention": {
-                "type": "dict",
-                "options": {
-                    "mode": {"type": "str", "choices": ["GOVERNANCE", "COMPLIANCE"]},
-                    "days": {"type": "int"},
-                    "years": {"type": "int"},
-                },
-            },
-            "lifecycle_rules": {"type": "list", "elements": "dict"},
-            "tags": {"type": "dict", "aliases": ["resource_tags"]},
-            "tls_only": {"type": "bool"},
-            "minimum_tls_version": {"type": "str", "choices": ["none", "1.2", "1.3"]},
-            "policy": {"type": "raw"},
-            "on_unsupported": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
-            "progress_file": {"type": "path"},
-        },
+        argument_spec=bucket_options(),
         kube=False,
         supports_check_mode=True,
     )

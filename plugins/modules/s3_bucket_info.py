@@ -105,7 +105,7 @@ buckets:
     creation_date:
       description: When it was created. Null if these credentials may not list their buckets, or it is somebody else's.
       type: str
-      sample: '2026-11-23T23:38:55+00:00'
+      sample: '2026-11-23T23:38:55Z'
     options:
       description: Options of M(orion.tracing.s3_bucket) for what was read and the store has, and C(name).
       type: dict

@@ -87,6 +87,12 @@ options:
     description: File of the page.
     type: path
     required: true
+  option_names:
+    description:
+      - What messages call the options O(trace_ids), O(search), O(end), O(last), O(limit) and O(report_path), and, as
+        C(compare.search), those of O(compare), where a user knows them by other names, such as variables of a playbook.
+    type: dict
+    default: {}
 author:
   - orion.tracing contributors (@orion-tracing)
 notes:
@@ -155,6 +161,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.report.options impor
     trace_link,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.report.sides import (
+    SideNames,
     comparison_data,
     read,
     side,
@@ -186,6 +193,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         },
     },
     "report_path": {"type": "path", "required": True},
+    "option_names": {"type": "dict", "default": {}},
     **REPORT_OPTIONS,
 }
 
@@ -220,15 +228,22 @@ def main() -> None:
     module = TracingModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     now = datetime.now(UTC)
+    names = params["option_names"]
     with module.guard():
         if not 1 <= params["limit"] <= 1000:
-            raise InvalidInput(f"option limit is {params['limit']}", "a page holds 1 to 1000 traces", "Change it.")
-        check_folders(params, ("report_path",))
+            raise InvalidInput(
+                f"{SideNames('', names).one('limit')} is {params['limit']}",
+                "a page holds 1 to 1000 traces",
+                "Change it.",
+            )
+        check_folders(params, ("report_path",), names)
         check(params)
         template = page.read_template(params["report_template"])
-        sides = [side("", params, params["limit"], now, params["store_reader"])]
+        sides = [side(SideNames("", names), params, params["limit"], now, params["store_reader"])]
         if params["compare"] is not None:
-            sides.append(side("compare.", other_of(params), params["limit"], now, params["store_reader"]))
+            sides.append(
+                side(SideNames("compare.", names), other_of(params), params["limit"], now, params["store_reader"])
+            )
 
     link = partial(trace_link, params)
     with module.client() as kube:

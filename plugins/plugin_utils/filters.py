@@ -1,7 +1,11 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""What the filters that take a role's variables have in common."""
+"""What the filters that take a role's variables have in common.
+
+To find one filter of a collection, Ansible loads its files in alphabetical order, in the process of every task. So
+filters import what they need when they are called.
+"""
 
 from __future__ import annotations
 

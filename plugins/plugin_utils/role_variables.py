@@ -11,10 +11,11 @@ The variables of the role tracing belong to every role. Values of the play win o
 from __future__ import annotations
 
 import re
-from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.unknown import unknown_variables
+from ansible_collections.orion.tracing.plugins.plugin_utils.evaluation import Evaluator
 
 # Not resolved: the loader keeps files that Ansible has read with the role, by their path.
 ROLES = Path(__file__).parents[2] / "roles"
@@ -49,6 +51,8 @@ _KINDS = {
 REPEATED = re.compile(r"\{\{ (?:lookup\('orion\.tracing\.role_variables', '\w+'\)\.)?([a-z]\w*) \}\}")
 
 Options = Mapping[str, Mapping[str, Any]]
+# The reader that is evaluating a template.
+CURRENT: ContextVar[RoleVariables | None] = ContextVar("CURRENT", default=None)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,46 @@ class RoleVariables:
     def shared(self) -> Options:
         return self.options(SHARED)
 
+    def secret(self) -> frozenset[str]:
+        """Names of all variables of all roles that must not be shown."""
+        specs = (self._specs(role).values() for role in roles())
+        return frozenset(
+            name for every in specs for one in every for name, option in one["options"].items() if option.get("no_log")
+        )
+
+    def raw(self, *asked: str) -> dict[str, Any]:
+        """What decides about these roles, evaluated, but neither typed nor checked, and unknown names among it: the
+        variables in their defaults, and those of the play that begin with their names. Faster than read(), since no
+        argument spec is needed. AnsibleError where a template fails."""
+        prefixes = tuple(f"{role}_" for role in (SHARED, *asked))
+        found: dict[str, Any] = {}
+        for role in (SHARED, *asked):
+            for name in self._defaults(role):
+                found[name] = self._raw(name, role)
+        for name in self._variables:
+            if name.startswith(prefixes) and name not in found:
+                found[name] = self._raw(name, SHARED)
+        return found
+
+    def _raw(self, name: str, role: str) -> Any:
+        with self._current():
+            return self._evaluator.value(name, self._around(role))
+
+    def evaluate(self, role: str, data: Any, registered: Mapping[str, Any] | None = None) -> Any:
+        """Data of one of the role's tasks, as Ansible evaluates it there. registered: results of tasks before it."""
+        with self._current():
+            return self._evaluator.template(data, {**(registered or {}), **self._around(role)})
+
+    def holds(self, role: str, when: Any, registered: Mapping[str, Any] | None = None) -> bool:
+        """Whether the condition of one of the role's tasks is true."""
+        with self._current():
+            return self._evaluator.holds(when, {**(registered or {}), **self._around(role)})
+
+    def tasks(self, role: str, file: str) -> list[Mapping[str, Any]]:
+        """The tasks of a file of the role, as they are written."""
+        loaded: Any = self._load(role, f"tasks/{file}.yml")
+        return list(loaded)
+
     def unknown(self, *asked: str) -> list[Finding]:
         """Variables of the play that begin with the name of one of the roles, of one of their entry points or of the
         role tracing, and that no role has."""
@@ -126,22 +170,18 @@ class RoleVariables:
         return loaded
 
     def _read(self, role: str, options: Options) -> Values:
-        # What is true while the role runs, then the play's variables, then defaults: those of other roles too, since a
-        # variable of the inventory may name one.
-        context = ChainMap[str, Any](
-            {"role_path": str(ROLES / role), "role_name": role},
-            self._load(role, "vars/main.yml") if (ROLES / role / "vars/main.yml").is_file() else {},  # type: ignore[arg-type]
-            self._variables,  # type: ignore[arg-type]
-            self._defaults(role),  # type: ignore[arg-type]
-            {name: option["default"] for name, option in options.items() if "default" in option},
-            *(self._defaults(other) for other in roles()),  # type: ignore[arg-type]
-        )
-        templar = self._templar.copy_with_new_env(available_variables=context)
+        around = self._around(role)
+        defaults = {name: option["default"] for name, option in options.items() if "default" in option}
         values: dict[str, Any] = {}
         findings: list[Finding] = []
         for name, option in options.items():
             try:
-                value = templar.template(context[name]) if name in context else None
+                with self._current():
+                    if name in self._context:
+                        value = self._evaluator.value(name, around)
+                    else:
+                        # An entry point's: it is in no defaults/main.yml.
+                        value = self._evaluator.template(defaults.get(name), around)
             except AnsibleError as problem:
                 why = "its template needs a secret" if option.get("no_log") else " ".join(str(problem).split())
                 findings.append(error(name, "cannot be evaluated", why=why))
@@ -149,9 +189,39 @@ class RoleVariables:
             values[name], found = typed(name, option, value)
             findings += found
         secret = frozenset(name for name, option in options.items() if option.get("no_log"))
-        written = {name: context.get(name) for name in options}
+        written = {name: self._context.get(name, defaults.get(name)) for name in options}
         repeats = {n: match[1] for n, w in written.items() if isinstance(w, str) and (match := REPEATED.fullmatch(w))}
         return Values(values, findings, secret, repeats)
+
+    @staticmethod
+    def _around(role: str) -> dict[str, str]:
+        return {"role_path": str(ROLES / role), "role_name": role}
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """The lookup role_variables inside of a template takes this reader, which has evaluated much already."""
+        before = CURRENT.set(self)
+        try:
+            yield
+        finally:
+            CURRENT.reset(before)
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self._templar, self._context)
+
+    @cached_property
+    def _context(self) -> Mapping[str, Any]:
+        """What is true while a role runs, then the play's variables, then defaults of all roles, since a variable of
+        one may name another's. Names belong to one role each."""
+        context: dict[str, Any] = {}
+        for role in roles():
+            context.update(self._defaults(role))
+        context.update(self._variables)
+        for role in roles():
+            if (ROLES / role / "vars/main.yml").is_file():
+                context.update(self._load(role, "vars/main.yml"))
+        return context
 
 
 @cache

@@ -8,6 +8,7 @@ fail: a skipped one would look passed.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -65,8 +66,9 @@ def until(condition: Any, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path, policies: bool = True) -> Iterator[Kube]:
-    """An API server of its own, with what it keeps in a folder. policies: whether it serves MutatingAdmissionPolicy."""
+def serving(folder: Path, policies: bool = True, audit: bool = False) -> Iterator[Kube]:
+    """An API server of its own, with what it keeps in a folder. policies: whether it serves MutatingAdmissionPolicy.
+    audit: whether every request is noted in audit.log, as a JSON document in each line."""
     program = os.environ.get("ORION_KUBE", "")
     if not os.access(program, os.X_OK):
         pytest.fail("Kubernetes' binary is needed: set ORION_KUBE (`python -m airgap path kube` prints it)")
@@ -89,6 +91,11 @@ def serving(folder: Path, policies: bool = True) -> Iterator[Kube]:
               f"--runtime-config=admissionregistration.k8s.io/v1beta1={str(policies).lower()}",
               # No controller makes the service accounts, which pods would have to wait for.
               "--disable-admission-plugins=ServiceAccount"]  # fmt: skip
+    if audit:
+        rules = [{"level": "Metadata", "omitStages": ["RequestReceived", "ResponseStarted"]}]
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}
+        (folder / "audit-policy.yml").write_text(json.dumps(policy))
+        server += [f"--audit-policy-file={folder / 'audit-policy.yml'}", f"--audit-log-path={folder / 'audit.log'}"]
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
     # Signed by itself, and written when the server starts.
     certificate = folder / "certificates/apiserver.crt"

@@ -261,7 +261,7 @@ class Bench:
 
     def table(self) -> str:
         base = self.plays[0].median
-        lines = ["| | Play | median s | net s | factor | net factor |", "|---|---|---|---|---|---|"]
+        lines = ["| | Play | median s | × empty | net s | factor | net factor |", "|---|---|---|---|---|---|---|"]
         for play in self.plays:
             net, cells = play.median - base, ["", ""]
             mine = next((p for p in self.plays if p.section == play.section and p.ours), None)
@@ -269,7 +269,8 @@ class Bench:
                 cells = [f"{play.median / mine.median:.1f}", f"{net / max(mine.median - base, 0.01):.1f}"]
             first = SECTIONS[play.section] if play is next(p for p in self.plays if p.section == play.section) else ""
             name = f"{play.name} ({play.finding})" if play.finding else play.name
-            lines.append(f"| {first} | {name} | {play.median:.2f} | {net:.2f} | {cells[0]} | {cells[1]} |")
+            times = f"{play.median / base:.1f}"
+            lines.append(f"| {first} | {name} | {play.median:.2f} | {times} | {net:.2f} | {cells[0]} | {cells[1]} |")
         return "\n".join(lines)
 
     def report(self, loads: list[float]) -> dict[str, Any]:

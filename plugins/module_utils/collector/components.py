@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import (
+    ottl_string,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
     MEMORY_HARD_LIMIT,
     MEMORY_REFUSED,
@@ -19,6 +22,9 @@ POD_IP = "${env:MY_POD_IP}"
 
 
 POD_NAME = "${env:MY_POD_NAME}"
+
+
+CLUSTER_NAME = "k8s.cluster.name"
 
 
 def retry(initial: str, maximum: str, elapsed: str) -> Config:
@@ -54,6 +60,13 @@ def service(extensions: list[str], pipelines: Config) -> Config:
         },
         "pipelines": pipelines,
     }
+
+
+def cluster_label(name: str) -> str:
+    """An OTTL statement that gives metrics the cluster's name as a label: resource attributes do not become labels,
+    and clusters that write to one Prometheus must not write each other's series."""
+    key = f'datapoint.attributes["{CLUSTER_NAME}"]'
+    return f"set({key}, {ottl_string(name)}) where {key} == nil"
 
 
 def remote_write(url: str, client: Config) -> Config:

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.collector.components import (
     Config,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import SERVICE_TYPES, edge_receiver
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import (
     destinations,
 )
@@ -28,6 +29,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler im
 from ansible_collections.orion.tracing.plugins.module_utils.collector.variables import (
     CollectorVariables,
     SamplerLoad,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import (
+    autoscaling,
+    priority_class,
+    rolling_update,
+    spread,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import plain
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import (
@@ -70,13 +77,18 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
     sampler, sampler_queue = read.tier("sampler")
     load = SamplerLoad.of(read, sampler["replicas"])
     made = destinations(variables)
+    edges = edge_receiver(variables)
     queues = Queues.of(read, load, sampler_queue, made.exporters)
     decision_wait = read.duration("collector_decision_wait", positive=True)
-    gateway["config"] = gateway_config(read, made, gateway_queue, decision_wait)
-    sampler["config"] = sampler_config(read, load, made, queues)
+    gateway["config"] = gateway_config(read, made, edges, gateway_queue, decision_wait)
+    sampler["config"] = sampler_config(read, load, made, queues, edges.enabled)
     sampler["persistence"] = queues.volume
-    for tier, wiring in ((gateway, made.gateway_wiring), (sampler, made.wiring)):
-        tier["secretEnv"], tier["secretFiles"] = wiring.env, wiring.files
+    gateway["secretEnv"] = made.gateway_wiring.env
+    gateway["secretFiles"] = made.gateway_wiring.files + edges.wiring.files
+    sampler["secretEnv"], sampler["secretFiles"] = made.wiring.env, made.wiring.files
+    gateway["autoscaling"] = autoscaling(read, gateway["resources"])
+    gateway["rollingUpdate"] = rolling_update(read)
+    sampler["rollingUpdate"] = {"partition": read.integer("collector_sampler_update_partition")}
     gateway["goGC"] = GATEWAY_GOGC
     gateway["terminationGracePeriodSeconds"] = GATEWAY_GRACE_SECONDS
     sampler["terminationGracePeriodSeconds"] = sampler_grace_period(decision_wait)
@@ -89,6 +101,11 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
             "jaeger": read.boolean("collector_jaeger_enabled"),
             "zipkin": read.boolean("collector_zipkin_enabled"),
         },
+        "edgeReceiver": {
+            "enabled": read.boolean("collector_edge_receiver_enabled"),
+            "serviceType": read.choice("collector_edge_receiver_service_type", SERVICE_TYPES),
+            "serviceAnnotations": read.strings("collector_edge_receiver_service_annotations"),
+        },
         "serviceAccount": {"annotations": read.strings("collector_service_account_annotations")},
         "networkPolicy": {
             "enabled": read.boolean("collector_network_policy_enabled"),
@@ -98,6 +115,8 @@ def _build(variables: Mapping[str, Any]) -> tuple[Config, list[Finding]]:
         "podAnnotations": read.strings("collector_pod_annotations"),
         "nodeSelector": read.strings("collector_node_selector"),
         "tolerations": read.listing("collector_tolerations", dict),
+        "topologySpreadConstraints": spread(read),
+        "priorityClass": priority_class(read),
         "priorityClassName": read.text("collector_priority_class_name", empty=True),
     }
-    return values, [*read.findings, *made.findings]
+    return values, [*read.findings, *made.findings, *edges.wiring.findings]

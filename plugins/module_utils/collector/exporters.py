@@ -371,12 +371,6 @@ def destinations(v: Variables) -> Destinations:
     return Destinations(made, debug, remote_write, wiring, logs, gateway_remote_write, gateway_wiring)
 
 
-def references(v: Variables) -> list[Reference]:
-    """Every key of a Secret that the variables name."""
-    made = destinations(v)
-    return list(dict.fromkeys([*made.wiring.references, *made.gateway_wiring.references]))
-
-
 def _signals(wiring: Wiring, where: Place, entry: Any) -> list[str]:
     """The signals that an entry is for. One that cannot be read is for traces, where it is looked at again."""
     if not isinstance(entry, Mapping) or entry.get("protocol") not in KNOWN:

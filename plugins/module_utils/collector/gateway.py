@@ -9,14 +9,24 @@ Pure: no I/O, no Ansible.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ansible_collections.orion.tracing.plugins.module_utils.collector.components import (
+    CLUSTER_NAME,
     EXTENSIONS,
     MEMORY_LIMITER,
     POD_IP,
     Config,
+    cluster_label,
     remote_write,
     retry,
     service,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import (
+    GRPC_PORT,
+    HTTP_PORT,
+    RECEIVER,
+    EdgeReceiver,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import (
     Destinations,
@@ -39,12 +49,13 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
     Place,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import (
+    GATEWAY_CONNECTION_SECONDS,
     SAMPLER_REQUEST_SECONDS,
     sampler_retry_seconds,
 )
 
 
-def _receivers(read: CollectorVariables) -> Config:
+def _receivers(read: CollectorVariables, edges: EdgeReceiver) -> Config:
     """The gateway's, each with the limits of collector_max_recv_msg_size_mib and collector_max_concurrent_streams."""
     mebibytes = read.integer("collector_max_recv_msg_size_mib", minimum=1)
     streams = read.integer("collector_max_concurrent_streams")
@@ -58,34 +69,48 @@ def _receivers(read: CollectorVariables) -> Config:
         return {"endpoint": f"{POD_IP}:{port}", "max_request_body_size": mebibytes * MEBIBYTE}
 
     # A gRPC client stays with one gateway; this spreads clients again after scaling or a restart.
-    age = {"keepalive": {"server_parameters": {"max_connection_age": "5m", "max_connection_age_grace": "30s"}}}
+    age = {
+        "keepalive": {
+            "server_parameters": {
+                "max_connection_age": f"{GATEWAY_CONNECTION_SECONDS // 60}m",
+                "max_connection_age_grace": "30s",
+            }
+        }
+    }
     receivers: Config = {"otlp": {"protocols": {"grpc": {**grpc(4317), **age}, "http": http(4318)}}}
     if read.boolean("collector_jaeger_enabled"):
         receivers["jaeger"] = {"protocols": {"grpc": grpc(14250), "thrift_http": http(14268)}}
     if read.boolean("collector_zipkin_enabled"):
         receivers["zipkin"] = http(9411)
+    if edges.enabled:
+        receivers[RECEIVER] = {
+            "protocols": {
+                "grpc": {**grpc(GRPC_PORT), **age, **edges.settings},
+                "http": {**http(HTTP_PORT), **edges.settings},
+            }
+        }
     return receivers
+
+
+def _resource_attributes(read: CollectorVariables) -> dict[str, str]:
+    """collector_resource_attributes. The cluster's name is always among them: with several clusters in one store,
+    nothing else tells their spans apart."""
+    given = read.strings("collector_resource_attributes")
+    return {**given, CLUSTER_NAME: given.get(CLUSTER_NAME) or read.text("tracing_cluster_name")}
 
 
 def _head_sampling(read: CollectorVariables) -> Config:
     """proportional: by the 56 random bits of the trace id, alike on every gateway, and written to tracestate as ot=th.
 
     span_metrics multiplies what it counts by that threshold, so rates stay unbiased; service_graph of 0.158 does not.
-    tail_sampling's own percentage hashes the trace id, so the two shares multiply.
+    tail_sampling's own percentage hashes the trace id, so the two shares multiply. What that costs is a matter of the
+    linter, rule head-sampling.
     Source: processor/probabilisticsamplerprocessor and connector/spanmetricsconnector/internal/metrics/
     adjusted_count.go of contrib 0.158.
     """
     percentage = plain_number(read.number("collector_head_sampling_percentage", maximum=100))
     if percentage >= 100:
         return {}
-    read.doubtful(
-        "collector_head_sampling_percentage",
-        f"is {percentage:g}",
-        "Lower collector_sampling_percentage instead, or set it to 100.",
-        f"{100 - percentage:g} % of the traces, those with errors and slow ones among them, are discarded before the "
-        "samplers see them, and service graph rates count only the rest",
-        "head-sampling",
-    )
     return {"probabilistic_sampler": {"mode": "proportional", "sampling_percentage": percentage}}
 
 
@@ -96,8 +121,28 @@ def _service_name(read: CollectorVariables) -> Config:
     return {"labels": [{"tag_name": "service.name", "key": "app.kubernetes.io/name", "from": "pod"}]}
 
 
+def _inserted(key: str, wanted: Mapping[str, str]) -> Config:
+    """Settings of a processor that adds attributes where there are none of these names."""
+    return {key: [{"key": name, "value": literal(value), "action": "insert"} for name, value in wanted.items()]}
+
+
 # Of what only traces go through.
 _SPANS_ALONE = ("probabilistic_sampler", "attributes")
+
+
+def _edges(pipelines: Config) -> Config:
+    """The pipelines of what other clusters send, to where this cluster's own goes. They have no processors that add
+    attributes: k8s_attributes would look the sender's address up in the wrong cluster."""
+    kept = ("memory_limiter", "batch/logs")
+    return {
+        f"{signal}/edges": {
+            **pipelines[signal],
+            "receivers": [RECEIVER],
+            "processors": [name for name in pipelines[signal]["processors"] if name in kept],
+        }
+        for signal in ("traces", "logs")
+        if signal in pipelines
+    }
 
 
 def _logs(processors: Config, made: Destinations, queue_size: int) -> tuple[Config, Config, Config]:
@@ -121,12 +166,14 @@ def _logs(processors: Config, made: Destinations, queue_size: int) -> tuple[Conf
     return own, exporters, {"logs": pipeline}
 
 
-def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int, decision_wait: float) -> Config:
+def gateway_config(
+    read: CollectorVariables, made: Destinations, edges: EdgeReceiver, queue_size: int, decision_wait: float
+) -> Config:
     """queue_size: how many spans and log records the queues may hold together."""
     logs = read.boolean("collector_logs_enabled") and bool(made.logs)
     if logs:
         queue_size //= 2
-    receivers = _receivers(read)
+    receivers = _receivers(read, edges)
     processors: Config = {
         "memory_limiter": dict(MEMORY_LIMITER),
         # Before the others, which then have less to do.
@@ -151,6 +198,8 @@ def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int
             "wait_for_metadata": True,
         },
     }
+    # Before the detectors, which replace nothing: a cloud's name of the cluster is not the platform's.
+    processors["resource"] = _inserted("attributes", _resource_attributes(read))
     if detectors := read.listing("collector_resource_detectors", str):
         read.findings += detector_findings(detectors, Place("collector_resource_detectors"))
         processors["resource_detection"] = {
@@ -159,14 +208,8 @@ def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int
             "override": False,
             **detector_settings(detectors),
         }
-    for processor, key, name in (
-        ("resource", "attributes", "collector_resource_attributes"),
-        ("attributes", "actions", "collector_span_attributes"),
-    ):
-        if wanted := read.strings(name):
-            processors[processor] = {
-                key: [{"key": k, "value": literal(v), "action": "insert"} for k, v in wanted.items()]
-            }
+    if wanted := read.strings("collector_span_attributes"):
+        processors["attributes"] = _inserted("actions", wanted)
 
     retry_milliseconds = round(1000 * sampler_retry_seconds(decision_wait))
     exporter = {
@@ -200,7 +243,11 @@ def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int
     exporters: Config = {"load_balancing": exporter}
     extensions = dict(EXTENSIONS)
     pipelines: Config = {
-        "traces": {"receivers": list(receivers), "processors": list(processors), "exporters": list(exporters)}
+        "traces": {
+            "receivers": [name for name in receivers if name != RECEIVER],
+            "processors": list(processors),
+            "exporters": list(exporters),
+        }
     }
     if logs:
         own_processors, log_exporters, log_pipelines = _logs(processors, made, queue_size)
@@ -210,15 +257,20 @@ def gateway_config(read: CollectorVariables, made: Destinations, queue_size: int
     metrics = read.boolean("collector_metrics_enabled")
     if metrics:
         # Without the attributes of pods: those of resources do not become labels.
+        name = read.text("tracing_cluster_name")
+        processors["transform/metrics"] = {"metric_statements": [cluster_label(name)]}
         metric_exporters = remote_write(read.written("collector_remote_write_url"), made.gateway_remote_write)
         exporters |= metric_exporters
         pipelines["metrics"] = {
             "receivers": ["otlp"],
-            "processors": ["memory_limiter"],
+            "processors": ["memory_limiter", "transform/metrics"],
             "exporters": list(metric_exporters),
         }
     if logs or metrics:
         extensions |= made.gateway_wiring.extensions
+    if edges.enabled:
+        pipelines |= _edges(pipelines)
+        extensions |= edges.wiring.extensions
     return {
         "receivers": receivers,
         "processors": processors,

@@ -53,13 +53,13 @@ def literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _ottl(text: str) -> str:
+def ottl_string(text: str) -> str:
     """An OTTL string literal."""
     return literal(json.dumps(text, ensure_ascii=False))
 
 
 def _equals_any(key: str, values: Iterable[str]) -> str:
-    return " or ".join(f'span.attributes["{key}"] == {_ottl(value)}' for value in values)
+    return " or ".join(f'span.attributes["{key}"] == {ottl_string(value)}' for value in values)
 
 
 def _ottl_policy(name: str, conditions: list[str]) -> Policy:
@@ -236,7 +236,7 @@ def _matches_renamed(policy: Policy) -> list[str]:
     if read.kind == "string_attribute":
         values = settings["values"]
         if settings["enabled_regex_matching"]:
-            return [f'IsMatch(span.attributes["{key}"], {_ottl(value)})' for key in keys for value in values]
+            return [f'IsMatch(span.attributes["{key}"], {ottl_string(value)})' for key in keys for value in values]
         values = [value for value in values if value]
         return [_equals_any(key, values) for key in keys] if values else []
     bounds = [(">=", settings["min_value"]), ("<=", settings["max_value"])]

@@ -9,11 +9,13 @@ import math
 import re
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector.components import (
+    CLUSTER_NAME,
     EXTENSIONS,
     MEMORY_LIMITER,
     POD_IP,
     POD_NAME,
     Config,
+    cluster_label,
     remote_write,
     retry,
     service,
@@ -30,6 +32,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.policies i
     OWN,
     default_policies,
     modern_policies,
+    ottl_string,
     placed,
     refused,
 )
@@ -121,7 +124,7 @@ def _small_shares(read: CollectorVariables, load: SamplerLoad, policies: list[Co
             read.doubtful("collector_max_total_bytes_per_second", f"policy '{name}': {text}", remedy, why)
 
 
-def _red_metrics(dimensions: list[str]) -> tuple[Config, Config]:
+def _red_metrics(dimensions: list[str], cluster: str) -> tuple[Config, Config]:
     """Connectors and processors of the request, error and duration metrics, under the names Grafana reads.
 
     Grafana's Tempo data source reads traces_spanmetrics_calls_total, traces_spanmetrics_latency_bucket (seconds) and
@@ -176,10 +179,18 @@ def _red_metrics(dimensions: list[str]) -> tuple[Config, Config]:
                 'where datapoint.attributes["service.name"] != nil',
                 # service_graph does not set it, and samplers must not write each other's series.
                 f'set(datapoint.attributes["collector.instance.id"], "{POD_NAME}")',
+                cluster_label(cluster),
             ]
         },
     }
     return connectors, processors
+
+
+def _own_spans(cluster: str) -> Config:
+    """A filter that leaves the spans of this cluster. Others send only what they have sampled, and compute the metrics
+    of their spans themselves."""
+    key = f'resource.attributes["{CLUSTER_NAME}"]'
+    return {"filter/own": {"trace_conditions": [f"{key} != nil and {key} != {ottl_string(cluster)}"]}}
 
 
 def _exporters(made: Destinations, queues: Queues) -> tuple[Config, Config, Config]:
@@ -225,7 +236,10 @@ def _unsampled(one: Exporter) -> tuple[Config, Config]:
     return processors, pipeline
 
 
-def sampler_config(read: CollectorVariables, load: SamplerLoad, made: Destinations, queues: Queues) -> Config:
+def sampler_config(
+    read: CollectorVariables, load: SamplerLoad, made: Destinations, queues: Queues, edges: bool
+) -> Config:
+    """edges: whether spans of other clusters are among those that arrive."""
     policies = _policies(read, load)
     num_traces = read.integer("collector_num_traces", minimum=1)
     cache = decision_cache_size(num_traces)
@@ -261,13 +275,25 @@ def sampler_config(read: CollectorVariables, load: SamplerLoad, made: Destinatio
         own_processors, pipelines[f"traces/unsampled-{one.name}"] = _unsampled(one)
         processors |= own_processors
     if url:
-        red_connectors, red_processors = _red_metrics(dimensions)
+        cluster = read.text("tracing_cluster_name")
+        red_connectors, red_processors = _red_metrics(dimensions, cluster)
         red_exporters = remote_write(url, made.remote_write)
+        exporters |= red_exporters
+        every, sampled = ["span_metrics", "service_graph"], ["span_metrics/sampled"]
+        if edges:
+            own = _own_spans(cluster)
+            processors |= own
+            connectors["forward/kept"] = {}
+            pipelines["traces/own"] = {"receivers": ["forward"], "processors": list(own), "exporters": every}
+            pipelines["traces/own-kept"] = {
+                "receivers": ["forward/kept"], "processors": list(own), "exporters": sampled
+            }  # fmt: skip
+            sampled = ["forward/kept"]
+        else:
+            pipelines["traces/in"]["exporters"] += every
+        pipelines["traces/sampled"]["exporters"] = [*kept, *sampled]
         connectors |= red_connectors
         processors |= red_processors
-        exporters |= red_exporters
-        pipelines["traces/in"]["exporters"] += ["span_metrics", "service_graph"]
-        pipelines["traces/sampled"]["exporters"] = [*kept, "span_metrics/sampled"]
         pipelines["metrics/red"] = {
             "receivers": list(red_connectors),
             "processors": list(red_processors),

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 
 def rfc3339(moment: datetime) -> str:
-    """RFC 3339 of a moment in UTC, as exact as Kubernetes' creationTimestamp, so the two can be compared as text."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 of a moment with a zone, in UTC and whole seconds: 2026-01-31T10:00:00Z. As exact as Kubernetes'
+    creationTimestamp, so the two can be compared as text. The form of every time that this collection writes."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Clock:

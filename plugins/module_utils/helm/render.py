@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import ToolError
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import diff_entry
-from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.helm import documents, restarts
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 
 HOOK_ANNOTATION, KEEP_ANNOTATION = "helm.sh/hook", "helm.sh/resource-policy"
@@ -69,16 +69,16 @@ def same(before: Objects, after: Objects) -> bool:
 
 def changes(
     before: Objects, after: Objects, namespace: str, mask: Mask, notes: Mapping[Key, str] | None = None
-) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Per object that differs: an entry for the result (kind, name, namespace, api_version, part, action) and one
-    for Ansible's diff (before_header, after_header, before, after).
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Per object that differs: an entry for the result (kind, name, namespace, api_version, part, action, and restarts
+    where its pods are replaced) and one for Ansible's diff (before_header, after_header, before, after).
 
     namespace: the release's, for objects that name none. notes: what the headers of the diff say of objects. Order: as
     in the manifests, deleted objects last.
     """
     for document in (*before.values(), *after.values()):
         mask.object(document)  # learns the values of all Secrets, whether or not they change
-    objects: list[dict[str, str]] = []
+    objects: list[dict[str, Any]] = []
     diff: list[dict[str, str]] = []
     for key in [*after, *(key for key, document in before.items() if key not in after and _deleted(key, document))]:
         old, new = before.get(key), after.get(key)
@@ -86,7 +86,9 @@ def changes(
             continue
         present = new if new is not None else old
         action = "create" if old is None else "delete" if new is None else "update"
-        objects.append({**entry(key, present or {}, namespace), "action": action})
+        replaced = restarts.of_update(old, new) if old is not None and new is not None else None
+        listed: dict[str, Any] = {**entry(key, present or {}, namespace), "action": action}
+        objects.append({**listed, "restarts": mask.all(replaced)} if replaced else listed)
         header = f"{key.kind} {key.namespace or namespace}/{key.name}"
         note = (notes or {}).get(key) or (_note(key.part, present or {}) if key.part != MANIFEST else "")
         header += f" ({note})" if note else ""

@@ -117,17 +117,33 @@ def _endpoint(params: Mapping[str, Any], environ: Mapping[str, str]) -> ApiEndpo
 
 def exec_plugin(params: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """The command of the exec plugin that gives the credentials of the chosen context; "" where there is none."""
+    return str((_chosen(params, environ, "user").get("exec") or {}).get("command") or "")
+
+
+def server(params: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """URL of the API server that the options of a connection lead to, however credentials are found; "" where a
+    kubeconfig does not tell."""
+    found = str(params.get("host") or "") or str(_chosen(params, environ, "cluster").get("server") or "")
+    if found or params.get("kubeconfig") or _paths(None, environ):
+        return found
+    try:
+        return _service_account(environ).host
+    except (NotPlain, OSError, KeyError):
+        return ""
+
+
+def _chosen(params: Mapping[str, Any], environ: Mapping[str, str], kind: str) -> Mapping[str, Any]:
+    """The user or the cluster of the chosen context, {} where there is none."""
     source = params.get("kubeconfig")
     try:
         documents = [source] if isinstance(source, dict) else [_load(path) for path in _paths(source, environ)]
         # Of several files, the first that sets a value wins.
         name = params.get("context") or next(d["current-context"] for d in documents if d.get("current-context"))
-        parts = {kind: [entry for d in documents for entry in d.get(kind) or []] for kind in ("contexts", "users")}
+        parts = {part: [entry for d in documents for entry in d.get(part) or []] for part in ("contexts", f"{kind}s")}
         chosen = next(entry["context"] for entry in parts["contexts"] if entry["name"] == name)
-        user = next(entry["user"] for entry in parts["users"] if entry["name"] == chosen["user"])
-        return str((user.get("exec") or {}).get("command") or "")
+        return next(entry[kind] for entry in parts[f"{kind}s"] if entry["name"] == chosen[kind]) or {}
     except (NotPlain, ImportError, OSError, ValueError, TypeError, KeyError, AttributeError, StopIteration):
-        return ""
+        return {}
 
 
 def is_vaulted(path: str) -> bool:

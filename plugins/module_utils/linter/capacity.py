@@ -125,6 +125,7 @@ def head(subject: Subject) -> Iterator[Finding]:
             f"{100 - load.head_percentage:g} % of all traces are gone before the samplers see them, errors and slow "
             "ones too",
             "Set it to 100 and let tail sampling decide.",
+            "no policy sees them, and rates of the service graph count only the rest",
         )
     through = load.sdk_percentage * load.head_percentage / 100
     for node in subject.everywhere() if through < 100 else ():

@@ -28,6 +28,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, TypeAlias
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
@@ -214,7 +215,7 @@ def describe_certificate(data: Data) -> dict[str, str]:
     ca, leaf = (x509.load_pem_x509_certificate(data[key]) for key in ("ca.crt", "tls.crt"))
     return {
         "ca_fingerprint": ca.fingerprint(hashes.SHA256()).hex(":").upper(),
-        "not_after": leaf.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "not_after": rfc3339(leaf.not_valid_after_utc),
     }
 
 

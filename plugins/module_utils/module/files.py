@@ -15,12 +15,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step
 
 
-def check_folders(params: Mapping[str, Any], options: tuple[str, ...]) -> None:
-    """InvalidInput for an option that names a file in a folder that does not exist."""
+def check_folders(params: Mapping[str, Any], options: tuple[str, ...], names: Mapping[str, str] | None = None) -> None:
+    """InvalidInput for an option that names a file in a folder that does not exist. names: what messages call options,
+    where it is not their name in the module."""
     for option in options:
         if params[option] and not Path(params[option]).resolve().parent.is_dir():
             raise InvalidInput(
-                f"option {option} is {params[option]}", "its folder does not exist", "Make it, or name another."
+                f"{(names or {}).get(option) or f'option {option}'} is {params[option]}",
+                "its folder does not exist",
+                "Make it, or name another.",
             )
 
 

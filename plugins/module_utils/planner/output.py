@@ -13,6 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import (
+    AUTOSCALING,
+    REPLICAS,
+    autoscaled,
+    gateway_range,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
     GIBIBYTE,
     MEBIBYTE,
@@ -55,6 +61,9 @@ def shortfalls(made: CapacityPlan, v: Mapping[str, Any]) -> Iterator[str]:
         if value is None:
             continue
         if not isinstance(needed, dict):
+            if name == REPLICAS and autoscaled(v):
+                # At the expected load there may be as many as the autoscaler is allowed.
+                name, value = f"{AUTOSCALING}.max_replicas", gateway_range(v)[1]
             if _number(value) < _number(needed):
                 yield f"{name} is {value}: the load needs {needed}."
             continue

@@ -61,6 +61,14 @@ MIN_SAMPLER_RETRY_SECONDS, MAX_SAMPLER_RETRY_SECONDS = 2.0, 15.0
 # Time limit of one request from a gateway to a sampler, in seconds.
 SAMPLER_REQUEST_SECONDS = 5.0
 
+# gRPC clients stay with one gateway for this long, in seconds, and half a minute more for what is under way. So the
+# load of gateways that were added or taken away is spread again only after that.
+GATEWAY_CONNECTION_SECONDS = 300
+# Percent of the CPU request that the gateways' autoscaler aims at, so that the others can take over the load of one
+# that is lost; and how long, in seconds, fewer gateways must have been enough before one is taken away: two rounds of
+# connections.
+GATEWAY_TARGET_CPU_UTILIZATION, GATEWAY_SCALE_DOWN_SECONDS = 60, 2 * GATEWAY_CONNECTION_SECONDS
+
 # Seconds that a gateway has to send its queue when it is stopped.
 GATEWAY_GRACE_SECONDS = 60
 # Seconds that a sampler has, beside the decision wait, to send what it decided to keep when it was stopped.

@@ -19,11 +19,19 @@ INGESTION_HEADROOM = 4
 MIN_INGESTION_LIMIT = 30_000_000
 
 # terminationGracePeriodSeconds by component. An ingester ends when the blocks that it is completing are done, the
-# metrics-generator when its samples have been sent.
-GRACE_SECONDS = {"ingester": 300, "metrics-generator": 90}
-# The other components: querier, query-frontend and all poll the list of blocks and never end by themselves in 2.10,
-# since nothing cancels that loop's context (cmd/tempo/app/modules.go). They are killed at the end of this period, after
-# they have done their work.
+# metrics-generator when its samples have been sent, a backend-worker when its job is done or after 30 s. What the
+# consumers of Kafka have not finished, they read again.
+GRACE_SECONDS = {
+    "ingester": 300,
+    "metrics-generator": 90,
+    "live-store": 60,
+    "block-builder": 60,
+    "backend-scheduler": 60,
+    "backend-worker": 60,
+}
+# The other components: querier, query-frontend and all poll the list of blocks and never end by themselves, since
+# nothing cancels that loop's context (cmd/tempo/app/modules.go of 2.10 and 3.0). They are killed at the end of this
+# period, after they have done their work.
 DEFAULT_GRACE_SECONDS = 20
 
 

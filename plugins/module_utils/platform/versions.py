@@ -24,6 +24,8 @@ MIN_COLLECTOR = (0, 153)
 # Versions whose configuration the roles generate, which are their default image tags.
 COLLECTOR = "0.158.0"
 TEMPO = "2.10.8"
+# Of the profile kafka, which Tempo 2 does not have.
+TEMPO_3 = "3.0.3"
 # The store of inventories/local where Tempo's image is not available.
 JAEGER = "2.13.0"
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as collector
-from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import references
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     PermissionDenied,
     TracingError,
@@ -59,6 +59,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
     minor,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import rights
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
 from ansible_collections.orion.tracing.plugins.module_utils.proof import variables as periodic_probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import NONE
@@ -68,6 +70,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.s3.aws import is_aws
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import CREDENTIALS_REFUSED
 from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS
 from ansible_collections.orion.tracing.plugins.module_utils.tempo import settings as tempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo, changes_refused
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.retention import contradictions, emptied
 
 # How urllib3 introduces what the socket said.
@@ -85,7 +88,11 @@ DURATIONS = (
 # Of servers that the proof's report links to or asks.
 REPORT_URLS = ("verify_grafana_url", "verify_logs_url", "verify_prometheus_url")
 URLS = ("tempo_metrics_generator_remote_write_url", "object_storage_endpoint_url", *REPORT_URLS)
-SECRET_KEYS = {"tempo_s3_credentials_secret": ("access_key", "secret_key"), "tempo_s3_ca_secret": ("ca.crt",)}
+SECRET_KEYS = {
+    "tempo_s3_credentials_secret": ("access_key", "secret_key"),
+    "tempo_s3_ca_secret": ("ca.crt",),
+    "tempo_kafka_sasl_secret": ("username", "password"),
+}
 # Lists of Secrets with registry credentials, and the key that such a Secret has, by its type.
 # Source: https://kubernetes.io/docs/concepts/configuration/secret/#docker-config-secrets
 IMAGE_ROLES = ("tempo", "collector", "verify_probe", "local_backends", "local_demo")
@@ -102,26 +109,18 @@ Variables = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Access:
-    """A verb on a resource ("deployments", "services/proxy") of an API group; namespace "" is the whole cluster."""
-
-    verb: str
-    group: str
-    resource: str
-    namespace: str = ""
-
-
-@dataclass(frozen=True)
 class Facts:
     """What was found out there; the defaults mean "not looked at", and no check says anything about them.
 
     namespace_phase: "" for a namespace that does not exist; pod_security: the level that it enforces.
-    storage_classes: name → whether it is the default; None where they may not be listed.
+    storage_classes: name → whether it is the default; None where they may not be listed. absent: namespaces of
+    rights.namespaces that do not exist. denied: the rights that the credentials lack.
     secrets: name → keys, None for one that does not exist; what may not be read is in unreadable instead.
     api_server, origin: the URL, and the variables of the environment that chose it, "" for none (Kube.origin).
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    tempo: the one that is installed; None where there is none, or its record may not be read.
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 
@@ -132,12 +131,14 @@ class Facts:
     namespace_phase: str = ""
     pod_security: str = ""
     storage_classes: Mapping[str, bool] | None = None
-    denied: tuple[Access, ...] = ()
+    absent: tuple[str, ...] = ()
+    denied: tuple[Right, ...] = ()
     secrets: Mapping[str, list[str] | None] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     modes: Modes | None = None
     workloads: Snapshot | None = None
     owners: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    tempo: InstalledTempo | None = None
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -422,28 +423,13 @@ def cluster(v: Variables, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def permissions(v: Variables, facts: Facts) -> Iterator[Finding]:
-    if not facts.denied:
-        return
-    verbs: dict[tuple[str, str], list[str]] = {}
-    for access in facts.denied:
-        resource = f"{access.resource}.{access.group}" if access.group else access.resource
-        where = f"in namespace {access.namespace}" if access.namespace else "in the whole cluster"
-        verbs.setdefault((where, resource), []).append(access.verb)
-    # Resources with the same verbs are told together: this is read by people.
-    together: dict[tuple[str, str], list[str]] = {}
-    for (where, resource), missing in verbs.items():
-        together.setdefault((where, ", ".join(missing)), []).append(resource)
-    sentences = [f"{some} {', '.join(resources)} {where}" for (where, some), resources in together.items()]
-    yield error(
-        "tracing_kubeconfig",
-        f"these credentials may not {'; nor '.join(sentences)}",
-        "Use other credentials, or have these granted what is missing.",
-    )
+def permissions(_v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from rights.findings(facts.denied, facts.absent)
 
 
 def storage_class(v: Variables, facts: Facts) -> Iterator[Finding]:
-    yield from _storage_class("tempo_ingester_storage_class", v, facts)
+    kafka = text(v, "tempo_profile") == "kafka"
+    yield from _storage_class(f"tempo_{'live_store' if kafka else 'ingester'}_storage_class", v, facts)
     if flag(v, "collector_persistent_queue_enabled"):
         yield from _storage_class("collector_persistent_queue_storage_class", v, facts)
 
@@ -453,8 +439,8 @@ def _storage_class(name: str, v: Variables, facts: Facts) -> Iterator[Finding]:
         return
     wanted, classes = text(v, name), facts.storage_classes
     if classes is None:
-        yield warning(name, "StorageClasses may not be listed with these credentials, so it was not checked")
-    elif wanted and wanted not in classes:
+        return  # the finding about that right says so
+    if wanted and wanted not in classes:
         there = ", ".join(sorted(classes)) or "none"
         yield error(name, f"the cluster has no StorageClass {wanted}", f"Name one that it has: {there}.")
     elif not wanted and not facts.default_storage_class:
@@ -561,6 +547,10 @@ def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
             )
 
 
+def installed_tempo(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from changes_refused(v, facts.tempo)
+
+
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.helm_error:
         problem, remedy = _halves(facts.helm_error)
@@ -657,6 +647,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     secrets,
     pull_secrets,
     instrumentation_apis,
+    installed_tempo,
     helm,
     store,
     provisioned_grafana,

@@ -11,32 +11,29 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
-    NotFound,
     PermissionDenied,
     ToolError,
     TracingError,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.process import VERSION, Runner, run_process
-from ansible_collections.orion.tracing.plugins.module_utils.grafana.content import PROMETHEUS_RULE
+from ansible_collections.orion.tracing.plugins.module_utils.common.threads import in_threads
+from ansible_collections.orion.tracing.plugins.module_utils.helm import info
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import (
-    RESOURCES,
     Modes,
     read,
     read_modes,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.modes import AUTO, resolved
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.operator import GROUP as OPERATOR
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.policies import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.rollout import owners
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.workloads import entries
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import reviews, rights
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
-    Access,
     Facts,
     Variables,
     flag,
@@ -44,71 +41,14 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
     secret_references,
     text,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo, installed
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
-MONITORING = "monitoring.coreos.com"
-RBAC = "rbac.authorization.k8s.io"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 ENFORCE = "pod-security.kubernetes.io/enforce"
-
-# What the charts and the proof need. Helm reads, creates, patches and, on upgrades, deletes.
-OWNED = (
-    ("apps", "deployments"),
-    ("apps", "statefulsets"),
-    ("", "services"),
-    ("", "configmaps"),
-    ("", "secrets"),
-    ("", "serviceaccounts"),
-    ("policy", "poddisruptionbudgets"),
-    ("networking.k8s.io", "networkpolicies"),
-    (RBAC, "roles"),
-    (RBAC, "rolebindings"),
-)
-HELM_VERBS = ("get", "list", "create", "patch", "delete")
-# The API server lets nobody grant what he may not do himself, so the rules of the chart's own roles are needed, too.
-GRANTED = (("", "pods"), ("", "namespaces"), ("apps", "replicasets"))
-
-
-def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -> list[Access]:
-    """The permissions that the roles of this collection use. Pure. modes: as in Facts."""
-    namespace = text(v, "tracing_namespace")
-    wanted = [Access(verb, group, resource, namespace) for group, resource in OWNED for verb in HELM_VERBS]
-    wanted += [
-        Access(verb, "", resource, namespace)
-        for resource in ("services/proxy", "pods/proxy")
-        for verb in ("get", "create")
-    ]
-    wanted += [Access(verb, "discovery.k8s.io", "endpointslices", namespace) for verb in ("get", "list", "watch")]
-    wanted += [Access(verb, group, resource) for group, resource in GRANTED for verb in ("get", "list", "watch")]
-    wanted += [
-        Access(verb, RBAC, resource)
-        for resource in ("clusterroles", "clusterrolebindings")
-        for verb in ("get", "create", "patch", "delete")
-    ]
-    if not namespace_exists:
-        wanted.append(Access("create", "", "namespaces"))
-    if modes is not None:
-        wanted += [Access("list", one.group, one.plural) for one in RESOURCES.values()]
-        mode = resolved(str(v.get("instrumentation_mode", AUTO)), modes.serves)
-        if mode == "policy":
-            policies = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
-            wanted += [Access(verb, ADMISSION, resource) for resource in policies for verb in HELM_VERBS]
-        elif mode == "operator":
-            wanted += [Access(verb, OPERATOR, "instrumentations", namespace) for verb in HELM_VERBS]
-    if flag(v, "verify_probe_enabled"):
-        wanted += [Access(verb, "batch", "cronjobs", namespace) for verb in HELM_VERBS]
-    grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""
-    rules = flag(v, "grafana_alerts_enabled") and text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
-    if grafana and rules:
-        wanted += [Access(verb, MONITORING, "prometheusrules", grafana) for verb in HELM_VERBS]
-    if grafana and grafana != namespace:
-        maps = text(v, "grafana_provisioning_kind") == "ConfigMap"
-        maps = maps or flag(v, "grafana_dashboards_enabled") or flag(v, "grafana_alerts_enabled")
-        kinds = ("secrets", *(("configmaps",) if maps else ()))
-        wanted += [Access(verb, "", resource, grafana) for resource in kinds for verb in HELM_VERBS]
-    return wanted
 
 
 def gather(params: dict[str, Any], connect: Callable[[dict[str, Any]], Kube] = Kube.connect) -> Facts:
@@ -156,20 +96,18 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             name: pool.submit(_allowed, kube.get, f"/api/v1/namespaces/{namespace}/secrets/{name}")
             for name in sorted(wanted_secrets)
         }
-        everything = pool.submit(can, kube, Access("*", "*", "*"))
+        everything = pool.submit(reviews.everything, kube)
+        tempo = pool.submit(_tempo, kube, namespace) if namespace and "tempo_image_tag" in v else None
         instrumented = pool.submit(_instrumented, kube, v) if flag(v, "instrumentation_enabled") else None
         beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
         grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
         found, document = space.result() if space else (True, None)
         instrumentation = instrumented.result() if instrumented else {}
-        # Without permission to look, the namespace may be there; being allowed to create it is then not demanded.
-        asked = (
-            []
-            if everything.result() or not namespace
-            else required(v, document is not None or not found, instrumentation.get("modes"))
-        )
-        answers = list(pool.map(lambda access: can(kube, access), asked))
         listed, items = classes.result()
+        absent: tuple[str, ...] = ()
+        denied: tuple[Right, ...] = ()
+        if namespace and not everything.result():
+            absent, denied = _rights(kube, v, found and document is None, instrumentation.get("modes"))
     metadata = (document or {}).get("metadata", {})
     return {
         "namespace_phase": (document or {}).get("status", {}).get("phase", ""),
@@ -180,17 +118,40 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         }
         if listed
         else None,
-        "denied": tuple(access for access, allowed in zip(asked, answers, strict=True) if not allowed),
+        "absent": absent,
+        "denied": denied,
         # Only the names of the keys leave this function.
         "secrets": {
             name: sorted(answer.get("data") or {}) if answer else None
             for name, (readable, answer) in ((name, future.result()) for name, future in secrets.items())
             if readable
         },
+        "tempo": tempo.result() if tempo else None,
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
         "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
         **instrumentation,
     }
+
+
+def _rights(
+    kube: Kube, v: Variables, is_absent: bool, modes: Modes | None
+) -> tuple[tuple[str, ...], tuple[Right, ...]]:
+    """Which namespaces do not exist, and which rights are missing. is_absent: whether tracing_namespace does not exist.
+    Without permission to look, a namespace may be there; being allowed to create it is then not demanded."""
+    first, *others = rights.namespaces(v)
+    looked = in_threads(lambda name: _allowed(kube.get, f"/api/v1/namespaces/{quote(name)}"), others)
+    absent = [first] if is_absent else []
+    absent += [name for name, (readable, found) in zip(others, looked, strict=True) if readable and found is None]
+    return tuple(absent), reviews.missing(kube, rights.required(v, modes, absent))
+
+
+def _tempo(kube: Kube, namespace: str) -> InstalledTempo | None:
+    """By the record of its release; None where it may not be read, which the check of permissions reports."""
+    try:
+        found = info.gather(kube, info.Query(name="tempo", namespace=namespace, values=info.USER)).releases
+    except PermissionDenied:
+        return None
+    return installed(found[0]["release_values"]) if found else None
 
 
 def _instrumented(kube: Kube, v: Variables) -> dict[str, Any]:
@@ -211,27 +172,6 @@ def _allowed(read: Callable[[str], Any], path: str) -> tuple[bool, Any]:
         return True, read(path)
     except PermissionDenied:
         return False, None
-
-
-def can(kube: Kube, access: Access) -> bool:
-    """Whether these credentials may do it. Everybody may ask about himself, as a rule; without an answer: no.
-
-    Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
-    """
-    resource, separator, subresource = access.resource.partition("/")
-    attributes = {"verb": access.verb, "group": access.group, "resource": resource, "namespace": access.namespace}
-    if separator:
-        attributes["subresource"] = subresource
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    try:
-        answer = kube.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
-    except (PermissionDenied, NotFound):
-        return False
-    return bool(answer["status"].get("allowed"))
 
 
 def helm_facts(binary: str, run: Runner = run_process) -> dict[str, Any]:

@@ -35,12 +35,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.proxy import RE
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.proof import probe
 from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import Expectation, expect
+from ansible_collections.orion.tracing.plugins.module_utils.proof.readback import ReadBack
 from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import OTLP_HTTP_PORT, Sender
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.gateway import Gateway
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     MARGIN_SECONDS,
-    Criteria,
     NotNow,
     StoreReader,
 )
@@ -54,7 +54,6 @@ PLAIN_TRACES = 20
 # Sets of traces that are tried until the policies are certain to keep one of a set.
 ATTEMPTS = 5
 POLL_SECONDS = 1.0
-LAST_READ_SECONDS = 10.0
 PUSH_SECONDS = 30.0
 
 
@@ -146,6 +145,7 @@ class PeriodicProbe:
         self.start = now // 10**9 - MARGIN_SECONDS
         self.end = now // 10**9 + round(self.deadline.seconds) + MARGIN_SECONDS
         self.sent_at = Deadline(self.clock, 0.0)
+        self.back = ReadBack(self.reader, self.by_id, self.run_id, (self.start, self.end), self.seen, self.sent_at)
         in_threads(lambda one: self.sender.send(one[1], one[0], self.deadline), probe.requests(self.traces))
         decided_at = self.sent_at.elapsed + self.decision_wait + probe.SETTLE_SECONDS
         problem = self._until_settled(decided_at)
@@ -166,29 +166,14 @@ class PeriodicProbe:
             # One tells whether there is anything yet.
             self._read(lacking if self.seen.complete_at else lacking[:1])
             if all(one in self.seen.complete_at for one in self.must) and self.seen.searched_at is None:
-                problem = self._search()
+                problem = self.back.search(self.must)
             if self.seen.searched_at is not None and self.sent_at.elapsed >= decided_at:
                 return ""
             if not self.deadline.wait(POLL_SECONDS):
                 return problem or self._asked(self.must[0])
 
     def _read(self, trace_ids: Sequence[str]) -> None:
-        limit = Deadline(self.clock, max(LAST_READ_SECONDS, self.deadline.left))
-        for trace_id, trace in self.reader.traces(trace_ids, self.start, self.end, limit).items():
-            self.seen.read[trace_id] = trace
-            if probe.is_complete(self.by_id[trace_id], trace):
-                self.seen.complete_at.setdefault(trace_id, self.sent_at.elapsed)
-
-    def _search(self) -> str:
-        criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
-        try:
-            found = self.reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
-        except NotNow as error:
-            return str(error)
-        self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}
-        if self.seen.searched.keys() >= set(self.must):
-            self.seen.searched_at = self.sent_at.elapsed
-        return ""
+        self.back.read(trace_ids, self.deadline.left)
 
     def _asked(self, trace_id: str) -> str:
         """Why the store cannot give a trace, if it cannot answer."""

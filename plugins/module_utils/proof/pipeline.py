@@ -372,11 +372,9 @@ class Pipeline:
     def _scrape(self, target: tuple[str, str, int]) -> text.Samples | None:
         _part, pod, port = target
         try:
-            answer = self.kube.proxy("pods", self.namespace, pod, port, "metrics", timeout=10.0)
+            answer = scrape(self.kube, self.namespace, pod, port)
         except Unreachable:
             return None
-        if answer.status == 403 and from_api_server(answer):
-            raise proxy_denied("get", "pods", self.namespace, answer)
         return text.parse(answer.text) if answer.ok else None
 
     def flush(self, deadline: Deadline) -> list[str]:
@@ -399,6 +397,14 @@ class Pipeline:
             if not answer.ok:
                 raise refusal(f"GET /flush of pod {pod}", answer)
         return pods
+
+
+def scrape(kube: Kube, namespace: str, pod: str, port: int) -> Response:
+    """What a pod answers to GET /metrics. Unreachable if it does not; PermissionDenied without the right to proxy."""
+    answer = kube.proxy("pods", namespace, pod, port, "metrics", timeout=10.0)
+    if answer.status == 403 and from_api_server(answer):
+        raise proxy_denied("get", "pods", namespace, answer)
+    return answer
 
 
 def _process(pod: Mapping[str, Any]) -> Process:

@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline, rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, NotFound, TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import THREADS
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
@@ -41,12 +41,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline impor
     Increase,
     Pipeline,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.proof.readback import ReadBack
 from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import Sender
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Call
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.engine import Settings as Sampling
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import (
     MARGIN_SECONDS,
-    Criteria,
     NotNow,
     StoredTrace,
     StoreReader,
@@ -55,7 +55,6 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
 POLL_SECONDS = 0.5
 # Gateways discover a new sampler within this time unless their resolver does not work.
 ROUTE_TIMEOUT_SECONDS = 30.0
-LAST_READ_SECONDS = 10.0
 # Time for a flush even where the time limit has been used up.
 FLUSH_SECONDS = 30.0
 # A block's times are those of its spans, rounded.
@@ -146,8 +145,8 @@ class Probe:
         # What went before must not use up the time for reading.
         self._until_decided()
         self.deadline = Deadline(self.clock, self.deadline.seconds)
-        if self.reader is not None:
-            self._until_settled(self.reader)
+        if self.back is not None:
+            self._until_settled(self.back)
         if self.bucket is not None:
             self._until_flushed(self.bucket)
         if self.recording is not None:
@@ -206,6 +205,10 @@ class Probe:
         self.by_id = {one.trace_id: one for one in self.traces}
         self.spans = sum(len(one.spans) for one in self.traces)
         self.sent_at = Deadline(self.clock, 0.0)
+        self.back: ReadBack | None = None
+        if self.reader is not None:
+            times = (self.start, self.end)
+            self.back = ReadBack(self.reader, self.by_id, self.run_id, times, self.seen, self.sent_at, self.progress)
 
     def _routes_are_known(self) -> Counters:
         """Counters before anything is sent, as soon as every gateway knows of every ready sampler.
@@ -242,17 +245,8 @@ class Probe:
                 raise
 
     def _read(self, trace_ids: Sequence[str]) -> None:
-        """Read traces by id and note when each one is complete."""
-        if self.reader is None:
-            return
-        # A last look is taken also when the time is over.
-        limit = Deadline(self.clock, max(LAST_READ_SECONDS, self.deadline.left))
-        for trace_id, trace in self.reader.traces(trace_ids, self.start, self.end, limit).items():
-            self.seen.read[trace_id] = trace
-            if probe.is_complete(self.by_id[trace_id], trace) and trace_id not in self.seen.complete_at:
-                self.seen.complete_at[trace_id] = self.sent_at.elapsed
-                if len(self.seen.complete_at) == 1:
-                    self.progress(f"first trace read back after {self.sent_at.elapsed:.1f} s")
+        if self.back is not None:
+            self.back.read(trace_ids, self.deadline.left)
 
     def _lacking(self, kept: bool) -> list[str]:
         """Traces that are not complete yet: those that must be kept, or all others."""
@@ -279,7 +273,7 @@ class Probe:
             if not self.deadline.wait(POLL_SECONDS):
                 return
 
-    def _until_settled(self, reader: StoreReader) -> None:
+    def _until_settled(self, back: ReadBack) -> None:
         """Until what was kept is known for certain.
 
         That is when search finds as many traces as the samplers kept. Their count includes other traffic, so it can be
@@ -291,7 +285,7 @@ class Probe:
         while True:
             since = self._since(SAMPLING_TIERS)
             self._read(self._lacking(kept=True))
-            problem = self._search(reader)
+            problem = back.search(self._must)
             whole, now = not self._lacking(kept=True), self.sent_at.elapsed
             searchable = self.seen.searched_at is not None
             kept = since.kept_traces
@@ -313,20 +307,7 @@ class Probe:
                 break
         self.seen.settled_at = self.sent_at.elapsed
         there = len(self.seen.read.keys() | self.seen.searched.keys())
-        self.progress(f"{there} traces are in {reader.name}, {len(self.traces) - there} are not")
-
-    def _search(self, reader: StoreReader) -> str:
-        """Search once, and note when it finds the traces that must be kept. Returns why it could not."""
-        criteria = Criteria(attributes={probe.RUN_ATTRIBUTE: self.run_id})
-        try:
-            found = reader.search(criteria, self.start, self.end, 2 * len(self.traces), probe.SERVICES)
-        except NotNow as error:
-            return str(error)
-        self.seen.searched |= {one: count for one, count in found.items() if one in self.by_id}
-        if self.seen.searched_at is None and self._must.keys() <= self.seen.searched.keys():
-            self.seen.searched_at = self.sent_at.elapsed
-            self.progress(f"{reader.search_name} finds the kept traces after {self.sent_at.elapsed:.1f} s")
-        return ""
+        self.progress(f"{there} traces are in {back.reader.name}, {len(self.traces) - there} are not")
 
     def _until_flushed(self, bucket: Bucket) -> None:
         """Force a flush and look for a block that is newer than the run and reaches into its time."""
@@ -435,7 +416,7 @@ class Probe:
             self.notes.append(f"{sender.retries} requests were sent again; the last refusal: {sender.last_refusal}")
         return Proof(
             run=self.run_id,
-            started=datetime.fromtimestamp(started / 1e9, UTC).isoformat(timespec="seconds"),
+            started=rfc3339(datetime.fromtimestamp(started // 10**9, UTC)),
             seconds=round((self.clock.time_ns() - started) / 1e9, 1),
             passed=all(check["passed"] for check in checks),
             first_trace_seconds=min((round(at, 2) for at in self.seen.complete_at.values()), default=None),

@@ -21,11 +21,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
 from ansible_collections.orion.tracing.plugins.module_utils.kube.direct import Direct
 from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import (
     GATEWAY,
-    LAST_READ_SECONDS,
     PUSH_SECONDS,
     PeriodicSettings,
     plan,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.proof.readback import LAST_READ_SECONDS
 from ansible_collections.orion.tracing.plugins.module_utils.proof.sender import OTLP_HTTP_PORT
 from ansible_collections.orion.tracing.plugins.module_utils.store.readers import READERS, reader_of
 

@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.report.trace import 
 MARGIN_MS = 60_000
 
 
-def check_url(option: str, url: str) -> None:
+def check_grafana_url(option: str, url: str) -> None:
     """InvalidInput unless it can be the address of a Grafana: it becomes a link in a page."""
     if url and not url.startswith(("https://", "http://")):
         raise InvalidInput(

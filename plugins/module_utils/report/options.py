@@ -30,7 +30,7 @@ REPORT_OPTIONS: dict[str, dict[str, Any]] = {
 
 def check(params: Mapping[str, Any]) -> None:
     """InvalidInput for options that cannot be."""
-    links.check_url("grafana_url", params["grafana_url"])
+    links.check_grafana_url("grafana_url", params["grafana_url"])
     links.check_traces_to_logs("grafana_traces_to_logs", params["grafana_traces_to_logs"])
     check_url("logs_url", params["logs_url"], log_store.EXAMPLE)
 

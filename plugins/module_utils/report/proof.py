@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.proof.expectation import walk
 from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Evidence, Proof
 from ansible_collections.orion.tracing.plugins.module_utils.report import page
@@ -42,11 +43,11 @@ def proof_data(
     if sent:
         tiles.insert(2, ("Traces kept", f"{kept:,} of {sent:,}", "of those that the proof sent"))
     found: page.Data = {
-        "made": made.isoformat(timespec="seconds"),
+        "made": rfc3339(made),
         "title": "Proof of the tracing platform",
         "subtitle": " · ".join(
             [
-                proof.started.replace("T", " ").replace("+00:00", " UTC"),
+                proof.started.replace("T", " ").replace("Z", " UTC"),
                 evidence.store or "no store",
                 f"run {proof.run}",
             ]

@@ -20,20 +20,23 @@ def is_traceql(search: str) -> bool:
 
 
 def criteria(search: str, option: str) -> Criteria:
-    """service=…, name=…, error=true, min=DURATION; any other key=value is an attribute. InvalidInput for the rest."""
+    """service=…, name=…, error=true, min=DURATION; any other key=value is an attribute. InvalidInput for the rest.
+
+    option: what messages name, such as "option search".
+    """
     try:
         words = shlex.split(search)
     except ValueError as error:
-        raise InvalidInput(f"option {option} is {search}", f"{error}".lower(), REMEDY) from error
+        raise InvalidInput(f"{option} is {search}", f"{error}".lower(), REMEDY) from error
     if not words:
-        raise InvalidInput(f"option {option} is empty", "it would match every trace", REMEDY)
+        raise InvalidInput(f"{option} is empty", "it would match every trace", REMEDY)
     services: list[str] = []
     operation, minimum, failed = "", 0.0, False
     attributes: dict[str, str | int | float | bool] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key or not value:
-            raise InvalidInput(f"option {option} has the word {word!r}", "each word is key=value", REMEDY)
+            raise InvalidInput(f"{option} has the word {word!r}", "each word is key=value", REMEDY)
         if key == "service":
             services.append(value)
         elif key == "name":
@@ -42,7 +45,7 @@ def criteria(search: str, option: str) -> Criteria:
             minimum = _seconds(value, option)
         elif key == "error":
             if value not in ("true", "false"):
-                raise InvalidInput(f"option {option} has error={value}", "it is true or false", REMEDY)
+                raise InvalidInput(f"{option} has error={value}", "it is true or false", REMEDY)
             failed = value == "true"
         else:
             attributes[key] = _value(value)
@@ -53,7 +56,7 @@ def _seconds(value: str, option: str) -> float:
     try:
         return duration_seconds(value)
     except ValueError as error:
-        raise InvalidInput(f"option {option} has min={value}", str(error), REMEDY) from error
+        raise InvalidInput(f"{option} has min={value}", str(error), REMEDY) from error
 
 
 def _value(text: str) -> str | int | float | bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,10 +26,27 @@ ORDER = ("first", "second")
 
 
 @dataclass(frozen=True)
-class Side:
-    """Which traces: ids, or a search between two Unix seconds. option: where it was given, for messages."""
+class SideNames:
+    """What messages call the options of a side. prefix: "" or "compare.", as the module has them. given: other names,
+    by those of the module, such as the variables of a playbook."""
 
-    option: str
+    prefix: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    def one(self, option: str) -> str:
+        return self.given.get(self.prefix + option) or f"option {self.prefix}{option}"
+
+    def both(self, first: str, second: str) -> str:
+        if self.prefix + first in self.given:
+            return f"{self.one(first)} and {self.one(second)}"
+        return f"options {self.prefix}{first} and {self.prefix}{second}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """Which traces: ids, or a search between two Unix seconds."""
+
+    names: SideNames
     trace_ids: tuple[str, ...]
     search: str
     start: int
@@ -48,40 +65,40 @@ class Side:
         return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC"
 
 
-def side(option: str, given: Mapping[str, Any], limit: int, now: datetime, reader: str) -> Side:
+def side(names: SideNames, given: Mapping[str, Any], limit: int, now: datetime, reader: str) -> Side:
     """The options trace_ids, search, end and last; InvalidInput for what is wrong with them."""
     ids = tuple(one.strip().lower() for one in given.get("trace_ids") or ())
     search = (given.get("search") or "").strip()
     if bool(ids) == bool(search):
         what = "both given" if ids else "both missing"
-        raise InvalidInput(f"options {option}trace_ids and {option}search are {what}", "", "Give one of them.")
+        raise InvalidInput(f"{names.both('trace_ids', 'search')} are {what}", "", "Give one of them.")
     for one in ids:
         if not TRACE_ID.fullmatch(one) or not one.strip("0"):
             raise InvalidInput(
-                f"option {option}trace_ids has {one!r}",
+                f"{names.one('trace_ids')} has {one!r}",
                 "a trace id is 32 hexadecimal digits, not all zeros",
                 "Correct it.",
             )
     if search and is_traceql(search):
         if reader != "tempo":
             raise InvalidInput(
-                f"option {option}search is TraceQL, but store_reader is {reader}",
+                f"{names.one('search')} is TraceQL, but store_reader is {reader}",
                 "only Tempo understands it",
                 "Write words such as service=orders error=true, which every store understands.",
             )
     elif search:
-        criteria(search, f"{option}search")
+        criteria(search, names.one("search"))
     try:
         end = datetime.fromisoformat(given["end"]) if given.get("end") else now
         last = duration_seconds((given.get("last") or "1h").strip())
     except ValueError as error:
         raise InvalidInput(
-            f"options {option}end and {option}last are {given.get('end')!r} and {given.get('last')!r}",
+            f"{names.both('end', 'last')} are {given.get('end')!r} and {given.get('last')!r}",
             str(error),
             "Give a time such as 2026-01-31T10:00:00Z and a Go duration such as 30m.",
         ) from error
     until = int((end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp())
-    return Side(option, ids, search, until - int(last), until, limit)
+    return Side(names, ids, search, until - int(last), until, limit)
 
 
 def read(reader: StoreReader, one: Side, now: datetime) -> list[TraceRows]:
@@ -96,8 +113,8 @@ def read(reader: StoreReader, one: Side, now: datetime) -> list[TraceRows]:
         ids = list(_search(reader, one))[: one.limit]
         if not ids:
             raise NotFound(
-                f"option {one.option}search: {reader.name} has no trace for {one.search} from {one.title}",
-                remedy="Look further back (option last), or loosen the search.",
+                f"{one.names.one('search')}: {reader.name} has no trace for {one.search} from {one.title}",
+                remedy=f"Look further back ({one.names.one('last')}), or loosen the search.",
             )
     found = [trace_rows(trace_id, reader.document(trace_id, start, end)) for trace_id in ids]
     if missing := [trace.trace_id for trace in found if not trace.rows]:
@@ -114,7 +131,7 @@ def _search(reader: StoreReader, one: Side) -> dict[str, int]:
         if not isinstance(reader, Tempo):
             raise TypeError("TraceQL needs Tempo")
         return reader.search_traceql(one.search, one.start, one.end, one.limit)
-    return reader.search(criteria(one.search, f"{one.option}search"), one.start, one.end, one.limit)
+    return reader.search(criteria(one.search, one.names.one("search")), one.start, one.end, one.limit)
 
 
 def traces_data(

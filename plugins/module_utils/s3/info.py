@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import NotFound, PermissionDenied
 from ansible_collections.orion.tracing.plugins.module_utils.s3.aspect import Aspect, Call, Target
 from ansible_collections.orion.tracing.plugins.module_utils.s3.bucket import (
@@ -97,7 +98,7 @@ def _listed(store: Store, name: str = "") -> list[dict[str, Any]]:
 
 def _date(entry: dict[str, Any]) -> str | None:
     moment = entry.get("CreationDate")
-    return moment.isoformat() if moment else None
+    return rfc3339(moment) if moment else None
 
 
 Reads = list[tuple[Aspect, Future[Any]]]

@@ -10,6 +10,9 @@ from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 
+ENCRYPTION = ["none", "sse_s3", "sse_kms", "dsse_kms", "AES256", "aws:kms", "aws:kms:dsse"]
+OWNERSHIP = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none"]
+
 
 def s3_options() -> dict[str, dict[str, Any]]:
     """The argument spec; documented in the fragment orion.tracing.s3.
@@ -26,6 +29,38 @@ def s3_options() -> dict[str, dict[str, Any]]:
         "ca_bundle": {"type": "path", "fallback": (env_fallback, ["AWS_CA_BUNDLE"])},
         "validate_certs": {"type": "bool", "default": True},
         "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"]},
+    }
+
+
+def bucket_options() -> dict[str, dict[str, Any]]:
+    """The argument spec of the module s3_bucket."""
+    return {
+        **s3_options(),
+        "name": {"type": "str", "required": True, "aliases": ["bucket"]},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "force_empty": {"type": "bool", "default": False, "aliases": ["force"]},
+        "versioning": {"type": "bool"},
+        "encryption": {"type": "str", "choices": ENCRYPTION},
+        "kms_key_id": {"type": "str", "no_log": False, "aliases": ["encryption_key_id"]},
+        "bucket_key_enabled": {"type": "bool", "no_log": False},
+        "public_access_block": {"type": "raw", "aliases": ["public_access"]},
+        "object_ownership": {"type": "str", "choices": OWNERSHIP},
+        "object_lock_enabled": {"type": "bool"},
+        "object_lock_default_retention": {
+            "type": "dict",
+            "options": {
+                "mode": {"type": "str", "choices": ["GOVERNANCE", "COMPLIANCE"]},
+                "days": {"type": "int"},
+                "years": {"type": "int"},
+            },
+        },
+        "lifecycle_rules": {"type": "list", "elements": "dict"},
+        "tags": {"type": "dict", "aliases": ["resource_tags"]},
+        "tls_only": {"type": "bool"},
+        "minimum_tls_version": {"type": "str", "choices": ["none", "1.2", "1.3"]},
+        "policy": {"type": "raw"},
+        "on_unsupported": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+        "progress_file": {"type": "path"},
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording, Recording
@@ -63,8 +64,8 @@ def time_range(options: dict[str, Any], now: datetime) -> Range:
         except (ValueError, OverflowError) as error:
             raise InvalidInput(f"option s3.last is {last!r}", str(error), DURATION_REMEDY) from error
     if start and start >= (end or now):
-        option = f"s3.last is {last!r}, which" if last else f"s3.start ({start:%Y-%m-%dT%H:%M:%SZ})"
-        bound = f"s3.end ({end:%Y-%m-%dT%H:%M:%SZ})" if end else "now"
+        option = f"s3.last is {last!r}, which" if last else f"s3.start ({rfc3339(start)})"
+        bound = f"s3.end ({rfc3339(end)})" if end else "now"
         raise InvalidInput(f"option {option} is not before {bound}")
     return Range(start, end)
 

@@ -107,7 +107,7 @@ class Sampler:
         for extension in ("health_check", "zpages", "pprof"):
             self.config["extensions"][extension]["endpoint"] = "127.0.0.1:0"
         for receiver, settings in self.config["receivers"].items():
-            if receiver != "otlp":
+            if f"otlp_grpc/{receiver.partition('/')[2]}" in self.config["exporters"]:
                 [port] = free_ports(1)
                 endpoint = settings["protocols"]["grpc"]["endpoint"] = f"127.0.0.1:{port}"
                 self.config["exporters"][f"otlp_grpc/{receiver.partition('/')[2]}"]["endpoint"] = endpoint

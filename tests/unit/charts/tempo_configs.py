@@ -7,8 +7,9 @@ be told. After a change of it, where Tempo's image is at hand,
 
     make tempo-configs
 
-writes every configuration that Tempo accepts, with Tempo's version in its first line. Look at the difference, and
-commit it. What Tempo refuses, or warns of, is printed, and nothing of it is written.
+writes every configuration of its minor version that Tempo accepts, with Tempo's version in its first line; those of
+Tempo 3 where ORION_TEMPO_3 names its binary. Look at the difference, and commit it. What Tempo refuses, or warns of, is
+printed, and nothing of it is written.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import dotted, minor
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_config, tempo_values
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import CACHE_ROLES
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,6 +47,32 @@ SIZES = ("distributor", "ingester", "querier", "query_frontend", "compactor")
 GENERATOR = {
     "tempo_metrics_generator_enabled": True,
     "tempo_metrics_generator_remote_write_url": "http://prometheus-operated:9090/api/v1/write",
+}
+THIRD = {"tempo_image_tag": "3.0.3"}
+KAFKA: dict[str, Any] = {**THIRD, "tempo_profile": "kafka", "tempo_kafka_address": "kafka-bootstrap.kafka.svc:9092"}
+# A password of remote write, limits of tenants, a region for STS.
+FILES: dict[str, Any] = {
+    **GENERATOR,
+    "tempo_environment": {"AWS_REGION": "eu-central-1", "AWS_STS_REGIONAL_ENDPOINTS": "regional"},
+    "tempo_secret_environment": {"REMOTE_WRITE_USER": {"secret": "prometheus", "key": "user"}},
+    "tempo_secret_files": ["prometheus"],
+    "tempo_config_map_files": ["tempo-tenants"],
+    "tempo_extra_config": {
+        "metrics_generator": {
+            "storage": {
+                "remote_write": [
+                    {
+                        "url": "http://prometheus-operated:9090/api/v1/write",
+                        "basic_auth": {
+                            "username": "${REMOTE_WRITE_USER}",
+                            "password_file": "/etc/tempo/secrets/prometheus/password",
+                        },
+                    }
+                ]
+            }
+        },
+        "overrides": {"per_tenant_override_config": "/etc/tempo/config-maps/tempo-tenants/overrides.yaml"},
+    },
 }
 # What the charts' tests render.
 CASES: dict[str, dict[str, Any]] = {
@@ -70,6 +99,22 @@ CASES: dict[str, dict[str, Any]] = {
     "generator": {**GENERATOR, "tempo_compactor_replicas": 2},
     "monolithic": {"tempo_profile": "monolithic", "tempo_s3_credentials_secret": "tempo-s3", "tempo_s3_insecure": True},
     "monolithic-generator": {"tempo_profile": "monolithic", **GENERATOR},
+    "monolithic-3": {**THIRD, "tempo_profile": "monolithic", "tempo_s3_credentials_secret": "tempo-s3"},
+    "kafka": {**KAFKA, "tempo_s3_credentials_secret": "tempo-s3"},
+    "kafka-sasl": {
+        **KAFKA,
+        **GENERATOR,
+        "tempo_kafka_sasl_secret": "tempo-kafka",
+        "tempo_live_store_replicas": 6,
+        "tempo_block_builder_replicas": 2,
+        "tempo_backend_worker_replicas": 2,
+    },
+    "zones": {"tempo_zones": ["eu-1a", "eu-1b", "eu-1c"], "tempo_ingester_replicas": 6},
+    "kafka-zones": {**KAFKA, "tempo_zones": ["eu-1a", "eu-1b"]},
+    "openshift": dict.fromkeys(("tempo_run_as_user", "tempo_run_as_group", "tempo_fs_group"), 0),
+    "files": FILES,
+    "kafka-files-ipv6": {**KAFKA, **FILES, "tempo_ipv6_only": True},
+    "ipv6-generator": {**GENERATOR, "tempo_ipv6_only": True, "tempo_metrics_generator_replicas": 2},
     "open": {"tempo_network_policy_otlp_from": [], "tempo_ingester_storage_class": ""},
     "no-policies": {"tempo_network_policy_enabled": False},
 }
@@ -123,6 +168,43 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "tempo_s3_prefix": "tempo",
         "tempo_s3_credentials_secret": "tempo-s3",
         "tempo_extra_config": {"ingester": {"flush_all_on_shutdown": True}},
+    },
+    **{
+        f"{name}-blocks": {
+            **profile,
+            "tempo_block_version": "vParquet5",
+            "tempo_dedicated_columns": [
+                {"name": f"attribute.{i}", "type": "string", "scope": "span"} for i in range(10)
+            ],
+            "tempo_memcached_addresses": ["dns+memcached.cache.svc:11211", "10.0.0.1:11211"],
+            "tempo_memcached_roles": list(CACHE_ROLES),
+            "tempo_traceql_metrics_enabled": True,
+        }
+        for name, profile in (("distributed", {}), ("kafka", KAFKA))
+    },
+    "traceql-metrics-generator": {**GENERATOR, "tempo_traceql_metrics_enabled": True},
+    "monolithic-ipv6": {"tempo_profile": "monolithic", "tempo_ipv6_only": True},
+    "monolithic-3-ipv6": {**THIRD, "tempo_profile": "monolithic", "tempo_ipv6_only": True},
+    "kafka-limits": {**KAFKA, **LIMITS, "tempo_ingestion_rate_strategy": "global"},
+    "kafka-beside-2": {**KAFKA, "tempo_compaction_enabled": False, "tempo_s3_prefix": "tempo/production"},
+    "kafka-retention": {
+        **KAFKA,
+        "tempo_retention": "720h",
+        "tempo_compaction_window": "4h",
+        "tempo_compaction_max_block_bytes": 21474836480,
+        "tempo_blocklist_poll": "1m",
+        "tempo_live_store_complete_block_timeout": "30m",
+        "tempo_block_builder_consume_cycle_duration": "2m",
+    },
+    "monolithic-3-generator": {**THIRD, "tempo_profile": "monolithic", **GENERATOR},
+    "monolithic-3-extra-config": {
+        **THIRD,
+        "tempo_profile": "monolithic",
+        "tempo_extra_config": {
+            "live_store": {"max_block_bytes": 104857600},
+            "overrides": {"defaults": {"read": {"left_pad_trace_ids": True}}},
+            "storage": {"trace": {"block": {"version": "vParquet5"}}},
+        },
     },
     **{f"inventory-{name}": {} for name in ("local", "staging", "production")},
 }
@@ -220,13 +302,18 @@ def approved(case: str) -> Approved | None:
 
 
 def approve(tempo: str) -> Iterator[tuple[str, Verdict]]:
-    """Each case with what Tempo says of it. Files of what it accepts are written, those of no case removed."""
+    """Each case of Tempo's minor version with what it says of it. Files of what it accepts are written, those of no
+    case removed.
+    """
     own = version(tempo)
     APPROVED.mkdir(parents=True, exist_ok=True)
     for stale in {*APPROVED.iterdir()} - {file_of(case) for case in CONFIGURATIONS}:
         stale.unlink()
     for case in CONFIGURATIONS:
-        config = values_of(case)["config"]
+        values = values_of(case)
+        config = values["config"]
+        if values["line"] != dotted(minor(own)):
+            continue
         verdict = verify(tempo, text_of(config))
         if verdict.accepted:
             before = approved(case)
@@ -238,12 +325,12 @@ def approve(tempo: str) -> Iterator[tuple[str, Verdict]]:
 
 
 def main() -> int:
-    tempo = os.environ.get("ORION_TEMPO")
-    if not tempo:
+    programs = [os.environ[name] for name in ("ORION_TEMPO", "ORION_TEMPO_3") if os.environ.get(name)]
+    if not programs:
         print(f"ORION_TEMPO is not set: {COMMAND}", file=sys.stderr)
         return 2
     refused = 0
-    for case, verdict in approve(tempo):
+    for case, verdict in (one for tempo in programs for one in approve(tempo)):
         print(f"{case}: {'accepted' if verdict.accepted else 'REFUSED'}")
         if not verdict.accepted:
             refused += 1

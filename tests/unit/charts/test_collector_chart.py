@@ -247,6 +247,12 @@ def test_policies_can_be_left_out(render):
     [
         (("gateway", "replicas"), "two", ("/gateway/replicas", "integer")),
         (("gateway", "replica"), 2, ("/gateway", "replica")),
+        (("sampler", "autoscaling"), {"enabled": False}, ("/sampler/autoscaling",)),
+        (("sampler", "rollingUpdate", "maxSurge"), 1, ("/sampler/rollingUpdate", "maxSurge")),
+        (("gateway", "rollingUpdate", "maxSurge"), "half", ("/gateway/rollingUpdate/maxSurge",)),
+        (("gateway", "autoscaling", "maxReplica"), 2, ("/gateway/autoscaling", "maxReplica")),
+        (("topologySpreadConstraints",), [{"topologyKey": "x"}], ("/topologySpreadConstraints/0", "maxSkew")),
+        (("priorityClass", "value"), 2000000000, ("/priorityClass/value",)),
         (("sampler", "goMemLimit"), "80%", ("/sampler/goMemLimit",)),
         (("sampler", "resources", "limits", "memory"), "2 GB", ("/sampler/resources/limits/memory",)),
         (("sampler", "persistence", "size"), "10 GB", ("/sampler/persistence/size",)),
@@ -256,6 +262,8 @@ def test_policies_can_be_left_out(render):
         (("sampler", "secretFiles"), [{"path": "a/b", "secret": "s", "key": "k"}], ("/sampler/secretFiles/0/path",)),
         (("gateway", "secretEnv"), [{"name": "TOKEN", "value": "x"}], ("/gateway/secretEnv/0", "value")),
         (("gateway", "goGC"), "off", ("/gateway/goGC",)),
+        (("edgeReceiver", "serviceType"), "Ingress", ("/edgeReceiver/serviceType",)),
+        (("edgeReceiver", "token"), "s3cr3t", ("/edgeReceiver", "token")),
         (("ports", "opencensus"), True, ("/ports", "opencensus")),
         (("image", "pullPolicy"), "Sometimes", ("/image/pullPolicy",)),
         (("unknown",), 1, ("unknown",)),
@@ -298,8 +306,96 @@ SEED_POLICIES = [
 ]  # fmt: skip
 
 
+EDGES = {
+    "collector_edge_receiver_enabled": True,
+    "collector_edge_receiver_tls": {
+        key: {"secret": "edge-tls", "key": name}
+        for key, name in (("cert", "tls.crt"), ("key", "tls.key"), ("client_ca", "ca.crt"))
+    },
+    "collector_edge_receiver_auth": {"bearer": {"token": {"secret": "edge-tokens", "key": "tokens"}}},
+}
+
+
+def test_the_receiver_for_other_clusters_has_a_service_of_its_own(render, pick, validate_kubernetes, assert_restricted):
+    annotations = {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}
+    given = values(
+        **EDGES, collector_edge_receiver_service_type="LoadBalancer",
+        collector_network_policy_clients=[{"podSelector": {}}],
+        collector_edge_receiver_service_annotations=annotations,
+    )  # fmt: skip
+    objects = render(CHART, given)
+    validate_kubernetes(objects)
+    service = pick(objects, "Service", "otel-collector-edge")
+    assert service["spec"]["type"] == "LoadBalancer" and service["metadata"]["annotations"] == annotations
+    workload = pick(objects, "Deployment", "otel-collector")
+    assert_restricted(pod(workload))
+    assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+    ports = {port["name"]: port["containerPort"] for port in container(workload)["ports"]}
+    assert {port["port"]: ports[port["targetPort"]] for port in service["spec"]["ports"]} == {4317: 4327, 4318: 4328}
+    # what has neither TLS nor a token is not exposed
+    assert pick(objects, "Service", "otel-collector")["spec"]["type"] == "ClusterIP"
+    rules = pick(objects, "NetworkPolicy", "otel-collector")["spec"]["ingress"]
+    anyone = {port["port"] for rule in rules for port in rule["ports"] if "from" not in rule}
+    assert anyone == {"edge-grpc", "edge-http", "metrics", "health"}
+    [volume] = [item for item in pod(workload)["volumes"] if item["name"] == "secrets"]
+    files = [
+        (one["secret"]["name"], *one["secret"]["items"][0].values()) for one in volume["projected"]["sources"]
+    ]  # fmt: skip
+    assert files == [
+        ("edge-tls", "tls.crt", "edge.receiver.cert"), ("edge-tls", "tls.key", "edge.receiver.key"),
+        ("edge-tls", "ca.crt", "edge.receiver.client-ca"), ("edge-tokens", "tokens", "edge.receiver.token"),
+    ]  # fmt: skip
+
+
+def test_an_autoscaler_decides_instead_of_the_release(render, pick, validate_kubernetes):
+    on = {"enabled": True, "min_replicas": 2, "max_replicas": 8}
+    objects = render(CHART, values(collector_gateway_autoscaling=on))
+    validate_kubernetes(objects)
+    # A number in the Deployment would be put back by every upgrade.
+    assert "replicas" not in pick(objects, "Deployment", "otel-collector")["spec"]
+    assert pick(objects, "StatefulSet", "otel-sampler")["spec"]["replicas"] == 3
+    [scaler] = [item for item in objects if item["kind"] == "HorizontalPodAutoscaler"]
+    spec = scaler["spec"]
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "otel-collector"}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 8)
+    assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 60}
+    down = spec["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] == 600
+    assert down["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
+    without = render(CHART, values())
+    assert "HorizontalPodAutoscaler" not in [item["kind"] for item in without]
+    assert pick(without, "Deployment", "otel-collector")["spec"]["replicas"] == 3
+
+
+def test_how_pods_are_replaced_spread_and_prioritized(render, pick, validate_kubernetes, assert_restricted):
+    zone = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}
+    given = values(
+        collector_gateway_max_surge="1", collector_gateway_max_unavailable="25%", collector_sampler_update_partition=2,
+        collector_topology_spread_constraints=[{**zone, "minDomains": 3}], collector_priority_class_name="tracing",
+        collector_priority_class_create=True, collector_priority_class_value=1000,
+    )  # fmt: skip
+    objects = render(CHART, given)
+    validate_kubernetes(objects)
+    gateway, sampler = pick(objects, "Deployment", "otel-collector"), pick(objects, "StatefulSet", "otel-sampler")
+    assert gateway["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": "25%"}
+    assert sampler["spec"]["updateStrategy"]["rollingUpdate"] == {"partition": 2}
+    for workload in (gateway, sampler):
+        assert_restricted(pod(workload))
+        [constraint] = pod(workload)["topologySpreadConstraints"]
+        selector = constraint.pop("labelSelector")["matchLabels"]
+        assert constraint == {**zone, "minDomains": 3}
+        assert selector == workload["spec"]["selector"]["matchLabels"]
+        assert pod(workload)["priorityClassName"] == "tracing"
+    [made] = [item for item in objects if item["kind"] == "PriorityClass"]
+    assert (made["metadata"]["name"], made["value"], made["globalDefault"]) == ("tracing", 1000, False)
+    without = render(CHART, values(collector_topology_spread_constraints=[]))
+    assert "topologySpreadConstraints" not in pod(pick(without, "Deployment", "otel-collector"))
+    assert "PriorityClass" not in [item["kind"] for item in without]
+
+
 CHANGES = {
     "defaults": {},
+    "edges": {**EDGES, "collector_remote_write_url": "https://mimir.example.com/api/v1/push"},
     "remote-write": {"collector_remote_write_url": "http://prometheus.monitoring.svc:9090/api/v1/write"},
     "xray-debug-grpc": {
         "collector_xray_enabled": True,

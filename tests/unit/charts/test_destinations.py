@@ -26,7 +26,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import references
+from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import references
 from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import ProbeResult
 from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import metrics as probe_metrics
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults

@@ -73,9 +73,13 @@ def test_selectors_find_their_ports(case: str, rendered: Callable[[str], list[di
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, name
     for name, budget in by_kind(objects, "PodDisruptionBudget").items():
         chosen = [pod for pod in pods if selects(budget["spec"]["selector"]["matchLabels"], pod)]
-        assert [pod["metadata"]["name"] for pod in chosen] == [name]
+        assert chosen and all(f"{pod['metadata']['name']}-".startswith(f"{name}-") for pod in chosen)
+        assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in chosen} == {
+            budget["metadata"]["labels"]["app.kubernetes.io/component"]
+        }
         assert budget["spec"]["maxUnavailable"] == 1
-    assert len(by_kind(objects, "PodDisruptionBudget")) == len(workloads(objects))
+    components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
+    assert len(by_kind(objects, "PodDisruptionBudget")) == len(components)
     for name, policy in by_kind(objects, "NetworkPolicy").items():
         chosen = [pod for pod in pods if selects(policy["spec"]["podSelector"].get("matchLabels", {}), pod)]
         assert chosen, name
@@ -131,15 +135,122 @@ def test_monolithic_serves_under_the_same_names(rendered: Callable[[str], list[d
     assert [claim["metadata"]["name"] for claim in tempo["spec"]["volumeClaimTemplates"]] == ["data"]
 
 
+def test_kafka_serves_under_the_same_names(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("kafka-sasl")
+    assert {name: item["kind"] for name, item in workloads(objects).items()} == {
+        "tempo-distributor": "Deployment",
+        "tempo-querier": "Deployment",
+        "tempo-query-frontend": "Deployment",
+        "tempo-live-store": "StatefulSet",
+        "tempo-block-builder": "StatefulSet",
+        "tempo-backend-scheduler": "StatefulSet",
+        "tempo-backend-worker": "StatefulSet",
+        "tempo-metrics-generator": "StatefulSet",
+    }
+    services = by_kind(objects, "Service")
+    ports = {name: {p["port"] for p in item["spec"]["ports"]} for name, item in services.items()}
+    assert ports["tempo-distributor"] == {4317, 4318, 3200}
+    assert ports["tempo-query-frontend"] == {3200, 9095}
+    # Workers call the scheduler.
+    assert ports["tempo-backend-scheduler"] == {3200, 9095}
+    for item in workloads(objects).values():
+        if item["kind"] == "StatefulSet":
+            assert services[item["spec"]["serviceName"]]["spec"]["clusterIP"] == "None"
+    ring = services["tempo-gossip-ring"]["spec"]["selector"]
+    outside = {name for name, pod in workloads(objects).items() if not selects(ring, pod)}
+    assert outside == {"tempo-query-frontend", "tempo-backend-scheduler"}
+    volumes = {name for name, pod in workloads(objects).items() if "volumeClaimTemplates" in pod["spec"]}
+    assert volumes == {"tempo-live-store"}
+    assert workloads(objects)["tempo-backend-scheduler"]["spec"]["replicas"] == 1
+
+
+def test_kafkas_credentials_are_references(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("kafka-sasl")
+    given = {}
+    for name, workload in workloads(objects).items():
+        assert "-config.expand-env=true" in container(workload)["args"]
+        env = {item["name"]: item.get("valueFrom", {}).get("secretKeyRef") for item in container(workload)["env"]}
+        given[name] = {key: value for key, value in env.items() if key.startswith("TEMPO_KAFKA_")}
+    wanted = {
+        "TEMPO_KAFKA_USERNAME": {"name": "tempo-kafka", "key": "username"},
+        "TEMPO_KAFKA_PASSWORD": {"name": "tempo-kafka", "key": "password"},
+    }
+    # What never connects to Kafka does not get them.
+    users = {"tempo-distributor", "tempo-live-store", "tempo-block-builder", "tempo-metrics-generator"}
+    assert given == {name: wanted if name in users else {} for name in given}
+    (config,) = by_kind(objects, "ConfigMap").values()
+    # In quotes, whatever the password consists of.
+    assert "sasl_password: '${TEMPO_KAFKA_PASSWORD}'" in config["data"]["tempo.yaml"]
+    for workload in workloads(rendered("kafka")).values():
+        assert "-config.expand-env=true" not in container(workload)["args"]
+
+
+@pytest.mark.parametrize(
+    ("case", "component", "flag", "replicas", "zones"),
+    [
+        ("zones", "ingester", "-ingester.availability-zone=", 2, ["eu-1a", "eu-1b", "eu-1c"]),
+        ("kafka-zones", "live-store", "-live-store.instance-availability-zone=", 3, ["eu-1a", "eu-1b"]),
+    ],
+)
+def test_each_zone_has_its_pods(
+    case: str,
+    component: str,
+    flag: str,
+    replicas: int,
+    zones: list[str],
+    rendered: Callable[[str], list[dict[str, Any]]],
+) -> None:
+    objects = rendered(case)
+    found = {name: pod for name, pod in workloads(objects).items() if name.startswith(f"tempo-{component}")}
+    assert set(found) == {f"tempo-{component}-{zone}" for zone in zones}
+    for zone in zones:
+        spec = found[f"tempo-{component}-{zone}"]["spec"]
+        assert spec["replicas"] == replicas
+        assert f"{flag}{zone}" in container(found[f"tempo-{component}-{zone}"])["args"]
+        assert spec["serviceName"] == f"tempo-{component}"
+        # Immutable, and apart from the other zones'.
+        assert spec["selector"]["matchLabels"]["orion.tracing/zone"] == zone
+        [term] = spec["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+            "nodeSelectorTerms"
+        ]
+        assert term["matchExpressions"] == [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]}]
+    for name, pod in workloads(objects).items():
+        assert ("affinity" in pod["spec"]["template"]["spec"]) is (name in found)
+
+
+def test_ids_can_be_left_to_the_cluster(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    ids = {"runAsUser", "runAsGroup", "fsGroup"}
+    for case, there in (("production", ids), ("openshift", set())):
+        for workload in workloads(rendered(case)).values():
+            context = workload["spec"]["template"]["spec"]["securityContext"]
+            assert ids & set(context) == there
+            assert context["runAsNonRoot"] is True
+
+
+def test_environment_and_files(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    for workload in workloads(rendered("kafka-files-ipv6")).values():
+        env = {item["name"]: item for item in container(workload)["env"]}
+        assert env["AWS_REGION"]["value"] == "eu-central-1"
+        assert env["REMOTE_WRITE_USER"]["valueFrom"] == {"secretKeyRef": {"name": "prometheus", "key": "user"}}
+        assert env["TEMPO_POD_IP"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+        assert "-config.expand-env=true" in container(workload)["args"]
+        mounts = {mount["mountPath"]: mount["name"] for mount in container(workload)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in workload["spec"]["template"]["spec"]["volumes"]}
+        assert volumes[mounts["/etc/tempo/secrets/prometheus"]]["secret"] == {"secretName": "prometheus"}
+        assert volumes[mounts["/etc/tempo/config-maps/tempo-tenants"]]["configMap"] == {"name": "tempo-tenants"}
+
+
 def test_nothing_that_hangs_at_its_end_gets_long_to_end(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
     """Tempo's querier and query-frontend, and at times a single instance, end only when they are killed."""
     grace = {
         name: workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-        for case in ("generator", "monolithic")
+        for case in ("generator", "monolithic", "kafka")
         for name, workload in workloads(rendered(case)).items()
     }
     assert grace.pop("tempo-ingester") == 300
     assert grace.pop("tempo-metrics-generator") == 90
+    for name in ("live-store", "block-builder", "backend-scheduler", "backend-worker"):
+        assert grace.pop(f"tempo-{name}") == 60
     assert set(grace.values()) == {20}
 
 
@@ -236,8 +347,21 @@ def test_config_arrives_as_it_was_given(rendered: Callable[[str], list[dict[str,
 def test_tempo_accepts_what_the_containers_are_given(
     case: str, rendered: Callable[[str], list[dict[str, Any]]], tempo: str
 ) -> None:
+    accepted_in_containers(rendered(case), tempo)
+
+
+@pytest.mark.needs_tempo_3
+@pytest.mark.parametrize("case", ["kafka-sasl", "monolithic-3"])
+def test_tempo_3_accepts_what_the_containers_are_given(
+    case: str, rendered: Callable[[str], list[dict[str, Any]]], tempo_3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPO_KAFKA_USERNAME", "tempo")
+    monkeypatch.setenv("TEMPO_KAFKA_PASSWORD", 'not: "to be" #shown {}')
+    accepted_in_containers(rendered(case), tempo_3)
+
+
+def accepted_in_containers(objects: list[dict[str, Any]], tempo: str) -> None:
     """The file as it is in the ConfigMap, and every component's flags."""
-    objects = rendered(case)
     (config,) = by_kind(objects, "ConfigMap").values()
     for name, workload in workloads(objects).items():
         file, *flags = container(workload)["args"]
@@ -267,6 +391,14 @@ def test_the_default_version_is_the_same_everywhere() -> None:
         ({"components": {"querier": {"resources": {"limits": {"memory": "1GB"}}}}}, ["limits", "memory"]),
         ({"components": {"querier": {"resources": {"limit": {}}}}}, ["querier", "resources", "limit"]),
         ({"components": {"querier": {"goMemLimit": "80%"}}}, ["querier", "goMemLimit"]),
+        ({"line": "3.0"}, ["line"]),
+        ({"profile": "kafka"}, ["line"]),
+        ({"profile": "kafka", "line": "3.0"}, ["ingest"]),
+        ({"components": {"backend-scheduler": {"replicas": 2}}}, ["components", "backend-scheduler", "replicas"]),
+        ({"secretEnvironment": {"A": {"secret": "x"}}}, ["secretEnvironment", "A", "key"]),
+        ({"secretFiles": ["Not A Name"]}, ["secretFiles"]),
+        ({"securityContext": {"runAsUser": 0}}, ["securityContext", "runAsUser"]),
+        ({"kafka": {"password": "x"}}, ["kafka", "password"]),
         ({"s3": {"credentials": "x"}}, ["s3", "credentials"]),
         ({"s3": {"caSecret": "Not A Name"}}, ["s3", "caSecret"]),
         ({"networkPolicy": {"queryFrom": [{"podSelectors": {}}]}}, ["networkPolicy", "queryFrom", "podSelectors"]),

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import dotted
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.keys import KEYS
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import TAGS, VERSION, VERSION_3
 from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
 
 
@@ -30,6 +31,10 @@ def problem(case: str) -> str:
     return f"the configuration of case {case} {what}: verify it with Tempo. {configs.COMMAND}"
 
 
+def of_line(line: tuple[int, int]) -> list[str]:
+    return [case for case in configs.CONFIGURATIONS if configs.values_of(case)["line"] == dotted(line)]
+
+
 @pytest.mark.parametrize("case", configs.CONFIGURATIONS)
 def test_config_is_the_approved_one(case: str) -> None:
     assert problem(case) == ""
@@ -41,8 +46,8 @@ def test_every_approved_file_belongs_to_a_case() -> None:
 
 @pytest.mark.parametrize("case", configs.CONFIGURATIONS)
 def test_default_version_has_accepted_it(case: str) -> None:
-    """A new default tag is a reason to ask Tempo again."""
-    default = yaml.safe_load((configs.ROLE / "defaults" / "main.yml").read_text())["tempo_image_tag"]
+    """A new default tag, or a new one of Tempo 3, is a reason to ask Tempo again."""
+    default = {dotted(line): tag for line, tag in TAGS.items()}[configs.values_of(case)["line"]]
     kept = configs.approved(case)
     assert kept is not None
     assert default in kept.versions, f"verify it with Tempo {default}. {configs.COMMAND}"
@@ -67,9 +72,16 @@ def test_a_changed_config_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.needs_tempo
-@pytest.mark.parametrize("case", configs.CONFIGURATIONS)
+@pytest.mark.parametrize("case", of_line(VERSION))
 def test_tempo_accepts_the_config(case: str, tempo: str) -> None:
     verdict = configs.verify(tempo, configs.text_of(configs.values_of(case)["config"]))
+    assert verdict.accepted, verdict.output
+
+
+@pytest.mark.needs_tempo_3
+@pytest.mark.parametrize("case", of_line(VERSION_3))
+def test_tempo_3_accepts_the_config(case: str, tempo_3: str) -> None:
+    verdict = configs.verify(tempo_3, configs.text_of(configs.values_of(case)["config"]))
     assert verdict.accepted, verdict.output
 
 
@@ -119,7 +131,16 @@ def test_approval_writes_what_tempo_accepts_and_nothing_else(
 
 @pytest.mark.needs_tempo
 def test_tempo_knows_the_keys_of_the_table_and_no_others(tempo: str) -> None:
-    """tempo/keys.py, with every option null, and in each section one option that does not exist."""
+    compare_keys(tempo, VERSION)
+
+
+@pytest.mark.needs_tempo_3
+def test_tempo_3_knows_the_keys_of_the_table_and_no_others(tempo_3: str) -> None:
+    compare_keys(tempo_3, VERSION_3)
+
+
+def compare_keys(program: str, line: tuple[int, int]) -> None:
+    """tempo/key_tables.py, with every option null, and in each section one option that does not exist."""
     sections = 0
 
     def document(tree: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +149,6 @@ def test_tempo_knows_the_keys_of_the_table_and_no_others(tempo: str) -> None:
         unknown = {f"unknown_{sections}": None}
         return {key: document(below) if below else None for key, below in tree.items()} | unknown
 
-    said = configs.verify(tempo, configs.text_of(document(KEYS))).output
+    said = configs.verify(program, configs.text_of(document(KEYS[line]))).output
     refused = re.findall(r"field (\S+) not found in type", said)
     assert sorted(refused) == sorted(f"unknown_{number}" for number in range(1, sections + 1)), said

@@ -12,39 +12,30 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import ssl
-import subprocess
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
-import boto3
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
-from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
-from ansible_collections.orion.tracing.plugins.module_utils.local.credentials import new_certificate
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
-from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
-from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
+from ansible_collections.orion.tracing.tests.unit.charts.tempo_process import (
+    BUCKET,
+    LIMIT,
+    Server,
+    around,
+    reader_of,
+    remote_write,
+    s3_store,
+    trace,
+)
 from moto import mock_aws
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 pytestmark = pytest.mark.needs_tempo
 
-LIMIT = 60.0
-BUCKET, PREFIX = "orion-traces", "tempo/test"
-KEYS = {"AWS_ACCESS_KEY_ID": "orion", "AWS_SECRET_ACCESS_KEY": "not-to-be-shown"}
-PROXY = "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy"
+PREFIX = "tempo/test"
 # One request larger than the burst is refused, with the time to wait.
 BURST = 4_000_000
 VARIABLES = {
@@ -61,150 +52,6 @@ VARIABLES = {
 }
 
 
-class Quiet(WSGIRequestHandler):
-    def log(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def s3_store(folder: Path) -> Iterator[tuple[str, Any]]:
-    """host:port of a simulated S3 behind TLS, whose CA is in ca.crt of the folder, and a client for it."""
-    for name, content in new_certificate(["127.0.0.1"], datetime.now(UTC)).items():
-        (folder / name).write_bytes(content)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-    app = DomainDispatcherApplication(create_backend_app)
-    with make_server("127.0.0.1", 0, app, True, request_handler=Quiet, ssl_context=context) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        host = f"127.0.0.1:{server.server_port}"
-        client = boto3.client(
-            "s3",
-            endpoint_url=f"https://{host}",
-            verify=str(folder / "ca.crt"),
-            region_name="us-east-1",
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        )
-        client.create_bucket(Bucket=BUCKET)
-        yield host, client
-        server.shutdown()
-
-
-@contextmanager
-def remote_write() -> Iterator[tuple[str, list[str]]]:
-    """URL of a receiver of remote write, and the paths of what it was given."""
-    given: list[str] = []
-
-    class Receiver(Handler):
-        def do_POST(self) -> None:
-            self.body()
-            given.append(self.path)
-            self.answer(204, b"")
-
-    with serving(Receiver) as url:
-        yield f"{url}/api/v1/write", given
-
-
-class Server:
-    """Tempo on free ports of loopback."""
-
-    def __init__(self, program: str, folder: Path, s3: str, remote_write_url: str) -> None:
-        listened = ("http", "grpc", "otlp-grpc", "otlp-http", "gossip")
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _name in listened]
-        self.ports = dict(zip(listened, (one.getsockname()[1] for one in sockets), strict=True))
-        for one in sockets:
-            one.close()
-        self.program, self.folder = program, folder
-        self.process: subprocess.Popen[bytes] | None = None
-        self.accepted = 0
-        generated = configs.config_of(
-            VARIABLES | {"tempo_s3_endpoint": s3, "tempo_metrics_generator_remote_write_url": remote_write_url}
-        )
-        text = configs.text_of(overlay(generated, self._places())).replace("/var/tempo", str(folder / "data"))
-        assert "0.0.0.0" not in text
-        assert not set(KEYS.values()) & set(text.split())
-        (folder / "tempo.yaml").write_text(text)
-
-    def _places(self) -> dict[str, Any]:
-        def local(name: str) -> dict[str, str]:
-            return {"endpoint": f"127.0.0.1:{self.ports[name]}"}
-
-        return {
-            "server": {
-                "http_listen_address": "127.0.0.1",
-                "http_listen_port": self.ports["http"],
-                "grpc_listen_address": "127.0.0.1",
-                "grpc_listen_port": self.ports["grpc"],
-            },
-            "distributor": {
-                "receivers": {"otlp": {"protocols": {"grpc": local("otlp-grpc"), "http": local("otlp-http")}}}
-            },
-            "memberlist": {"bind_addr": ["127.0.0.1"], "bind_port": self.ports["gossip"]},
-            "storage": {"trace": {"s3": {"tls_ca_path": str(self.folder / "ca.crt")}}},
-            # Upstream's 15 s between two pushes of metrics.
-            "metrics_generator": {"registry": {"collection_interval": "1s"}},
-        }
-
-    def start(self) -> None:
-        argv = [self.program, f"-config.file={self.folder / 'tempo.yaml'}", "-target=all"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=KEYS)
-        self.until(lambda: self.get("/ready")[0] == 200, "ready")
-
-    def kill(self) -> None:
-        """A single instance does not always end when asked to (roles/tempo/README.md)."""
-        if self.process:
-            self.process.kill()
-            self.process.wait(LIMIT)
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['http']}{path}", timeout=LIMIT) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read()
-        except OSError:
-            return 0, b""
-
-    def until(self, done: Callable[[], Any], what: str) -> Any:
-        """The first answer of done that says something."""
-        end = time.monotonic() + LIMIT
-        while not (answer := done()):
-            log = (self.folder / "log").read_text()[-3000:]
-            assert self.process and self.process.poll() is None, f"Tempo has ended: {log}"
-            assert time.monotonic() < end, f"{what}: not within {LIMIT:g} s: {log}"
-            time.sleep(0.1)
-        return answer
-
-    def send(self, document: otlp.Document) -> tuple[int, str]:
-        """Status and Retry-After of the answer to OTLP/HTTP."""
-        url = f"http://127.0.0.1:{self.ports['otlp-http']}/v1/traces"
-        request = urllib.request.Request(url, json.dumps(document).encode(), {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-                self.accepted += 1
-                return answer.status, ""
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers.get("Retry-After", "")
-
-
-@contextmanager
-def reader_of(server: Server) -> Iterator[Tempo]:
-    """The collection's reader, behind an API server that forwards as the real one does."""
-
-    class ApiServer(Handler):
-        def do_GET(self) -> None:
-            assert self.path.startswith(PROXY), self.path
-            self.answer(*server.get(self.path.removeprefix(PROXY)))
-
-    with serving(ApiServer) as url:
-        kube = Kube.connect({"host": url})
-        try:
-            yield Tempo(kube, "tracing")
-        finally:
-            kube.close()
-
-
 @pytest.fixture(scope="module")
 def running(tempo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Tempo, Any, list[str]]]:
     """Tempo, its reader, a client of its S3 store, and what its metrics-generator has sent."""
@@ -213,32 +60,11 @@ def running(tempo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
         stack.enter_context(mock_aws())
         host, client = stack.enter_context(s3_store(folder))
         url, written = stack.enter_context(remote_write())
-        server = Server(tempo, folder, host, url)
+        given = {"tempo_s3_endpoint": host, "tempo_metrics_generator_remote_write_url": url}
+        server = Server(tempo, folder, VARIABLES | given)
         stack.callback(server.kill)
         server.start()
         yield server, stack.enter_context(reader_of(server)), client, written
-
-
-def trace(route: str, padding: int = 0) -> tuple[str, otlp.Document]:
-    """A trace of a client and a server whose spans are of this route; the second one failed and took 1.2 s."""
-    trace_id, parent, now = otlp.new_id(32), otlp.new_id(16), time.time_ns()
-    values = {"http.route": route, "padding": "x" * padding}
-    spans = [
-        otlp.span(trace_id, parent, "", "GET", "CLIENT", now - 1_300_000_000, now, values),
-        otlp.span(
-            trace_id, otlp.new_id(16), parent, f"GET {route}", "SERVER", now - 1_250_000_000, now - 50_000_000, values,
-            error="no such order",
-        ),
-    ]  # fmt: skip
-    documents = [
-        otlp.request({"service.name": service}, "test", [span])
-        for service, span in zip(("shop", "orders"), spans, strict=True)
-    ]
-    return trace_id, otlp.merge(documents)
-
-
-def around() -> tuple[int, int]:
-    return int(time.time()) - 600, int(time.time()) + 60
 
 
 def test_a_trace_is_read_back_by_id_and_by_search(running: tuple[Server, Tempo, Any, list[str]]) -> None:

@@ -1,7 +1,7 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A Kubernetes API server in memory: objects by path, lists with selectors and pages, server-side apply, dry runs,
-discovery, access reviews, refusals, and handlers for what is behind its proxy. It keeps every request.
+discovery, access and rules reviews, refusals, and handlers for what is behind its proxy. It keeps every request.
 
 client() is a Kube that calls it directly; serving() puts it behind a real socket, for processes and for the client
 itself.
@@ -39,6 +39,7 @@ RESOURCES = {
     "CustomResourceDefinition": ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", False),
 }
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def refused(status: int, message: str) -> Response:
 
 
 class FakeKube:
-    """objects: path → object. resources: kind → where it is served. allowed: decides access reviews."""
+    """objects: path → object. resources: kind → where it is served. allowed: decides access reviews. rules:
+    answers rules reviews, by namespace."""
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class FakeKube:
         self.objects: dict[str, dict[str, Any]] = {}
         self.asked: list[Request] = []
         self.allowed: Callable[[dict[str, Any]], bool] = lambda _attributes: True
+        self.rules: dict[str, list[dict[str, Any]]] = {}
         self._handlers: list[tuple[re.Pattern[str], Answer]] = []
         for one in objects:
             self.put(one)
@@ -114,7 +117,11 @@ class FakeKube:
 
     @property
     def writes(self) -> list[Request]:
-        return [one for one in self.asked if one.method != "GET" and "dryRun" not in one.query and one.path != REVIEWS]
+        return [
+            one
+            for one in self.asked
+            if one.method != "GET" and "dryRun" not in one.query and one.path not in (REVIEWS, RULES)
+        ]
 
     @property
     def reviews(self) -> list[dict[str, Any]]:
@@ -158,6 +165,9 @@ class FakeKube:
         path = request.path
         if path == REVIEWS:
             return answer_of({"status": {"allowed": self.allowed(request.document["spec"]["resourceAttributes"])}}, 201)
+        if path == RULES:
+            rules = self.rules.get(request.document["spec"]["namespace"], [])
+            return answer_of({"status": {"resourceRules": rules, "incomplete": False}}, 201)
         if path in ("/version", "/readyz"):
             return answer_of({"gitVersion": self.version})
         if path in ("/api", "/apis"):

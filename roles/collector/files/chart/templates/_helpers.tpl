@@ -41,6 +41,12 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{/* Name, port of the Service and of the pod, and protocol of the ports for other clusters, as YAML. */}}
+{{- define "otel-collector.edgePorts" -}}
+- {name: edge-grpc, port: 4317, containerPort: 4327}
+- {name: edge-http, port: 4318, containerPort: 4328, appProtocol: https}
+{{- end }}
+
 {{/* The pod template of a tier, without "template:". */}}
 {{- define "otel-collector.pod" -}}
 {{- $root := index . 0 -}}
@@ -80,15 +86,15 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with $root.Values.topologySpreadConstraints }}
   topologySpreadConstraints:
-    {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-    - topologyKey: {{ . }}
-      maxSkew: 1
-      whenUnsatisfiable: ScheduleAnyway
+    {{- range . }}
+    - {{- toYaml . | nindent 6 }}
       labelSelector:
         matchLabels:
           {{- include "otel-collector.selector" (list $root $tier) | nindent 10 }}
     {{- end }}
+  {{- end }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001
@@ -142,6 +148,13 @@ spec:
         - name: {{ .name }}
           containerPort: {{ .port }}
           protocol: TCP
+        {{- end }}
+        {{- if $root.Values.edgeReceiver.enabled }}
+        {{- range include "otel-collector.edgePorts" $root | fromYamlArray }}
+        - name: {{ .name }}
+          containerPort: {{ .containerPort }}
+          protocol: TCP
+        {{- end }}
         {{- end }}
         {{- else }}
         - name: otlp-grpc

@@ -36,6 +36,14 @@ spec:
               {{- include "otel-collector.selector" (list $ "node-agent") | nindent 14 }}
         {{- end }}
       {{- end }}
+    {{- if .Values.edgeReceiver.enabled }}
+    # Other clusters, from addresses that are not known here: they need the token.
+    - ports:
+        {{- range include "otel-collector.edgePorts" . | fromYamlArray }}
+        - port: {{ .name }}
+          protocol: TCP
+        {{- end }}
+    {{- end }}
     # Own telemetry and health: the monitoring system, and the API server's proxy.
     - ports:
         - port: metrics

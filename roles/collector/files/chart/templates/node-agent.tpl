@@ -10,6 +10,10 @@ metadata:
   labels:
     {{- include "otel-collector.labels" (list $ "node-agent") | nindent 4 }}
     pod-security.kubernetes.io/enforce: privileged
+  # It stays, as the platform's own does: with it, the Roles of the account that uninstalls the release would go before
+  # the rest of the release has gone.
+  annotations:
+    helm.sh/resource-policy: keep
 ---
 apiVersion: v1
 kind: ConfigMap

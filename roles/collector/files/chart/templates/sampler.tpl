@@ -34,6 +34,8 @@ spec:
   podManagementPolicy: Parallel
   updateStrategy:
     type: RollingUpdate
+    rollingUpdate:
+      {{- toYaml .Values.sampler.rollingUpdate | nindent 6 }}
   selector:
     matchLabels:
       {{- include "otel-collector.selector" $tier | nindent 6 }}

@@ -27,6 +27,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- list "all" | toJson -}}
 {{- else -}}
 {{- $names := list "distributor" "ingester" "querier" "query-frontend" "compactor" -}}
+{{- if eq .Values.profile "kafka" -}}
+{{- $names = list "distributor" "block-builder" "live-store" "backend-scheduler" "backend-worker" "querier" "query-frontend" -}}
+{{- end -}}
 {{- if gt (int (index .Values.components "metrics-generator" "replicas")) 0 -}}
 {{- $names = append $names "metrics-generator" -}}
 {{- end -}}
@@ -34,23 +37,42 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 {{- end }}
 
+{{/* The components that keep a name, and their place in a ring or their partitions with it, as a JSON list. */}}
+{{- define "tempo.stateful" -}}
+{{- list "ingester" "all" "metrics-generator" "live-store" "block-builder" "backend-scheduler" "backend-worker" | toJson -}}
+{{- end }}
+
+{{/* The components that take part in no ring and do not listen for gossip, as a JSON list. */}}
+{{- define "tempo.ringless" -}}
+{{- list "query-frontend" "backend-scheduler" | toJson -}}
+{{- end }}
+
+{{/* The zones of a component's StatefulSets, "" for one that has no zone, as a JSON list. Argument: as for the name. */}}
+{{- define "tempo.zones" -}}
+{{- if and .root.Values.zones (has .component (list "ingester" "live-store")) }}{{ .root.Values.zones | toJson }}{{ else }}[""]{{ end -}}
+{{- end }}
+
 {{/* Name of a component's workload and Service. Argument: a dict of root and component. */}}
 {{- define "tempo.componentName" -}}
 {{- if eq .component "all" }}{{ .root.Release.Name }}{{ else }}{{ .root.Release.Name }}-{{ .component }}{{ end -}}
 {{- end }}
 
-{{/* The pod of a component. Arguments: root, component, spec (the component's values). */}}
+{{/* The pod of a component. Arguments: root, component, spec (the component's values), zone ("" for none). */}}
 {{- define "tempo.podTemplate" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
 {{- $component := .component -}}
-{{- $persistent := has $component (list "ingester" "all") -}}
+{{- $persistent := hasKey .spec "persistence" -}}
+{{- $ringless := has $component (include "tempo.ringless" $root | fromJsonArray) -}}
 metadata:
   labels:
     {{- include "tempo.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ $component }}
-    {{- if ne $component "query-frontend" }}
+    {{- if not $ringless }}
     app.kubernetes.io/part-of: memberlist
+    {{- end }}
+    {{- with .zone }}
+    orion.tracing/zone: {{ . }}
     {{- end }}
   annotations:
     checksum/config: {{ toYaml $values.config | sha256sum }}
@@ -73,6 +95,16 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with .zone }}
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms:
+          - matchExpressions:
+              - key: topology.kubernetes.io/zone
+                operator: In
+                values: [{{ . | quote }}]
+  {{- end }}
   topologySpreadConstraints:
     {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
     - topologyKey: {{ $key }}
@@ -86,9 +118,9 @@ spec:
   terminationGracePeriodSeconds: {{ required (printf "components.%s.terminationGracePeriodSeconds is required" $component) (get $values.components $component).terminationGracePeriodSeconds }}
   securityContext:
     runAsNonRoot: true
-    runAsUser: 10001
-    runAsGroup: 10001
-    fsGroup: 10001
+    {{- with $values.securityContext }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     fsGroupChangePolicy: OnRootMismatch
     seccompProfile:
       type: RuntimeDefault
@@ -100,12 +132,19 @@ spec:
       args:
         - -config.file=/etc/tempo/config/tempo.yaml
         - -target={{ $component }}
+        {{- if $values.expandEnv }}
+        - -config.expand-env=true
+        {{- end }}
+        {{- with .zone }}
+        - -{{ ternary "ingester.availability-zone" "live-store.instance-availability-zone" (eq $component "ingester") }}={{ . }}
+        {{- end }}
         {{- if has $component (list "distributor" "query-frontend") }}
         # Not ready first, gone later: clients stop choosing this pod before it closes its connections.
         - -shutdown-delay=5s
         {{- end }}
       {{- $credentials := and $values.s3.credentialsSecret (ne $component "distributor") }}
-      {{- if or $credentials .spec.goMemLimit }}
+      {{- $kafka := and $values.kafka.saslSecret (has $component (list "distributor" "block-builder" "live-store" "metrics-generator")) }}
+      {{- if or $credentials $kafka .spec.goMemLimit $values.environment $values.secretEnvironment $values.ipv6Only }}
       env:
         {{- with .spec.goMemLimit }}
         - name: GOMEMLIMIT
@@ -124,13 +163,39 @@ spec:
               name: {{ $values.s3.credentialsSecret }}
               key: secret_key
         {{- end }}
+        {{- if $kafka }}
+        {{- range $variable, $key := dict "TEMPO_KAFKA_USERNAME" "username" "TEMPO_KAFKA_PASSWORD" "password" }}
+        - name: {{ $variable }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ $values.kafka.saslSecret }}
+              key: {{ $key }}
+        {{- end }}
+        {{- end }}
+        {{- if $values.ipv6Only }}
+        - name: TEMPO_POD_IP
+          valueFrom:
+            fieldRef:
+              fieldPath: status.podIP
+        {{- end }}
+        {{- range $name, $value := $values.environment }}
+        - name: {{ $name }}
+          value: {{ $value | quote }}
+        {{- end }}
+        {{- range $name, $source := $values.secretEnvironment }}
+        - name: {{ $name }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ $source.secret }}
+              key: {{ $source.key }}
+        {{- end }}
       {{- end }}
       ports:
         - name: http
           containerPort: 3200
         - name: grpc
           containerPort: 9095
-        {{- if ne $component "query-frontend" }}
+        {{- if not $ringless }}
         - name: gossip
           containerPort: 7946
         {{- end }}
@@ -146,8 +211,8 @@ spec:
           port: http
         periodSeconds: 3
         timeoutSeconds: 2
-      # /ready stays false while an ingester replays its write-ahead log, which may take minutes, so it cannot say
-      # whether the process is alive.
+      # /ready stays false while an ingester replays its write-ahead log, or a live-store reads what it missed, which may
+      # take minutes, so it cannot say whether the process is alive.
       livenessProbe:
         httpGet:
           path: /status/version
@@ -176,6 +241,16 @@ spec:
           mountPath: /etc/tempo/s3-ca
           readOnly: true
         {{- end }}
+        {{- range $index, $name := $values.secretFiles }}
+        - name: secret-{{ $index }}
+          mountPath: /etc/tempo/secrets/{{ $name }}
+          readOnly: true
+        {{- end }}
+        {{- range $index, $name := $values.configMapFiles }}
+        - name: config-map-{{ $index }}
+          mountPath: /etc/tempo/config-maps/{{ $name }}
+          readOnly: true
+        {{- end }}
   volumes:
     - name: config
       configMap:
@@ -191,6 +266,16 @@ spec:
         items:
           - key: ca.crt
             path: ca.crt
+    {{- end }}
+    {{- range $index, $name := $values.secretFiles }}
+    - name: secret-{{ $index }}
+      secret:
+        secretName: {{ $name }}
+    {{- end }}
+    {{- range $index, $name := $values.configMapFiles }}
+    - name: config-map-{{ $index }}
+      configMap:
+        name: {{ $name }}
     {{- end }}
 {{- end }}
 

@@ -7,4 +7,5 @@ metadata:
     {{- include "tempo.labels" . | nindent 4 }}
 data:
   tempo.yaml: |
-    {{- toYaml .Values.config | nindent 4 }}
+    {{- /* Whatever the password consists of (but for a quote), it stays one string when Tempo has expanded it. */}}
+    {{- toYaml .Values.config | replace "${TEMPO_KAFKA_USERNAME}" "'${TEMPO_KAFKA_USERNAME}'" | replace "${TEMPO_KAFKA_PASSWORD}" "'${TEMPO_KAFKA_PASSWORD}'" | nindent 4 }}

@@ -11,6 +11,6 @@
 {{- /* Ring members find each other before they are ready. */}}
 {{- include "tempo.service" (dict "root" . "name" "gossip-ring" "component" "" "headless" true "notReady" true "ports" (list "gossip")) }}
 {{- range $component := without (include "tempo.components" . | fromJsonArray) "distributor" "query-frontend" }}
-{{- include "tempo.service" (dict "root" $ "name" $component "component" $component "headless" (has $component (list "ingester" "metrics-generator")) "ports" (list "http" "grpc")) }}
+{{- include "tempo.service" (dict "root" $ "name" $component "component" $component "headless" (has $component (include "tempo.stateful" $ | fromJsonArray)) "ports" (list "http" "grpc")) }}
 {{- end }}
 {{- end }}

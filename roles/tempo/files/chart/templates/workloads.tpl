@@ -1,11 +1,12 @@
 {{- range $component := include "tempo.components" . | fromJsonArray }}
 {{- $spec := index $.Values.components $component }}
-{{- $stateful := has $component (list "ingester" "all" "metrics-generator") }}
+{{- range $zone := include "tempo.zones" (dict "root" $ "component" $component) | fromJsonArray }}
+{{- $stateful := has $component (include "tempo.stateful" $ | fromJsonArray) }}
 ---
 apiVersion: apps/v1
 kind: {{ ternary "StatefulSet" "Deployment" $stateful }}
 metadata:
-  name: {{ include "tempo.componentName" (dict "root" $ "component" $component) }}
+  name: {{ include "tempo.componentName" (dict "root" $ "component" $component) }}{{ with $zone }}-{{ . }}{{ end }}
   namespace: {{ $.Release.Namespace }}
   labels:
     {{- include "tempo.labels" $ | nindent 4 }}
@@ -17,6 +18,9 @@ spec:
     matchLabels:
       {{- include "tempo.selector" $ | nindent 6 }}
       app.kubernetes.io/component: {{ $component }}
+      {{- with $zone }}
+      orion.tracing/zone: {{ . }}
+      {{- end }}
   {{- if $stateful }}
   serviceName: {{ include "tempo.componentName" (dict "root" $ "component" $component) }}
   # Ring members wait for each other, so one after the other would not save anything.
@@ -32,7 +36,7 @@ spec:
       maxUnavailable: 1
   {{- end }}
   template:
-    {{- include "tempo.podTemplate" (dict "root" $ "component" $component "spec" $spec) | nindent 4 }}
+    {{- include "tempo.podTemplate" (dict "root" $ "component" $component "spec" $spec "zone" $zone) | nindent 4 }}
   {{- with $spec.persistence }}
   volumeClaimTemplates:
     - apiVersion: v1
@@ -51,4 +55,5 @@ spec:
           requests:
             storage: {{ .size }}
   {{- end }}
+{{- end }}
 {{- end }}

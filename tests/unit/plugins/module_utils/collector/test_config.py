@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector import config as cc
 from ansible_collections.orion.tracing.plugins.module_utils.collector.policies import modern_policies
 from ansible_collections.orion.tracing.plugins.module_utils.collector.sampler import LATENCY_BUCKETS
+from ansible_collections.orion.tracing.plugins.module_utils.collector.workloads import gateway_range
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, InvalidVariables, error
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -367,10 +368,98 @@ def test_attributes_never_replace_an_application_s_own():
     assert processors["resource"]["attributes"] == [
         {"key": "a", "value": "1", "action": "insert"},
         {"key": "price", "value": "$$5", "action": "insert"},
+        {"key": "k8s.cluster.name", "value": "orion-prod", "action": "insert"},
     ]
     assert processors["attributes"]["actions"] == [{"key": "b", "value": "true", "action": "insert"}]
-    without = gateway(collector_resource_attributes={}, collector_span_attributes={})["processors"]
-    assert not {"resource", "attributes"} & set(without)
+    assert "attributes" not in gateway(collector_span_attributes={})["processors"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [({}, "edge-1"), ({"team": "shop"}, "edge-1"), ({"k8s.cluster.name": "mine"}, "mine")]
+)
+def test_every_span_and_log_has_the_cluster_s_name(given, name):
+    processors = gateway(tracing_cluster_name="edge-1", collector_resource_attributes=given)["processors"]
+    inserted = {one["key"]: one["value"] for one in processors["resource"]["attributes"]}
+    assert inserted == {**given, "k8s.cluster.name": name}
+    # a detector of the cloud adds its own name where there is none yet
+    assert list(processors).index("resource") < list(processors).index("resource_detection")
+
+
+def test_metrics_have_the_cluster_s_name_as_a_label():
+    """Pods have the same names in every cluster, and all clusters may write to one Prometheus."""
+    given = {"tracing_cluster_name": 'a"b', "collector_remote_write_url": "https://mimir.example.com/api/v1/push"}
+    built = values(**given, collector_metrics_enabled=True)
+    label = (
+        'set(datapoint.attributes["k8s.cluster.name"], "a\\"b") where datapoint.attributes["k8s.cluster.name"] == nil'
+    )
+    for tier, processor, pipeline in (
+        ("gateway", "transform/metrics", "metrics"), ("sampler", "transform/red", "metrics/red")
+    ):  # fmt: skip
+        config = built[tier]["config"]
+        assert label in config["processors"][processor]["metric_statements"]
+        assert processor in config["service"]["pipelines"][pipeline]["processors"]
+
+
+# The receiver for other clusters
+
+
+EDGES = {
+    "collector_edge_receiver_enabled": True,
+    "collector_edge_receiver_tls": {key: {"secret": "edge-tls", "key": f"tls.{key}"} for key in ("cert", "key")},
+    "collector_edge_receiver_auth": {"bearer": {"token": {"secret": "edge-tokens", "key": "tokens"}}},
+}
+
+
+def test_other_clusters_spans_and_logs_pass_through_unchanged():
+    logs = {"name": "logs", "protocol": "http", "endpoint": "https://l.example.com", "traces": "none", "logs": True}
+    config = gateway(**EDGES, collector_logs_enabled=True, collector_exporters=[logs])
+    pipelines = config["service"]["pipelines"]
+    assert pipelines["traces/edges"] == {
+        "receivers": ["otlp/edges"], "processors": ["memory_limiter"], "exporters": ["load_balancing"]
+    }  # fmt: skip
+    assert pipelines["logs/edges"] == {
+        "receivers": ["otlp/edges"], "processors": ["memory_limiter", "batch/logs"], "exporters": ["otlp_http/logs"]
+    }  # fmt: skip
+    assert not any("otlp/edges" in pipelines[own]["receivers"] for own in ("traces", "logs"))
+    protocols = config["receivers"]["otlp/edges"]["protocols"]
+    assert {name: one["endpoint"].rpartition(":")[2] for name, one in protocols.items()} == {
+        "grpc": "4327", "http": "4328"
+    }  # fmt: skip
+    for one in protocols.values():
+        assert one["auth"] == {"authenticator": "bearertokenauth/edge_receiver"}
+        assert set(one["tls"]) == {"cert_file", "key_file", "reload_interval"}
+    assert "bearertokenauth/edge_receiver" in config["service"]["extensions"]
+    assert "otlp/edges" not in str(gateway())
+
+
+def test_the_receiver_for_other_clusters_needs_a_certificate_and_a_token():
+    found = wrong(collector_edge_receiver_enabled=True, collector_edge_receiver_tls={"client_ca": "-----BEGIN"})
+    assert [str(one.place) for one in found] == [
+        "collector_edge_receiver_tls.cert", "collector_edge_receiver_tls.key", "collector_edge_receiver_tls.client_ca",
+        "collector_edge_receiver_auth.bearer.token",
+    ]  # fmt: skip
+    assert "-----BEGIN" not in str(found)
+    assert "did you mean cert?" in findings(
+        **{**EDGES, "collector_edge_receiver_tls": {"crt": {}, **EDGES["collector_edge_receiver_tls"]}}
+    ).lower()  # fmt: skip
+    assert "collector_edge_receiver_service_type" in findings(
+        **EDGES, collector_edge_receiver_service_type="Loadbalancer"
+    )
+
+
+def test_metrics_of_spans_are_of_this_cluster_alone():
+    """Other clusters send what they kept; counted here, the rates would be those of kept traces."""
+    written = {"collector_remote_write_url": "https://mimir.example.com/api/v1/push"}
+    config = sampler(**EDGES, **written)
+    pipelines = config["service"]["pipelines"]
+    for exporter in ("span_metrics", "service_graph", "span_metrics/sampled"):
+        fed = [one for one in pipelines.values() if exporter in one["exporters"]]
+        assert [one["processors"] for one in fed] == [["filter/own"]]
+    key = 'resource.attributes["k8s.cluster.name"]'
+    assert config["processors"]["filter/own"]["trace_conditions"] == [f'{key} != nil and {key} != "orion-prod"']
+    assert "forward/kept" in pipelines["traces/sampled"]["exporters"]
+    assert pipelines["traces/own-kept"]["receivers"] == ["forward/kept"]
+    assert "filter/own" not in str(sampler(**written))
 
 
 def test_receivers_follow_their_switches():
@@ -550,12 +639,12 @@ def test_receiver_limits_are_those_of_every_receiver():
     assert [p["max_request_body_size"] for p in http] == [4 * 2**20] * 3
 
 
-def test_head_sampling_carries_its_share_and_warns():
-    built, [warning] = cc.collector_values(variables(collector_head_sampling_percentage="12.5", **FITS))
+def test_head_sampling_carries_its_share():
+    built, warnings = cc.collector_values(variables(collector_head_sampling_percentage="12.5", **FITS))
     processors = built["gateway"]["config"]["processors"]
     assert list(processors)[:2] == ["memory_limiter", "probabilistic_sampler"]
     assert processors["probabilistic_sampler"] == {"mode": "proportional", "sampling_percentage": 12.5}
-    assert "87.5 % of the traces, those with errors" in warning.why
+    assert warnings == [], "what the linter has a rule for is not repeated"
 
 
 # The queue in front of Tempo
@@ -731,3 +820,91 @@ def test_whole_percentages_are_written_without_a_fraction():
     assert repr(policies(collector_sampling_percentage=2.0)[-1]["probabilistic"]) == "{'sampling_percentage': 2}"
     head = gateway(collector_head_sampling_percentage="50")["processors"]["probabilistic_sampler"]
     assert repr(head["sampling_percentage"]) == "50"
+
+
+# How pods are scaled, replaced, spread and prioritized
+
+
+ON = {"enabled": True, "max_replicas": 8}
+
+
+def test_autoscaling_is_off_and_begins_at_the_replicas():
+    assert values()["gateway"]["autoscaling"]["enabled"] is False
+    assert values(collector_gateway_autoscaling=ON)["gateway"]["autoscaling"] == {
+        "enabled": True, "minReplicas": 3, "maxReplicas": 8, "targetCPUUtilization": 60,
+        "scaleDownStabilizationSeconds": 600,
+    }  # fmt: skip
+    given = {**ON, "min_replicas": "2", "target_cpu_utilization": 75, "scale_down_stabilization_seconds": 0}
+    assert values(collector_gateway_autoscaling=given)["gateway"]["autoscaling"] == {
+        "enabled": True, "minReplicas": 2, "maxReplicas": 8, "targetCPUUtilization": 75,
+        "scaleDownStabilizationSeconds": 0,
+    }  # fmt: skip
+    assert gateway_range(variables()) == (3, 3)
+    assert gateway_range(variables(collector_gateway_autoscaling={**ON, "min_replicas": 2})) == (2, 8)
+
+
+def test_the_load_moves_before_the_next_gateway_is_taken_away():
+    age = gateway()["receivers"]["otlp"]["protocols"]["grpc"]["keepalive"]["server_parameters"]["max_connection_age"]
+    stabilization = values()["gateway"]["autoscaling"]["scaleDownStabilizationSeconds"]
+    assert stabilization >= 2 * duration_seconds(age)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"collector_gateway_autoscaling": {"enabled": True}}, "collector_gateway_autoscaling.max_replicas", "missing"),
+        (
+            {"collector_gateway_autoscaling": {**ON, "max_replicas": 2}},
+            "collector_gateway_autoscaling.max_replicas",
+            "is 2, less than the 3",
+        ),
+        (
+            {"collector_gateway_autoscaling": {**ON, "min_replicas": 0}},
+            "collector_gateway_autoscaling.min_replicas",
+            "at least 1",
+        ),
+        (
+            {"collector_gateway_autoscaling": {**ON, "maxReplicas": 9}},
+            "collector_gateway_autoscaling.maxReplicas",
+            "is not known here",
+        ),
+        (
+            {"collector_gateway_autoscaling": {**ON, "scale_down_stabilization_seconds": 3601}},
+            "collector_gateway_autoscaling.scale_down_stabilization_seconds",
+            "more than 3600",
+        ),
+        (
+            {"collector_gateway_autoscaling": ON, "collector_gateway_resources": {"limits": {"memory": "1Gi"}}},
+            "collector_gateway_resources.requests.cpu",
+            "utilization is a percentage of the request",
+        ),
+        ({"collector_gateway_max_surge": "half"}, "collector_gateway_max_surge", "Write 1 or 25%."),
+        ({"collector_gateway_max_surge": "0%"}, "collector_gateway_max_surge", "no gateway could be replaced"),
+        ({"collector_sampler_update_partition": -1}, "collector_sampler_update_partition", "at least 0"),
+        (
+            {"collector_topology_spread_constraints": [{"maxSkew": 1}]},
+            "collector_topology_spread_constraints[0].topologyKey",
+            "is missing",
+        ),
+        (
+            {"collector_topology_spread_constraints": [{"topologyKey": "zone", "minDomains": 2}]},
+            "collector_topology_spread_constraints[0].minDomains",
+            "DoNotSchedule",
+        ),
+        (
+            {"collector_topology_spread_constraints": [{"topologyKey": "zone", "whenUnsatisfiable": "Wait"}]},
+            "collector_topology_spread_constraints[0].whenUnsatisfiable",
+            "ScheduleAnyway or DoNotSchedule",
+        ),
+        ({"collector_priority_class_create": True}, "collector_priority_class_name", "is empty"),
+        (
+            {"collector_priority_class_create": True, "collector_priority_class_name": "system-x"},
+            "collector_priority_class_name",
+            "does not begin with system-",
+        ),
+        ({"collector_priority_class_value": 2_000_000_000}, "collector_priority_class_value", "at most 1000000000"),
+    ],
+)
+def test_what_kubernetes_would_refuse(changes, place, words):
+    [finding] = wrong(**changes)
+    assert str(finding.place) == place and words in str(finding)

@@ -252,7 +252,8 @@ def test_gateways_write_metrics_as_the_samplers_do():
     values = collector_values(variables(collector_metrics_enabled=True, **written))[0]
     config = values["gateway"]["config"]
     assert config["service"]["pipelines"]["metrics"] == {
-        "receivers": ["otlp"], "processors": ["memory_limiter"], "exporters": ["prometheus_remote_write"],
+        "receivers": ["otlp"], "processors": ["memory_limiter", "transform/metrics"],
+        "exporters": ["prometheus_remote_write"],
     }  # fmt: skip
     exporter = config["exporters"]["prometheus_remote_write"]
     assert exporter == values["sampler"]["config"]["exporters"]["prometheus_remote_write"]
@@ -519,7 +520,7 @@ def test_logs_get_the_resource_attributes_of_traces_and_a_queue_for_each_store()
     logs, traces = (config["service"]["pipelines"][name] for name in ("logs", "traces"))
     assert logs["receivers"] == ["otlp"]
     assert logs["processors"] == [
-        "memory_limiter", "k8s_attributes", "resource_detection", "resource", "batch/logs",
+        "memory_limiter", "k8s_attributes", "resource", "resource_detection", "batch/logs",
     ]  # fmt: skip
     # what is for spans alone
     assert set(traces["processors"]) - set(logs["processors"]) == {"probabilistic_sampler", "attributes"}

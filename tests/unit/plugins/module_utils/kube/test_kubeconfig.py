@@ -358,3 +358,31 @@ def test_the_clients_own_words_about_a_broken_file(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(json.dumps(document({"certificate-authority": "gone"}, {"token": "t"})))
     with pytest.raises(InvalidInput, match="File does not exist: .*/gone"):
         Kube.connect({"kubeconfig": str(tmp_path / "config")})
+
+
+# The server, whoever authenticates
+
+
+def test_the_server_of_a_context(tmp_path: Path) -> None:
+    document = {
+        "current-context": "a",
+        "clusters": [{"name": one, "cluster": {"server": f"https://{one}.test"}} for one in ("a", "b")],
+        "contexts": [{"name": one, "context": {"cluster": one, "user": "u"}} for one in ("a", "b")],
+        # an exec plugin is not run
+        "users": [{"name": "u", "user": {"exec": {"command": "/nowhere", "apiVersion": "v1"}}}],
+    }
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document))
+    first = tmp_path / "first"
+    first.write_text(yaml.safe_dump({"current-context": "b"}))
+    for options, environ, server in (
+        ({"kubeconfig": str(path)}, {}, "https://a.test"),
+        ({"kubeconfig": str(path), "context": "b"}, {}, "https://b.test"),
+        ({"kubeconfig": document, "context": "b"}, {}, "https://b.test"),
+        ({}, {"KUBECONFIG": f"{first}:{path}"}, "https://b.test"),
+        ({"host": "https://h.test", "kubeconfig": str(path)}, {}, "https://h.test"),
+        ({"kubeconfig": str(path), "context": "c"}, {}, ""),
+        ({"kubeconfig": str(tmp_path / "none")}, {"KUBECONFIG": str(path)}, ""),
+        ({}, {"KUBECONFIG": str(tmp_path / "none")}, ""),
+    ):
+        assert kubeconfig.server(options, environ) == server

@@ -327,3 +327,14 @@ def test_the_plan_is_for_what_sdks_send():
     [warning] = sampled["warnings"]
     assert warning.startswith("instrumentation_sampler_argument lets SDKs record 25 % of the traces")
     assert "applications that start 4,000 traces per second" in warning
+
+
+def test_an_autoscaler_may_make_the_gateways_that_are_needed():
+    """The number that matters is the most that there may be."""
+    on = {"enabled": True, "min_replicas": 2, "max_replicas": 6}
+    v = variables(tracing_expected_traces_per_second=4000, collector_gateway_replicas=2)
+    [short] = [line for line in tracing_plan(v)["warnings"] if line.startswith("collector_gateway_replicas")]
+    assert short == "collector_gateway_replicas is 2: the load needs 6."
+    assert "gateway_replicas" not in str(tracing_plan({**v, "collector_gateway_autoscaling": on})["warnings"])
+    few = tracing_plan({**v, "collector_gateway_autoscaling": {**on, "max_replicas": 5}})["warnings"]
+    assert "collector_gateway_autoscaling.max_replicas is 5: the load needs 6." in few

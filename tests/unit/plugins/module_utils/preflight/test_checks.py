@@ -22,7 +22,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings i
     Finding,
     error,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access, Facts, check, report
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Facts, check, report
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROLES = Path(__file__).resolve().parents[5] / "roles"
@@ -131,7 +132,7 @@ def test_the_inventories_are_fine_but_for_the_name_to_change(inventory: str) -> 
             "tempo_image_tag",
             "Tempo 2.10: Tempo 3 has no ingesters",
         ),
-        ({"tempo_image_tag": "3"}, "tempo_image_tag", "Use a tag of 2.10, such as 2.10.8."),
+        ({"tempo_image_tag": "3"}, "tempo_image_tag", "Use a tag of 2.10, such as 2.10.8, or tempo_profile: kafka"),
         ({"tempo_querier_replicas": 0}, "tempo_querier_replicas", "at least 1"),
         ({"collector_gateway_replicas": 1.5}, "collector_gateway_replicas", "whole number"),
         ({"collector_sampler_replicas": True}, "collector_sampler_replicas", "is True, not a number"),
@@ -526,13 +527,6 @@ def test_a_role_with_a_missing_variable_is_left_to_the_argument_spec() -> None:
             "no default StorageClass. Name one that it has: none.",
         ),
         (
-            Facts(kubernetes_version="v1.34.4", storage_classes=None),
-            {},
-            WARNING,
-            "tempo_ingester_storage_class",
-            "may not be listed",
-        ),
-        (
             Facts(secrets={"s": None}),
             {"tempo_s3_credentials_secret": "s"},
             ERROR,
@@ -618,6 +612,7 @@ def test_a_bucket_in_another_region() -> None:
         Facts(bucket_exists=True, bucket_region="us-east-1"),
         Facts(kubernetes_version="v1.31.0", storage_classes={"gp3": False}, pod_security="restricted"),
         Facts(kubernetes_version="v2.0.0+k3s1", storage_classes={"gp3": False}),
+        Facts(kubernetes_version="v1.34.4", storage_classes=None),
         Facts(secrets={"s": ["access_key", "secret_key", "ca.crt"]}, helm_version="v3.18.0"),
     ],
 )
@@ -625,16 +620,16 @@ def test_fine_facts(facts: Facts) -> None:
     assert found({"tempo_s3_credentials_secret": "s", "tempo_s3_ca_secret": "s"}, facts) == []
 
 
-def test_permissions_are_told_together() -> None:
+def test_missing_rights_are_findings() -> None:
+    reason = "the objects of the platform's releases"
     denied = (
-        Access("get", "apps", "deployments", "tracing"),
-        Access("create", "apps", "deployments", "tracing"),
-        Access("get", "", "secrets", "tracing"),
-        Access("create", "", "secrets", "tracing"),
-        Access("create", "rbac.authorization.k8s.io", "clusterroles"),
+        Right(("get", "create"), "apps", "deployments", "tracing", reason),
+        Right(("list",), "storage.k8s.io", "storageclasses", "", "whether they exist", needed=False),
     )
-    finding = only(found({}, Facts(denied=denied)), ERROR, "tracing_kubeconfig")
-    assert finding.what == (
-        "these credentials may not get, create deployments.apps, secrets in namespace tracing; "
-        "nor create clusterroles.rbac.authorization.k8s.io in the whole cluster"
-    )
+    findings = found({}, Facts(denied=denied))
+    assert [(one.severity, one.variable, one.what) for one in findings] == [
+        (ERROR, "tracing_kubeconfig", "these credentials may not get, create deployments.apps in namespace tracing"),
+        (WARNING, "tracing_kubeconfig",
+         "these credentials may not list storageclasses.storage.k8s.io in the whole cluster"),
+    ]  # fmt: skip
+    assert findings[0].why == reason

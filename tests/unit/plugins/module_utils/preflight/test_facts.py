@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     InvalidInput,
-    NotFound,
     PermissionDenied,
     TimedOut,
     Unreachable,
 )
+from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer
-from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.cluster import Modes
-from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Access, Facts, check
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import Facts, check
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts import (
-    can,
     cluster_facts,
     gather,
     helm_facts,
-    required,
     store_facts,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import NOTHING
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import required
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.instrumentation.made import (
@@ -73,6 +73,28 @@ def facts_of(kube: FakeKube, variables: dict[str, Any] | None = None) -> dict[st
     return facts
 
 
+def lacking(facts: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {(verb, one.resource, one.namespace) for one in facts["denied"] for verb in one.verbs}
+
+
+def test_the_installed_tempo_is_read_from_its_release() -> None:
+    values = tempo_values(role_defaults("tempo", object_storage_bucket="traces"))
+    document = {"name": "tempo", "namespace": "tracing", "version": 1, "info": {"status": "deployed"}, "config": values}
+    secret = {
+        "kind": "Secret",
+        "type": "helm.sh/release.v1",
+        "metadata": {
+            "name": "sh.helm.release.v1.tempo.v1",
+            "namespace": "tracing",
+            "labels": {"owner": "helm", "name": "tempo", "version": "1", "status": "deployed"},
+        },
+        "data": {"release": release.encode(document)},
+    }
+    kube = cluster(objects=[*OBJECTS, secret])
+    found = facts_of(kube, V | {"tempo_image_tag": "3.0.3"})["tempo"]
+    assert (found.tag, found.line, found.bucket) == ("2.10.8", (2, 10), "traces")
+
+
 def test_administrators_are_asked_about_once() -> None:
     kube = cluster()
     assert facts_of(kube) == {
@@ -81,8 +103,10 @@ def test_administrators_are_asked_about_once() -> None:
         "namespace_phase": "Active",
         "pod_security": "restricted",
         "storage_classes": {"slow": False, "gp3": True},
+        "absent": (),
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
+        "tempo": None,
         "unreadable": (),
         "grafana": NOTHING,
     }
@@ -93,16 +117,11 @@ def test_what_can_instrument_pods_is_asked_where_it_matters() -> None:
     """And only the permissions that the mode needs are demanded."""
     kube = cluster(allowed=False)
     kube.resources |= POLICIES
-    group = "admissionregistration.k8s.io"
     facts = facts_of(kube, {**V, "instrumentation_enabled": True, "instrumentation_mode": "auto"})
     assert facts["modes"].serves == {"policy": "v1beta1", "operator": ""} and "workloads" not in facts
-    assert Access("create", group, "mutatingadmissionpolicies") in facts["denied"]
-    assert Access("list", "batch", "cronjobs") in facts["denied"]
+    denied = lacking(facts)
+    assert ("create", "mutatingadmissionpolicies", "") in denied and ("list", "cronjobs", "") in denied
     assert "modes" not in facts_of(kube, {**V, "instrumentation_enabled": False})
-    both = Modes(policy_version=f"{group}/v1", operator_version="opentelemetry.io/v1alpha1")
-    operator = required({**V, "instrumentation_mode": "operator"}, True, both)
-    assert Access("patch", "opentelemetry.io", "instrumentations", "tracing") in operator
-    assert not [access for access in operator if access.group == group]
 
 
 INSTRUMENTED = {
@@ -181,7 +200,7 @@ def test_workloads_that_may_not_be_read_are_a_matter_of_permissions() -> None:
     given = {**INSTRUMENTED, "instrumentation_workloads": [ORDERS]}
     facts = facts_of(kube, given)
     assert "workloads" not in facts and facts["modes"].serves["policy"] == "v1beta1"
-    assert Access("list", "apps", "deployments") in facts["denied"]
+    assert ("list", "deployments", "") in lacking(facts)
     assert "list deployments.apps in the whole cluster" in " ".join(map(str, check(given, Facts(**facts))))
 
 
@@ -195,35 +214,23 @@ def test_credentials_without_any_right() -> None:
     kube = cluster(allowed=False)
     kube.refuse("GET /api")
     facts = facts_of(kube)
-    assert facts["denied"] == tuple(required(V, namespace_exists=True))
-    assert Access("create", "apps", "deployments", "tracing") in facts["denied"]
+    assert facts["denied"] == tuple(required(V)) and facts["absent"] == ()
+    assert ("create", "deployments", "tracing") in lacking(facts)
     assert (facts["storage_classes"], facts["secrets"], facts["unreadable"]) == (None, {}, ("tempo-s3",))
 
 
-def test_the_periodic_probe_needs_cron_jobs() -> None:
-    wanted = Access("create", "batch", "cronjobs", "tracing")
-    given = {"tracing_namespace": "tracing"}
-    assert wanted in required({**given, "verify_probe_enabled": True}, True)
-    assert wanted not in required({**given, "verify_probe_enabled": False}, True)
-
-
-def test_every_permission_is_asked_as_the_api_knows_it() -> None:
+def test_namespaces_that_do_not_exist() -> None:
+    """Of these, only the right to create them is told."""
     kube = cluster(objects=OBJECTS[1:])
-    kube.allowed = lambda asked: asked["verb"] != "*" and asked["resource"] != "namespaces"
-    denied = facts_of(kube)["denied"]
-    assert Access("create", "", "namespaces") in denied and {a.resource for a in denied} == {"namespaces"}
-    proxy = {"verb": "get", "group": "", "resource": "services", "subresource": "proxy", "namespace": "tracing"}
-    assert proxy in kube.reviews
-
-
-def test_what_is_required() -> None:
-    there, missing = required(V, True), required(V, False)
-    assert set(missing) - set(there) == {Access("create", "", "namespaces")}
-    assert len(set(there)) == len(there)
-    grafana = {**V, "grafana_namespace": "monitoring", "grafana_provisioning_kind": "ConfigMap"}
-    more = set(required(grafana, True)) - set(there)
-    assert {(a.resource, a.namespace) for a in more} == {("secrets", "monitoring"), ("configmaps", "monitoring")}
-    assert required({**V, "grafana_namespace": "tracing"}, True) == there
+    kube.allowed = lambda asked: asked["namespace"] == "" and asked["verb"] not in ("*", "create")
+    given = {**V, "grafana_provisioning": "sidecar", "grafana_namespace": "monitoring"}
+    facts = facts_of(kube, given)
+    assert facts["absent"] == ("tracing", "monitoring")
+    assert {("create", "namespaces", ""), ("create", "deployments", "tracing")} <= lacking(facts)
+    found = [str(one) for one in check(given, Facts(**facts)) if one.variable == "tracing_kubeconfig"]
+    (creating,) = [text for text in found if "namespaces" in text]
+    assert "may not create namespaces in the whole cluster: namespace monitoring and tracing do not exist" in creating
+    assert "playbooks/rbac.yml" in creating and not [text for text in found if "in namespace" in text]
 
 
 def test_an_unreachable_cluster() -> None:
@@ -236,13 +243,6 @@ def test_an_unreachable_cluster() -> None:
         raise InvalidInput("kubeconfig x cannot be used")
 
     assert str(cluster_facts({"variables": V}, refuse)["cluster_error"]) == "kubeconfig x cannot be used."
-
-
-@pytest.mark.parametrize("answer", [PermissionDenied("x"), NotFound("x")])
-def test_no_answer_about_a_permission_is_no(answer: Exception) -> None:
-    kube = FakeKube()
-    kube.on("POST", answer)
-    assert can(kube.client(), Access("get", "", "pods")) is False
 
 
 # --- helm

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.report.links import check_url, explore
+from ansible_collections.orion.tracing.plugins.module_utils.report.links import check_grafana_url, explore
 from ansible_collections.orion.tracing.plugins.module_utils.report.search import criteria, is_traceql
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.report.made import BEGIN, TRACE_ID, rows
@@ -19,7 +19,7 @@ def test_words_are_criteria():
     text = (
         'service=orders service=gateway name="POST /orders" error=true min=200ms http.route=/a http.status=500 x=true'
     )
-    assert criteria(text, "search") == Criteria(
+    assert criteria(text, "option search") == Criteria(
         ("orders", "gateway"), "POST /orders", {"http.route": "/a", "http.status": 500, "x": True}, 0.2, True
     )
 
@@ -37,7 +37,7 @@ def test_words_are_criteria():
 )
 def test_words_that_are_none(text, message):
     with pytest.raises(InvalidInput) as error:
-        criteria(text, "search")
+        criteria(text, "option search")
     assert message in str(error.value)
 
 
@@ -63,6 +63,6 @@ def test_a_trace_in_explore(kind):
 
 def test_no_grafana_no_link():
     assert explore("", "tempo", "tempo", rows((1, 0, "a", "x", 0, 1))) == ""
-    check_url("grafana_url", "")
+    check_grafana_url("grafana_url", "")
     with pytest.raises(InvalidInput, match="option grafana_url is data:text"):
-        check_url("grafana_url", "data:text/html,x")
+        check_grafana_url("grafana_url", "data:text/html,x")

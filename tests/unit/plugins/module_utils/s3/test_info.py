@@ -120,7 +120,7 @@ def test_one_bucket() -> None:
     # HEAD, the list for the date, and eight documents.
     assert store.api_calls - before == 10
     assert (found.name, found.arn, found.region) == ("traces", "arn:aws:s3:::traces", "us-east-1")
-    assert found.creation_date and found.creation_date.endswith("+00:00")
+    assert found.creation_date and found.creation_date.endswith("Z")
     assert found.options["encryption"] == "sse_kms" and found.options["kms_key_id"] == "alias/traces"
     assert found.options["policy"] == [OWN] and found.options["tls_only"] is True
     assert found.options["object_lock_default_retention"] == {"mode": "COMPLIANCE", "days": 2}
@@ -172,7 +172,7 @@ def test_what_a_store_lacks_and_what_may_not_be_read(server: FakeStore) -> None:
     assert [entry["feature"] for entry in one.unreadable] == ["policy"]
     assert "s3:GetBucketPolicy on bucket traces was refused" in one.unreadable[0]["answer"]
     assert one.options == listed.options and "policy" not in one.options
-    assert one.creation_date == "2026-01-02T03:04:05+00:00"
+    assert one.creation_date == "2026-01-02T03:04:05Z"
     assert not converge(store, **one.options)
 
 

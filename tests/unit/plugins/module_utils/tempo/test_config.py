@@ -92,6 +92,131 @@ def test_metrics_generator(profile: str) -> None:
     assert ("metrics-generator" in values["components"]) is (profile == "distributed")
 
 
+KAFKA = {"tempo_profile": "kafka", "tempo_image_tag": "3.0.3", "tempo_kafka_address": "kafka:9092"}
+
+
+def test_kafka_has_its_components_and_their_partitions() -> None:
+    values = tc.tempo_values(variables(**KAFKA, tempo_live_store_replicas="6", tempo_block_builder_replicas=3), "t3")
+    assert (values["profile"], values["line"]) == ("kafka", "3.0")
+    assert {name: component["replicas"] for name, component in values["components"].items()} == {
+        "distributor": 3,
+        "block-builder": 3,
+        "live-store": 6,
+        "backend-scheduler": 1,
+        "backend-worker": 1,
+        "querier": 2,
+        "query-frontend": 2,
+    }
+    assert values["components"]["live-store"]["persistence"] == {"size": "20Gi", "storageClass": "gp3"}
+    config = values["config"]
+    assert not {"ingester", "compactor", "ingester_client"} & set(config)
+    assert config["block_builder"]["partitions_per_instance"] == 2
+    assert config["backend_worker"]["backend_scheduler_addr"] == "t3-backend-scheduler.tracing.svc:9095"
+    assert config["backend_scheduler"]["provider"]["compaction"]["compaction"] == config["backend_worker"]["compaction"]
+    assert config["ingest"]["kafka"] == {
+        "address": "kafka:9092",
+        "topic": "tempo-traces",
+        "auto_create_topic_enabled": False,
+    }
+
+
+def test_kafkas_credentials_are_references() -> None:
+    values = tc.tempo_values(variables(**KAFKA, tempo_kafka_sasl_secret="broker"))
+    assert values["kafka"] == {"saslSecret": "broker"}
+    kafka = values["config"]["ingest"]["kafka"]
+    assert (kafka["sasl_username"], kafka["sasl_password"]) == ("${TEMPO_KAFKA_USERNAME}", "${TEMPO_KAFKA_PASSWORD}")
+    # Of another profile, it does nothing.
+    assert tc.tempo_values(variables(tempo_kafka_sasl_secret="broker"))["kafka"] == {"saslSecret": ""}
+
+
+def test_one_instance_of_either_line() -> None:
+    one = {"tempo_profile": "monolithic"}
+    old, new = (tc.tempo_values(variables(**one, tempo_image_tag=tag)) for tag in ("2.10.8", "3.0.3"))
+    assert (old["line"], new["line"]) == ("2.10", "3.0")
+    assert old["components"] == new["components"]
+    assert "ingester" in old["config"]
+    assert not {"ingester", "compactor", "ingest", "memberlist"} & set(new["config"])
+    assert new["config"]["live_store"]["complete_block_timeout"] == "20m"
+    assert new["config"]["backend_worker"] == {"compaction": old["config"]["compactor"]["compaction"]}
+
+
+def test_compaction_can_be_left_to_another_installation() -> None:
+    for profile in ({}, KAFKA):
+        defaults = tc.tempo_config(variables(**profile, tempo_compaction_enabled=False))["overrides"]["defaults"]
+        assert defaults["compaction"] == {"compaction_disabled": True}
+        assert "compaction" not in tc.tempo_config(variables(**profile))["overrides"]["defaults"]
+
+
+def test_messages_of_tempo_3() -> None:
+    config = tc.tempo_config(variables(**KAFKA, tempo_max_bytes_per_trace=60 * 2**20))
+    assert config["live_store_client"]["grpc_client_config"]["max_recv_msg_size"] == 120 * 2**20
+
+
+def test_a_live_stores_volume() -> None:
+    [found] = ts.findings(variables(**KAFKA, tempo_live_store_complete_block_timeout="24h"))
+    # 1000 × 20 × 500 bytes × 25 % for 24 hours and 30 s, a third of it
+    assert (found.variable, found.severity) == ("tempo_live_store_storage_size", "warning")
+    assert "a live-store keeps 67.1 GiB" in found.what
+
+
+def test_more_metrics_generators() -> None:
+    given = {"tempo_metrics_generator_enabled": True, "tempo_metrics_generator_remote_write_url": "http://p"}
+    values = tc.tempo_values(variables(**given, tempo_metrics_generator_replicas="3"))
+    assert values["components"]["metrics-generator"]["replicas"] == 3
+
+
+def test_traceql_metrics_are_one_switch() -> None:
+    on = {"tempo_traceql_metrics_enabled": True}
+    values = tc.tempo_values(variables(**on))
+    generator = values["config"]["metrics_generator"]
+    assert values["config"]["overrides"]["defaults"]["metrics_generator"] == {"processors": ["local-blocks"]}
+    assert generator["processor"] == {"local_blocks": {"filter_server_spans": False, "flush_to_storage": True}}
+    assert generator["traces_storage"]["path"].startswith("/var/tempo/")
+    assert "remote_write" not in generator["storage"]
+    assert "metrics-generator" in values["components"]
+    both = variables(**on, tempo_metrics_generator_enabled=True, tempo_metrics_generator_remote_write_url="http://p")
+    processors = tc.tempo_config(both)["overrides"]["defaults"]["metrics_generator"]["processors"]
+    assert processors == ["service-graphs", "span-metrics", "local-blocks"]
+    # 3.0 needs nothing for it.
+    assert tc.tempo_values(variables(**KAFKA, **on)) == tc.tempo_values(variables(**KAFKA))
+
+
+def test_the_environment_is_expanded_only_where_it_was_meant() -> None:
+    relabel = {"tempo_extra_config": {"server": {"log_source_ips_regex": "${1}"}}}
+    assert tc.tempo_values(variables(**relabel))["expandEnv"] is False
+    assert tc.tempo_values(variables(tempo_environment={"A": "1"}))["expandEnv"] is False
+    assert tc.tempo_values(variables(**relabel, tempo_environment={"A": "1"}))["expandEnv"] is True
+    assert tc.tempo_values(variables(tempo_ipv6_only=True))["expandEnv"] is True
+
+
+def test_ipv6_in_every_ring() -> None:
+    generator = {"tempo_metrics_generator_enabled": True, "tempo_metrics_generator_remote_write_url": "http://p"}
+    for profile, rings in (
+        (
+            {},
+            [("distributor", "ring"), ("ingester", "lifecycler"), ("compactor", "ring"), ("metrics_generator", "ring")],
+        ),
+        (
+            KAFKA,
+            [
+                ("distributor", "ring"),
+                ("live_store", "ring"),
+                ("backend_worker", "ring"),
+                ("metrics_generator", "ring"),
+            ],
+        ),
+    ):
+        config = tc.tempo_config(variables(**profile, **generator, tempo_ipv6_only=True))
+        for section, ring in rings:
+            assert config[section][ring]["enable_inet6"] is True
+        assert config["memberlist"]["bind_addr"] == ["${TEMPO_POD_IP}"]
+        assert config["distributor"]["receivers"]["otlp"]["protocols"]["grpc"] == {
+            "endpoint": "[::]:4317",
+            "max_recv_msg_size_mib": 16,
+        }
+        assert "::" not in str(tc.tempo_config(variables(**profile)))
+
+
 def test_one_compactor_does_not_wait_for_others() -> None:
     def wait(replicas: int) -> str:
         config = tc.tempo_config(variables(tempo_compactor_replicas=replicas))
@@ -253,6 +378,74 @@ def test_strings_of_the_command_line_are_converted() -> None:
         ),
         ({"tempo_querier_resources": {"requests": {"cpu": "1 core"}}}, "tempo_querier_resources.requests.cpu: is"),
         ({"tempo_image_tag": "3.0.3"}, "tempo_image_tag: is 3.0.3, but .* Tempo 3 has no ingesters.*Use a tag of 2.10"),
+        ({**KAFKA, "tempo_image_tag": "2.10.8"}, "tempo_image_tag: .*profile kafka.*3.0.3, or tempo_profile: distr"),
+        ({**KAFKA, "tempo_image_tag": "4.0.0"}, "tempo_image_tag: is 4.0.0, .*other versions refuse it"),
+        ({**KAFKA, "tempo_kafka_address": ""}, "tempo_kafka_address: is empty, but tempo_profile is kafka"),
+        (
+            {**KAFKA, "tempo_kafka_address": "a:9092,b:9092"},
+            "tempo_kafka_address: is 'a:9092,b:9092', not one host:port",
+        ),
+        ({**KAFKA, "tempo_kafka_address": "kafka"}, "tempo_kafka_address: is 'kafka', not one host:port"),
+        ({**KAFKA, "tempo_kafka_topic": "a/b"}, "tempo_kafka_topic: is 'a/b', not the name of a topic"),
+        (
+            {**KAFKA, "tempo_kafka_topic_partitions": 2},
+            "tempo_kafka_topic_partitions: is 2, less than tempo_live_store",
+        ),
+        (
+            {**KAFKA, "tempo_kafka_topic_replication_factor": 1},
+            "tempo_kafka_topic_min_insync_replicas: is 2, more than",
+        ),
+        (
+            {**KAFKA, "tempo_kafka_topic_max_message_bytes": 1048588},
+            "max_message_bytes: is 1048588, less than the largest",
+        ),
+        ({**KAFKA, "tempo_block_builder_replicas": 2}, "tempo_block_builder_replicas: is 2, which does not divide"),
+        (
+            {**KAFKA, "tempo_live_store_complete_block_timeout": "1m"},
+            "tempo_live_store_complete_block_timeout: is 1m, shorter than tempo_blocklist_poll",
+        ),
+        (
+            {**KAFKA, "tempo_extra_config": {"ingester": {}}},
+            "tempo_extra_config.ingester: is an option of Tempo 2.10, not of 3.0: .* live_store",
+        ),
+        (
+            {**KAFKA, "tempo_extra_config": {"storage": {"trace": {"block": {"version": "vParquet3"}}}}},
+            "version: is 'vParquet3': Tempo 3.0 does not support .* Choose vParquet4 or vParquet5",
+        ),
+        ({"tempo_block_version": "vParquet9"}, "tempo_block_version: is 'vParquet9'"),
+        ({**KAFKA, "tempo_block_version": "v2"}, "tempo_block_version: is 'v2': Tempo 3.0 does not support"),
+        (
+            {"tempo_dedicated_columns": [{"name": f"a{i}", "type": "string", "scope": "span"} for i in range(11)]},
+            "tempo_dedicated_columns: has 11 columns of type string and scope span. Give at most 10",
+        ),
+        ({"tempo_environment": {"a-b": "1"}}, "tempo_environment.a-b: is not the name of an environment variable"),
+        ({"tempo_environment": {"GOMEMLIMIT": "1"}}, "tempo_environment.GOMEMLIMIT: is set by the role itself"),
+        ({"tempo_secret_environment": {"A": "x"}}, "tempo_secret_environment.A: is 'x', not a Secret and its key"),
+        (
+            {"tempo_environment": {"A": "1"}, "tempo_secret_environment": {"A": {"secret": "x", "key": "y"}}},
+            "tempo_secret_environment.A: is in tempo_environment too",
+        ),
+        ({"tempo_secret_files": ["a", "a"]}, r"tempo_secret_files\[1\]: is there twice"),
+        ({"tempo_config_map_files": ["A_b"]}, r"tempo_config_map_files\[0\]: is 'A_b', not the name"),
+        (
+            {"tempo_zones": ["a", "b"], "tempo_ingester_replicas": 4},
+            "tempo_zones: has 2 zones, fewer than tempo_replication_factor",
+        ),
+        (
+            {"tempo_zones": ["a", "b", "c"], "tempo_ingester_replicas": 4},
+            "tempo_ingester_replicas: is 4, not a multiple of the 3 zones of tempo_zones: .* Set it to 6",
+        ),
+        ({"tempo_zones": ["A"]}, r"tempo_zones\[0\]: is 'A', not the name of a zone"),
+        ({"tempo_profile": "monolithic", "tempo_zones": ["a"]}, "tempo_zones: is set, but tempo_profile is monolithic"),
+        (
+            {"tempo_memcached_addresses": ["http://m:1"]},
+            r"tempo_memcached_addresses\[0\]: is 'http://m:1', not an addr",
+        ),
+        ({"tempo_memcached_roles": ["blooms"]}, r"tempo_memcached_roles\[0\]: is 'blooms'. Choose bloom, trace-id"),
+        (
+            {"tempo_memcached_addresses": ["m:1"], "tempo_memcached_roles": []},
+            "tempo_memcached_roles: is empty, but tempo_memcached_addresses is not",
+        ),
         ({"tempo_profile": "both"}, "tempo_profile: is 'both', not one of the choices. Choose distributed or"),
         ({"tempo_ingestion_burst_size_bytes": 1_000_000}, "tempo_ingestion_burst_size_bytes: .* largest request"),
         ({"tempo_node_selector": {"pool": ["a"]}}, "tempo_node_selector.pool: is .* not a string"),
@@ -325,6 +518,30 @@ def test_tags_and_versions(tag: Any, version: tuple[int, int] | None, severity: 
     assert [(one.variable, one.severity) for one in found] == ([("tempo_image_tag", severity)] if severity else [])
     if severity != "error":
         assert tc.tempo_config(variables(tempo_image_tag=tag)) == tc.tempo_config(variables())
+
+
+@pytest.mark.parametrize(
+    ("profile", "tag", "line", "severity"),
+    [
+        ("kafka", "3.0.3", "3.0", ""),
+        ("kafka", "3.1.0", "3.0", "warning"),
+        ("kafka", "3", "3.0", ""),
+        ("kafka", "2.10.8", "3.0", "error"),
+        ("kafka", "latest", "3.0", "warning"),
+        ("kafka", "3f4e5d6", "3.0", "warning"),
+        ("monolithic", "2.10.8", "2.10", ""),
+        ("monolithic", "3.0.3", "3.0", ""),
+        ("monolithic", "2.9.5", "2.10", "warning"),
+        ("monolithic", "latest", "3.0", "warning"),
+        ("monolithic", "3f4e5d6", "2.10", "warning"),
+        ("monolithic", "1.5.0", "2.10", "error"),
+    ],
+)
+def test_profile_and_tag_choose_the_line(profile: str, tag: str, line: str, severity: str) -> None:
+    given = variables(**{**KAFKA, "tempo_profile": profile, "tempo_image_tag": tag})
+    assert [one.severity for one in ts.findings(given)] == ([severity] if severity else [])
+    if severity != "error":
+        assert tc.tempo_values(given)["line"] == line
 
 
 @pytest.mark.parametrize("tag", ["sha256:3.0", "", 3.0, None])
