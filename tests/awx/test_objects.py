@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.orion.tracing.tests.awx.conftest import PLANNED, ROOT
+from ansible_collections.orion.tracing.tests.awx.conftest import ROOT
 
 # The variable of each module's objects.
 OBJECTS = {
@@ -98,7 +98,7 @@ def test_names_begin_with_the_prefix_so_that_two_platforms_fit_on_a_controller(o
 
 def test_playbooks_of_job_templates_exist(objects: Objects) -> None:
     for one in objects()["controller_templates"]:
-        assert (ROOT / one["playbook"]).is_file() or one["playbook"] in PLANNED, one["playbook"]
+        assert (ROOT / one["playbook"]).is_file(), one["playbook"]
         # A file in a folder that a job can write: the project's is read-only.
         for value in one.get("extra_vars", {}).values():
             assert value.startswith("/runner/artifacts"), value

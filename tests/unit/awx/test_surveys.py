@@ -26,6 +26,7 @@ TERMS = {
     "verify": ("verify",),
     "simulate": ("collector.simulate", "collector"),
     "report": ("verify.trace_report",),
+    "status": ("verify.status",),
 }
 # Answers to text questions whose variables have no default.
 TEXTS = {
@@ -37,6 +38,7 @@ TEXTS = {
     "simulate_last": "1h",
     "simulate_path": "s3://bucket/prefix",
     "simulate_start": "2026-01-31T10:00:00Z",
+    "status_last": "15m",
 }
 EVERY = [(name, one) for name, survey in SURVEYS.items() for one in survey["spec"]]
 OPTIONS = surveys.options()
