@@ -38,7 +38,6 @@ TEXTS = {
     "simulate_last": "1h",
     "simulate_path": "s3://bucket/prefix",
     "simulate_start": "2026-01-31T10:00:00Z",
-    "status_last": "15m",
 }
 EVERY = [(name, one) for name, survey in SURVEYS.items() for one in survey["spec"]]
 OPTIONS = surveys.options()
