@@ -104,7 +104,7 @@ def _kind(variable: str, option: Mapping[str, Any]) -> str:
 
 def _words(variable: str) -> str:
     """collector_sampling_percentage → Collector sampling percentage; tracing_retention → Retention."""
-    words = re.sub(r"^(tracing|simulate|report)_", "", variable).replace("_", " ")
+    words = re.sub(r"^(tracing|simulate|report|status)_", "", variable).replace("_", " ")
     return words[:1].upper() + words[1:]
 
 

@@ -33,6 +33,9 @@ MAIN = "main"
 # The role whose variables every role has. Its spec has an entry point of its own, since one named main would add a task
 # to every role.
 SHARED, SHARED_ENTRY_POINT = "tracing", "variables"
+# What playbooks leave as artefacts (set_stats). A workflow of AWX gives them to later jobs as extra variables.
+# Source: https://github.com/ansible/awx, get_job_kwargs in awx/main/models/workflow.py
+ARTIFACTS = frozenset({"tracing_plan", "tracing_status"})
 
 _KINDS = {
     "bool": ("a boolean", "Give true or false."),
@@ -148,7 +151,7 @@ class RoleVariables:
         role tracing, and that no role has."""
         prefixes = {SHARED, *asked}.union(*(self._specs(role) for role in asked)) - {MAIN}
         every = [options["options"] for role in roles() for options in self._specs(role).values()]
-        known = {name for options in every for name in options}
+        known = {name for options in every for name in options} | ARTIFACTS
         return unknown_variables(self._variables, known, prefixes)
 
     def _specs(self, role: str) -> Mapping[str, Any]:

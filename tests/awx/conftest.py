@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Playbooks of job templates that come with other changes.
-PLANNED = ("playbooks/drift.yml", "playbooks/status.yml")
 FILES = ("credential_types", "project", "job_templates", "workflow")
 GIVEN = {
     "awx_scm_url": "https://git.example.com/tracing.git",

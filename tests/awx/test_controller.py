@@ -14,14 +14,14 @@ from typing import Any
 import ansible_collections
 import pytest
 from ansible_collections.orion.tracing.tests.ansible_program import in_one_line, run_ansible
-from ansible_collections.orion.tracing.tests.awx.conftest import GIVEN, PLANNED, ROOT
+from ansible_collections.orion.tracing.tests.awx.conftest import GIVEN, ROOT
 from ansible_collections.orion.tracing.tests.awx.stub_controller import LOGIN, TOKEN, Request, StubController
 
 CREDENTIALS = {
     "Production cluster": "OpenShift or Kubernetes API Bearer Token",
     "Production bucket": "Amazon Web Services",
 }
-PLAYBOOKS = (*(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml")), *PLANNED)
+PLAYBOOKS = tuple(f"playbooks/{path.name}" for path in (ROOT / "playbooks").glob("*.yml"))
 # What AWX gives a job of its own accord. Source: https://github.com/ansible/awx, awx_meta_vars in awx/main/models.
 OF_A_JOB = {
     "awx_job_id": 1,
@@ -46,6 +46,7 @@ def run(folder: Path, collections: Path) -> Run:
     def start(url: str, *more: str, token: str = TOKEN, given: Any = None, **environ: str) -> Any:
         ours = Path(next(iter(ansible_collections.__path__))).parent
         environ = {"ANSIBLE_COLLECTIONS_PATH": f"{ours}:{collections}", "no_proxy": "127.0.0.1", **environ}
+        environ["ANSIBLE_PIPELINING"] = "true"  # a quarter less time
         variables = json.dumps({**GIVEN, "awx_credentials": list(CREDENTIALS), **(given or {})})
         argv = [str(ROOT / "playbooks/awx.yml"), "-e", variables, *more]
         done = run_ansible(

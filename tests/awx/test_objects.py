@@ -94,3 +94,11 @@ def test_names_begin_with_the_prefix_so_that_two_platforms_fit_on_a_controller(o
     assert "Tracing" not in str(
         [{k: v for k, v in one.items() if k != "survey_spec"} for f in found.values() for one in f]
     )
+
+
+def test_playbooks_of_job_templates_exist(objects: Objects) -> None:
+    for one in objects()["controller_templates"]:
+        assert (ROOT / one["playbook"]).is_file(), one["playbook"]
+        # A file in a folder that a job can write: the project's is read-only.
+        for value in one.get("extra_vars", {}).values():
+            assert value.startswith("/runner/artifacts"), value

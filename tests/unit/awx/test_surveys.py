@@ -26,6 +26,7 @@ TERMS = {
     "verify": ("verify",),
     "simulate": ("collector.simulate", "collector"),
     "report": ("verify.trace_report",),
+    "status": ("verify.status",),
 }
 # Answers to text questions whose variables have no default.
 TEXTS = {

@@ -166,6 +166,11 @@ def test_variables_of_other_roles_and_collections_are_let_be(lookup: Lookup) -> 
     assert "tempo_retnetion" in lookup.errors("tempo", tempo_retnetion="1h")
 
 
+def test_artefacts_of_an_earlier_job_of_a_workflow_are_not_misspelt_variables(lookup: Lookup) -> None:
+    assert lookup("tempo", tracing_plan={"hosts": {}}, tracing_status={"ok": True})
+    assert "tracing_plans: is not a variable" in lookup.errors("tempo", tracing_plans={})
+
+
 def test_a_secret_is_in_no_error(lookup: Lookup) -> None:
     text = lookup.errors("object_storage", object_storage_secret_key=[SECRET], object_storage_bucket=["x"])
     assert "object_storage_secret_key: is a list, not a string." in text and SECRET not in text
