@@ -178,7 +178,8 @@ def _proof(v: Variables) -> Iterator[Right]:
         store = _text(v, "tracing_store_namespace") or namespace
         yield Right(("get",), CORE, "services/proxy", store, "the proof reads traces back from the store")
     for variable in ("verify_prometheus_url", "verify_logs_url"):
-        match = SERVICE.fullmatch(usable("", lambda name=variable: urlsplit(_text(v, name)).hostname or "") or "")
+        url = usable(None, urlsplit, _text(v, variable))
+        match = SERVICE.fullmatch(url.hostname or "") if url else None
         if match:
             yield Right(("get",), CORE, "services/proxy", match[2], f"the proof's report asks {variable}", needed=False)
     for item in v.get("verify_applications") or []:
