@@ -11,7 +11,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import 
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
-def tempo_values(variables: dict[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+def tempo_values(variables: dict[str, Any], release_name: str = "") -> dict[str, Any]:
     """See tempo_values.yml."""
     with role_variables("tempo_values", variables):
         return build(variables, release_name)
