@@ -62,8 +62,10 @@ EXAMPLES = r"""
 RETURN = r"""
 step:
   description:
-    - V(install) the new one, V(move_writes) to it, V(drain) the old ingesters, V(hand_over) (the old one is removed,
-      and there is no way back), V(finish) (compaction and names of Services), or V(done).
+    - V(install) the new one, V(move_writes) to it, V(drain) the old ingesters, V(hand_over), V(finish) (compaction and
+      names of Services), or V(done).
+    - V(hand_over) is returned only where the ingesters were drained just now, with O(drain=true). Then the old one can
+      be removed, and there is no way back.
   returned: success
   type: str
   sample: move_writes
@@ -77,11 +79,6 @@ new:
   returned: success
   type: str
   sample: 3.0.3
-unstored:
-  description: Traces and flushes that wait in the old ingesters; null where that could not be read.
-  returned: success
-  type: float
-  sample: 0
 drained:
   description: The ingesters that were drained.
   returned: success
@@ -125,14 +122,12 @@ def main() -> None:
         step = next_step(state, wanted, old)
         if step == DRAIN and params["drain"] and not module.check_mode:
             drained = tempo_upgrade.drain(kube, namespace, old, Deadline(Clock(), params["timeout"]))
-            state = replace(state, unstored=0.0)
-            step = next_step(state, wanted, old)
+            step = next_step(replace(state, drained=True), wanted, old)
     module.exit_json(
         changed=bool(drained),
         step=step,
         old=state.old.version if state.old else "",
         new=state.new.version if state.new else "",
-        unstored=state.unstored,
         drained=drained,
     )
 

@@ -126,7 +126,8 @@ class Facts:
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
-    tempo: the one that is installed, tempo_before: that of the usual name, where tempo_release_name is another; None where there is none, or its record may not be read.
+    tempo: the one that is installed; None where there is none, or its record may not be read. tempo_before: that of the
+    usual name, where tempo_release_name is another one.
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 

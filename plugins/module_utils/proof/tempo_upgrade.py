@@ -18,9 +18,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed impo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.upgrade import UpgradeState
 
 COLLECTOR = "otel-collector"
+COMPONENT = "component=ingester"
 PORT = 3200
-# What an ingester has not stored yet. Source: modules/ingester/{instance,flush}.go of v2.10.8
+# Gauges of what an ingester has been told to store and has not stored yet, and the counter of what went wrong: a flush
+# that failed leaves the queue for a while. Source: modules/ingester/{instance,ingester,flush}.go of v2.10.8
 UNSTORED = ("tempo_ingester_live_traces", "tempo_ingester_flush_queue_length")
+FAILED = "tempo_ingester_failed_flushes"
 
 
 def read(kube: Kube, namespace: str, old: str, new: str) -> UpgradeState:
@@ -31,7 +34,6 @@ def read(kube: Kube, namespace: str, old: str, new: str) -> UpgradeState:
         new=installed(after) if after else None,
         new_serves=bool(after and after.get("serviceAliases")),
         writes_to_new=_writes_to(kube, namespace, old, new),
-        unstored=unstored(kube, namespace, old) if there else None,
     )
 
 
@@ -46,38 +48,51 @@ def _writes_to(kube: Kube, namespace: str, old: str, new: str) -> bool:
 
 
 def ingesters(kube: Kube, namespace: str, release: str) -> list[str]:
-    labels = f"app.kubernetes.io/name=tempo,app.kubernetes.io/instance={release}"
-    selector = f"{labels},app.kubernetes.io/component in (ingester,all)"
+    selector = ",".join(f"app.kubernetes.io/{label}" for label in ("name=tempo", f"instance={release}", COMPONENT))
     return [pod["metadata"]["name"] for pod in pages(kube, f"/api/v1/namespaces/{namespace}/pods", selector, limit=100)]
 
 
-def unstored(kube: Kube, namespace: str, release: str) -> float | None:
-    """Live traces and waiting flushes of all ingesters; None where one does not answer."""
-    count = 0.0
-    for pod in ingesters(kube, namespace, release):
+def _left(kube: Kube, namespace: str, pods: list[str]) -> tuple[float | None, float]:
+    """What is not stored yet, None where an ingester does not answer, and how many flushes have failed so far."""
+    count = failed = 0.0
+    for pod in pods:
         answer = kube.proxy("pods", namespace, pod, PORT, "metrics", timeout=10.0)
         if not answer.ok:
-            return None
+            return None, 0.0
         samples = text.parse(answer.text)
         count += sum(text.total(samples, name) for name in UNSTORED)
-    return count
+        failed += text.total(samples, FAILED)
+    return count, failed
 
 
 def drain(kube: Kube, namespace: str, release: str, deadline: Deadline) -> list[str]:
-    """Let every ingester store what it has, and wait until nothing is left. Returns the pods.
+    """Let every ingester store what it has, open blocks too, and wait until nothing is left. Returns the pods.
 
-    TimedOut where something is still there at the end: most likely, something still sends spans to it.
+    TimedOut where something is still there at the end: something still sends spans, or the bucket refuses blocks.
     """
     pods = ingesters(kube, namespace, release)
     while True:
-        for pod in pods:
-            kube.proxy("pods", namespace, pod, PORT, "flush", timeout=max(5.0, min(60.0, deadline.left)))
-        left = unstored(kube, namespace, release)
-        if left == 0:
+        _before, failed = _left(kube, namespace, pods)
+        asked = [
+            kube.proxy("pods", namespace, pod, PORT, "flush", timeout=max(5.0, min(60.0, deadline.left))).ok
+            for pod in pods
+        ]
+        # What the request has cut is in the queue when it is answered.
+        while True:
+            left, now_failed = _left(kube, namespace, pods)
+            if left == 0 or not deadline.wait(2.0):
+                break
+        if all(asked) and left == 0 and now_failed == failed:
             return pods
         if not deadline.wait(2.0):
+            why = "their metrics cannot be read" if left is None else f"{left:g} traces or flushes are left"
+            if not all(asked):
+                why = "one did not answer GET /flush"
+            elif now_failed > failed:
+                why = "writing to the bucket fails"
             raise TimedOut(
                 f"the ingesters of release {release} have not stored everything within {deadline.seconds:.0f} s",
-                "their metrics cannot be read" if left is None else f"{left:g} traces or flushes are left",
-                "See what still sends spans to it (tempo_distributor_spans_received_total), then run this again.",
+                why,
+                "See their logs, and what still sends spans to them (tempo_distributor_spans_received_total), then run "
+                "this again.",
             )

@@ -62,8 +62,9 @@ def installed(values: Mapping[str, Any]) -> InstalledTempo | None:
 def changes_refused(
     v: Mapping[str, Any], there: InstalledTempo | None, before: InstalledTempo | None = None
 ) -> Iterator[Finding]:
-    """What a plain run must not do to the Tempo that is there. v: the tempo role's variables. before: the release of the
-    usual name, where tempo_release_name is another one.
+    """What a plain run must not do to the Tempo that is there. v: the tempo role's variables.
+
+    before: the release of the usual name, where tempo_release_name is another one.
     """
     if before is not None:
         yield error(

@@ -39,14 +39,16 @@ class WantedTempo:
 class UpgradeState:
     """old, new: the two installations, None for one that is not there. new_serves: whether the new one has the Services
     of the platform's own names. writes_to_new: whether the samplers export to the new one, and to it alone.
-    unstored: live traces and waiting flushes of the old ingesters; None where their metrics could not be read.
+
+    drained: whether the old ingesters were made to store everything just now, after writes had been moved. Their
+    metrics alone do not tell: they do not count what is in an open block.
     """
 
     old: InstalledTempo | None
     new: InstalledTempo | None
     new_serves: bool = False
     writes_to_new: bool = False
-    unstored: float | None = None
+    drained: bool = False
 
 
 def next_step(state: UpgradeState, wanted: WantedTempo, old_release: str) -> str:
@@ -72,6 +74,12 @@ def next_step(state: UpgradeState, wanted: WantedTempo, old_release: str) -> str
             f"release {old_release} is Tempo {state.old.version}, not 2.10",
             remedy=f"There is nothing to upgrade: set tempo_release_name: {old_release}, and run playbooks/site.yml.",
         )
+    if state.old is not None and state.old.profile != "distributed":
+        raise Conflict(
+            f"release {old_release} is one instance (tempo_profile: {state.old.profile})",
+            "it has no ingesters to drain beside another installation",
+            "Upgrade it in place, as docs/tempo-3.md describes.",
+        )
     if different := list(_differences(state, wanted, old_release)):
         raise Conflict(
             "the two installations would not be one: " + "; ".join(different),
@@ -85,7 +93,7 @@ def next_step(state: UpgradeState, wanted: WantedTempo, old_release: str) -> str
         return INSTALL
     if not state.writes_to_new:
         return MOVE
-    return HAND_OVER if state.unstored == 0 else DRAIN
+    return HAND_OVER if state.drained else DRAIN
 
 
 def _differences(state: UpgradeState, wanted: WantedTempo, old_release: str) -> Iterator[str]:
