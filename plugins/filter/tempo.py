@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.plugin_utils.filters import role_variables
 
 
-def tempo_values(variables: dict[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+def tempo_values(variables: dict[str, Any], release_name: str = "") -> dict[str, Any]:
     """See tempo_values.yml."""
     from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values as build
 

@@ -28,6 +28,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.output impor
 )
 from ansible_collections.orion.tracing.plugins.module_utils.planner.prices import REGIONS, Prices
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sdk import ARGUMENT, sdk_percentage
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import PROFILES
 
 
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
@@ -36,10 +37,11 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     v: the variables of the roles tempo and collector, and of the entry point plan of the role preflight.
     """
     read = Reader(v)
-    block_seconds = read.duration("tempo_ingester_max_block_duration")
-    profile = read.text("tempo_profile")
-    if profile not in ("distributed", "monolithic"):
-        read.wrong("tempo_profile", f"is {profile!r}, not a profile", "Choose distributed or monolithic.")
+    profile = read.choice("tempo_profile", PROFILES)
+    kafka = profile == "kafka"
+    opened = "tempo_live_store_max_block_duration" if kafka else "tempo_ingester_max_block_duration"
+    kept = "tempo_live_store_complete_block_timeout" if kafka else "tempo_ingester_complete_block_timeout"
+    open_seconds = read.duration(opened)
     exporters = destinations(v).exporters
     inputs = Inputs(
         traces_per_second=read.number("tracing_expected_traces_per_second", minimum=0.001),
@@ -54,8 +56,8 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         profile=profile,
         replication_factor=read.integer("tempo_replication_factor", minimum=1),
         persistent_queue=read.boolean("collector_persistent_queue_enabled"),
-        block_seconds=block_seconds,
-        local_seconds=block_seconds + read.duration("tempo_ingester_complete_block_timeout"),
+        block_seconds=read.duration("tempo_block_builder_consume_cycle_duration") if kafka else open_seconds,
+        local_seconds=open_seconds + read.duration(kept),
         stored_bytes_per_byte=read.number("plan_stored_bytes_per_byte", minimum=0.01),
         queries_per_day=read.number("plan_queries_per_day"),
         metrics_generator=read.boolean("tempo_metrics_generator_enabled"),
@@ -81,7 +83,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     if inputs.own_store and profile == "monolithic" and inputs.kept_mb > MONOLITHIC_RATE:
         notes.append(
             f"tempo_profile is monolithic, and {inputs.kept_mb:,.0f} MB/s are kept: one instance takes up to "
-            f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed."
+            f"{MONOLITHIC_RATE:g} MB/s. Set it to distributed, or kafka."
         )
     if 0 < (recorded := sdk_percentage(v)) < 100:
         started = inputs.traces_per_second * 100 / recorded

@@ -41,6 +41,11 @@ MAX_UTILIZATION = 0.6
 MIN_NUM_TRACES = 10_000
 
 
+# Of Tempo 3 from the same page: a live-store with 1 core and 12 GB takes 6 MB/s, a block-builder with half a core and
+# 7 GB a partition of 10 MB/s, of which each live-store has one.
+LIVE_STORE_RATE, BLOCK_BUILDER_RATE = 6.0, 10.0
+
+
 DISTRIBUTOR_RATE, INGESTER_RATE, COMPACTOR_RATE, QUERIER_RATE = 10.0, 4.0, 4.0, 2.0  # MB/s for one of them
 
 
@@ -227,6 +232,8 @@ def tempo(i: Inputs) -> list[PlannedComponent]:
     compactor 1 core and 4 GB at 4 MB/s, querier 1 core and 4 GB at 2 MB/s.
     """
     rate = i.kept_mb
+    if i.profile == "kafka":
+        return _with_kafka(i)
     if i.profile != "distributed":
         share = rate / INGESTER_RATE
         storage = STORAGE_MARGIN * rate * MEGABYTE * i.local_seconds
@@ -247,6 +254,28 @@ def tempo(i: Inputs) -> list[PlannedComponent]:
     return [*parts, *([_part("metrics_generator", 1, 0.5, 2.0, alone=True)] if i.metrics_generator else [])]
 
 
+def _with_kafka(i: Inputs) -> list[PlannedComponent]:
+    """Tempo 3's components. Live-stores and block-builders are as many as the topic's partitions, which are three at
+    least, so that the topic's replicas are spread over three brokers.
+    """
+    rate = i.kept_mb
+    distributors = max(2, math.ceil(rate / DISTRIBUTOR_RATE))
+    partitions, queriers = max(3, math.ceil(rate / LIVE_STORE_RATE)), max(2, math.ceil(rate / QUERIER_RATE))
+    workers = max(1, math.ceil(rate / COMPACTOR_RATE))
+    each = rate / partitions
+    storage = STORAGE_MARGIN * each * MEGABYTE * i.local_seconds
+    parts = [
+        _part("distributor", distributors, *_of(rate / distributors / DISTRIBUTOR_RATE, 2, 2)),
+        _part("live_store", partitions, *_of(each / LIVE_STORE_RATE, 1, 12), least=1.0, storage=storage),
+        _part("block_builder", partitions, *_of(each / BLOCK_BUILDER_RATE, 0.5, 7), least=1.0),
+        _part("backend_scheduler", 1, 0.5, 1.0, alone=True),
+        _part("backend_worker", workers, 0.5, 2.0),
+        _part("querier", queriers, *_of(rate / queriers / QUERIER_RATE, 1, 4), least=1.0),
+        _part("query_frontend", 2, 0.25, 0.5),
+    ]
+    return [*parts, *([_part("metrics_generator", 1, 0.5, 2.0, alone=True)] if i.metrics_generator else [])]
+
+
 def _of(share: float, cpu: float, memory: float) -> tuple[float, float]:
     return share * cpu, share * memory
 
@@ -262,7 +291,9 @@ def _part(
         math.ceil(max(least, gib) * GIBIBYTE),
         math.ceil(storage),
         replicas_variable="" if alone else f"tempo_{name}_replicas",
-        storage_variable="tempo_ingester_storage_size" if storage else "",
+        storage_variable=f"tempo_{'live_store' if name == 'live_store' else 'ingester'}_storage_size"
+        if storage
+        else "",
     )
 
 
@@ -282,7 +313,8 @@ def plan(i: Inputs, prices: Prices) -> CapacityPlan:
     copies = i.replication_factor if i.profile == "distributed" else 1
     # Copies of the replicas are merged by compaction, whose window is an hour.
     at_rest = stored_per_day * (i.retention / DAY + (copies - 1) / 24)
-    ingesters = by_name["ingester"].replicas if "ingester" in by_name else 1
+    # Of what holds recent traces, and with Kafka as many write blocks.
+    ingesters = next((by_name[name].replicas for name in ("ingester", "live_store") if name in by_name), 1)
     blocks = ingesters * DAY / max(i.block_seconds, 60)
     puts = WRITES_PER_BLOCK * (blocks * OBJECTS_PER_BLOCK + copies * stored_per_day / PART_BYTES)
     # Compaction reads what it writes; queriers read blocks in parts; every poll lists and reads an index.

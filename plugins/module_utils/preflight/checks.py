@@ -121,7 +121,8 @@ class Facts:
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
-    tempo: the one that is installed; None where there is none, or its record may not be read.
+    tempo: the one that is installed; None where there is none, or its record may not be read. tempo_before: that of the
+    usual name, where tempo_release_name is another one.
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
     """
 
@@ -140,6 +141,7 @@ class Facts:
     workloads: Snapshot | None = None
     owners: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     tempo: InstalledTempo | None = None
+    tempo_before: InstalledTempo | None = None
     helm_version: str = ""
     helm_error: TracingError | None = None
     bucket_exists: bool | None = None
@@ -549,7 +551,7 @@ def _foreign_policies(v: Variables, there: Modes) -> Iterator[Finding]:
 
 
 def installed_tempo(v: Variables, facts: Facts) -> Iterator[Finding]:
-    yield from changes_refused(v, facts.tempo)
+    yield from changes_refused(v, facts.tempo, facts.tempo_before)
 
 
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:

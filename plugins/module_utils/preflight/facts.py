@@ -45,6 +45,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights imp
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store, region_of
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo, installed
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import FRONT
 
 HELM_REMEDY = f"Install helm {dotted(MIN_HELM)} or newer, or 4, and put it on PATH or name it in tracing_helm_binary."
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -97,7 +98,9 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             for name in sorted(wanted_secrets)
         }
         everything = pool.submit(reviews.everything, kube)
-        tempo = pool.submit(_tempo, kube, namespace) if namespace and "tempo_image_tag" in v else None
+        release = text(v, "tempo_release_name") or FRONT
+        tempo = pool.submit(_tempo, kube, namespace, release) if namespace and "tempo_image_tag" in v else None
+        before = pool.submit(_tempo, kube, namespace, FRONT) if tempo and release != FRONT else None
         instrumented = pool.submit(_instrumented, kube, v) if flag(v, "instrumentation_enabled") else None
         beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
         grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
@@ -127,6 +130,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
             if readable
         },
         "tempo": tempo.result() if tempo else None,
+        "tempo_before": before.result() if before else None,
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
         "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
         **instrumentation,
@@ -145,10 +149,10 @@ def _rights(
     return tuple(absent), reviews.missing(kube, rights.required(v, modes, absent))
 
 
-def _tempo(kube: Kube, namespace: str) -> InstalledTempo | None:
+def _tempo(kube: Kube, namespace: str, release: str) -> InstalledTempo | None:
     """By the record of its release; None where it may not be read, which the check of permissions reports."""
     try:
-        found = info.gather(kube, info.Query(name="tempo", namespace=namespace, values=info.USER)).releases
+        found = info.gather(kube, info.Query(name=release, namespace=namespace, values=info.USER)).releases
     except PermissionDenied:
         return None
     return installed(found[0]["release_values"]) if found else None

@@ -41,6 +41,7 @@ class Selectors:
     sampler: str = "app.kubernetes.io/name=otel-collector,app.kubernetes.io/component=sampler"
     distributor: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (distributor,all)"
     ingester: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)"
+    builder: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component=block-builder"
 
 
 # What tells a process in a pod from the one before: the pod's uid, and how often its containers were restarted.
@@ -378,7 +379,12 @@ class Pipeline:
         return text.parse(answer.text) if answer.ok else None
 
     def flush(self, deadline: Deadline) -> list[str]:
-        """Ask every ingester to cut and flush its blocks now. Returns the pods asked; refusals raise ApiError."""
+        """Ask every ingester to cut and flush its blocks now. Returns the pods that did; refusals raise ApiError.
+
+        Tempo 3 has no such request: its block-builders and single instances store what they have at intervals.
+        """
+        if not self.pods(self.selectors.ingester) and self.pods(self.selectors.builder):
+            return []
         pods = [name for name, ready in self.pods(self.selectors.ingester).items() if ready]
         if not pods:
             raise NotFound(
@@ -391,12 +397,16 @@ class Pipeline:
                 "pods", self.namespace, pod, TEMPO_PORT, "flush", timeout=max(5.0, min(60.0, deadline.left))
             )
 
+        done = []
         for pod, answer in zip(pods, in_threads(one, pods), strict=True):
             if answer.status == 403 and from_api_server(answer):
                 raise proxy_denied("get", "pods", self.namespace, answer)
+            if answer.status == 404 and not from_api_server(answer):
+                continue
             if not answer.ok:
                 raise refusal(f"GET /flush of pod {pod}", answer)
-        return pods
+            done.append(pod)
+        return done
 
 
 def scrape(kube: Kube, namespace: str, pod: str, port: int) -> Response:

@@ -57,6 +57,8 @@ POLL_SECONDS = 0.5
 ROUTE_TIMEOUT_SECONDS = 30.0
 # Time for a flush even where the time limit has been used up.
 FLUSH_SECONDS = 30.0
+# The same where nothing can be flushed: twice upstream's consume_cycle_duration of a block-builder.
+STORE_SECONDS = 600.0
 # A block's times are those of its spans, rounded.
 BLOCK_ROUNDING_SECONDS = 5.0
 META = "meta.json"
@@ -314,8 +316,11 @@ class Probe:
         counters = Counters(self.pipeline.figures(["tempo"]))
         limit = Deadline(self.clock, max(FLUSH_SECONDS, self.deadline.left))
         try:
-            pods = self.pipeline.flush(limit)
-            self.progress(f"flushed {len(pods)} ingesters")
+            if pods := self.pipeline.flush(limit):
+                self.progress(f"flushed {len(pods)} ingesters")
+            else:
+                limit = Deadline(self.clock, max(STORE_SECONDS, self.deadline.left))
+                self.progress("Tempo stores blocks at intervals: waiting for the next one")
             while True:
                 flushed = counters.add(self.pipeline.figures(["tempo"])).tempo
                 # Listing a large bucket is costly, so only once a block was written (as far as ingesters count them).

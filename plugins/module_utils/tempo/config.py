@@ -22,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.images imp
 from ansible_collections.orion.tracing.plugins.module_utils.platform import tempo as numbers
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import dotted
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import (
+    FRONT,
     GRPC_CLIENT_BYTES,
     GRPC_SERVER_BYTES,
     VERSION_3,
@@ -53,15 +54,17 @@ POD_IP = "${TEMPO_POD_IP}"
 MEMBERLIST = {"kvstore": {"store": "memberlist"}}
 
 
-def tempo_config(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+def tempo_config(variables: Mapping[str, Any], release_name: str = "") -> dict[str, Any]:
     """tempo.yaml for every component of the profile.
 
     variables: all tempo_* variables and tracing_namespace, as roles/tempo/meta/argument_specs.yml describes them, and
-    of the load (tracing_expected_*, collector_max_total_*) what the inventory sets.
+    of the load (tracing_expected_*, collector_max_total_*) what the inventory sets. release_name: by default
+    tempo_release_name.
     It holds no credentials: they reach Tempo's S3 client by environment.
     Raises InvalidVariables with every error: what Tempo would only report in a crashing pod, or not at all.
     """
-    return _config(_checked(variables), release_name)
+    v = _checked(variables)
+    return _config(v, release_name or v["tempo_release_name"])
 
 
 def _checked(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,9 +300,10 @@ def ingestion_limit(v: Mapping[str, Any]) -> int:
     return numbers.ingestion_limit(v["kept_bytes_per_second"], 1 if alone else v["tempo_distributor_replicas"])
 
 
-def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> dict[str, Any]:
+def tempo_values(variables: Mapping[str, Any], release_name: str = "") -> dict[str, Any]:
     """Values of roles/tempo/files/chart for the role's variables; same arguments and errors as tempo_config."""
     v = _checked(variables)
+    release_name = release_name or v["tempo_release_name"]
     config = _config(v, release_name)
     prefix = volume(v)[0]
     persistence = {"size": v[f"{prefix}_storage_size"], "storageClass": v[f"{prefix}_storage_class"]}
@@ -320,6 +324,7 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "tempo") -> d
         "serviceAccount": {"annotations": v["tempo_service_account_annotations"]},
         "kafka": {"saslSecret": _authenticates(v)},
         "components": found,
+        "serviceAliases": [FRONT] if release_name != FRONT and v["tempo_front_services_enabled"] else [],
         "environment": v["tempo_environment"],
         "secretEnvironment": v["tempo_secret_environment"],
         "secretFiles": v["tempo_secret_files"],

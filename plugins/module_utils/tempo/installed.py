@@ -17,7 +17,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.mappings impo
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error, warning
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tagged_version
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import dotted
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import LINES, VERSION, VERSION_3, line
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import FRONT, LINES, VERSION, VERSION_3, line
 
 UPGRADE = "playbooks/upgrade_tempo.yml"
 
@@ -59,12 +59,25 @@ def installed(values: Mapping[str, Any]) -> InstalledTempo | None:
     )
 
 
-def changes_refused(v: Mapping[str, Any], there: InstalledTempo | None) -> Iterator[Finding]:
-    """What a plain run must not do to the Tempo that is there. v: the tempo role's variables."""
+def changes_refused(
+    v: Mapping[str, Any], there: InstalledTempo | None, before: InstalledTempo | None = None
+) -> Iterator[Finding]:
+    """What a plain run must not do to the Tempo that is there. v: the tempo role's variables.
+
+    before: the release of the usual name, where tempo_release_name is another one.
+    """
+    if before is not None:
+        yield error(
+            "tempo_release_name",
+            f"is {v.get('tempo_release_name')}, but the release {FRONT} (Tempo {before.version}) is still there",
+            f"Run {UPGRADE} until it is done (docs/tempo-3.md).",
+            f"the Services {FRONT}-distributor and {FRONT}-query-frontend belong to it",
+        )
+        return
     if there is None or "tempo_image_tag" not in v:
         return
     tag, wanted = str(v["tempo_image_tag"]).strip(), line(v)
-    given, before = tagged_version(tag), tagged_version(there.tag)
+    given, running = tagged_version(tag), tagged_version(there.tag)
     # The line of a tag that names no version is a guess.
     if given is None and wanted != there.line:
         given = wanted
@@ -82,14 +95,14 @@ def changes_refused(v: Mapping[str, Any], there: InstalledTempo | None) -> Itera
             f"Run {UPGRADE} (docs/tempo-3.md), or keep tempo_profile: {there.profile} and its tag {there.tag}.",
             "spans that its ingesters have not stored yet would be lost",
         )
-    elif given and before and given[0] in LINES and given < before:
+    elif given and running and given[0] in LINES and given < running:
         yield error(
             "tempo_image_tag",
             f"is {tag}, but Tempo {there.tag} is installed, which is newer",
             f"Set tempo_image_tag: {there.tag}.",
             "an older Tempo may not read what a newer one has written",
         )
-    elif given and given == before and _patch(tag) < _patch(there.tag):
+    elif given and given == running and _patch(tag) < _patch(there.tag):
         yield warning(
             "tempo_image_tag",
             f"is {tag}, but Tempo {there.tag} is installed, which is a newer patch",

@@ -101,7 +101,11 @@ TEXTS = (
     "tempo_metrics_generator_remote_write_url",
     "tempo_block_version",
 )
+# The name by which other roles know Tempo's Services.
+FRONT = "tempo"
+RELEASE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 BOOLEANS = (
+    "tempo_front_services_enabled",
     "tempo_traceql_metrics_enabled",
     "tempo_ipv6_only",
     "tempo_s3_insecure",
@@ -228,6 +232,10 @@ def read(variables: Variables) -> tuple[dict[str, Any], list[Finding]]:
     v["tempo_profile"] = reader.choice("tempo_profile", PROFILES)
     for name in ("tracing_namespace", "tempo_s3_region", "tempo_kafka_topic"):
         v[name] = reader.text(name)
+    name = "tempo_release_name"
+    v[name] = reader.text(name)
+    if reader.sound(name) and not RELEASE.fullmatch(v[name]):
+        reader.wrong(name, f"is '{v[name]}', not a name", "Give up to 40 lower-case letters, digits and '-'.")
     for name in TEXTS:
         v[name] = reader.text(name, empty=True)
     for name, minimum in INTEGERS.items():

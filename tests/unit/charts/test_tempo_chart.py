@@ -16,8 +16,10 @@ import pytest
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.images import tagged_version
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import VERSION
-from ansible_collections.orion.tracing.tests.unit.charts.tempo_configs import CASES, ROLE, values_of, verify
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
+from ansible_collections.orion.tracing.tests.unit.charts.tempo_configs import CASES, KAFKA, ROLE, values_of, verify
 
 CHART = ROLE / "files" / "chart"
 
@@ -183,6 +185,21 @@ def test_kafkas_credentials_are_references(rendered: Callable[[str], list[dict[s
     assert "sasl_password: '${TEMPO_KAFKA_PASSWORD}'" in config["data"]["tempo.yaml"]
     for workload in workloads(rendered("kafka")).values():
         assert "-config.expand-env=true" not in container(workload)["args"]
+
+
+def test_a_release_of_another_name_serves_under_the_usual_one(render: Callable[..., list[dict[str, Any]]]) -> None:
+    def services(**more: Any) -> dict[str, dict[str, Any]]:
+        given = role_defaults(
+            "tempo", **{**KAFKA, "object_storage_bucket": "traces", "tempo_release_name": "tempo-3", **more}
+        )
+        return by_kind(render(CHART, tempo_values(given), release="tempo-3"), "Service")
+
+    both = services()
+    for name in ("distributor", "query-frontend"):
+        own, usual = both[f"tempo-3-{name}"]["spec"], both[f"tempo-{name}"]["spec"]
+        assert own == usual
+        assert own["selector"]["app.kubernetes.io/instance"] == "tempo-3"
+    assert {name for name in services(tempo_front_services_enabled=False) if not name.startswith("tempo-3-")} == set()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.tempo_upgrade import FAILED, UNSTORED
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
 from ansible_collections.orion.tracing.tests.unit.charts.tempo_process import (
@@ -123,6 +125,25 @@ def test_the_metrics_generator_runs_its_processors(running: tuple[Server, Tempo,
 
     server.until(active, "active processors")
     assert server.until(lambda: written, "remote write")[0] == "/api/v1/write"
+
+
+def test_after_a_flush_the_metrics_tell_when_everything_is_stored(
+    running: tuple[Server, Tempo, Any, list[str]],
+) -> None:
+    """The upgrade to Tempo 3 relies on it (proof/tempo_upgrade.py)."""
+    server, _reader, client, _written = running
+    assert server.send(trace("/orders/waiting")[1])[0] == 200
+    server.get("/flush")
+
+    def stored() -> bool:
+        samples = prometheus_text.parse(server.get("/metrics")[1].decode())
+        assert all(prometheus_text.has(samples, name) for name in (*UNSTORED, FAILED))
+        return sum(prometheus_text.total(samples, name) for name in UNSTORED) == 0
+
+    server.until(stored, "everything is stored")
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    metas = [client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys if key.endswith("/meta.json")]
+    assert sum(json.loads(meta)["totalObjects"] for meta in metas) >= server.accepted
 
 
 def test_blocks_are_in_the_bucket_and_are_read_there(running: tuple[Server, Tempo, Any, list[str]]) -> None:

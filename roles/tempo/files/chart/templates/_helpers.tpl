@@ -279,14 +279,14 @@ spec:
     {{- end }}
 {{- end }}
 
-{{/* A Service. Arguments: root, name, component ("" selects the members of the gossip ring), ports, headless, notReady. */}}
+{{/* A Service. Arguments: root, alias (in place of the release's name), name, component ("" selects the members of the gossip ring), ports, headless, notReady. */}}
 {{- define "tempo.service" -}}
 {{- $numbers := dict "otlp-grpc" 4317 "otlp-http" 4318 "http" 3200 "grpc" 9095 "gossip" 7946 -}}
 ---
 apiVersion: v1
 kind: Service
 metadata:
-  name: {{ .root.Release.Name }}{{ with .name }}-{{ . }}{{ end }}
+  name: {{ .alias | default .root.Release.Name }}{{ with .name }}-{{ . }}{{ end }}
   namespace: {{ .root.Release.Namespace }}
   labels:
     {{- include "tempo.labels" .root | nindent 4 }}

@@ -14,3 +14,8 @@
 {{- include "tempo.service" (dict "root" $ "name" $component "component" $component "headless" (has $component (include "tempo.stateful" $ | fromJsonArray)) "ports" (list "http" "grpc")) }}
 {{- end }}
 {{- end }}
+{{- /* Names that clients have known before this release. */}}
+{{- range $alias := .Values.serviceAliases }}
+{{- include "tempo.service" (dict "root" $ "alias" $alias "name" "distributor" "component" (ternary "all" "distributor" $single) "ports" (list "otlp-grpc" "otlp-http" "http")) }}
+{{- include "tempo.service" (dict "root" $ "alias" $alias "name" "query-frontend" "component" (ternary "all" "query-frontend" $single) "ports" (list "http" "grpc")) }}
+{{- end }}

@@ -107,6 +107,7 @@ def test_administrators_are_asked_about_once() -> None:
         "denied": (),
         "secrets": {"tempo-s3": ["access_key", "secret_key"]},
         "tempo": None,
+        "tempo_before": None,
         "unreadable": (),
         "grafana": NOTHING,
     }

@@ -57,5 +57,12 @@ def test_a_plain_run(before: dict[str, Any], after: dict[str, Any], severity: st
         assert text in str(found[0])
 
 
+def test_a_plain_run_in_the_middle_of_an_upgrade() -> None:
+    old = installed(tempo_values(variables()))
+    [found] = changes_refused(variables(**KAFKA, tempo_release_name="tempo-3"), None, old)
+    assert found.variable == "tempo_release_name"
+    assert "the release tempo (Tempo 2.10.8) is still there" in str(found)
+
+
 def test_nothing_is_refused_where_nothing_is_installed() -> None:
     assert list(changes_refused(variables(**KAFKA), None)) == []

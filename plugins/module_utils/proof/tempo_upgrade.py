@@ -1,0 +1,98 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""How far an upgrade of Tempo is, read from the cluster: releases, where samplers export to, old ingesters' metrics."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TimedOut
+from ansible_collections.orion.tracing.plugins.module_utils.helm import info
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import installed
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.upgrade import UpgradeState
+
+COLLECTOR = "otel-collector"
+COMPONENT = "component=ingester"
+PORT = 3200
+# Gauges of what an ingester has been told to store and has not stored yet, and the counter of what went wrong: a flush
+# that failed leaves the queue for a while. Source: modules/ingester/{instance,ingester,flush}.go of v2.10.8
+UNSTORED = ("tempo_ingester_live_traces", "tempo_ingester_flush_queue_length")
+FAILED = "tempo_ingester_failed_flushes"
+
+
+def read(kube: Kube, namespace: str, old: str, new: str) -> UpgradeState:
+    before, after = (_values(kube, namespace, name) for name in (old, new))
+    there = installed(before) if before else None
+    return UpgradeState(
+        old=there,
+        new=installed(after) if after else None,
+        new_serves=bool(after and after.get("serviceAliases")),
+        writes_to_new=_writes_to(kube, namespace, old, new),
+    )
+
+
+def _values(kube: Kube, namespace: str, name: str) -> dict[str, Any]:
+    found = info.gather(kube, info.Query(name=name, namespace=namespace, values=info.USER)).releases
+    return dict(found[0]["release_values"]) if found else {}
+
+
+def _writes_to(kube: Kube, namespace: str, old: str, new: str) -> bool:
+    values = json.dumps(_values(kube, namespace, COLLECTOR))
+    return f"//{new}-distributor." in values and f"//{old}-distributor." not in values
+
+
+def ingesters(kube: Kube, namespace: str, release: str) -> list[str]:
+    selector = ",".join(f"app.kubernetes.io/{label}" for label in ("name=tempo", f"instance={release}", COMPONENT))
+    return [pod["metadata"]["name"] for pod in pages(kube, f"/api/v1/namespaces/{namespace}/pods", selector, limit=100)]
+
+
+def _left(kube: Kube, namespace: str, pods: list[str]) -> tuple[float | None, float]:
+    """What is not stored yet, None where an ingester does not answer, and how many flushes have failed so far."""
+    count = failed = 0.0
+    for pod in pods:
+        answer = kube.proxy("pods", namespace, pod, PORT, "metrics", timeout=10.0)
+        if not answer.ok:
+            return None, 0.0
+        samples = text.parse(answer.text)
+        count += sum(text.total(samples, name) for name in UNSTORED)
+        failed += text.total(samples, FAILED)
+    return count, failed
+
+
+def drain(kube: Kube, namespace: str, release: str, deadline: Deadline) -> list[str]:
+    """Let every ingester store what it has, open blocks too, and wait until nothing is left. Returns the pods.
+
+    TimedOut where something is still there at the end: something still sends spans, or the bucket refuses blocks.
+    """
+    pods = ingesters(kube, namespace, release)
+    while True:
+        _before, failed = _left(kube, namespace, pods)
+        asked = [
+            kube.proxy("pods", namespace, pod, PORT, "flush", timeout=max(5.0, min(60.0, deadline.left))).ok
+            for pod in pods
+        ]
+        # What the request has cut is in the queue when it is answered.
+        while True:
+            left, now_failed = _left(kube, namespace, pods)
+            if left == 0 or not deadline.wait(2.0):
+                break
+        if all(asked) and left == 0 and now_failed == failed:
+            return pods
+        if not deadline.wait(2.0):
+            why = "their metrics cannot be read" if left is None else f"{left:g} traces or flushes are left"
+            if not all(asked):
+                why = "one did not answer GET /flush"
+            elif now_failed > failed:
+                why = "writing to the bucket fails"
+            raise TimedOut(
+                f"the ingesters of release {release} have not stored everything within {deadline.seconds:.0f} s",
+                why,
+                "See their logs, and what still sends spans to them (tempo_distributor_spans_received_total), then run "
+                "this again.",
+            )
