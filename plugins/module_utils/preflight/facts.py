@@ -104,7 +104,8 @@ def required(v: Variables, namespace_exists: bool, modes: Modes | None = None) -
         wanted += [Access(verb, "scheduling.k8s.io", "priorityclasses") for verb in HELM_VERBS]
     if flag(v, "verify_probe_enabled"):
         wanted += [Access(verb, "batch", "cronjobs", namespace) for verb in HELM_VERBS]
-    grafana = text(v, "grafana_namespace") if text(v, "grafana_provisioning") != running_grafana.API else ""
+    in_cluster = text(v, "grafana_provisioning") not in (running_grafana.API, running_grafana.NONE)
+    grafana = text(v, "grafana_namespace") if in_cluster else ""
     rules = flag(v, "grafana_alerts_enabled") and text(v, "grafana_alerts_kind") == PROMETHEUS_RULE
     if grafana and rules:
         wanted += [Access(verb, MONITORING, "prometheusrules", grafana) for verb in HELM_VERBS]
