@@ -46,7 +46,7 @@ def scale(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[
     def run(**extra: Any) -> subprocess.CompletedProcess[str]:
         variables = {
             "tracing_helm_binary": str(helm), "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable, "collector_persistent_queue_enabled": True, **extra,
+            "ansible_python_interpreter": sys.executable, "collector_outage_minutes": 1, **extra,
         }  # fmt: skip
         return run_ansible(
             tmp_path, "ansible-playbook", PLAYBOOK, "-i", "localhost,", "--check", "-e", json.dumps(variables),
