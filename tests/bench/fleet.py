@@ -84,27 +84,31 @@ def helm() -> int:
     real, argv = os.environ[WRAPPER], sys.argv[1:]
     if argv[0] != "upgrade":
         os.execv(real, [real, *argv])
-    dry = "--dry-run=server" in argv
-    done = subprocess.run(
-        [real, *(one for one in argv if one not in ("--wait", "--dry-run=server")), "--dry-run=client",
-         # The stand-ins have no schemas of objects.
-         "--disable-openapi-validation"],
-        stdin=sys.stdin, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode or dry:
-        sys.stdout.write(done.stdout)
-        sys.stderr.write(done.stderr)
-        return done.returncode
     from ansible_collections.orion.tracing.plugins.module_utils.helm import release
     from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 
-    document = json.loads(done.stdout)
-    document["info"]["status"] = "deployed"
-    name, revision = document["name"], document["version"]
-    labels = {"owner": "helm", "name": name, "status": "deployed", "version": str(revision)}
+    dry = "--dry-run=server" in argv
+    # As a first installation always: an upgrade looks its objects up in the cluster.
+    left_out = ("--wait", "--dry-run=server", "--install", "--reset-values")
+    rest = [one for one in argv[1:] if one not in left_out and not one.startswith("--labels=")]
+    done = subprocess.run(
+        [real, "install", *rest, "--dry-run=client"], stdin=sys.stdin, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        return done.returncode
     kube, path = Kube.connect({"kubeconfig": os.environ["KUBECONFIG"]}), f"/api/v1/namespaces/{NAMESPACE}/secrets"
+    document = json.loads(done.stdout)
+    name = document["name"]
+    before = kube.list(path, f"owner=helm,name={name}")
+    revision = document["version"] = 1 + max((int(one["metadata"]["labels"]["version"]) for one in before), default=0)
+    if dry:
+        sys.stdout.write(json.dumps(document))
+        return 0
+    document["info"]["status"] = "deployed"
+    labels = {"owner": "helm", "name": name, "status": "deployed", "version": str(revision)}
     record = f"sh.helm.release.v1.{name}.v{revision}"
-    for item in kube.list(path, f"owner=helm,name={name}"):
+    for item in before:
         kube.request("DELETE", f"{path}/{item['metadata']['name']}")
     kube.request(
         "POST",
