@@ -22,8 +22,27 @@ def collector_values(variables: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def sampler_scaling(variables: dict[str, Any], before: int, after: int) -> dict[str, Any]:
+    """What a change of the number of samplers costs in traces that are decided in parts."""
+    from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import refuse
+    from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
+    from ansible_collections.orion.tracing.plugins.module_utils.platform import load
+
+    with role_variables("sampler_scaling", variables):
+        read = Reader(variables)
+        traces = read.number("tracing_expected_traces_per_second", minimum=0.001)
+        wait = read.duration("collector_decision_wait", positive=True)
+        refuse("the collector's variables", read.findings)
+        return {
+            "in_progress": round(traces * wait),
+            "moved_percent": round(100 * load.moved_share(before, after), 1),
+            "restarted_percent": round(100 * load.restarted_share(before, after), 1),
+            "split_traces": load.split_traces(traces, wait, before, after),
+        }
+
+
 class FilterModule:
     """Filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"collector_values": collector_values}
+        return {"collector_values": collector_values, "sampler_scaling": sampler_scaling}

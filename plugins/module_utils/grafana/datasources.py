@@ -42,7 +42,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
     usable,
 )
 
-SIDECAR, API = "sidecar", "api"
+SIDECAR, API, NONE = "sidecar", "api", "none"
 # Without a mapped tag on the span Grafana shows no link to the logs and writes the invalid query `{,…}` for metrics;
 # this attribute is the one that every span has.
 ALWAYS = "service.name"
@@ -238,7 +238,7 @@ def _uids_in(value: Any) -> set[str]:
 
 def _problems(v: Mapping[str, Any]) -> list[Finding]:
     read = Reader(v)
-    provisioning = read.choice("grafana_provisioning", (SIDECAR, API))
+    provisioning = read.choice("grafana_provisioning", (SIDECAR, API, NONE))
     url = read.text("grafana_url", empty=True)
     if provisioning == API and read.sound("grafana_provisioning", "grafana_url"):
         if not url:

@@ -96,8 +96,8 @@ def _warnings(plans: Mapping[str, Plan], hosts: Mapping[str, Mapping[str, Any]])
             )
         elif offered * size_of_span < size:
             yield (
-                f"{BYTES} of {central} is {size_of_span:g}, {offered * size_of_span:,.0f} bytes per second, but {named} "
-                f"keep and send {size:,.0f}. Raise it to {math.ceil(size / offered)}."
+                f"{BYTES} of {central} is {size_of_span:g}, {offered * size_of_span:,.0f} bytes per second, but "
+                f"{named} keep and send {size:,.0f}. Raise it to {math.ceil(size / offered)}."
             )
         elif own["kept_spans_per_second"] < sent:
             yield (

@@ -43,3 +43,31 @@ def num_traces(traces: float, samplers: int, decision_wait: float) -> int:
     https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/processor/tailsamplingprocessor
     """
     return math.ceil(2 * (traces / samplers) * decision_wait)
+
+
+def moved_share(before: int, after: int) -> float:
+    """Share of the traces in progress that change their sampler when samplers are added or taken away.
+
+    The gateways' load balancer hashes consistently: one sampler more, or fewer, moves 1 ÷ (the larger number) of the
+    traces. Several become ready, or end, one after the other: 1/(n+1) + 1/(n+2) + …
+    Source: exporter/loadbalancingexporter/consistent_hashing.go v0.158.0 of opentelemetry-collector-contrib
+    """
+    return sum(1 / number for number in range(min(before, after) + 1, max(before, after) + 1))
+
+
+def restarted_share(before: int, after: int) -> float:
+    """Share of the traces in progress that change their sampler when all that stay are restarted, one by one: at most
+    2 ÷ samplers each time, since one comes back under another address."""
+    return 2 * min(before, after) / after
+
+
+def split_traces(traces: float, decision_wait: float, before: int, after: int) -> int:
+    """How many traces are decided in parts at most, when the number of samplers changes.
+
+    traces: per second, over the platform. decision_wait: seconds; a trace is in progress for no longer. The
+    configuration depends on the number of samplers, so those that stay are restarted as well.
+    """
+    if before == after:
+        return 0
+    share = moved_share(before, after) + restarted_share(before, after)
+    return math.ceil(round(traces * decision_wait * share, 6))

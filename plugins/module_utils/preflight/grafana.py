@@ -20,7 +20,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.grafana import sources
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.client import OLDEST, Grafana, version_of
-from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import API, SIDECAR, names_and_uids
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import (
+    API,
+    NONE,
+    SIDECAR,
+    names_and_uids,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.trace_to_logs import VICTORIALOGS
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, Place, error, warning
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import mapping, usable
@@ -57,7 +62,7 @@ class GrafanaFacts:
 
 
 NOTHING = GrafanaFacts()
-__all__ = ["API", "NOTHING", "SIDECAR", "Deployed", "GrafanaFacts", "by_api", "findings", "in_cluster"]
+__all__ = ["API", "NONE", "NOTHING", "SIDECAR", "Deployed", "GrafanaFacts", "by_api", "findings", "in_cluster"]
 
 
 def in_cluster(kube: Kube, namespace: str) -> tuple[Deployed, ...]:
@@ -101,7 +106,7 @@ def by_api(params: Mapping[str, Any]) -> GrafanaFacts:
 
 def findings(v: Mapping[str, Any], facts: GrafanaFacts) -> Iterator[Finding]:
     """v: variables of the inventory, those of the grafana role among them."""
-    if "grafana_provisioning" not in v:
+    if v.get("grafana_provisioning", NONE) == NONE:
         return
     if v["grafana_provisioning"] == API:
         yield from _of_api(v, facts)

@@ -135,6 +135,11 @@ class FakeKube:
 
     @contextmanager
     def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+        with serving(self.handler(), tls) as url:
+            yield url
+
+    def handler(self) -> type[Handler]:
+        """What a server answers with."""
         fake = self
 
         class Api(Handler):
@@ -143,12 +148,12 @@ class FakeKube:
                 query = {name: values[-1] for name, values in parse_qs(url.query).items()}
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 answer = fake.answer(Request(self.command, url.path, query, headers, self.body()))
-                self.answer(answer.status, answer.body, answer.headers)
+                # Without a type, Kubernetes' own client expects protobuf.
+                self.answer(answer.status, answer.body, {"Content-Type": "application/json", **answer.headers})
 
             do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
-        with serving(Api, tls) as url:
-            yield url
+        return Api
 
     def answer(self, request: Request) -> Response:
         self.asked.append(request)

@@ -18,7 +18,7 @@ NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir())
 # Variables of the platform whose defaults differ from role to role.
 OWN_DEFAULT_OF_SHARED = {"tracing_state_dir": {"local_backends", "local_cluster", "verify"}}
 # Entry points whose variables people type on the command line of a playbook, and so do not begin with its whole name.
-PREFIXES = {"trace_report": ("report_", "trace_id", "search", "other_")}
+PREFIXES = {"trace_report": ("report_", "trace_id", "search", "other_"), "scale_samplers": ("sampler_",)}
 
 
 def read(role: str, file: str) -> dict[str, Any]:
