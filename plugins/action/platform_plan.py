@@ -147,9 +147,10 @@ class ActionModule(ActionBase):
         advice: Sequence[str],
         warnings: Sequence[str],
     ) -> dict[str, Any]:
-        path = options["plan_file"]
-        if path:
-            plans.check_saved(_read(path), made, path)
+        if options["plan_file"]:
+            plans.check_saved(_read(options["plan_file"]), made, f"tracing_plan_file {options['plan_file']}")
+        if options["plan"]:
+            plans.check_saved(options["plan"], made, "tracing_plan, which an earlier job of the workflow has made,")
         if options["plan_output"]:
             Path(options["plan_output"]).write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
         differs = made["changed"] or made["totals"][plans.DRIFTED]
@@ -166,7 +167,8 @@ class ActionModule(ActionBase):
             "plan_text": rendered.splitlines(),
             "advice_text": list(advice),
             "warnings": list(dict.fromkeys([*advice, *warnings])),
-            "ansible_stats": {"data": {"tracing_plan": public}, "per_host": True, "aggregate": False},
+            # By host, and merged: ansible-runner, and so AWX, takes only statistics of the whole run.
+            "ansible_stats": {"data": {"tracing_plan": {made["host"]: made}}, "per_host": False, "aggregate": True},
         }
 
     def _confirm(self) -> None:

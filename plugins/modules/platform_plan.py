@@ -53,6 +53,11 @@ options:
         for any answer but C(yes). Not in check mode.
     type: bool
     default: false
+  plan:
+    description:
+      - A plan of an earlier job, as the run's statistics have it. As O(plan_file), but as data, since the jobs of an AWX
+        workflow share no files.
+    type: dict
   plan_file:
     description: A plan that O(plan_output) has written. Fails, before anything changes, if the present plan differs.
     type: path
@@ -84,7 +89,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What a run would change. Also among the run's statistics, by the name C(tracing_plan).
+  description: What a run would change. Also among the run's statistics, as C(tracing_plan), by host.
   returned: with a local connection, unless a check failed
   type: dict
   contains:

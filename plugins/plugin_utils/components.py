@@ -22,7 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.components impo
     Component,
     RoleCall,
 )
-from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import ROLES, RoleVariables
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import ARTIFACTS, ROLES, RoleVariables
 
 # Component → role and file of its tasks, in the order of playbooks/site.yml.
 TASKS = {
@@ -39,7 +39,7 @@ OWN = "orion.tracing."
 # What only its role can plan.
 UNPLANNED = ("ansible.builtin.include_tasks", "orion.tracing.kafka_topic")
 # Variables of the run, which decide nothing about what is applied.
-OF_THE_RUN = {
+OF_THE_RUN = ARTIFACTS | {
     "tracing_confirm",
     "tracing_context",
     "tracing_helm_binary",

@@ -19,6 +19,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "binary_path": {"type": "str", "default": "helm", "fallback": (env_fallback, ["HELM_BINARY"])},
     "drift": {"type": "str", "choices": ["ignore", "report"], "default": "ignore"},
     "confirm": {"type": "bool", "default": False},
+    "plan": {"type": "dict"},
     "plan_file": {"type": "path"},
     "plan_output": {"type": "path"},
 }

@@ -90,12 +90,12 @@ def inputs_of(inputs: AppliedInputs) -> dict[str, Any]:
     }
 
 
-def check_saved(saved: Any, now: Mapping[str, Any], path: str) -> None:
-    """Conflict where a saved plan is not the plan of this run. saved: the content of the file. path: its name."""
+def check_saved(saved: Any, now: Mapping[str, Any], named: str) -> None:
+    """Conflict where a saved plan is not the plan of this run. named: what messages call it, with its variable."""
     remedy = "Make the plan anew (site.yml --check with tracing_plan_output), look at it, and apply that one."
     if not isinstance(saved, Mapping) or saved.get("format") != FORMAT:
         raise InvalidInput(
-            f"tracing_plan_file {path} is not a plan of this version of the collection",
+            f"{named} is not a plan of this version of the collection",
             "it has another format",
             remedy,
         )
@@ -107,14 +107,12 @@ def check_saved(saved: Any, now: Mapping[str, Any], path: str) -> None:
     ):
         if saved.get(key) != now[key]:
             raise Conflict(
-                f"tracing_plan_file {path} is the plan of another {what}",
+                f"{named} is the plan of another {what}",
                 f"it is for {saved.get(key)}, and this run is for {now[key]}",
                 remedy,
             )
     if differences := list(_differences(saved, now)):
-        raise Conflict(
-            f"tracing_plan_file {path} no longer fits, and nothing was changed", "; ".join(differences), remedy
-        )
+        raise Conflict(f"{named} no longer fits, and nothing was changed", "; ".join(differences), remedy)
 
 
 def _differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:

@@ -178,4 +178,19 @@ def test_another_python_has_no_plan(cluster: Cluster) -> None:
 def test_the_plan_is_among_the_statistics(recorded: Cluster) -> None:
     assert recorded.run("platform_plan", roles=ROLES, components=COMPONENTS) == 0
     stats = recorded.result["ansible_stats"]
-    assert stats["per_host"] and stats["data"]["tracing_plan"] == recorded.result["plan"]
+    assert not stats["per_host"] and stats["aggregate"]
+    plan = stats["data"]["tracing_plan"]["localhost"]
+    assert recorded.result["plan"].items() <= plan.items()
+    # The next job of a workflow gets it as a variable.
+    assert (
+        recorded.run(
+            "platform_plan", {"tracing_plan": {"localhost": plan}}, roles=ROLES, components=COMPONENTS, plan=plan
+        )
+        == 0
+    )
+    other = {**plan, "namespace": "other"}
+    assert recorded.run("platform_plan", roles=ROLES, components=COMPONENTS, plan=other) != 0
+    assert (
+        "tracing_plan, which an earlier job of the workflow has made, is the plan of another namespace"
+        in recorded.output
+    )

@@ -150,7 +150,7 @@ def test_long_values_are_shortened() -> None:
 
 
 def test_the_same_plan_fits() -> None:
-    plans.check_saved(made(), made(), "plan.json")
+    plans.check_saved(made(), made(), "tracing_plan_file plan.json")
 
 
 def test_what_the_mask_hides_differs_from_run_to_run() -> None:
@@ -159,7 +159,7 @@ def test_what_the_mask_hides_differs_from_run_to_run() -> None:
         item("update", "ConfigMap", "config"),
         item("update", "StatefulSet", "ingester", restarts={"pods": 3, "because": ["digest:2"]}),
     )
-    plans.check_saved(made(), made(other), "plan.json")
+    plans.check_saved(made(), made(other), "tracing_plan_file plan.json")
 
 
 @pytest.mark.parametrize(
@@ -173,25 +173,27 @@ def test_what_the_mask_hides_differs_from_run_to_run() -> None:
 )
 def test_the_plan_of_another_target_is_refused(key: str, said: str) -> None:
     with pytest.raises(Conflict) as refused:
-        plans.check_saved(made(), {**made(), key: "other"}, "plan.json")
+        plans.check_saved(made(), {**made(), key: "other"}, "tracing_plan_file plan.json")
     assert said in str(refused.value) and "tracing_plan_file plan.json" in str(refused.value)
 
 
 def test_other_variables_are_named() -> None:
     now = plans.of_components([TEMPO], AppliedInputs("content", {"tracing_retention": "48h"}), {}, WHERE, True)
     with pytest.raises(Conflict, match="other values: object_storage_secret_key, tracing_retention"):
-        plans.check_saved(made(), now, "plan.json")
+        plans.check_saved(made(), now, "tracing_plan_file plan.json")
 
 
 def test_another_state_of_the_cluster_is_named() -> None:
     with pytest.raises(Conflict, match="tempo is no longer what it was when the plan was made"):
-        plans.check_saved(made(), made(release("tempo", item("update", "ConfigMap", "config"))), "plan.json")
+        plans.check_saved(
+            made(), made(release("tempo", item("update", "ConfigMap", "config"))), "tracing_plan_file plan.json"
+        )
 
 
 def test_another_collection_and_other_components() -> None:
     now = plans.of_components([release("grafana")], AppliedInputs("newer", INPUTS.variables), {}, WHERE, True)
     with pytest.raises(Conflict) as refused:
-        plans.check_saved(made(), now, "plan.json")
+        plans.check_saved(made(), now, "tracing_plan_file plan.json")
     for said in ("the collection is another one", "grafana was not in it", "tempo is not in this run"):
         assert said in str(refused.value)
 
@@ -199,7 +201,7 @@ def test_another_collection_and_other_components() -> None:
 @pytest.mark.parametrize("saved", [None, [], {}, {"format": 0}])
 def test_a_file_that_is_no_plan(saved: Any) -> None:
     with pytest.raises(InvalidInput, match="is not a plan of this version"):
-        plans.check_saved(saved, made(), "plan.json")
+        plans.check_saved(saved, made(), "tracing_plan_file plan.json")
 
 
 def test_unchanged_has_the_same_keys() -> None:
