@@ -120,6 +120,8 @@ broker_max_message_bytes:
   sample: 1048588
 """
 
+from typing import Any
+
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
@@ -161,7 +163,7 @@ def main() -> None:
     module.exit(made)
 
 
-def _wanted(params: dict) -> WantedTopic:
+def _wanted(params: dict[str, Any]) -> WantedTopic:
     for name in ("partitions", "replication_factor", "min_insync_replicas", "max_message_bytes"):
         if params[name] < 1:
             raise InvalidInput(f"{name} is {params[name]}", remedy="Give 1 or more.")

@@ -55,8 +55,8 @@ options:
     default: false
   plan:
     description:
-      - A plan of an earlier job, as the run's statistics have it. As O(plan_file), but as data, since the jobs of an AWX
-        workflow share no files.
+      - A plan of an earlier job, as the run's statistics have it. As O(plan_file), but as data, since the jobs of an
+        AWX workflow share no files.
     type: dict
   plan_file:
     description: A plan that O(plan_output) has written. Fails, before anything changes, if the present plan differs.

@@ -182,15 +182,8 @@ def test_the_plan_is_among_the_statistics(recorded: Cluster) -> None:
     plan = stats["data"]["tracing_plan"]["localhost"]
     assert recorded.result["plan"].items() <= plan.items()
     # The next job of a workflow gets it as a variable.
-    assert (
-        recorded.run(
-            "platform_plan", {"tracing_plan": {"localhost": plan}}, roles=ROLES, components=COMPONENTS, plan=plan
-        )
-        == 0
-    )
+    named = {"tracing_plan": {"localhost": plan}}
+    assert recorded.run("platform_plan", named, roles=ROLES, components=COMPONENTS, plan=plan) == 0
     other = {**plan, "namespace": "other"}
     assert recorded.run("platform_plan", roles=ROLES, components=COMPONENTS, plan=other) != 0
-    assert (
-        "tracing_plan, which an earlier job of the workflow has made, is the plan of another namespace"
-        in recorded.output
-    )
+    assert "tracing_plan, which an earlier job of the workflow has made, is the plan of another" in recorded.output
