@@ -18,13 +18,17 @@ description:
   - The broker is reached from where the module runs, without TLS, in plain text or with SASL/PLAIN.
 requirements:
   - kafka-python >= 3
+extends_documentation_fragment:
+  - orion.tracing.attributes
 attributes:
   check_mode:
     support: full
-    description: Can run in check_mode and return changed status prediction without modifying target.
   diff_mode:
     support: full
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+  action_group:
+    support: none
+    description: Takes none of the connection options of the group.
+    membership: []
 options:
   address:
     description: A broker's address, C(host:port).
@@ -120,6 +124,8 @@ broker_max_message_bytes:
   sample: 1048588
 """
 
+from typing import Any
+
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
@@ -161,7 +167,7 @@ def main() -> None:
     module.exit(made)
 
 
-def _wanted(params: dict) -> WantedTopic:
+def _wanted(params: dict[str, Any]) -> WantedTopic:
     for name in ("partitions", "replication_factor", "min_insync_replicas", "max_message_bytes"):
         if params[name] < 1:
             raise InvalidInput(f"{name} is {params[name]}", remedy="Give 1 or more.")
