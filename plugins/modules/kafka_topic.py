@@ -18,13 +18,17 @@ description:
   - The broker is reached from where the module runs, without TLS, in plain text or with SASL/PLAIN.
 requirements:
   - kafka-python >= 3
+extends_documentation_fragment:
+  - orion.tracing.attributes
 attributes:
   check_mode:
     support: full
-    description: Can run in check_mode and return changed status prediction without modifying target.
   diff_mode:
     support: full
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+  action_group:
+    support: none
+    description: Takes none of the connection options of the group.
+    membership: []
 options:
   address:
     description: A broker's address, C(host:port).

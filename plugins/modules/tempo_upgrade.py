@@ -18,10 +18,10 @@ description:
   - With O(drain=true), it also lets the old ingesters store everything, and waits until nothing is left.
 extends_documentation_fragment:
   - orion.tracing.kube
+  - orion.tracing.attributes
 attributes:
   check_mode:
     support: full
-    description: Nothing is drained in check mode.
   diff_mode:
     support: none
 options:

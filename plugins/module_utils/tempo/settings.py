@@ -81,7 +81,7 @@ INTEGERS = {
     "tempo_run_as_user": 0,
     "tempo_run_as_group": 0,
     "tempo_fs_group": 0,
-    "tempo_kafka_topic_partitions": 1,
+    "tempo_kafka_topic_partitions": 0,
     "tempo_kafka_topic_replication_factor": 1,
     "tempo_kafka_topic_min_insync_replicas": 1,
     "tempo_kafka_topic_max_message_bytes": 1,
@@ -513,11 +513,11 @@ def _kafka(reader: Reader, v: Variables) -> None:
 
 def _topic(reader: Reader, v: Variables) -> None:
     name, stores = "tempo_kafka_topic_partitions", "tempo_live_store_replicas"
-    if reader.sound(name, stores) and v[name] < v[stores]:
+    if reader.sound(name, stores) and 0 < v[name] < v[stores]:
         reader.wrong(
             name,
             f"is {v[name]}, less than {stores} ({v[stores]})",
-            f"Set it to {v[stores]} or more.",
+            f"Set it to {v[stores]} or more, or to 0.",
             "each live-store owns the partition of its number",
         )
     name, copies = "tempo_kafka_topic_min_insync_replicas", "tempo_kafka_topic_replication_factor"
