@@ -185,7 +185,9 @@ def test_other_variables_are_named() -> None:
 
 def test_another_state_of_the_cluster_is_named() -> None:
     with pytest.raises(Conflict, match="tempo is no longer what it was when the plan was made"):
-        plans.check_saved(made(), made(release("tempo", item("update", "ConfigMap", "c"))), "tracing_plan_file plan.json")
+        plans.check_saved(
+            made(), made(release("tempo", item("update", "ConfigMap", "c"))), "tracing_plan_file plan.json"
+        )
 
 
 def test_another_collection_and_other_components() -> None:
