@@ -157,24 +157,35 @@ def connection_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def served_by(kube: Kube, platform: Platform) -> tuple[dict[str, str], dict[str, Any]]:
-    """What the cluster serves for instrumentation, and the result that a task of its role registers."""
+def served_by(kube: Kube, platform: Platform) -> Any:
+    """What instruments pods in the cluster (instrumentation.cluster.Modes), None where nothing is to."""
     if not platform.instrumented:
-        return {}, {}
-    from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import cluster, report
+        return None
+    from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import cluster
 
-    modes = cluster.read_modes(kube)
-    return dict(modes.serves), {"__instrumentation_cluster": {"modes": report.modes_result(modes)}}
+    return cluster.read_modes(kube)
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What is in the cluster. record: None where none can be used."""
+    """What is in the cluster. record: None where none can be used. modes: as served_by has them."""
 
     record: records.AppliedRecord | None
     revisions: Mapping[str, int]
-    served: Mapping[str, str]
-    registered: Mapping[str, Any]
+    modes: Any = None
+
+    @property
+    def served(self) -> dict[str, str]:
+        return dict(self.modes.serves) if self.modes else {}
+
+    @property
+    def registered(self) -> dict[str, Any]:
+        """The result that a task of the role instrumentation registers."""
+        if not self.modes:
+            return {}
+        from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import report
+
+        return {"__instrumentation_cluster": {"modes": report.modes_result(self.modes)}}
 
 
 def read_applied(kube: Kube, platform: Platform) -> Applied:
@@ -184,10 +195,10 @@ def read_applied(kube: Kube, platform: Platform) -> Applied:
         recorded = pool.submit(read_record, kube, namespace)
         deployed = pool.submit(read_revisions, kube, [namespace])
         modes = pool.submit(served_by, kube, platform)
-        record, revisions, (served, registered) = recorded.result(), deployed.result(), modes.result()
+        record, revisions, served = recorded.result(), deployed.result(), modes.result()
     if others := set(namespaces_of(record)) - {platform.namespace}:
         revisions |= read_revisions(kube, others)
-    return Applied(record, revisions, served, registered)
+    return Applied(record, revisions, served)
 
 
 def is_recorded(platform: Platform, applied: Applied) -> bool:
@@ -231,7 +242,7 @@ def asked_in_every_run(components: Iterable[Component]) -> dict[str, dict[str, A
         call.module: {name: value for name, value in call.options.items() if name not in left_out}
         for component in components
         for call in component.calls
-        if call.module in dict(ASKED).values()
+        if call.module == BUCKET or (call.module == WORKLOADS and call.options["workloads"])
     }
 
 
