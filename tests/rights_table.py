@@ -32,6 +32,8 @@ LISTED = [{"namespace": "its namespace", "name": "NAME", "language": "sdk"}]
 CASES: list[tuple[str, dict[str, Any], Modes | None]] = [
     ("always", {}, None),
     ("`verify_probe_enabled`", {"verify_probe_enabled": True}, None),
+    ("`collector_gateway_autoscaling`", {"collector_gateway_autoscaling": {"enabled": True}}, None),
+    ("`collector_priority_class_create`", {"collector_priority_class_create": True}, None),
     ("`grafana_provisioning: sidecar`", GRAFANA, None),
     ("`grafana_provisioning_kind: Secret`", {**GRAFANA, "grafana_provisioning_kind": "Secret"}, None),
     ("`grafana_alerts_kind: PrometheusRule`",

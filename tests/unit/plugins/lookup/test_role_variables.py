@@ -115,7 +115,7 @@ def test_an_entry_point_has_its_own_variables(lookup: Lookup) -> None:
     found = lookup("preflight.plan", plan_queries_per_day="10")
     assert (found["plan_queries_per_day"], found["plan_stored_bytes_per_byte"], found["plan_prices"]) == (10, 0.5, {})
     assert "replay_path: is not set. Set it to a file of recorded traces" in lookup.errors("verify.replay")
-    assert "has no entry point nowhere. It has main, simulate" in lookup.errors("collector.nowhere")
+    assert "has no entry point nowhere. It has main, scale_samplers, simulate" in lookup.errors("collector.nowhere")
 
 
 def test_every_error_is_listed(lookup: Lookup) -> None:

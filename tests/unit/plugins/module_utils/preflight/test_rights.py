@@ -122,6 +122,7 @@ def test_the_module_gets_every_variable_that_is_read() -> None:
     source = (ROOT / "plugins/module_utils/preflight/rights.py").read_text()
     read = set(re.findall(r'"((?:collector|grafana|instrumentation|tracing|verify)_\w+)"', source))
     read -= {"tracing_kubeconfig"}
+    read |= {"instrumentation_mode", "collector_gateway_autoscaling"}  # by modes.of_variables and workloads.autoscaled
     written = yaml.safe_load((ROOT / "roles/preflight/vars/main.yml").read_text())["__preflight_rbac"]
     given = set(re.findall(r"'(\w+)'", written))
     shared = set(yaml.safe_load((ROOT / "roles/tracing/defaults/main.yml").read_text()))
@@ -140,10 +141,11 @@ def kinds_of_charts() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("role", "kind"), kinds_of_charts())
 def test_every_kind_of_a_chart_may_be_made(role: str, kind: str) -> None:
     given = {**SIDECAR, **AGENT, **INSTRUMENTED, "verify_probe_enabled": True, "grafana_alerts_enabled": True,
-             "grafana_alerts_kind": "PrometheusRule"}  # fmt: skip
+             "grafana_alerts_kind": "PrometheusRule", "collector_gateway_autoscaling": {"enabled": True},
+             "collector_priority_class_create": True}  # fmt: skip
     operator = {**given, "instrumentation_mode": "operator"}
     found = [*required(given, POLICIES), *required(operator, OPERATOR)]
-    plural = kind.lower() + ("ies" if kind.endswith("y") else "s")
+    plural = kind.lower() + ("ies" if kind.endswith("y") else "es" if kind.endswith("s") else "s")
     plural = plural.replace("yies", "ies")
     changeable = {one.resource for one in found if {"patch"} <= set(one.verbs)}
     assert plural in changeable, f"add {kind} of the chart of role {role} to rights.py, and docs/rbac.md"

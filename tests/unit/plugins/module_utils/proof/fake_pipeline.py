@@ -186,7 +186,8 @@ class FakePipeline:
         if self.deny == "list":
             raise PermissionDenied("GET pods answered 403", "forbidden", status=403)
         component = next(
-            part for part in self.pods if f"component={part}" in label_selector or f"({part}" in label_selector
+            (part for part in self.pods if f"component={part}" in label_selector or f"({part}" in label_selector),
+            "",
         )
         return [
             {
@@ -196,7 +197,7 @@ class FakePipeline:
                     "containerStatuses": [{"restartCount": self.restarts.get(name, 0)}],
                 },
             }
-            for name, ready in self.pods[component].items()
+            for name, ready in self.pods.get(component, {}).items()
         ]
 
     def proxy(self, kind: str, namespace: str, name: str, port: int | str, path: str, method: str = "GET",
