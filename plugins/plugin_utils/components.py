@@ -49,6 +49,7 @@ OF_THE_RUN = ARTIFACTS | {
     "tracing_plan_output",
     "tracing_prove",
     "tracing_serial",
+    "tracing_state_dir",
 }
 COLLECTION = Path(__file__).resolve().parents[2]
 

@@ -42,6 +42,10 @@ def test_a_check_of_the_site(job: Callable[..., Job], server: Server) -> None:
     diffs = str([one["res"]["diff"] for one in done.events("runner_on_ok") if one["res"].get("diff")])
     assert "replicas: 2" in diffs and "sampling_percentage: 25" in diffs and "9411" not in diffs
     assert list(leaks(done.artifacts)) == []
+    # The plan is an artefact, which later jobs of a workflow get as a variable.
+    plan = stats["artifact_data"]["tracing_plan"]["cluster"]
+    assert plan["apply"] == ["object_storage", "tempo", "collector", "instrumentation", "grafana"]
+    assert plan["totals"]["create"] > 20 and plan["changed"] and not plan["recorded"]
 
 
 def leaks(folder: Path) -> Iterator[str]:
