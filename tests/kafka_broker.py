@@ -57,7 +57,7 @@ class Broker:
     ) -> Iterator[Broker]:
         """users: password by name; the first one is the broker's own. settings: of server.properties, beside ours."""
         folder.mkdir(parents=True)
-        java = str(next(_built("jre").glob("**/bin/java")))
+        [java] = map(str, list(_built("jre").glob("**/bin/java"))[:1])
         port, control = _free_port(), _free_port()
         listener = "SASL_PLAINTEXT" if users else "PLAINTEXT"
         found = {
@@ -78,7 +78,7 @@ class Broker:
             "auto.create.topics.enable": "false",
         }
         if users:
-            name, password = next(iter(users.items()))
+            [(name, password), *_others] = users.items()
             entries = " ".join(f'user_{one}="{_quoted(secret)}"' for one, secret in users.items())
             module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
             found["sasl.enabled.mechanisms"] = found["sasl.mechanism.inter.broker.protocol"] = "PLAIN"

@@ -169,7 +169,7 @@ def _question_problems(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"type {one['type']} is not one of {', '.join(TYPES)}"
         return
     for key in ("min", "max"):
-        if one.get(key) is not None and type(one[key]) is not int:
+        if one.get(key) is not None and (not isinstance(one[key], int) or isinstance(one[key], bool)):
             yield f"{key} is not a whole number"
             return
     low, high = one.get("min"), one.get("max")

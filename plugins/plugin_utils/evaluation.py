@@ -59,7 +59,7 @@ class Evaluator:
         """What fails here fails again where it is used, with the message that belongs there."""
         if name in self._known or name in self._under_way or name not in self._variables:
             return
-        if not any(True for _ in _templates(self._variables[name])):
+        if next(_templates(self._variables[name]), None) is None:
             return
         self._under_way.add(name)
         try:

@@ -371,7 +371,7 @@ class StubController:
         if request.method == "GET":
             return 200, self._page(request, [self._shown(other, self.objects[other][number]) for number in attached])
         number = request.document.get("id")
-        if type(number) is not int:
+        if not isinstance(number, int) or isinstance(number, bool):
             raise Refused(400, {"msg": '"id" field must be an integer.'})
         if request.document.get("disassociate"):
             attached.remove(number)

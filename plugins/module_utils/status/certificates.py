@@ -83,9 +83,11 @@ def of_api_server(host: str) -> Certificate | None:
     return Certificate(f"API server {parts.netloc}", ends(pem.encode()))
 
 
-def of_client(params: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Certificate | None:
+def of_client(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Certificate | None:
     """The client certificate of the kubeconfig, None where it has another way to say who asks. params: the connection
-    options of a module. NotFound where the kubeconfig is not a plain one (kube/kubeconfig.py)."""
+    options of a module. environ: os.environ by default. NotFound where the kubeconfig is not a plain one
+    (kube/kubeconfig.py)."""
+    environ = os.environ if environ is None else environ
     endpoint = kubeconfig.read(resolve(params, environ).options, environ)
     if endpoint is None:
         raise NotFound(
