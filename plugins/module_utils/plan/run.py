@@ -61,7 +61,8 @@ def _records(kube: Kube, namespace: str) -> list[dict[str, str]]:
     answer = kube.send("GET", path, {"labelSelector": "owner=helm,status!=superseded"}, headers={"Accept": METADATA})
     if not answer.ok:
         raise refusal(f"GET {path}", answer)
-    return [item["metadata"].get("labels") or {} for item in answer.json()["items"]]
+    # An empty list of metadata has null for its items.
+    return [item["metadata"].get("labels") or {} for item in answer.json()["items"] or []]
 
 
 def is_applied(record: AppliedRecord | None, inputs: AppliedInputs, revisions: Mapping[str, int]) -> bool:

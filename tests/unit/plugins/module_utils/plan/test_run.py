@@ -41,6 +41,12 @@ def test_a_release_that_is_not_deployed_is_not_what_was_applied(status: str) -> 
     assert run.read_revisions(fake.client(), ["tracing"]) == {"tracing/tempo": -4}
 
 
+def test_a_namespace_without_releases() -> None:
+    fake = FakeKube()
+    fake.on("GET .*/secrets$", {"kind": "PartialObjectMetadataList", "items": None})
+    assert run.read_revisions(fake.client(), ["tracing"]) == {}
+
+
 def test_a_refusal_is_an_error() -> None:
     fake = FakeKube()
     fake.refuse("GET .*/secrets$")
