@@ -17,7 +17,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-NAME, TYPE, KEY, FORMAT = "tracing-applied", "orion.tracing/applied", "record", 1
+from ansible_collections.orion.tracing.plugins.module_utils.platform.record import APPLIED
+
+NAME, TYPE, KEY, FORMAT = APPLIED, "orion.tracing/applied", "record", 1
 
 
 @dataclass(frozen=True)

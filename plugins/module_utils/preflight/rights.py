@@ -34,6 +34,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.work
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, error, warning
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean, usable
 from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP as ADMISSION
+from ansible_collections.orion.tracing.plugins.module_utils.platform.record import APPLIED
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import SIDECAR
 from ansible_collections.orion.tracing.plugins.module_utils.store.url import SERVICE
 
@@ -116,6 +117,7 @@ def _platform(v: Variables) -> Iterator[Right]:
     namespace = _text(v, "tracing_namespace")
     yield Right(("get", "patch"), CORE, "namespaces", namespace, "its label for Pod Security")
     yield from _records(namespace)
+    yield Right(("patch",), CORE, "secrets", namespace, "the record of what was applied", (APPLIED,))
     objects = "the objects of the platform's releases"
     for group, resource in (
         (CORE, "configmaps"),
