@@ -9,6 +9,7 @@ A component is a part of the platform that playbooks/site.yml installs: a role, 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ class RoleTasks:
         return self._read.holds(role, task.get("when", True), registered)
 
     def _call(self, role: str, module: str, arguments: Any, registered: Mapping[str, Any]) -> RoleCall:
-        evaluated = self._read.evaluate(role, arguments, registered)
+        # As a module gets them: Ansible's own strings, which have tags, are nothing that YAML can write.
+        evaluated = json.loads(json.dumps(self._read.evaluate(role, arguments, registered), default=str))
         checked = ArgumentSpecValidator(_spec(module)).validate(evaluated)
         if checked.error_messages:
             raise AnsibleError(f"{role}: {'; '.join(checked.error_messages)}")
