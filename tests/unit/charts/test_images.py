@@ -20,6 +20,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "collector": {},
     "tempo": {
         "config": {"storage": {}},
+        "securityContext": {"runAsUser": 10001, "runAsGroup": 10001},
         "components": {
             name: {"terminationGracePeriodSeconds": 30}
             for name in yaml.safe_load((ROLES / "tempo/files/chart/values.yaml").read_text())["components"]

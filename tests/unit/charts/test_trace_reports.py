@@ -158,13 +158,13 @@ def test_two_traces_compared(play: Callable[..., Any], tmp_path: Path) -> None:
     ("playbook", "variables", "words"),
     [
         ("trace_report", {"trace_id": "f" * 32}, [f"Jaeger has no spans of {'f' * 32}", "Check the id"]),
-        ("trace_report", {"trace_id": "4bf9"}, ["option trace_ids has '4bf9'", "32 hexadecimal digits"]),
-        ("trace_report", {"search": "service=bank"}, ["option search: Jaeger has no trace for service=bank"]),
-        ("trace_report", {"search": "{ }"}, ["option search is TraceQL, but store_reader is jaeger"]),
-        ("trace_report", {}, ["options trace_ids and search are both missing"]),
-        ("compare", {"trace_id": FAST, "other_trace_id": "0" * 32}, ["option compare.trace_ids has", "not all zeros"]),
+        ("trace_report", {"trace_id": "4bf9"}, ["trace_id has '4bf9'", "32 hexadecimal digits"]),
+        ("trace_report", {"search": "service=bank"}, ["search: Jaeger has no trace for service=bank"]),
+        ("trace_report", {"search": "{ }"}, ["search is TraceQL, but store_reader is jaeger"]),
+        ("trace_report", {}, ["trace_id and search are both missing"]),
+        ("compare", {"trace_id": FAST, "other_trace_id": "0" * 32}, ["other_trace_id has", "not all zeros"]),
         ("compare", {"trace_id": FAST, "other_trace_id": "e" * 32}, [f"Jaeger has no spans of {'e' * 32}"]),
-        ("compare", {"trace_id": FAST}, ["options compare.trace_ids and compare.search are both missing"]),
+        ("compare", {"trace_id": FAST}, ["other_trace_id and other_search are both missing"]),
     ],
 )
 def test_what_cannot_be_drawn(

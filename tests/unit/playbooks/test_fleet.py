@@ -42,6 +42,8 @@ class Fleet:
                             "ansible_connection": "local",
                             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                             "tracing_store": "otlp",
+                            # The stand-ins store no objects, so nothing is planned.
+                            "preflight_components": [],
                             "tracing_helm_binary": str(helm),
                             "collector_exporters": [
                                 {"name": "c", "protocol": "http", "endpoint": "https://otlp.example.com"}

@@ -74,7 +74,7 @@ def test_a_topic_of_three_on_one_broker(broker: Broker) -> None:
 
 
 def test_wrong_credentials(broker: Broker) -> None:
-    refused = run("kafka_topic", **options(broker, password="wrong-password", timeout=5))
+    refused = run("kafka_topic", **options(broker, password="wrong-password", timeout=30))
     assert "refused the credentials" in refused["msg"]
     assert "wrong-password" not in json.dumps(refused)
 

@@ -22,6 +22,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.orion.tracing.plugins.module_utils.local.credentials import new_certificate
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import contents, info, object_ownership, policy
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import READ_SECONDS, Store
+from ansible_collections.orion.tracing.plugins.module_utils.s3.options import bucket_options
 from ansible_collections.orion.tracing.plugins.modules import s3_bucket, s3_bucket_info
 from moto import mock_aws
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -120,7 +121,7 @@ def test_choices(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_written_twice_is_the_same() -> None:
     """Ansible reads the arguments without importing what they are made of."""
     assert tuple(s3_bucket_info.ASPECTS) == info.NAMES
-    assert tuple(s3_bucket.OWNERSHIP) == object_ownership.CHOICES
+    assert tuple(bucket_options()["object_ownership"]["choices"]) == object_ownership.CHOICES
     options = yaml.safe_load(s3_bucket.DOCUMENTATION)["options"]
     assert tuple(str(version) for version in options["minimum_tls_version"]["choices"]) == policy.TLS_VERSIONS
 

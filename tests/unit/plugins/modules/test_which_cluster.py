@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "otlp_replay": {"path": str(ROOT / "tests/unit/fixtures/probe.jsonl"), "timeout": "1s", "decision_wait": "1s"},
     "preflight": {"binary_path": "/nowhere/helm"},
     "sampling_simulation": {"config": {"policies": [{"name": "all", "type": "always_sample"}]}, "store": {}},
+    "tempo_upgrade": {"namespace": "tracing", "variables": {"tempo_profile": "kafka", "tempo_image_tag": "3.0.3"}},
     "trace_probe": {
         "timeout": "1s",
         "tail_sampling": {"decision_wait": "1s", "policies": [{"name": "all", "type": "always_sample"}]},
