@@ -21,7 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.arguments impor
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import changed_variables
 from ansible_collections.orion.tracing.plugins.plugin_utils import platform
 from ansible_collections.orion.tracing.plugins.plugin_utils.preflight import options_of
-from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, Values
 
 YES = "yes"
 
@@ -35,6 +35,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self._display, self._task_vars = Display(), task_vars
+        self._read: tuple[Values, dict[str, Any]] | None = None
+        self._applied: platform.Applied | None = None
         checked = ArgumentSpecValidator(ARGUMENTS).validate(dict(self._task.args))
         if checked.error_messages:
             raise AnsibleError("; ".join(checked.error_messages))
@@ -51,13 +53,17 @@ class ActionModule(ActionBase):
 
     def _hidden(self, result: dict[str, Any], read: RoleVariables) -> dict[str, Any]:
         """Without the values of secret variables."""
-        values = options_of(read, self._preflight(), self._task_vars)[0]
+        values = self._checked(read)[0]
         secret = {str(values.values[name]) for name in values.secret if values.values.get(name)}
         shown: dict[str, Any] = remove_values(result, secret)
         return shown
 
-    def _preflight(self) -> dict[str, Any]:
-        return {name: value for name, value in self._task.args.items() if name in PREFLIGHT}
+    def _checked(self, read: RoleVariables) -> tuple[Values, dict[str, Any]]:
+        """The variables, typed and checked, and the options of the preflight with them; made once."""
+        if self._read is None:
+            given = {name: value for name, value in self._task.args.items() if name in PREFLIGHT}
+            self._read = options_of(read, given, self._task_vars)
+        return self._read
 
     def _elsewhere(
         self, options: Mapping[str, Any], read: RoleVariables, task_vars: Mapping[str, Any]
@@ -72,7 +78,7 @@ class ActionModule(ActionBase):
         return dict(
             self._execute_module(
                 module_name="orion.tracing.preflight",
-                module_args=options_of(read, self._preflight(), task_vars)[1],
+                module_args=self._checked(read)[1],
                 task_vars=dict(task_vars),
             )
         )
@@ -96,7 +102,7 @@ class ActionModule(ActionBase):
         is for the whole preflight, which names it."""
         try:
             with platform.connected(self._task.args) as kube:
-                applied = platform.read_applied(kube, about)
+                applied = self._applied = platform.read_applied(kube, about)
                 planned = platform.unchanged(kube, about, applied, bucket, self._say)
                 if planned is None or applied.record is None:
                     return None
@@ -113,7 +119,7 @@ class ActionModule(ActionBase):
         about: platform.Platform,
         bucket: platform.BucketProcess | None,
     ) -> dict[str, Any]:
-        _values, arguments = options_of(about.read, self._preflight(), self._task_vars)
+        _values, arguments = self._checked(about.read)
         from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import ARGUMENTS as CHECKED
         from ansible_collections.orion.tracing.plugins.module_utils.preflight.run import examine
 
@@ -128,10 +134,10 @@ class ActionModule(ActionBase):
         if examined.errors:
             return {"failed": True, "msg": examined.errors, "warnings": examined.advice, **examined.result}
         with platform.connected(self._task.args) as kube:
-            applied = platform.read_applied(kube, about)
+            applied = self._applied or platform.read_applied(kube, about)
             components = platform.components_of(about, applied)
             planned = platform.make(kube, components, self._task.args, bucket, self._say, options["drift"])
-            inputs = about.inputs(applied.served, about.secret())
+            inputs = about.inputs(applied.served, about.read.secret())
             differ = changed_variables(applied.record, inputs)
             made = plans.of_components(planned, inputs, differ, about.where(kube), platform.is_recorded(about, applied))
             made["consequences"] = platform.consequences(about, applied, differ, self._say)

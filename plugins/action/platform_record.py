@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
 
     def _forget(self, about: platform.Platform) -> dict[str, Any]:
         with platform.connected(self._task.args) as kube:
-            path = f"/api/v1/namespaces/{about.namespace}/secrets/{records.NAME}"
+            path = records.path(about.namespace)
             there = kube.get(path) is not None
             if there and not self._task.check_mode:
                 kube.request("DELETE", path)
@@ -49,10 +49,11 @@ class ActionModule(ActionBase):
     def _note(self, about: platform.Platform, advice: list[str]) -> dict[str, Any]:
         with platform.connected(self._task.args) as kube:
             applied = platform.read_applied(kube, about)
-            releases = platform.releases_of(kube, about, applied)
-            record = platform.record_of(about, applied, releases, advice)
+            components = platform.components_of(about, applied)
+            releases = platform.releases_of(kube, about, applied, components)
+            record = platform.record_of(about, applied, components, releases, advice)
             changed = record != applied.record
             if changed and not self._task.check_mode:
                 document = records.document(about.namespace, record)
-                kube.apply(f"/api/v1/namespaces/{about.namespace}/secrets/{records.NAME}", document)
+                kube.apply(records.path(about.namespace), document)
             return {"changed": changed, "releases": releases, "api_calls": kube.calls}

@@ -29,6 +29,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import KUBE_OPTIONS
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
+from ansible_collections.orion.tracing.plugins.module_utils.plan.arguments import CONNECTION
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
     WORKLOADS,
@@ -54,8 +55,6 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.components import (
     portable,
 )
 from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged
-
-_NAMES = {name for option, spec in KUBE_OPTIONS.items() for name in (option, *spec.get("aliases", ()))}
 
 # Component → module whose objects are looked at in every run.
 ASKED = (("object_storage", BUCKET), ("instrumentation", WORKLOADS))
@@ -134,10 +133,6 @@ class Platform:
     def inputs(self, served: Mapping[str, str], secret: Iterable[str]) -> records.AppliedInputs:
         return records.AppliedInputs(self.content, self.values, frozenset(secret), served, tuple(self.names))
 
-    def secret(self) -> frozenset[str]:
-        """Names of the variables that must not be shown, by the argument specs of all roles."""
-        return self.read.secret()
-
 
 @contextmanager
 def connected(arguments: Mapping[str, Any]) -> Iterator[Kube]:
@@ -151,7 +146,7 @@ def connected(arguments: Mapping[str, Any]) -> Iterator[Kube]:
 
 def connection_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
     checked = ArgumentSpecValidator(KUBE_OPTIONS).validate(
-        {name: value for name, value in arguments.items() if name in _NAMES}
+        {name: value for name, value in arguments.items() if name in CONNECTION}
     )
     found: dict[str, Any] = checked.validated_parameters
     return found
@@ -266,17 +261,13 @@ def make(
 
 
 def components_of(platform: Platform, applied: Applied) -> list[Component]:
-    tasks = RoleTasks(platform.read)
-    return [tasks.component(name, applied.registered) for name in platform.names]
+    tasks, registered = RoleTasks(platform.read), applied.registered
+    return [tasks.component(name, registered) for name in platform.names]
 
 
-def releases_of(kube: Kube, platform: Platform, applied: Applied) -> dict[str, int]:
+def releases_of(kube: Kube, platform: Platform, applied: Applied, components: Iterable[Component]) -> dict[str, int]:
     """The revision of every release of the components, 0 where it is not installed."""
-    from ansible_collections.orion.tracing.plugins.module_utils.plan.components import RELEASE
-
-    tasks = RoleTasks(platform.read)
-    calls = [call for name in platform.names for call in tasks.component(name, applied.registered, (RELEASE,)).calls]
-    releases = [call.release for call in calls if call.release]
+    releases = [call.release for component in components for call in component.calls if call.release]
     revisions = dict(applied.revisions)
     if others := {release.namespace for release in releases} - {platform.namespace}:
         revisions |= read_revisions(kube, others)
@@ -291,26 +282,26 @@ def consequences(
         return []
     from ansible_collections.orion.tracing.plugins.module_utils.plan import consequences as meaning
 
-    after = merged(
-        platform.read.read(role, entry)
-        for role, entry in (("tempo", "main"), ("collector", "main"), ("preflight", "plan"))
-    ).values
+    after = merged(map(platform.read.term, ("tempo", "collector", "preflight.plan"))).values
     before = {**after, **{name: applied.record.variables.get(name) for name in after if name in differ}}
     lines = meaning.of_cost(before, after)
     if any(name.startswith(("collector_", "tracing_")) for name in differ):
-        path = platform.read.read("collector", "simulate").values.get("simulate_path") or ""
+        path = platform.read.term("collector.simulate").values.get("simulate_path") or ""
         lines += meaning.of_sampling(before, after, "" if path.startswith("s3://") else path, say)
     return lines
 
 
 def record_of(
-    platform: Platform, applied: Applied, releases: Mapping[str, int], advice: Sequence[str]
+    platform: Platform,
+    applied: Applied,
+    components: Iterable[Component],
+    releases: Mapping[str, int],
+    advice: Sequence[str],
 ) -> records.AppliedRecord:
     """Of a run that has applied everything."""
     salt = applied.record.salt if applied.record else secrets.token_hex(16)
-    inputs = platform.inputs(applied.served, platform.secret())
-    asked = asked_in_every_run(components_of(platform, applied))
-    return records.of_inputs(inputs, salt, releases, asked, advice)
+    inputs = platform.inputs(applied.served, platform.read.secret())
+    return records.of_inputs(inputs, salt, releases, asked_in_every_run(components), advice)
 
 
 def is_here(action: ActionBase, task_vars: Mapping[str, Any]) -> bool:

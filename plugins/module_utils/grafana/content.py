@@ -18,11 +18,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.quantities im
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.datasources import API, linked_uids
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Finding, refuse
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import Reader
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
 
 Json = dict[str, Any]
 
 GRAFANA, PROMETHEUS_RULE = "grafana", "PrometheusRule"
-DAYS_PER_MONTH = 730.5 / 24
 # What the files have, before the inventory's is written in its place.
 RUNBOOKS = "https://github.com/orion-tracing/orion.tracing/blob/main/docs/runbooks"
 PROMETHEUS_UID = "prometheus"

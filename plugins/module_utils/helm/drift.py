@@ -48,6 +48,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import (
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import NAMESPACE_ANNOTATION, OWNER_ANNOTATION
+from ansible_collections.orion.tracing.plugins.module_utils.helm.release import TYPE as RELEASE_TYPE
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import MANIFEST, Key, Objects, show
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource, Served, discover
@@ -58,7 +59,6 @@ HELM_MARKS = {
     "labels": {"app.kubernetes.io/managed-by"},
     "annotations": {OWNER_ANNOTATION, NAMESPACE_ANNOTATION},
 }
-RELEASE_TYPE = "helm.sh/release.v1"
 THREADS = 8
 
 

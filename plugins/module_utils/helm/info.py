@@ -53,6 +53,12 @@ class Gathered:
     warnings: list[str]
 
 
+def user_values(kube: Kube, namespace: str, name: str) -> dict[str, Any] | None:
+    """The values that a release was installed with, None without the release."""
+    found = gather(kube, Query(name=name, namespace=namespace, values=USER)).releases
+    return dict(found[0]["release_values"]) if found else None
+
+
 def gather(kube: Kube, query: Query) -> Gathered:
     """The releases that fit, by namespace and name; nothing is written.
 

@@ -30,6 +30,7 @@ DEPLOYED, FAILED, SUPERSEDED, UNINSTALLED, UNINSTALLING = (
     "uninstalling",
 )
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
+TYPE = "helm.sh/release.v1"  # of the Secrets
 GZIP_MAGIC = b"\x1f\x8b\x08"
 # Labels of the Secret that Helm sets itself (pkg/storage/driver/labels.go); all others are the release's labels.
 SYSTEM_LABELS = frozenset({"name", "owner", "status", "version", "createdAt", "modifiedAt"})

@@ -10,8 +10,10 @@ from typing import Any
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import KUBE_OPTIONS
 
+# The options of a connection, with their aliases.
+CONNECTION = frozenset(name for option, spec in KUBE_OPTIONS.items() for name in (option, *spec.get("aliases", ())))
 # Options that are passed on to the preflight as they are.
-PREFLIGHT = ("roles", "binary_path", *KUBE_OPTIONS, "ssl_ca_cert", "verify_ssl")
+PREFLIGHT = CONNECTION | {"roles", "binary_path"}
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **KUBE_OPTIONS,
     "roles": {"type": "list", "elements": "str", "required": True},

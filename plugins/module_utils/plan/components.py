@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
@@ -55,7 +55,7 @@ class PlannedCall:
 @dataclass(frozen=True)
 class ComponentPlan:
     component: Component
-    planned: tuple[PlannedCall, ...] = field(default_factory=tuple)
+    planned: tuple[PlannedCall, ...] = ()
 
     @property
     def name(self) -> str:

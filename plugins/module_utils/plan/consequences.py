@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
 
-DAYS = 365.25 / 12  # of a month, by which the planner's prices are
 SAMPLER = ("sampler", "config", "processors", "tail_sampling")
 
 
@@ -24,10 +25,10 @@ def of_cost(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     except (TracingError, KeyError):
         return []
     lines = []
-    cost = [sum(made["cost"].values()) / DAYS for made in (was, now)]
+    cost = [sum(made["cost"].values()) / DAYS_PER_MONTH for made in (was, now)]
     if abs(cost[1] - cost[0]) >= 0.005:
         lines.append(f"cost of the expected load: {cost[0]:,.2f} → {cost[1]:,.2f} USD a day (docs/capacity.md)")
-    stored = [made["storage"]["bytes_at_rest"] / 2**30 for made in (was, now)]
+    stored = [made["storage"]["bytes_at_rest"] / GIBIBYTE for made in (was, now)]
     if abs(stored[1] - stored[0]) >= 0.05:
         lines.append(f"traces in the bucket: {stored[0]:,.1f} → {stored[1]:,.1f} GiB")
     return lines

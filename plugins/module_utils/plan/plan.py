@@ -13,6 +13,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
     WORKLOADS,
+    Component,
     ComponentPlan,
     PlannedCall,
 )
@@ -24,7 +25,6 @@ DRIFTED = "drifted"
 SECRET = "(secret)"
 # Longer values are shortened in the plan; JSON of whole lists says little.
 LONGEST = 120
-SALT = "orion.tracing plan"  # of digests that a saved plan has; secret variables are not in it
 
 
 def of_components(
@@ -64,19 +64,7 @@ def of_components(
 
 def unchanged(where: Mapping[str, str], names: Iterable[str], inputs: AppliedInputs) -> dict[str, Any]:
     """The plan of a run whose inputs are those of the record, and whose cluster is as the record has it."""
-    nothing = {"action": NONE, "steps": [], "objects": [], "note": ""}
-    return {
-        "format": FORMAT,
-        **where,
-        "changed": False,
-        "recorded": True,
-        "apply": [],
-        "components": [{"name": name, **nothing} for name in names],
-        "variables": [],
-        "consequences": [],
-        "totals": {CREATE: 0, CHANGE: 0, REMOVE: 0, "pods_replaced": 0, DRIFTED: 0},
-        "inputs": inputs_of(inputs),
-    }
+    return of_components([ComponentPlan(Component(name, ())) for name in names], inputs, {}, where, recorded=True)
 
 
 def inputs_of(inputs: AppliedInputs) -> dict[str, Any]:

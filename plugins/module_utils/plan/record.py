@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.orion.tracing.plugins.module_utils.platform.record import APPLIED
 
@@ -128,6 +129,11 @@ def changed_variables(record: AppliedRecord | None, inputs: AppliedInputs) -> di
         for name in sorted({*before, *after})
         if not same(before.get(name), after.get(name))
     }
+
+
+def path(namespace: str) -> str:
+    """Of the Secret in the API."""
+    return f"/api/v1/namespaces/{quote(namespace)}/secrets/{NAME}"
 
 
 def document(namespace: str, record: AppliedRecord) -> dict[str, Any]:

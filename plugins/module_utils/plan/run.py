@@ -22,10 +22,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.components impo
     RoleCall,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import (
-    NAME,
     AppliedInputs,
     AppliedRecord,
     of_secret,
+    path,
     same_inputs,
 )
 
@@ -37,7 +37,7 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 def read_record(kube: Kube, namespace: str) -> AppliedRecord | None:
     """One request. None where it may not be read, too: then everything is read."""
     try:
-        return of_secret(kube.get(f"/api/v1/namespaces/{quote(namespace)}/secrets/{NAME}"))
+        return of_secret(kube.get(path(namespace)))
     except PermissionDenied:
         return None
 
@@ -80,15 +80,15 @@ def namespaces_of(record: AppliedRecord | None) -> list[str]:
 
 class Planner:
     """Plans components. connection: the options of the connection to the cluster. drift: as the option of helm_release.
-    bucket: plans the bucket, where that is done elsewhere (another process)."""
+    bucket: plans the bucket, from the options of its module."""
 
     def __init__(
         self,
         kube: Kube,
         connection: Mapping[str, Any],
         say: Callable[[str], None],
-        drift: str = "ignore",
-        bucket: Callable[[Mapping[str, Any]], Plan] = components.plan_bucket,
+        drift: str,
+        bucket: Callable[[Mapping[str, Any]], Plan],
     ) -> None:
         self.kube, self.connection, self.say, self.drift, self.bucket = kube, connection, say, drift, bucket
 

@@ -14,6 +14,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan.plan import (
     DRIFTED,
     NONE,
     REMOVE,
+    SECRET,
     UNKNOWN,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import canonical
@@ -79,4 +80,4 @@ def _component(component: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    return "not set" if value is None else value if value == "(secret)" else canonical(value)
+    return "not set" if value is None else value if value == SECRET else canonical(value)

@@ -25,7 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform import temp
 MEGABYTE = 10**6
 
 
-DAY, HOURS_PER_MONTH = 86400, 730.5
+DAY = 86400
 
 
 # Spans per second and core. tests/bench/tiers.py measures 48,000 and more for both tiers together on a fast core; a
@@ -339,13 +339,12 @@ def plan(i: Inputs, prices: Prices) -> CapacityPlan:
         gets=gets,
         prices=prices,
     )
-    month = HOURS_PER_MONTH / 24
     volumes = sum(p.replicas * p.storage for p in parts) + samplers * made.queue_volume
     made.cost.update(
         storage=at_rest / GIBIBYTE * prices.storage,
-        requests=(puts * prices.put + gets * prices.get) / 1000 * month,
+        requests=(puts * prices.put + gets * prices.get) / 1000 * load.DAYS_PER_MONTH,
         volumes=volumes / GIBIBYTE * prices.volume,
-        compute=HOURS_PER_MONTH
+        compute=load.HOURS_PER_MONTH
         * sum(p.replicas * (p.cpu * prices.cpu + p.memory / 2 / GIBIBYTE * prices.memory) for p in parts),
     )
     made.cost["total"] = sum(made.cost.values())

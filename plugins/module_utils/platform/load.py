@@ -1,12 +1,15 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Private to this collection: not an interface for users, may change in any release.
-"""What an expected load means for the samplers. Pure: no I/O, no Ansible."""
+"""What an expected load means for the samplers, and the month by which costs are. Pure: no I/O, no Ansible."""
 
 from __future__ import annotations
 
 import math
 
+# Of an average month, by which prices are: 365.25 days / 12.
+HOURS_PER_MONTH = 730.5
+DAYS_PER_MONTH = HOURS_PER_MONTH / 24
 # Largest request that a sampler sends to a destination, in bytes of OTLP protobuf: gRPC receivers refuse messages above
 # 4 MiB by default.
 MAX_EXPORT_BYTES = 3 * 2**20

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -153,10 +153,8 @@ def read(kube: Kube, account: Account, namespaces: Iterable[str], path: str | No
     selector = f"{LABEL}={account.name},{LABEL_NAMESPACE}={account.namespace}"
 
     def listed(kind: str) -> list[tuple[Key, Document]]:
-        resource = RESOURCES[kind]
         # Roles are those of all namespaces.
-        base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-        items = kube.list(f"{base}/{resource.plural}", selector)
+        items = kube.list(replace(RESOURCES[kind], namespaced=False).url(""), selector)
         return [((kind, one["metadata"].get("namespace", ""), one["metadata"]["name"]), one) for one in items]
 
     kinds = [kind for kind in RESOURCES if kind != "Namespace"]

@@ -152,10 +152,10 @@ def _rights(
 def _tempo(kube: Kube, namespace: str, release: str) -> InstalledTempo | None:
     """By the record of its release; None where it may not be read, which the check of permissions reports."""
     try:
-        found = info.gather(kube, info.Query(name=release, namespace=namespace, values=info.USER)).releases
+        values = info.user_values(kube, namespace, release)
     except PermissionDenied:
         return None
-    return installed(found[0]["release_values"]) if found else None
+    return None if values is None else installed(values)
 
 
 def _instrumented(kube: Kube, v: Variables) -> dict[str, Any]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TimedOut
@@ -14,12 +13,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import info
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import TEMPO_PORT
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import installed
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.upgrade import UpgradeState
 
 COLLECTOR = "otel-collector"
 COMPONENT = "component=ingester"
-PORT = 3200
 # Gauges of what an ingester has been told to store and has not stored yet, and the counter of what went wrong: a flush
 # that failed leaves the queue for a while. Source: modules/ingester/{instance,ingester,flush}.go of v2.10.8
 UNSTORED = ("tempo_ingester_live_traces", "tempo_ingester_flush_queue_length")
@@ -27,7 +26,7 @@ FAILED = "tempo_ingester_failed_flushes"
 
 
 def read(kube: Kube, namespace: str, old: str, new: str) -> UpgradeState:
-    before, after = (_values(kube, namespace, name) for name in (old, new))
+    before, after = (info.user_values(kube, namespace, name) for name in (old, new))
     there = installed(before) if before else None
     return UpgradeState(
         old=there,
@@ -37,13 +36,8 @@ def read(kube: Kube, namespace: str, old: str, new: str) -> UpgradeState:
     )
 
 
-def _values(kube: Kube, namespace: str, name: str) -> dict[str, Any]:
-    found = info.gather(kube, info.Query(name=name, namespace=namespace, values=info.USER)).releases
-    return dict(found[0]["release_values"]) if found else {}
-
-
 def _writes_to(kube: Kube, namespace: str, old: str, new: str) -> bool:
-    values = json.dumps(_values(kube, namespace, COLLECTOR))
+    values = json.dumps(info.user_values(kube, namespace, COLLECTOR) or {})
     return f"//{new}-distributor." in values and f"//{old}-distributor." not in values
 
 
@@ -56,7 +50,7 @@ def _left(kube: Kube, namespace: str, pods: list[str]) -> tuple[float | None, fl
     """What is not stored yet, None where an ingester does not answer, and how many flushes have failed so far."""
     count = failed = 0.0
     for pod in pods:
-        answer = kube.proxy("pods", namespace, pod, PORT, "metrics", timeout=10.0)
+        answer = kube.proxy("pods", namespace, pod, TEMPO_PORT, "metrics", timeout=10.0)
         if not answer.ok:
             return None, 0.0
         samples = text.parse(answer.text)
@@ -74,7 +68,7 @@ def drain(kube: Kube, namespace: str, release: str, deadline: Deadline) -> list[
     while True:
         _before, failed = _left(kube, namespace, pods)
         asked = [
-            kube.proxy("pods", namespace, pod, PORT, "flush", timeout=max(5.0, min(60.0, deadline.left))).ok
+            kube.proxy("pods", namespace, pod, TEMPO_PORT, "flush", timeout=max(5.0, min(60.0, deadline.left))).ok
             for pod in pods
         ]
         # What the request has cut is in the queue when it is answered.

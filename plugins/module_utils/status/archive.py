@@ -21,15 +21,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.threads import THREADS, in_threads
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import OWNER_ANNOTATION
 from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import refusal
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.kube.pages import pages
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
-    COLLECTOR_METRICS_PORT,
-    TEMPO_PORT,
-    scrape,
-)
-from ansible_collections.orion.tracing.plugins.module_utils.status.reading import LISTS, RELEASE, component
+from ansible_collections.orion.tracing.plugins.module_utils.status.reading import LISTS, component, metrics_of
 from ansible_collections.orion.tracing.plugins.module_utils.status.removal import Removal
 
 # Of one file, and of one answer with a log: a line may be of any length.
@@ -41,8 +37,6 @@ MORE_LISTS = {
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
 }
-
-RECORD = "helm.sh/release.v1"
 
 Progress = Callable[[str], None]
 
@@ -129,7 +123,7 @@ class Collector:
         )
         self.removal.names.update(secret["metadata"]["name"] for secret in secrets)
         for secret in secrets:
-            if secret.get("type") != RECORD:
+            if secret.get("type") != release.TYPE:
                 self.removal.learn_secret(secret)
                 continue
             try:
@@ -165,7 +159,7 @@ class Collector:
         """Those of Helm releases: the configurations as they were rendered."""
         for item in items:
             metadata = item["metadata"]
-            if RELEASE not in (metadata.get("annotations") or {}):
+            if OWNER_ANNOTATION not in (metadata.get("annotations") or {}):
                 continue
             for key, text in sorted((item.get("data") or {}).items()):
                 self.add(f"{namespace}/config/{metadata['name']}/{key}", text)
@@ -240,13 +234,10 @@ def _metrics(kube: Kube, namespace: str, pods: list[dict[str, Any]]) -> Iterator
         part = component(pod)
         if not part:
             continue
-        name, port = pod["metadata"]["name"], TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT
+        name = pod["metadata"]["name"]
 
-        def read(name: str = name, port: int = port) -> str:
-            answer = scrape(kube, namespace, name, port)
-            if not answer.ok:
-                raise refusal(f"GET /metrics of pod {name}", answer)
-            return answer.text
+        def read(name: str = name, part: str = part) -> str:
+            return metrics_of(kube, namespace, name, part)
 
         yield f"metrics/{name}.txt", read
 

@@ -13,12 +13,12 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import rfc3339
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import inside
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE, memory_bytes
+from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import OWNER_ANNOTATION
 from ansible_collections.orion.tracing.plugins.module_utils.helm.release import DEPLOYED
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.status import rates
 from ansible_collections.orion.tracing.plugins.module_utils.status.reading import (
-    RELEASE,
     RELEASES,
     StatusFacts,
     component,
@@ -97,7 +97,7 @@ def _workloads(facts: StatusFacts, pods: list[dict[str, Any]]) -> list[dict[str,
         return None
     for kind in WORKLOADS:
         for item in facts.lists.get(kind) or []:
-            release = (item["metadata"].get("annotations") or {}).get(RELEASE, "")
+            release = (item["metadata"].get("annotations") or {}).get(OWNER_ANNOTATION, "")
             if release not in RELEASES:
                 continue
             status = item.get("status") or {}
@@ -201,7 +201,7 @@ def _autoscalers(items: list[dict[str, Any]] | None) -> list[dict[str, Any]] | N
             "max": inside(item, "spec", "maxReplicas") or 0,
         }
         for item in items
-        if (item["metadata"].get("annotations") or {}).get(RELEASE, "") in RELEASES
+        if (item["metadata"].get("annotations") or {}).get(OWNER_ANNOTATION, "") in RELEASES
     ]
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import read_inputs
-from ansible_collections.orion.tracing.plugins.module_utils.planner.model import HOURS_PER_MONTH, plan
+from ansible_collections.orion.tracing.plugins.module_utils.planner.model import plan
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Increase
 from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import increase
@@ -219,8 +220,7 @@ def cost(v: Mapping[str, Any], measured: Measured) -> tuple[dict[str, Any] | Non
         inputs, prices, _notes = read_inputs({**v, **given})
     except TracingError as error:
         return None, str(error)
-    days = HOURS_PER_MONTH / 24
-    per_day = {name: round(value / days, 2) for name, value in plan(inputs, prices).cost.items()}
+    per_day = {name: round(value / DAYS_PER_MONTH, 2) for name, value in plan(inputs, prices).cost.items()}
     return {**per_day, "assumed": sorted(set(known) - set(given))}, ""
 
 

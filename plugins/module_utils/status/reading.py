@@ -40,7 +40,6 @@ RELEASES = {
     "trace-probe": "periodic probe",
     "local-backends": "local backends",
 }
-RELEASE = "meta.helm.sh/release-name"
 # Kind → where it is listed, in a namespace.
 LISTS = {
     "Pod": "/api/v1/namespaces/{}/pods",
@@ -189,15 +188,19 @@ def _scrapes(
         part = component(pod)
         if not part or "deletionTimestamp" in pod["metadata"]:
             continue
-        name, port = pod["metadata"]["name"], TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT
 
-        def read(name: str = name, port: int = port) -> text.Samples:
-            answer = scrape(kube, namespace, name, port)
-            if not answer.ok:
-                raise refusal(f"GET /metrics of pod {name}", answer)
-            return text.parse(answer.text)
+        def read(name: str = pod["metadata"]["name"], part: str = part) -> text.Samples:
+            return text.parse(metrics_of(kube, namespace, name, part))
 
         yield pod, read
+
+
+def metrics_of(kube: Kube, namespace: str, pod: str, part: str) -> str:
+    """The text of a pod's metrics. part: as component() has it. TracingError where it does not answer with them."""
+    answer = scrape(kube, namespace, pod, TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT)
+    if not answer.ok:
+        raise refusal(f"GET /metrics of pod {pod}", answer)
+    return answer.text
 
 
 def _volumes(kube: Kube, namespace: str, pods: list[dict[str, Any]]) -> Callable[[], dict[str, tuple[int, int]]]:
