@@ -25,7 +25,7 @@ def of_cost(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     except (TracingError, KeyError):
         return []
     lines = []
-    cost = [sum(made["cost"].values()) / DAYS_PER_MONTH for made in (was, now)]
+    cost = [made["cost"]["total"] / DAYS_PER_MONTH for made in (was, now)]
     if abs(cost[1] - cost[0]) >= 0.005:
         lines.append(f"cost of the expected load: {cost[0]:,.2f} → {cost[1]:,.2f} USD a day (docs/capacity.md)")
     stored = [made["storage"]["bytes_at_rest"] / GIBIBYTE for made in (was, now)]

@@ -13,6 +13,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan import record a
 from ansible_collections.orion.tracing.plugins.module_utils.plan import run
 from ansible_collections.orion.tracing.plugins.module_utils.plan.consequences import kept, of_cost, of_sampling
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs
+from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import tracing_plan
+from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
@@ -98,6 +100,13 @@ def variables(**changed: Any) -> dict[str, Any]:
 def test_cost_and_bytes_of_a_longer_retention() -> None:
     lines = of_cost(variables(tracing_retention="24h", tempo_retention="24h"), variables(tempo_retention="720h"))
     assert [line.split(":")[0] for line in lines] == ["cost of the expected load", "traces in the bucket"]
+
+
+def test_the_cost_is_the_planners_total() -> None:
+    before, after = variables(tempo_retention="24h"), variables(tempo_retention="720h")
+    [line, _stored] = of_cost(before, after)
+    was, now = (tracing_plan(one)["cost"]["total"] / DAYS_PER_MONTH for one in (before, after))
+    assert line == f"cost of the expected load: {was:,.2f} → {now:,.2f} USD a day (docs/capacity.md)"
 
 
 def test_nothing_is_said_where_nothing_differs_or_before_is_not_known() -> None:
