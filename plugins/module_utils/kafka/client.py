@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import (
 
 CLIENT = "kafka-python"
 LARGEST_OF_BROKER = "message.max.bytes"
+# Warns each time when it sends username and password, for that is without TLS.
+CREDENTIALS_LOGGER = "kafka.net.sasl.plain"
 
 
 class _Failures(logging.Handler):
@@ -44,19 +46,26 @@ class _Failures(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.seen: list[Exception] = []
+        self._credentials_sent = False
+        self.closed_after_credentials = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.args, tuple):
-            self.seen += [one for one in record.args if isinstance(one, Exception)]
+        found = [one for one in record.args if isinstance(one, Exception)] if isinstance(record.args, tuple) else []
+        self.seen += found
+        # A broker closes the connection together with its refusal. The client drops what it reads in one go with the
+        # end of the connection, so there often is no other trace of a refusal.
+        self._credentials_sent = self._credentials_sent or record.name == CREDENTIALS_LOGGER
+        if found and self._credentials_sent:
+            self.closed_after_credentials = True
 
     @classmethod
     @contextmanager
-    def kept(cls) -> Iterator[list[Exception]]:
+    def kept(cls) -> Iterator[_Failures]:
         logger, handler = logging.getLogger("kafka"), cls()
         logger.addHandler(handler)
         logger.propagate = False
         try:
-            yield handler.seen
+            yield handler
         finally:
             logger.propagate = True
             logger.removeHandler(handler)
@@ -105,7 +114,7 @@ class Kafka:
             "sasl_plain_password": password,
         }
         milliseconds = round(timeout * 1000)
-        with _Failures.kept() as seen, _errors(address, seen):
+        with _Failures.kept() as failures, _errors(address, failures):
             admin = KafkaAdminClient(
                 bootstrap_servers=[address],
                 client_id="orion.tracing",
@@ -177,9 +186,11 @@ def _authorization_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _errors(address: str, seen: Sequence[Exception] = ()) -> Iterator[None]:
-    """seen: what the client met before it gave up."""
+def _errors(address: str, failures: _Failures | None = None) -> Iterator[None]:
+    """failures: what the client met before it gave up."""
     from kafka import errors
+
+    failures = failures or _Failures()
 
     try:
         yield
@@ -193,16 +204,18 @@ def _errors(address: str, seen: Sequence[Exception] = ()) -> Iterator[None]:
         ) from error
     except (errors.KafkaConnectionError, errors.KafkaTimeoutError, errors.SaslAuthenticationFailedError) as error:
         refused = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
-        for one in (error, *seen):
-            if isinstance(one, refused):
-                raise PermissionDenied(
-                    f"username: the broker at {address} refused the credentials",
-                    str(one),
-                    "Check username and password, and that the listener takes SASL/PLAIN.",
-                ) from error
+        cause = next((str(one) for one in (error, *failures.seen) if isinstance(one, refused)), "")
+        if not cause and failures.closed_after_credentials:
+            cause = "It closed the connection when it had got them, without an answer that the client passed on."
+        if cause:
+            raise PermissionDenied(
+                f"username: the broker at {address} refused the credentials",
+                cause,
+                "Check username and password, and that the listener takes SASL/PLAIN.",
+            ) from error
         raise Unreachable(
             f"address: the broker at {address} does not answer as Kafka does",
-            str(seen[-1] if seen else error) or type(error).__name__,
+            str(failures.seen[-1] if failures.seen else error) or type(error).__name__,
             "Check that it listens there without TLS, whether it needs username and password, and that the addresses "
             "that it advertises can be reached from here.",
         ) from error
