@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
         is for the whole preflight, which names it."""
         try:
             with platform.connected(self._task.args) as kube:
-                applied = self._applied = platform.read_applied(kube, about)
+                applied = self._applied = platform.read_applied(kube, about, bucket)
                 planned = platform.unchanged(kube, about, applied, bucket, self._say)
                 if planned is None or applied.record is None:
                     return None

@@ -67,9 +67,14 @@ class BucketProcess:
     def __init__(self) -> None:
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
         self._pool.submit(_import)
+        self._plans: dict[str, Future[Any]] = {}
 
     def plan(self, options: Mapping[str, Any]) -> Future[Any]:
-        return self._pool.submit(_plan_bucket, dict(options))
+        """The bucket is read once for the same options."""
+        key = records.canonical(options)
+        if key not in self._plans:
+            self._plans[key] = self._pool.submit(_plan_bucket, dict(options))
+        return self._plans[key]
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -116,7 +121,7 @@ class Platform:
 
     @property
     def namespace(self) -> str:
-        return str(self.values["tracing_namespace"])
+        return str(self.read.value("tracing_namespace"))
 
     def where(self, kube: Kube) -> dict[str, str]:
         return {
@@ -128,7 +133,7 @@ class Platform:
 
     @property
     def instrumented(self) -> bool:
-        return "instrumentation" in self.names and boolean(self.values["instrumentation_enabled"], strict=False)
+        return "instrumentation" in self.names and boolean(self.read.value("instrumentation_enabled"), strict=False)
 
     def inputs(self, served: Mapping[str, str], secret: Iterable[str]) -> records.AppliedInputs:
         return records.AppliedInputs(self.content, self.values, frozenset(secret), served, tuple(self.names))
@@ -152,9 +157,9 @@ def connection_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def served_by(kube: Kube, platform: Platform) -> Any:
+def served_by(kube: Kube, instrumented: bool) -> Any:
     """What instruments pods in the cluster (instrumentation.cluster.Modes), None where nothing is to."""
-    if not platform.instrumented:
+    if not instrumented:
         return None
     from ansible_collections.orion.tracing.plugins.module_utils.instrumentation import cluster
 
@@ -183,15 +188,23 @@ class Applied:
         return {"__instrumentation_cluster": {"modes": report.modes_result(self.modes)}}
 
 
-def read_applied(kube: Kube, platform: Platform) -> Applied:
-    """At the same time: the record, the revisions of the releases, and what instruments pods."""
-    namespace = platform.namespace  # evaluates the variables, which threads must not do at the same time
-    with ThreadPoolExecutor(3) as pool:
+def read_applied(kube: Kube, platform: Platform, bucket: BucketProcess | None = None) -> Applied:
+    """At the same time: the record, the revisions of the releases, and what instruments pods. While these answers are
+    under way, the variables are evaluated, which only one thread may do. bucket: begins to read what the record has.
+    """
+    namespace, instrumented = platform.namespace, platform.instrumented
+    with ThreadPoolExecutor(4) as pool:
         recorded = pool.submit(read_record, kube, namespace)
         deployed = pool.submit(read_revisions, kube, [namespace])
-        modes = pool.submit(served_by, kube, platform)
-        record, revisions, served = recorded.result(), deployed.result(), modes.result()
-    if others := set(namespaces_of(record)) - {platform.namespace}:
+        modes = pool.submit(served_by, kube, instrumented)
+        content = pool.submit(lambda: platform.content)
+        values, record = platform.values, recorded.result()
+        if bucket and record:
+            for call in (call for one in asked_again(values, record) for call in one.calls if call.module == BUCKET):
+                bucket.plan(call.options)
+        revisions, served = deployed.result(), modes.result()
+        content.result()
+    if others := set(namespaces_of(record)) - {namespace}:
         revisions |= read_revisions(kube, others)
     return Applied(record, revisions, served)
 
@@ -209,22 +222,26 @@ def unchanged(
 ) -> list[ComponentPlan] | None:
     """Plans that change nothing, of the components that are asked in every run, where everything else is known to be
     as it was applied; else None."""
-    if not is_recorded(platform, applied):
+    if applied.record is None or not is_recorded(platform, applied):
         return None
-    asked = [
-        Component(name, (RoleCall(module, {**options, **_connection(platform, module)}),))
-        for name, module in ASKED
-        if applied.record is not None and (options := applied.record.asked.get(module)) is not None
-    ]
-    planned = make(kube, asked, {}, bucket, say)
+    planned = make(kube, asked_again(platform.values, applied.record), {}, bucket, say)
     return None if any(one.changed for one in planned) else planned
 
 
-def _connection(platform: Platform, module: str) -> dict[str, Any]:
+def asked_again(values: Mapping[str, Any], record: records.AppliedRecord) -> list[Component]:
+    """Components with the calls whose objects are looked at even where nothing has changed. values: of the play."""
+    return [
+        Component(name, (RoleCall(module, {**options, **_connection(values, module)}),))
+        for name, module in ASKED
+        if (options := record.asked.get(module)) is not None
+    ]
+
+
+def _connection(values: Mapping[str, Any], module: str) -> dict[str, Any]:
     """The options by which the module reaches the store; none of them is in the record, since they hold secrets."""
     if module != BUCKET:
         return {}
-    checked = ArgumentSpecValidator(s3_options()).validate(connection(platform.values))
+    checked = ArgumentSpecValidator(s3_options()).validate(connection(values))
     found: dict[str, Any] = checked.validated_parameters
     return found
 

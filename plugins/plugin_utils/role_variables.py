@@ -87,7 +87,7 @@ class RoleVariables:
 
     def one(self, name: str) -> Values:
         """A variable of whichever role has it. AnsibleError where none has."""
-        role = max((role for role in roles() if name.startswith(f"{role}_")), key=len, default="")
+        role = self._role_of(name)
         options = self.options(role, MAIN) if role else {}
         if name not in options:
             raise AnsibleError(f"{name} is neither a role of this collection nor a variable of one.")
@@ -126,6 +126,15 @@ class RoleVariables:
             if name.startswith(prefixes) and name not in found:
                 found[name] = self._raw(name, SHARED)
         return found
+
+    def value(self, name: str) -> Any:
+        """One variable of a role, evaluated, but neither typed nor checked."""
+        return self._raw(name, self._role_of(name) or SHARED)
+
+    @staticmethod
+    def _role_of(name: str) -> str:
+        """The role that the variable belongs to, by its prefix; empty where there is none."""
+        return max((role for role in roles() if name.startswith(f"{role}_")), key=len, default="")
 
     def _raw(self, name: str, role: str) -> Any:
         with self._current():
