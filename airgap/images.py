@@ -28,6 +28,7 @@ from .spec import HERE, Artifact
 
 PULL, ARCHIVE, BUILD = ORIGINS = ("pull", "archive", "build")
 FOLDER_VARIABLE = "ORION_IMAGE_DIR"
+FLAGS = ("demo", "optional", "tests", "same_major")
 # What lies beside archives and is none: notes, checksums, signatures
 NO_ARCHIVES = (".md", ".txt", ".json", ".sha256", ".sha512", ".asc", ".sig")
 
@@ -35,7 +36,8 @@ NO_ARCHIVES = (".md", ".txt", ".json", ".sha256", ".sha512", ".asc", ".sig")
 @dataclass(frozen=True)
 class Image:
     """One row of the table. tag: what the roles ask for, "" where any does. built_ref: name of the image that is built,
-    "" where none is. demo: of the example system, which nobody publishes. optional: what misses it works without it."""
+    "" where none is. demo: of the example system, which nobody publishes. optional: what misses it works without it.
+    tests: the tests alone run it. same_major: only an archive of the tag's major version can take its place."""
 
     name: str
     repository: str
@@ -45,6 +47,8 @@ class Image:
     built_ref: str = ""
     demo: bool = False
     optional: bool = False
+    tests: bool = False
+    same_major: bool = False
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -62,6 +66,10 @@ class Image:
     def asks_for(self, ref: str) -> bool:
         """Whether this is the image in the version that the roles ask for, as published or as built here."""
         return not self.tag or ref in (self.ref, self.built_ref)
+
+    def takes(self, ref: str) -> bool:
+        """Whether an archive with an image of this name can be its origin."""
+        return _repository(ref) == self.repository and not (self.same_major and _major(ref) != _major(self.ref))
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def load(artifacts: dict[str, Artifact], path: Path = HERE / "images.yml") -> di
 
 def _row(name: str, fields: dict[str, Any], artifacts: dict[str, Artifact]) -> Image:
     missing = {"repository", "license"} - fields.keys()
-    unknown = fields.keys() - {"repository", "license", "tag", "build", "demo", "optional"}
+    unknown = fields.keys() - {"repository", "license", "tag", "build", *FLAGS}
     if missing or unknown:
         words = [f"missing {word}" for word in sorted(missing)] + [f"unknown {word}" for word in sorted(unknown)]
         raise AirgapError(f"images.yml: images: {name}: {', '.join(words)}")
@@ -103,7 +111,7 @@ def _row(name: str, fields: dict[str, Any], artifacts: dict[str, Artifact]) -> I
                 f"images.yml: images: {name}: build: {build!r} is not an entry of kind image with a ref in "
                 f"{fields['repository']}; name one, or leave build out"
             )
-    flags = {flag: bool(fields.get(flag)) for flag in ("demo", "optional")}
+    flags = {flag: bool(fields.get(flag)) for flag in FLAGS}
     return Image(name, fields["repository"], str(fields.get("tag", "")), fields["license"], build, built_ref, **flags)
 
 
@@ -147,7 +155,8 @@ def choose(
 
     registries: hosts of the container registries that answer. mirror: asked in the place of all others. archived:
     images in the user's archives. Of several versions in archives the one that the roles ask for is taken, else the
-    nearest: of the same minor version, then of the same major version, and of these the newest.
+    nearest: of the same minor version, then of the same major version, and of these the newest. An image with
+    same_major is not taken from another major version.
     """
     for origin in image.origins:
         if origin not in allowed:
@@ -155,7 +164,7 @@ def choose(
         if origin == PULL and image.mirrored(mirror).partition("/")[0] in registries:
             return Source(image, origin, image.mirrored(mirror))
         if origin == ARCHIVE:
-            held = [(ref, found) for found in archived for ref in found.refs if _repository(ref) == image.repository]
+            held = [(ref, found) for found in archived for ref in found.refs if image.takes(ref)]
             if held:
                 ref, found = max(held, key=lambda pair: (image.asks_for(pair[0]), _likeness(pair[0], image.tag)))
                 return Source(image, origin, ref, found)
@@ -170,13 +179,27 @@ def unused(archived: Sequence[ArchivedImage], table: Iterable[Image]) -> list[Ar
     return [found for found in archived if not known & set(map(_repository, found.refs))]
 
 
+def other_majors(archived: Iterable[ArchivedImage], image: Image) -> list[tuple[ArchivedImage, str]]:
+    """Archives of the image, and the name inside, that are not its origin because of their major version."""
+    held = [(found, ref) for found in archived for ref in found.refs]
+    return [(found, ref) for found, ref in held if _repository(ref) == image.repository and not image.takes(ref)]
+
+
 def _repository(ref: str) -> str:
     return ref.rpartition(":")[0]
 
 
+def _version(tag: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", tag)))
+
+
+def _major(ref: str) -> tuple[int, ...]:
+    return _version(ref.rpartition(":")[2])[:1]
+
+
 def _likeness(ref: str, tag: str) -> tuple[int, tuple[int, ...]]:
     """How many numbers of the two versions agree from the left, and the version: the greatest is the nearest one."""
-    version, wanted = (tuple(map(int, re.findall(r"\d+", text))) for text in (ref.rpartition(":")[2], tag))
+    version, wanted = _version(ref.rpartition(":")[2]), _version(tag)
     return sum(1 for _same in takewhile(lambda pair: pair[0] == pair[1], zip(version, wanted, strict=False))), version
 
 

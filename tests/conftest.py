@@ -14,20 +14,20 @@ import os
 import pytest
 
 TEMPO, TEMPO_3 = os.environ.get("ORION_TEMPO", ""), os.environ.get("ORION_TEMPO_3", "")
-# Mark: the program and its variable.
-PROGRAMS = {"needs_tempo": (TEMPO, "ORION_TEMPO"), "needs_tempo_3": (TEMPO_3, "ORION_TEMPO_3")}
+# Mark: the program, its variable and its name.
+PROGRAMS = {"needs_tempo": (TEMPO, "ORION_TEMPO", "Tempo"), "needs_tempo_3": (TEMPO_3, "ORION_TEMPO_3", "Tempo 3")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for mark, (program, variable) in PROGRAMS.items():
+    for mark, (program, variable, name) in PROGRAMS.items():
         for item in items:
             if not program and item.get_closest_marker(mark):
-                item.user_properties.append(("not_at_hand", "Tempo"))
+                item.user_properties.append(("not_at_hand", name))
                 item.add_marker(pytest.mark.skip(reason=f"{variable} is not set (docs/testing.md)"))
 
 
 def _program(mark: str) -> str:
-    program, variable = PROGRAMS[mark]
+    program, variable, _name = PROGRAMS[mark]
     if not os.access(program, os.X_OK):
         pytest.fail(f"{variable} names {program!r}, which cannot be run; mark tests that use it with {mark}")
     return program

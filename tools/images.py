@@ -28,6 +28,8 @@ MIRROR_VARIABLE = "ORION_IMAGE_REGISTRY"
 DEMO_VARIABLE = "ORION_DEMO"
 # The store that is installed if the image of the first one is not available
 STORE, OTHER_STORE = "tempo", "jaeger"
+# Images whose programs the tests start, too
+PROGRAMS = (STORE, "tempo-3")
 
 
 def architecture() -> str:
@@ -71,13 +73,14 @@ def demo() -> bool:
 
 
 def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
-    """The source of each image by name, printed. Without everything, the second store only where the first is missing.
-    The example system's images are all in it or none.
+    """The source of each image by name, printed. Without everything, the second store only where the first is missing,
+    and nothing that only the tests use. The example system's images are all in it or none.
 
     Errors: AirgapError for bad archives; Failed where an image has no origin.
     """
     wanted, origins = demo(), allowed()
-    table = {name: image for name, image in images.load(artifacts).items() if wanted or not image.demo}
+    rows = images.load(artifacts).items()
+    table = {name: image for name, image in rows if (wanted or not image.demo) and (everything or not image.tests)}
     chosen, archived = _choose(table, origins)
     found = {name: source for name, source in chosen.items() if source}
     if STORE in found and not everything:
@@ -100,6 +103,9 @@ def find(artifacts: dict[str, Artifact], everything: bool) -> dict[str, Source]:
             "blocks in the\n      bucket. docs/airgap.md describes how to bring the image.",
             flush=True,
         )
+        for other, ref in images.other_majors(archived, table[STORE]):
+            difference = f"another major version than {table[STORE].ref}"
+            print(f"      {other.path} holds {ref}, {difference}: it is not used as {STORE}")
     for image in absent:
         if image.optional:
             print(f"      no origin has {image.ref}: it is left out")
@@ -127,10 +133,11 @@ def _drop_demo(table: Mapping[str, Image], found: dict[str, Source]) -> str:
     return reason
 
 
-def find_store(artifacts: dict[str, Artifact]) -> Source | None:
-    """The source of the first store's image alone, if it has one."""
-    chosen, _archived = _choose({STORE: images.load(artifacts)[STORE]}, allowed())
-    return chosen[STORE]
+def find_programs(artifacts: dict[str, Artifact]) -> dict[str, Source]:
+    """The sources of the images whose programs the tests start, of those that have one."""
+    table = images.load(artifacts)
+    chosen, _archived = _choose({name: table[name] for name in PROGRAMS}, allowed())
+    return {name: source for name, source in chosen.items() if source}
 
 
 def _choose(
@@ -170,7 +177,10 @@ def not_to_be_had(missing: Iterable[Image], origins: tuple[str, ...]) -> str:
 
 def program(source: Source) -> Path | None:
     """The program in an image, in the cache; None, said in one line, where this machine has no container engine that
-    pulls a published image."""
+    pulls a published image, and where an optional image cannot be pulled.
+
+    Errors: Failed where another image cannot be pulled.
+    """
     if source.origin == ARCHIVE:
         return images.program(source)
     docker = shutil.which("docker")
@@ -181,7 +191,12 @@ def program(source: Source) -> Path | None:
         file = Path(folder) / "image.tar"
         for argv in (["pull", "--quiet", source.ref], ["save", "--output", str(file), source.ref]):
             done = subprocess.run([docker, *argv], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise Failed(f"'docker {' '.join(argv)}' failed: {done.stderr.strip()}")
+            if not done.returncode:
+                continue
+            failed = f"'docker {' '.join(argv)}' failed: {done.stderr.strip()}"
+            if not source.image.optional:
+                raise Failed(failed)
+            print(f"      {failed}: the tests with this program are not run")
+            return None
         [image] = reader.read(file, architecture())
         return images.program(Source(source.image, ARCHIVE, source.ref, image))

@@ -102,7 +102,7 @@ def prepare(everything: bool = False) -> dict[str, Any]:
     STATE.mkdir(exist_ok=True)
     LOCAL.write_text(json.dumps(result, indent=2) + "\n")
     if everything:
-        result |= _test_tools(artifacts, store, sources.get("tempo"))
+        result |= _test_tools(artifacts, store, sources)
     return result
 
 
@@ -114,22 +114,28 @@ def _paths(archives: Iterable[Path]) -> list[str]:
 def test_tools() -> dict[str, Any]:
     """Find or build the programs of the tests, without the images of the cluster."""
     artifacts = spec.load()
-    tempo = images.find_store(artifacts)
+    sources = images.find_programs(artifacts)
     run(sys.executable, "-m", "airgap", "build", *TEST_TOOLS)
-    return _test_tools(artifacts, cache.Store(cache.default_root(), cache.digests(artifacts)), tempo)
+    return _test_tools(artifacts, cache.Store(cache.default_root(), cache.digests(artifacts)), sources)
 
 
-def _test_tools(artifacts: dict[str, Artifact], store: cache.Store, tempo: Source | None) -> dict[str, Any]:
-    """Paths of what has been built, and of Tempo where its image is at hand."""
+def _test_tools(artifacts: dict[str, Artifact], store: cache.Store, sources: dict[str, Source]) -> dict[str, Any]:
+    """Paths of what has been built, and of each Tempo whose image is at hand. A Tempo 3 that the user's ORION_TEMPO_3
+    names is used instead of the image's."""
     found = {
         "helm4" if name == "helm" else name: str(store.folder(name) / artifacts[name].output) for name in TEST_TOOLS
     }
-    program = images.program(tempo) if tempo else None
-    return found | ({"tempo": str(program)} if program else {})
+    if named := os.environ.get("ORION_TEMPO_3"):
+        found["tempo-3"] = named
+    for name in images.PROGRAMS:
+        if name not in found and name in sources and (program := images.program(sources[name])):
+            found[name] = str(program)
+    return found
 
 
 def tool_environment(found: dict[str, Any]) -> dict[str, str]:
-    """What the tests take their real programs from. ORION_TEMPO is set only where Tempo's image is at hand."""
+    """What the tests take their real programs from. ORION_TEMPO and ORION_TEMPO_3 are set only where that Tempo is at
+    hand."""
     variables = {
         "ORION_HELM": "helm4",
         "ORION_HELM3": "helm3",
@@ -145,6 +151,7 @@ def tool_environment(found: dict[str, Any]) -> dict[str, str]:
         "ORION_KAFKA": "kafka",
         "ORION_JRE": "jre",
         "ORION_TEMPO": "tempo",
+        "ORION_TEMPO_3": "tempo-3",
     }
     return {variable: found[name] for variable, name in variables.items() if name in found}
 

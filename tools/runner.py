@@ -46,7 +46,8 @@ END_SECONDS = 10.0
 @dataclass
 class Outcome:
     """seconds: elapsed; cpu: processor seconds of the gate's processes, without what runs in the cluster. skipped:
-    tests of a component that is not at hand. note: what to say of it in the table."""
+    tests of a component that is not at hand. note: what to say of it in the table. tempo_3: of the skipped, those that
+    need Tempo 3."""
 
     name: str
     passed: int
@@ -55,6 +56,7 @@ class Outcome:
     skipped: int = 0
     cpu: float = 0.0
     note: str = ""
+    tempo_3: int = 0
 
 
 @dataclass
@@ -121,22 +123,24 @@ class Process:
                 continue
 
 
-def count(junit: Path) -> tuple[int, int, int]:
-    """Tests that passed, that failed, and that a component was not at hand for, of a pytest run.
+def count(junit: Path) -> tuple[int, int, int, int]:
+    """Tests of a pytest run that passed, that failed, and that a component was not at hand for; of these, those that
+    need Tempo 3.
 
     A skipped test has failed, unless tests/conftest.py has marked it with the property not_at_hand.
     """
-    passed = failed = skipped = 0
+    passed = failed = skipped = tempo_3 = 0
     for test in ET.parse(junit).getroot().iter("testcase"):
         if test.find("failure") is not None or test.find("error") is not None:
             failed += 1
         elif test.find("skipped") is None:
             passed += 1
-        elif test.find("properties/property[@name='not_at_hand']") is not None:
+        elif (absent := test.find("properties/property[@name='not_at_hand']")) is not None:
             skipped += 1
+            tempo_3 += absent.get("value") == "Tempo 3"
         else:
             failed += 1
-    return passed, failed, skipped
+    return passed, failed, skipped, tempo_3
 
 
 class Run:
@@ -175,12 +179,12 @@ class Run:
             log.write_text(f"{error}\n{(getattr(error, 'stderr', b'') or b'').decode(errors='replace')}")
             if self.stream:
                 self.say(log.read_text())
-        passed, failed, skipped = (0, 1, 0) if code or left else (1, 0, 0)
+        passed, failed, skipped, tempo_3 = (0, 1, 0, 0) if code or left else (1, 0, 0, 0)
         if gate.pytest and gates.junit(gate.name).exists():
-            passed, failed, skipped = count(gates.junit(gate.name))
+            passed, failed, skipped, tempo_3 = count(gates.junit(gate.name))
             failed = max(failed, 1 if code or left else 0)
         note = recordings.note() if gate.recordings else ""
-        outcome = Outcome(gate.name, passed, failed, time.monotonic() - start, skipped, cpu, note)
+        outcome = Outcome(gate.name, passed, failed, time.monotonic() - start, skipped, cpu, note, tempo_3)
         lines = []
         if not self.stream:
             output = log.read_text(errors="replace")
@@ -262,7 +266,7 @@ class Run:
             self.say(f"=== preparation: FAILED: {error}")
             return
         # Empty where Tempo is not at hand: what the user's own environment says is not what the last line would tell.
-        tools = {"ORION_TEMPO": "", **local.tool_environment(found)}
+        tools = {"ORION_TEMPO": "", "ORION_TEMPO_3": "", **local.tool_environment(found)}
         self.tools.set_result(Tools(tools, frozenset(found.get("images", ()))))
         self.say(f"=== preparation: ok, {time.monotonic() - start:.1f} s")
 
@@ -316,30 +320,32 @@ def without_tempo(outcomes: Sequence[Outcome], installed: bool) -> list[Outcome]
 
     installed: whether the cluster has Tempo's image, and only its binary is missing on this machine.
     """
-    skipped = sum(one.skipped for one in outcomes)
+    skipped = sum(one.skipped - one.tempo_3 for one in outcomes)
     scenarios = [one.name for one in outcomes if one.name in STORE_SCENARIOS and not installed]
     if not skipped and not scenarios:
         return list(outcomes)
     what = f"{skipped} tests with its binary"
     if scenarios:
         what += f", and {' and '.join(scenarios)} on it, which used the embedded store"
-    if installed:
-        why = "no container engine here could take it out of the image"
-    else:
-        why = f"no registry and no archive in {images.folder()} has its image"
-    note = f"not run, since {why}: {what}"
+    note = f"not run, since {_why(installed)}: {what}"
     line = Outcome(f"Tempo {tempo_version()}", 0, 0, 0.0, skipped + len(scenarios), note=note)
-    return [*(replace(one, skipped=0) for one in outcomes), line]
+    return [*(replace(one, skipped=one.tempo_3) for one in outcomes), line]
 
 
-def without_tempo_3(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes with the tests that need Tempo 3, whose binary only ORION_TEMPO_3 names, in a line of their own."""
-    skipped = sum(one.skipped for one in outcomes)
+def without_tempo_3(outcomes: Sequence[Outcome], installed: bool) -> list[Outcome]:
+    """The outcomes with the tests that need Tempo 3 in a line of their own. installed: as for without_tempo."""
+    skipped = sum(one.tempo_3 for one in outcomes)
     if not skipped:
         return list(outcomes)
-    note = f"not run, since ORION_TEMPO_3 is not set: {skipped} tests with its binary"
+    note = f"not run, since {_why(installed)}, and ORION_TEMPO_3 is not set: {skipped} tests with its binary"
     line = Outcome("Tempo 3", 0, 0, 0.0, skipped, note=note)
-    return [*(replace(one, skipped=0) for one in outcomes), line]
+    return [*(replace(one, skipped=one.skipped - one.tempo_3, tempo_3=0) for one in outcomes), line]
+
+
+def _why(installed: bool) -> str:
+    if installed:
+        return "no container engine here could take it out of the image"
+    return f"no registry and no archive in {images.folder()} has its image"
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -388,9 +394,11 @@ def main(command: str, names: Sequence[str], arguments: Sequence[str]) -> None:
     run.run()
     order = {gate.name: number for number, gate in enumerate(gates.GATES)}
     outcomes = sorted(run.outcomes, key=lambda one: order.get(one.name.split(" ")[0], -1))
-    if run.tools.done() and not run.tools.result().environment.get("ORION_TEMPO"):
-        outcomes = without_tempo(outcomes, "tempo" in run.tools.result().images)
-    elif run.tools.done() and not os.environ.get("ORION_TEMPO_3"):
-        outcomes = without_tempo_3(outcomes)
+    if run.tools.done():
+        tools = run.tools.result()
+        if not tools.environment.get("ORION_TEMPO"):
+            outcomes = without_tempo(outcomes, "tempo" in tools.images)
+        if not tools.environment.get("ORION_TEMPO_3"):
+            outcomes = without_tempo_3(outcomes, "tempo-3" in tools.images)
     print(f"\nmake {command}: {time.monotonic() - start:.0f} s\n\n{table(outcomes)}")
     sys.exit(any(one.failed for one in outcomes))

@@ -76,9 +76,10 @@ def test_charts_have_the_tag_as_their_default(role):
 
 def test_images_that_are_built_or_pulled():
     images = load("airgap/images.yml")["images"]
-    assert {name: images[name]["tag"] for name in ("collector", "tempo", "jaeger")} == {
+    assert {name: images[name]["tag"] for name in ("collector", "tempo", "tempo-3", "jaeger")} == {
         "collector": versions.COLLECTOR,
         "tempo": versions.TEMPO,
+        "tempo-3": versions.TEMPO_3,
         "jaeger": versions.JAEGER,
     }
 

@@ -120,6 +120,24 @@ def test_of_several_versions_the_one_asked_for_else_the_nearest(tags, taken, oth
     assert (source.tag, source.other_version) == (taken, other)
 
 
+@pytest.mark.parametrize(
+    ("tags", "tempo", "tempo_3"),
+    [
+        (["2.10.8", "3.0.3"], "2.10.8", "3.0.3"),
+        (["2.9.1", "3.0.1", "3.1.0"], "2.9.1", "3.0.1"),
+        (["3.0.3"], None, "3.0.3"),
+        (["2.10.8"], "2.10.8", None),
+        (["latest", "main-1a2b3c"], None, None),
+    ],
+)
+def test_an_archive_of_one_major_version_of_tempo_is_not_taken_for_the_other(tags, tempo, tempo_3):
+    held = archived(*[f"{TEMPO.repository}:{tag}" for tag in tags])
+    found = {name: images.choose(TABLE[name], ORIGINS, (), held) for name in ("tempo", "tempo-3")}
+    assert {name: source and source.tag for name, source in found.items()} == {"tempo": tempo, "tempo-3": tempo_3}
+    others = [ref.rpartition(":")[2] for _found, ref in images.other_majors(held, TABLE["tempo"])]
+    assert others == [tag for tag in tags if not tag.startswith("2.")]
+
+
 def test_what_was_built_here_and_carried_over_is_no_other_version():
     assert not images.choose(WEED, ORIGINS, (), archived(WEED.built_ref)).other_version
     node = Image("node", "docker.io/kindest/node", "", "Apache-2.0")

@@ -57,14 +57,44 @@ def test_with_tempos_image_the_other_store_is_for_the_tests_alone(folder, capsys
     assert ["tempo", TABLE["tempo"].tag, "archive", *str(file).split()] in lines
     assert ["node", "v" + ARTIFACTS["node"].version + "-orion", "build", "packages"] in lines
     left_out = [line[3].removesuffix(":") for line in lines if line[-3:] == ["is", "left", "out"]]
-    assert left_out == [TABLE["grafana"].ref, TABLE["agent-dotnet"].ref]
-    assert len(lines) == len(found) + 2
+    expected = ["grafana", "agent-dotnet"] if not everything else ["tempo-3", "grafana", "agent-dotnet"]
+    assert left_out == [TABLE[name].ref for name in expected]
+    assert len(lines) == len(found) + len(expected)
 
 
 def test_an_archive_of_another_version_is_used_and_named_as_such(folder, capsys):
     write(folder / "a.tar", archives.docker(LAYERS, ["grafana/tempo:2.9.1"]))
     assert local_images.find(ARTIFACTS, everything=False)["tempo"].tag == "2.9.1"
     assert f"it holds 2.9.1, the inventory asks for {TABLE['tempo'].tag}: 2.9.1 is used" in capsys.readouterr().out
+
+
+TEMPO_3 = TABLE["tempo-3"].ref
+
+
+def test_tempo_3_is_for_the_tests_alone(folder, prepared, capsys):
+    write(folder / "a.tar", archives.docker(LAYERS, [TEMPO]))
+    file = write(folder / "b.tar", archives.docker(LAYERS, [TEMPO_3]))
+    local.prepare()
+    written = json.loads(local.LOCAL.read_text())
+    assert written["images"]["tempo"]["ref"] == TEMPO and "tempo-3" not in written["images"]
+    assert not [path for path in written["archives"] if "/carried/tempo-3/" in path]
+    assert str(file) not in capsys.readouterr().out
+    local.prepare(everything=True)
+    written = json.loads(local.LOCAL.read_text())
+    assert written["images"]["tempo"]["ref"] == TEMPO and written["images"]["tempo-3"]["ref"] == TEMPO_3
+    [copy] = [path for path in written["archives"] if "/carried/tempo-3/" in path]
+    with tarfile.open(copy) as out:
+        assert json.load(out.extractfile("manifest.json"))[0]["RepoTags"] == [TEMPO_3]
+
+
+def test_tempo_3_is_not_installed_for_an_inventory_that_asks_for_2(folder, capsys):
+    file = write(folder / "b.tar", archives.docker(LAYERS, [TEMPO_3]))
+    found = local_images.find(ARTIFACTS, everything=True)
+    assert found["tempo-3"].tag == TABLE["tempo-3"].tag and "tempo" not in found and "jaeger" in found
+    line = f"{file} holds {TEMPO_3}, another major version than {TEMPO}: it is not used as tempo"
+    assert line in capsys.readouterr().out
+    assert "tempo" not in local_images.find(ARTIFACTS, everything=False)
+    assert line in capsys.readouterr().out
 
 
 def test_grafana_is_run_where_its_image_is_at_hand(folder, prepared):
@@ -194,7 +224,7 @@ def test_what_is_pulled_needs_no_archive(folder, prepared, monkeypatch):
     written = json.loads(local.LOCAL.read_text())
     assert prepared == [] and written["archives"] == [] and "node_image" not in written
     assert {name: image["ref"] for name, image in written["images"].items()} == {
-        name: image.ref for name, image in TABLE.items() if name not in ("node", "jaeger", *DEMO)
+        name: image.ref for name, image in TABLE.items() if name not in ("node", "jaeger", "tempo-3", *DEMO)
     }
     assert written["demo"] is False and written["demo_archives"] == []
 
@@ -258,15 +288,25 @@ def test_a_bad_archive_ends_it_before_anything_is_built_or_written(folder, prepa
     assert not list((folder.parent / "cache").rglob("image.tar"))
 
 
-def test_tests_get_tempos_program_only_where_its_image_is_at_hand(folder, prepared):
+def test_tests_get_tempos_program_only_where_its_image_is_at_hand(folder, prepared, monkeypatch):
+    monkeypatch.delenv("ORION_TEMPO_3", raising=False)
     tools = local.tool_environment(local.prepare(everything=True))
-    assert "ORION_TEMPO" not in tools
+    assert "ORION_TEMPO" not in tools and "ORION_TEMPO_3" not in tools
     assert tools["ORION_JAEGER"].endswith("/jaeger")
     assert tools["ORION_VICTORIALOGS"].endswith("/victorialogs")
     write(folder / "a.tar", archives.docker(LAYERS, [TEMPO]))
     tools = local.tool_environment(local.prepare(everything=True))
     with open(tools["ORION_TEMPO"], "rb") as program:
         assert program.read() == b"program"
+    assert "ORION_TEMPO_3" not in tools
+    write(folder / "b.tar", archives.docker([tar(("tempo", b"another"))], [TEMPO_3]))
+    for found in (local.prepare(everything=True), local.test_tools()):
+        both = local.tool_environment(found)
+        assert both["ORION_TEMPO"] == tools["ORION_TEMPO"]
+        with open(both["ORION_TEMPO_3"], "rb") as program:
+            assert program.read() == b"another"
+    monkeypatch.setenv("ORION_TEMPO_3", "/opt/tempo")
+    assert local.tool_environment(local.test_tools())["ORION_TEMPO_3"] == "/opt/tempo"
 
 
 ENGINE = """\
@@ -292,6 +332,8 @@ def test_the_program_of_a_pulled_image_is_fetched_by_the_engine(folder, monkeypa
     assert [line.split()[0] for line in (tmp_path / "log").read_text().splitlines()] == ["info", "pull", "save"]
     with pytest.raises(Failed, match="'docker pull --quiet x:1' failed: manifest unknown"):
         local_images.program(images.Source(TABLE["tempo"], "pull", "x:1"))
+    assert local_images.program(images.Source(TABLE["tempo-3"], "pull", "x:1")) is None
+    assert "failed: manifest unknown: the tests with this program are not run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ be told. After a change of it, where Tempo's image is at hand,
     make tempo-configs
 
 writes every configuration of its minor version that Tempo accepts, with Tempo's version in its first line; those of
-Tempo 3 where ORION_TEMPO_3 names its binary. Look at the difference, and commit it. What Tempo refuses, or warns of, is
-printed, and nothing of it is written.
+Tempo 3 where its image is at hand, or ORION_TEMPO_3 names its binary. Look at the difference, and commit it. What Tempo
+refuses, or warns of, is printed, and nothing of it is written.
 """
 
 from __future__ import annotations

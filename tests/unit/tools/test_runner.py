@@ -59,6 +59,10 @@ def test_with_tempo(tempo):
 @pytest.mark.parametrize("case", [1, 2])
 def test_of_tempo(case, tempo):
     assert case == 1
+
+@pytest.mark.needs_tempo_3
+def test_with_tempo_3(tempo_3):
+    pass
 """
 
 
@@ -94,15 +98,18 @@ def run_one(gate: Gate, *arguments: str, **env: str) -> Outcome:
 
 
 def test_only_tests_of_what_is_not_at_hand_are_skipped(some: Gate) -> None:
-    assert counted(run_one(some, ORION_TEMPO="")) == (1, 4, 3)
+    outcome = run_one(some, ORION_TEMPO="", ORION_TEMPO_3="")
+    assert counted(outcome) == (1, 4, 4)
+    assert outcome.tempo_3 == 1
 
 
 def test_with_tempo_at_hand_nothing_is_skipped(some: Gate) -> None:
-    assert counted(run_one(some, ORION_TEMPO=sys.executable)) == (3, 5, 0)
+    assert counted(run_one(some, ORION_TEMPO=sys.executable, ORION_TEMPO_3=sys.executable)) == (4, 5, 0)
+    assert counted(run_one(some, ORION_TEMPO=sys.executable, ORION_TEMPO_3="")) == (3, 5, 1)
 
 
 def test_a_tempo_that_cannot_be_run_is_a_failure(some: Gate) -> None:
-    assert counted(run_one(some, ORION_TEMPO=os.devnull)) == (1, 7, 0)
+    assert counted(run_one(some, ORION_TEMPO=os.devnull, ORION_TEMPO_3=os.devnull)) == (1, 8, 0)
 
 
 def test_arguments_choose_tests_and_leave_out_coverage(some: Gate) -> None:
@@ -280,6 +287,23 @@ def test_the_table_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) -> Non
     lines = runner.table(runner.without_tempo(outcomes, installed=True)).splitlines()
     assert lines[3].endswith("could take it out of the image: 30 tests with its binary")
     assert lines[-1] == "901 passed, 0 failed, 30 skipped"
+
+
+def test_what_was_not_run_on_tempo_3_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORION_IMAGE_DIR", "/srv/images")
+    outcomes = [Outcome("unit", 900, 0, 61.5, 30, tempo_3=12)]
+    [unit, line] = runner.without_tempo_3(outcomes, installed=False)
+    assert (unit.skipped, line.name, line.skipped) == (18, "Tempo 3", 12)
+    assert line.note == (
+        "not run, since no registry and no archive in /srv/images has its image, and ORION_TEMPO_3 is not set: "
+        "12 tests with its binary"
+    )
+    both = runner.without_tempo_3(runner.without_tempo(outcomes, installed=False), installed=True)
+    assert [one.skipped for one in both] == [0, 18, 12]
+    assert "could take it out of the image, and ORION_TEMPO_3" in both[-1].note
+    assert runner.without_tempo_3([Outcome("unit", 900, 0, 61.5, 30)], installed=False) == [
+        Outcome("unit", 900, 0, 61.5, 30)
+    ]
 
 
 def test_without_skipped_tests_the_last_line_does_not_name_them() -> None:

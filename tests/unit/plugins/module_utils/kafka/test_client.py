@@ -21,15 +21,21 @@ def log_disconnect() -> None:
 
 
 def test_a_connection_closed_upon_the_credentials_is_a_refusal() -> None:
-    with pytest.raises(PermissionDenied, match="refused the credentials"):
-        with _Failures.kept() as failures, _errors("b:1", failures):
-            log_credentials()
-            log_disconnect()
-            raise KafkaTimeoutError("Unable to bootstrap")
+    with (
+        pytest.raises(PermissionDenied, match="refused the credentials"),
+        _Failures.kept() as failures,
+        _errors("b:1", failures),
+    ):
+        log_credentials()
+        log_disconnect()
+        raise KafkaTimeoutError("Unable to bootstrap")
 
 
 def test_a_connection_closed_before_is_not() -> None:
-    with pytest.raises(Unreachable, match="does not answer as Kafka does"):
-        with _Failures.kept() as failures, _errors("b:1", failures):
-            log_disconnect()
-            raise KafkaTimeoutError("Unable to bootstrap")
+    with (
+        pytest.raises(Unreachable, match="does not answer as Kafka does"),
+        _Failures.kept() as failures,
+        _errors("b:1", failures),
+    ):
+        log_disconnect()
+        raise KafkaTimeoutError("Unable to bootstrap")
