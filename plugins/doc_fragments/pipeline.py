@@ -28,6 +28,12 @@ options:
     description: Label selector of Tempo's ingesters. Metrics are read from port 3200.
     type: str
     default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)
+  tempo_release:
+    description:
+      - Helm release of Tempo whose pods are meant, where the namespace has several, as in an upgrade. Empty means all that
+        the selectors match.
+    type: str
+    default: ''
   store_reader:
     description:
       - The query API through which traces are read back.

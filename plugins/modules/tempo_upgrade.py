@@ -69,6 +69,11 @@ step:
   returned: success
   type: str
   sample: move_writes
+release:
+  description: Name of the new release, as O(variables) has it.
+  returned: success
+  type: str
+  sample: tempo-3
 old:
   description: Version of the old installation; empty where it is gone.
   returned: success
@@ -126,6 +131,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(drained),
         step=step,
+        release=wanted.release,
         old=state.old.version if state.old else "",
         new=state.new.version if state.new else "",
         drained=drained,

@@ -25,6 +25,7 @@ PIPELINE_OPTIONS: dict[str, dict[str, Any]] = {
     "sampler_selector": {"type": "str", "default": DEFAULTS.sampler},
     "distributor_selector": {"type": "str", "default": DEFAULTS.distributor},
     "ingester_selector": {"type": "str", "default": DEFAULTS.ingester},
+    "tempo_release": {"type": "str", "default": ""},
     "store_reader": {"type": "str", "choices": [*READERS, NONE], "default": "tempo"},
     "store_namespace": {"type": "str"},
     "store_service": {"type": "str"},
@@ -37,6 +38,8 @@ def connect(kube: Kube, params: Mapping[str, Any]) -> tuple[Pipeline, StoreReade
     """The pipeline and the store that the options name; None where none is read back from."""
     parts = ("gateway", "sampler", "distributor", "ingester")
     selectors = Selectors(**{part: params[f"{part}_selector"] for part in parts})
+    if params["tempo_release"]:
+        selectors = selectors.of_tempo(params["tempo_release"])
     namespace = params["namespace"]
     where = {name: params[f"store_{name}"] for name in ("namespace", "service", "port")}
     if params["store_reader"] == "jaeger":

@@ -9,7 +9,7 @@ Everything goes through the API server's pod proxy, so the user's kubeconfig is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
@@ -42,6 +42,13 @@ class Selectors:
     distributor: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (distributor,all)"
     ingester: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)"
     builder: str = "app.kubernetes.io/name=tempo,app.kubernetes.io/component=block-builder"
+
+    def of_tempo(self, release: str) -> Selectors:
+        """With the pods of one Helm release of Tempo alone: while Tempo is upgraded, there are two."""
+        parts = {name: getattr(self, name) for name in ("distributor", "ingester", "builder")}
+        return replace(
+            self, **{name: f"{one},app.kubernetes.io/instance={release}" for name, one in parts.items() if one}
+        )
 
 
 # What tells a process in a pod from the one before: the pod's uid, and how often its containers were restarted.

@@ -97,6 +97,7 @@ TEXTS = (
     "tempo_ingester_storage_class",
     "tempo_live_store_storage_class",
     "tempo_kafka_address",
+    "tempo_kafka_topic_address",
     "tempo_kafka_sasl_secret",
     "tempo_metrics_generator_remote_write_url",
     "tempo_block_version",
@@ -512,6 +513,13 @@ def _kafka(reader: Reader, v: Variables) -> None:
 
 
 def _topic(reader: Reader, v: Variables) -> None:
+    name, state = "tempo_kafka_topic_address", "tempo_kafka_topic_state"
+    if reader.sound(name, state) and v[state] != "ignored" and not BROKER.fullmatch(v[name]):
+        reader.wrong(
+            name,
+            f"is '{v[name]}', not one host:port",
+            "Give the address of a broker as this machine reaches it, such as kafka.example.com:9092.",
+        )
     name, stores = "tempo_kafka_topic_partitions", "tempo_live_store_replicas"
     if reader.sound(name, stores) and 0 < v[name] < v[stores]:
         reader.wrong(

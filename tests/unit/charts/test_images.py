@@ -26,12 +26,12 @@ LEAST: dict[str, dict[str, Any]] = {
             for name in yaml.safe_load((ROLES / "tempo/files/chart/values.yaml").read_text())["components"]
         },
     },
-    "local_backends": {"jaeger": {"enabled": True}, "victorialogs": {"enabled": True}, "grafana": {"enabled": True}},
+    "local_backends": {name: {"enabled": True} for name in ("jaeger", "victorialogs", "kafka", "grafana")},
     "local_demo": {},
 }
 # Charts with several images: the sections of their values that have one.
 SECTIONS = {
-    "local_backends": ("seaweedfs", "jaeger", "victorialogs", "grafana", "prometheus"),
+    "local_backends": ("seaweedfs", "jaeger", "victorialogs", "kafka", "grafana", "prometheus"),
     "local_demo": ("postgresql", "kafka", "python", "pricing", "storefront"),
 }
 # Container → the program, as docs/images.md has it of upstream's Dockerfiles.
