@@ -45,7 +45,8 @@ class Gate:
 
     name: that of `make test GATE=name`. what: what it shows, in half a sentence. commands: those that it is part of.
     argv is run in cwd, after before. alone: it measures times, so no other gate runs beside it. recordings: it uses the
-    recording beside the checkout where there is one. pytest: it counts with its tests, any other gate as one.
+    recording beside the checkout where there is one. pytest: it counts with its tests, any other gate as one. images:
+    names in airgap/images.yml; without one of them it is not run, which the table has as skipped.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Gate:
     alone: bool = False
     recordings: bool = False
     pytest: bool = False
+    images: frozenset[str] = frozenset()
 
 
 def junit(name: str) -> Path:
@@ -336,6 +338,13 @@ GATES = (
         "applications",
         "applications",
         "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
+    ),
+    molecule(
+        "tempo-3",
+        "tempo-3",
+        "Tempo 2.10 to 3.0 with Kafka: refusals, each step with a proof, traces of before, no second change",
+        commands=NIGHTLY,
+        images=frozenset({"tempo", "tempo-3"}),
     ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),

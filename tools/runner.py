@@ -164,6 +164,11 @@ class Run:
 
     def gate(self, gate: Gate) -> Outcome:
         """Runs a gate, prints its output, and keeps its outcome."""
+        if gate.images and not gate.images <= self.tools.result().images:
+            missing = " and ".join(sorted(gate.images - self.tools.result().images))
+            outcome = Outcome(gate.name, 0, 0, 0.0, skipped=1, tempo_3=1, note=f"not run, without the image {missing}")
+            self.outcomes.append(outcome)
+            return outcome
         self.say(f"\n=== {gate.name}: {gate.what}" if self.stream else f"=== {gate.name} …")
         start = time.monotonic()
         log = WORK / "logs" / f"{gate.name}.log"
@@ -337,7 +342,12 @@ def without_tempo_3(outcomes: Sequence[Outcome], installed: bool) -> list[Outcom
     skipped = sum(one.tempo_3 for one in outcomes)
     if not skipped:
         return list(outcomes)
-    note = f"not run, since {_why(installed)}, and ORION_TEMPO_3 is not set: {skipped} tests with its binary"
+    scenarios = [
+        gate.name for gate in gates.GATES if gate.images and any(o.name == gate.name and o.skipped for o in outcomes)
+    ]
+    what = f"{skipped - len(scenarios)} tests with its binary"
+    what += f", and the gate {' and '.join(scenarios)}" if scenarios else ""
+    note = f"not run, since {_why(installed)}, and ORION_TEMPO_3 is not set: {what}"
     line = Outcome("Tempo 3", 0, 0, 0.0, skipped, note=note)
     return [*(replace(one, skipped=one.skipped - one.tempo_3, tempo_3=0) for one in outcomes), line]
 

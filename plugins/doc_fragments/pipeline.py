@@ -30,8 +30,8 @@ options:
     default: app.kubernetes.io/name=tempo,app.kubernetes.io/component in (ingester,all)
   tempo_release:
     description:
-      - Helm release of Tempo whose pods are meant, where the namespace has several, as in an upgrade. Empty means all that
-        the selectors match.
+      - Helm release of Tempo whose pods are meant, where the namespace has several, as in an upgrade. Empty means all
+        that the selectors match.
     type: str
     default: ''
   store_reader:

@@ -195,6 +195,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.status import output
 from ansible_collections.orion.tracing.plugins.module_utils.status.reading import StatusQuery, gather
 from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import EXAMPLE
 from ansible_collections.orion.tracing.plugins.module_utils.store.url import check_url
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import FRONT
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "default": "tracing"},
@@ -237,6 +238,7 @@ def main() -> None:
         params["namespace"],
         params["grafana_namespace"],
         tuple(params["other_namespaces"]),
+        str(params["variables"].get("tempo_release_name") or FRONT),
         params["prometheus_url"],
         f"{seconds:.0f}s",
     )

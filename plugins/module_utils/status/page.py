@@ -18,11 +18,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.release import 
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import boolean, number, usable
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.status import rates
-from ansible_collections.orion.tracing.plugins.module_utils.status.reading import (
-    RELEASES,
-    StatusFacts,
-    component,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.status.reading import StatusFacts, component
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import FRONT
 
 # Near a limit: from this share of it on.
 NEAR = 0.8
@@ -58,12 +55,12 @@ def page(facts: StatusFacts, settings: StatusSettings) -> dict[str, Any]:
     found: dict[str, Any] = {
         "kubernetes": facts.kubernetes,
         "time": rfc3339(settings.now),
-        "releases": None if facts.releases is None else [_release(one) for one in facts.releases],
+        "releases": None if facts.releases is None else [_release(one, facts.components) for one in facts.releases],
         "workloads": _workloads(facts, pods),
         "queues": list(_queues(facts.metrics)),
         "memory": list(_memory(facts.metrics, pods)),
         "volumes": _volumes(facts.volumes),
-        "autoscalers": _autoscalers(facts.lists.get("HorizontalPodAutoscaler")),
+        "autoscalers": _autoscalers(facts.lists.get("HorizontalPodAutoscaler"), facts.components),
         "load": measured.result(),
         "cost_per_day": cost,
         "bucket_bytes": _bucket(facts.metrics, parts),
@@ -85,9 +82,9 @@ def merged(unreadable: list[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"what": ", ".join(names), "why": why} for why, names in by_reason.items()]
 
 
-def _release(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _release(entry: Mapping[str, Any], components: Mapping[str, str]) -> dict[str, Any]:
     names = ("name", "namespace", "revision", "status", "chart", "chart_version", "app_version", "updated")
-    return {"component": RELEASES[entry["name"]], **{name: entry[name] for name in names}}
+    return {"component": components[entry["name"]], **{name: entry[name] for name in names}}
 
 
 def _workloads(facts: StatusFacts, pods: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
@@ -98,7 +95,7 @@ def _workloads(facts: StatusFacts, pods: list[dict[str, Any]]) -> list[dict[str,
     for kind in WORKLOADS:
         for item in facts.lists.get(kind) or []:
             release = (item["metadata"].get("annotations") or {}).get(OWNER_ANNOTATION, "")
-            if release not in RELEASES:
+            if release not in facts.components:
                 continue
             status = item.get("status") or {}
             if kind == "DaemonSet":
@@ -191,7 +188,7 @@ def _volumes(volumes: Mapping[str, tuple[int, int]] | None) -> list[dict[str, An
     return [{"claim": name, "used": used, "capacity": size} for name, (used, size) in sorted(volumes.items())]
 
 
-def _autoscalers(items: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+def _autoscalers(items: list[dict[str, Any]] | None, components: Mapping[str, str]) -> list[dict[str, Any]] | None:
     if items is None:
         return None
     return [
@@ -201,7 +198,7 @@ def _autoscalers(items: list[dict[str, Any]] | None) -> list[dict[str, Any]] | N
             "max": inside(item, "spec", "maxReplicas") or 0,
         }
         for item in items
-        if (item["metadata"].get("annotations") or {}).get(OWNER_ANNOTATION, "") in RELEASES
+        if (item["metadata"].get("annotations") or {}).get(OWNER_ANNOTATION, "") in components
     ]
 
 
@@ -277,7 +274,7 @@ def _seconds_ago(moment: str, now: datetime) -> int | None:
 def _required(v: Mapping[str, Any]) -> list[str]:
     found = ["otel-collector"]
     if v.get("tracing_store") == "tempo":
-        found.insert(0, "tempo")
+        found.insert(0, str(v.get("tempo_release_name") or FRONT))
     return [*found, *([PROBE] if usable(False, boolean, v.get("verify_probe_enabled", False)) else [])]
 
 

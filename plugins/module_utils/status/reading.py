@@ -30,10 +30,11 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline impor
 )
 from ansible_collections.orion.tracing.plugins.module_utils.status import certificates, rates
 from ansible_collections.orion.tracing.plugins.module_utils.store.prometheus import Prometheus
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import FRONT
 
-# Release → what it is for people.
+# Release → what it is for people. That of Tempo may have another name.
 RELEASES = {
-    "tempo": "Tempo",
+    FRONT: "Tempo",
     "otel-collector": "collectors",
     "instrumentation": "instrumentation",
     "grafana-datasources": "Grafana provisioning",
@@ -57,12 +58,14 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class StatusQuery:
     """What is asked about. namespace: of the platform. grafana: that of its release beside Grafana, "" for none.
-    others: namespaces with more releases that belong to it, such as the local backends. prometheus_url: "" for none.
+    others: namespaces with more releases that belong to it, such as the local backends. tempo: Tempo's release.
+    prometheus_url: "" for none.
     last: the time range of what Prometheus is asked about, as a Go duration."""
 
     namespace: str
     grafana: str = ""
     others: tuple[str, ...] = ()
+    tempo: str = FRONT
     prometheus_url: str = ""
     last: str = "1h"
 
@@ -74,11 +77,13 @@ class StatusQuery:
 
 @dataclass
 class StatusFacts:
-    """lists: objects by kind, of the platform's namespace. releases: as helm.info has them, of all namespaces.
-    metrics: samples by pod. volumes: used and all bytes by claim. measured: what Prometheus answered, by figure and
-    label. ends: certificates. unreadable: what could not be read, and why."""
+    """components: what a release is for people, by its name. lists: objects by kind, of the platform's namespace.
+    releases: as helm.info has them, of all namespaces. metrics: samples by pod. volumes: used and all bytes by claim.
+    measured: what Prometheus answered, by figure and label. ends: certificates. unreadable: what could not be read, and
+    why."""
 
     kubernetes: str = ""
+    components: dict[str, str] = field(default_factory=lambda: dict(RELEASES))
     releases: list[dict[str, Any]] | None = None
     lists: dict[str, list[dict[str, Any]] | None] = field(default_factory=dict)
     metrics: dict[str, text.Samples] = field(default_factory=dict)
@@ -137,7 +142,11 @@ def gather(kube: Kube, wanted: StatusQuery, connection: Mapping[str, Any]) -> St
             for name in secrets_of(some)
         ]
         found = [future.result() for future in releases]
-        known = [one for some in found for one in some or [] if one["name"] in RELEASES]
+        every = [one for some in found for one in some or []]
+        # While Tempo is upgraded, there are two.
+        tempos = [wanted.tempo, *(one["name"] for one in every if one["chart"] == FRONT)]
+        facts.components |= dict.fromkeys(tempos, RELEASES[FRONT])
+        known = [one for one in every if one["name"] in facts.components]
         facts.releases = known if known or None not in found else None
         facts.metrics = {pod: samples for pod, future in scraped if (samples := future.result()) is not None}
         facts.volumes = volumes.result() if pods else None

@@ -112,7 +112,7 @@ def test_charts_refuse_what_is_no_tag_or_digest(role, image, assert_fails):
     assert_fails(ROLES / role / "files/chart", with_images(role, image), f"image/{next(iter(image))}")
 
 
-@pytest.mark.parametrize(("role", "number"), [("local_backends", 5), ("local_demo", 7)])
+@pytest.mark.parametrize(("role", "number"), [("local_backends", 6), ("local_demo", 7)])
 def test_pull_secrets_of_the_local_charts(role, number, render):
     objects = render(ROLES / role / "files/chart", {**LEAST[role], "imagePullSecrets": ["regcred"]})
     assert [pod["spec"]["imagePullSecrets"] for pod in pods(objects)] == [[{"name": "regcred"}]] * number

@@ -102,6 +102,32 @@ def test_seaweedfs_sends_nothing_home_and_trusts_nobody_outside_the_pod(render: 
     assert args.index("server") < args.index("-filer"), "logging options come before the command, the others after it"
 
 
+KAFKA: dict[str, Any] = {"kafka": {"enabled": True, "nodePort": 31392, "hostPort": 40392}}
+
+
+def test_kafka(
+    render: Callable[..., Any],
+    pick: Callable[..., Any],
+    validate_kubernetes: Callable[..., None],
+    assert_restricted: Callable[..., None],
+) -> None:
+    objects = render(CHART, KAFKA, "local-backends", "local-backends")
+    validate_kubernetes(objects)
+    template, only = pods(objects)["kafka"], container(objects, "kafka")
+    assert_restricted(template["spec"])
+    overrides = dict(arg.split("=", 1) for arg in only["args"] if arg != "--override")
+    # Each kind of client is told an address that it reaches.
+    assert overrides["advertised.listeners"] == "PLAINTEXT://kafka.local-backends.svc:9092,HOST://127.0.0.1:40392"
+    assert overrides["auto.create.topics.enable"] == "false"
+    listeners = dict(one.split("://", 1) for one in overrides["listeners"].split(","))
+    ports = {port["name"]: port["containerPort"] for port in only["ports"]}
+    assert (listeners["PLAINTEXT"], listeners["HOST"]) == (f":{ports['kafka']}", f":{ports['kafka-host']}")
+    assert listeners["CONTROLLER"].startswith("localhost:"), "it takes no authentication"
+    assert pick(objects, "Service", "kafka")["spec"]["ports"][0]["port"] == 9092
+    assert pick(objects, "Service", "kafka-host")["spec"]["ports"][0]["nodePort"] == 31392
+    assert "kafka" not in pods(render(CHART, {}, "local-backends", "local-backends"))
+
+
 JAEGER: dict[str, Any] = {"jaeger": {"enabled": True, "storage": {"storageClassName": "fast", "size": "3Gi"}}}
 
 
@@ -240,7 +266,7 @@ def test_prometheus_finds_every_component(render: Callable[..., Any], pick: Call
             assert service["selector"]["app.kubernetes.io/name"] == job["job_name"]
             assert service["clusterIP"] == "None" and service["publishNotReadyAddresses"]
             assert service["ports"][0]["port"] == discovery["port"]
-    assert seen == set(services) and len(seen) == 18
+    assert seen == set(services) and len(seen) == 26
 
 
 ALERT = {"alert": "A", "expr": "up < 1", "annotations": {"summary": "{{ $labels.x }}"}}

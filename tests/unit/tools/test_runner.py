@@ -306,6 +306,19 @@ def test_what_was_not_run_on_tempo_3_has_a_line_of_its_own(monkeypatch: pytest.M
     ]
 
 
+def test_a_gate_without_its_images_is_not_run_and_counts_as_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner.images, "folder", lambda: Path("/archives"))
+    gate = Gate("tempo-3", "the upgrade", ("false",), images=frozenset({"tempo", "tempo-3"}))
+    run = runner.Run([gate])
+    run.tools.set_result(runner.Tools({}, frozenset({"tempo"})))
+    outcome = run.gate(gate)
+    assert (outcome.failed, outcome.skipped, outcome.note) == (0, 1, "not run, without the image tempo-3")
+    assert run.outcomes == [outcome]
+    unit = Outcome("unit", 900, 0, 61.5, 12, tempo_3=12)
+    [*_both, line] = runner.without_tempo_3([unit, outcome], installed=False)
+    assert line.skipped == 13 and line.note.endswith("12 tests with its binary, and the gate tempo-3")
+
+
 def test_without_skipped_tests_the_last_line_does_not_name_them() -> None:
     outcomes = [Outcome("ruff", 1, 0, 1.0)]
     assert runner.without_tempo(outcomes, installed=False) == outcomes

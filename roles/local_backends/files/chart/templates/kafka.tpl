@@ -12,6 +12,8 @@ metadata:
 spec:
   replicas: 1
   serviceName: kafka
+  # OrderedReady would never replace a pod whose image cannot be pulled (see seaweedfs.tpl).
+  podManagementPolicy: Parallel
   selector:
     matchLabels:
       {{- include "backends.selector" $self | nindent 6 }}

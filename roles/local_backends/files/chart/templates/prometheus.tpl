@@ -2,7 +2,8 @@
 {{- $self := dict "root" . "name" "prometheus" }}
 {{- $components := dict
       "otel-collector" (list "gateway" "sampler")
-      "tempo" (list "all" "compactor" "distributor" "ingester" "metrics-generator" "querier" "query-frontend") }}
+      "tempo" (list "all" "backend-scheduler" "backend-worker" "block-builder" "compactor" "distributor" "ingester"
+                    "live-store" "metrics-generator" "querier" "query-frontend") }}
 {{- $ports := dict "otel-collector" 8888 "tempo" 3200 }}
 {{- define "backends.prometheusConfig" }}
 global:
