@@ -71,10 +71,10 @@ def show(artifacts: dict[str, Artifact], store: cache.Store) -> int:
     for name, artifact in artifacts.items():
         state = megabytes(store.meta(name)["size"]) if store.cached(name) else "-"
         handed_out = artifact.ref or artifact.delivered or ""
-        print(f"{name:28}{artifact.version:12}{state:>9}  {handed_out:64}{spec.license_of(name, artifacts)}")
+        print(f"{name:32}{artifact.version:12}{state:>9}  {handed_out:64}{spec.license_of(name, artifacts)}")
     print("\nImages that roles and the local cluster run, and the origins that are tried for them:")
     for image in images.load(artifacts).values():
-        print(f"{image.name:28}{', '.join(image.origins):23}{image.ref:64}{image.license}")
+        print(f"{image.name:32}{', '.join(image.origins):23}{image.ref:64}{image.license}")
     return 0
 
 

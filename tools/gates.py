@@ -11,6 +11,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ from typing import Any
 
 import yaml
 
+from airgap import cache, spec
 from tools import browser, peers
-from tools.steps import ROOT, STATE, environment
+from tools.steps import ROOT, STATE, environment, run
 
 WORK = STATE / "gates"
 BUILD = WORK / "build"
@@ -167,6 +169,21 @@ def controller() -> None:
     """The built collection, as a controller installs it, and the programs with which it runs jobs."""
     build_collection()
     peers.prepare_controller()
+
+
+# The archive of the image that jobs run in.
+EXECUTION_ENVIRONMENT = WORK / "execution-environment.tar"
+
+
+def execution_environment() -> None:
+    """What controller() prepares, and the image."""
+    controller()
+    name = "execution-environment"
+    run(sys.executable, "-m", "airgap", "build", name)
+    artifacts = spec.load()
+    store = cache.Store(cache.default_root(), cache.digests(artifacts))
+    EXECUTION_ENVIRONMENT.unlink(missing_ok=True)
+    EXECUTION_ENVIRONMENT.symlink_to(store.folder(name) / artifacts[name].output)
 
 
 # The cluster is made before the first gate that needs it and removed after the last one: see runner.py.
@@ -333,6 +350,18 @@ GATES = (
         before=peers.prepare_clients,
         env={"ORION_CLIENTS": str(peers.CLIENTS)},
         recordings=True,
+    ),
+    tests(
+        "execution-environment",
+        "jobs of a controller (ansible-runner, ansible-navigator) in the image, on the cluster",
+        "tests/execution_environment",
+        needs=CLUSTER,
+        before=execution_environment,
+        env={
+            "ORION_CONTROLLER": str(peers.CONTROLLER),
+            "ORION_COLLECTION": str(BUILD),
+            "ORION_EXECUTION_ENVIRONMENT": str(EXECUTION_ENVIRONMENT),
+        },
     ),
     molecule(
         "applications",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from tools.steps import ROOT, STATE, run
@@ -19,19 +20,21 @@ DOCS = STATE / "docs/venv"
 # The PyPI package ansible in the last release that carries awx.awx, without what it depends on.
 AWX = STATE / "awx"
 
+_preparing = threading.Lock()
+
 
 def _prepare(venv: Path, requirements: Path, what: str) -> Path:
     """The environment, made or brought up to date where its pins have changed."""
     uv = ROOT / ".venv/bin/uv"
     done, pins = venv / ".complete", requirements.read_text()
-    if not done.exists() or done.read_text() != pins:
-        print(
-            f"Environment of {what}: {venv.relative_to(ROOT)}, packages pinned in requirements/{requirements.name} …",
-            flush=True,
-        )
-        run(uv, "venv", "-q", "--clear", "-p", ROOT / ".venv/bin/python", venv)
-        run(uv, "pip", "sync", "-q", "--python", venv / "bin/python", "--require-hashes", requirements)
-        done.write_text(pins)
+    # Gates beside each other may need the same one.
+    with _preparing:
+        if not done.exists() or done.read_text() != pins:
+            pinned = f"packages pinned in requirements/{requirements.name}"
+            print(f"Environment of {what}: {venv.relative_to(ROOT)}, {pinned} …", flush=True)
+            run(uv, "venv", "-q", "--clear", "-p", ROOT / ".venv/bin/python", venv)
+            run(uv, "pip", "sync", "-q", "--python", venv / "bin/python", "--require-hashes", requirements)
+            done.write_text(pins)
     return venv
 
 

@@ -37,7 +37,7 @@ def programs() -> Path:
     """The folder with ansible-runner and the others."""
     folder = Path(os.environ.get("ORION_CONTROLLER", "")) / "bin"
     if not (folder / "ansible-runner").exists():
-        pytest.fail("The controller's programs are needed: run this by `make test GATE=controller`, which makes them.")
+        pytest.fail("The controller's programs are needed: run these tests by `make test`, which makes them.")
     return folder
 
 
@@ -45,7 +45,7 @@ def collections() -> Path:
     """The folder in which the built collection is installed."""
     folder = Path(os.environ.get("ORION_COLLECTION", ""))
     if not (folder / "ansible_collections/orion/tracing").is_dir():
-        pytest.fail("The built collection is needed: run this by `make test GATE=controller`, which makes it.")
+        pytest.fail("The built collection is needed: run these tests by `make test`, which makes it.")
     return folder
 
 
@@ -78,10 +78,18 @@ class Job:
     status: str
     output: str
     folder: Path
+    ident: str
+
+    @classmethod
+    def read(cls, folder: Path, ident: str, said: str) -> Job:
+        """folder: the private data folder. said: what ansible-runner printed, for a job that has not even begun."""
+        artifacts = folder / "artifacts" / ident
+        assert (artifacts / "status").exists(), said
+        return cls((artifacts / "status").read_text(), (artifacts / "stdout").read_text(), folder, ident)
 
     @property
     def artifacts(self) -> Path:
-        return self.folder / "artifacts" / IDENT
+        return self.folder / "artifacts" / self.ident
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The data of the events of a kind, in their order."""
@@ -130,10 +138,7 @@ def job(server: Server, tmp_path: Path) -> Iterator[Callable[..., Job]]:
         done = subprocess.run(
             as_nobody(argv), env=surroundings(home), cwd=project, capture_output=True, text=True, check=False
         )
-        artifacts = folder / "artifacts" / IDENT
-        assert (artifacts / "status").exists(), done.stdout + done.stderr
-        output = (artifacts / "stdout").read_text()
-        return Job((artifacts / "status").read_text(), output, folder)
+        return Job.read(folder, IDENT, done.stdout + done.stderr)
 
     yield run
     assert list(home.iterdir()) == [] and not own_home.exists()

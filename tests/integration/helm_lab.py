@@ -22,6 +22,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Unreachable
 from ansible_collections.orion.tracing.plugins.module_utils.helm import release
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.tests.container_engine import engine_environment, node_container
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = str(Path(release.__file__).parents[6])  # the folder that holds ansible_collections
@@ -303,13 +304,8 @@ class Node:
     """The cluster's node, a container."""
 
     def __init__(self, state: Path) -> None:
-        cluster = yaml.safe_load((state / "kubeconfig").read_text())["current-context"].removeprefix("kind-")
-        self._node = f"{cluster}-control-plane"
-        cache = Path(os.environ.get("ORION_CACHE") or "~/.cache/orion-tracing").expanduser()
-        engine = ["bash", str(ROOT / "roles/local_cluster/files/engine.sh"), "start", str(cache / "engine")]
-        found = subprocess.run(engine, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
-        path = os.pathsep.join([os.environ["PATH"], str(cache / "engine/deb/usr/bin")])
-        self._env = {**os.environ, "PATH": path, **({"DOCKER_HOST": found[1]} if found[1:] and found[1] else {})}
+        self._node = node_container(state)
+        self._env = {**os.environ, **engine_environment()}
 
     def run(self, *argv: str, stdin: str = "") -> str:
         """Run a program in it; its standard output. The test fails where there is anything on standard error."""

@@ -32,6 +32,7 @@ ALLOWED = {
     "LGPL-3.0-only",
     "LGPL-3.0-or-later",
     "MIT",
+    "MIT-0",
     "MPL-2.0",
     "OLDAP-2.8",
     "PSF-2.0",

@@ -24,7 +24,7 @@ def of(command: str) -> list[Gate]:
 def test_names_are_unique_and_fit_into_a_file_name() -> None:
     names = [gate.name for gate in GATES]
     assert len(set(names)) == len(names)
-    assert all(re.fullmatch(r"[a-z0-9.-]{2,16}", name) for name in names)
+    assert all(re.fullmatch(r"[a-z0-9.-]{2,24}", name) for name in names)
 
 
 def test_check_needs_neither_programs_nor_a_cluster() -> None:
@@ -42,7 +42,7 @@ def test_the_cluster_is_removed_last() -> None:
     assert (on_cluster[0], on_cluster[-1]) == (gates.MAKE_CLUSTER, gates.REMOVE_CLUSTER)
 
 
-@pytest.mark.parametrize("folder", ["tests/unit", "tests/parity", "tests/integration"])
+@pytest.mark.parametrize("folder", ["tests/unit", "tests/parity", "tests/integration", "tests/execution_environment"])
 def test_every_test_is_in_a_gate_of_test_all(folder: str) -> None:
     """By the marks: all but the nightly tests in one gate, the nightly ones in others."""
     found = [gate.argv[gate.argv.index("-m", 3) + 1] for gate in of(TEST_ALL) if folder in gate.argv]
