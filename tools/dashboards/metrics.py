@@ -133,10 +133,9 @@ METRICS = {
         Maker.TEMPO,
         "tempodb_compaction_blocks_total",
         "tempodb_compaction_bytes_written_total",
+        "tempodb_compaction_outstanding_blocks",
         rare=_SOME_COMPACTION,
     ),
-    # 3.0 has it in its binary, and nothing there sets it
-    **_metrics(Maker.TEMPO_2, "tempodb_compaction_outstanding_blocks", rare=_SOME_COMPACTION),
     # Tempo 3.0: modules/{livestore,blockbuilder,backendscheduler}, pkg/ingest
     **_metrics(
         Maker.TEMPO_3,
@@ -173,6 +172,9 @@ METRICS = {
         rare="appears with the first job",
     ),
     **_metrics(Maker.TEMPO_3, "tempo_backend_scheduler_jobs_failed_total", rare=_FIRST_FAILURE),
+    **_metrics(
+        Maker.TEMPO_3, "tempo_backend_worker_call_retries_total", rare="appears when a worker first has no job to do"
+    ),
     **_metrics(
         Maker.TEMPO,
         "tempo_query_frontend_queries_total",

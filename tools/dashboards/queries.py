@@ -88,10 +88,12 @@ QUEUE_SECONDS = (
     f" / (sum by (exporter) ({rate('otelcol_exporter_sent_spans')}) > 0)"
 )
 
-# Blocks that wait for compaction, for each compactor
+# Blocks that wait for compaction, for each compactor: 2.10's, which all say how many wait, or 3.0's workers, for which
+# the scheduler says it.
 OUTSTANDING = (
-    "sum by (tenant) (tempodb_compaction_outstanding_blocks)"
-    " / on () group_left () count(count by (instance) (tempodb_compaction_outstanding_blocks))"
+    "sum by (tenant) (tempodb_compaction_outstanding_blocks) / on () group_left () "
+    "(count(tempo_backend_worker_call_retries_total)"
+    " or count(count by (instance) (tempodb_compaction_outstanding_blocks)))"
 )
 
 

@@ -111,6 +111,14 @@ BLOCKS = Panel(
     unit="none",
     width=8,
 )
+WAITING = Panel(
+    "Blocks that wait for compaction",
+    "For each compactor or backend-worker, by tenant. docs/runbooks/TracingCompactionBehind.md",
+    [PromQL(q.OUTSTANDING, "{{tenant}}")],
+    unit="none",
+    width=8,
+    steps=[(100, "orange")],
+)
 BUCKET = (
     Panel(
         "Compaction",
@@ -220,14 +228,7 @@ TEMPO = Dashboard(
             "Compaction and bucket",
             (
                 BLOCKS,
-                Panel(
-                    "Blocks that wait for compaction",
-                    "For each compactor, by tenant. docs/runbooks/TracingCompactionBehind.md",
-                    [PromQL(q.OUTSTANDING, "{{tenant}}")],
-                    unit="none",
-                    width=8,
-                    steps=[(100, "orange")],
-                ),
+                WAITING,
                 *BUCKET,
             ),
         ),
@@ -326,6 +327,7 @@ TEMPO_3 = Dashboard(
             "Compaction and bucket",
             (
                 BLOCKS,
+                WAITING,
                 Panel(
                     "Jobs",
                     "Jobs per second that the backend-scheduler gives to workers, by type: compaction, retention.",

@@ -53,6 +53,7 @@ VARIABLES: dict[str, Any] = {
         # What is younger than this is not searched, so that a search does not see half a trace.
         "query_frontend": {"query_end_cutoff": "1s"},
         "live_store": {"flush_check_period": "1s"},
+        "storage": {"trace": {"blocklist_poll": "2s"}},
     },
 }
 PASSWORD = 'not: "to be" #shown {}'
