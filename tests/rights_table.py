@@ -46,6 +46,8 @@ CASES: list[tuple[str, dict[str, Any], Modes | None]] = [
     ("`verify_applications`", {"verify_applications": [{"namespace": "its namespace", "method": "GET"}]}, None),
     ("`verify_prometheus_url`, `verify_logs_url` of a Service",
      {"verify_prometheus_url": "http://service.its-namespace.svc"}, None),
+    ("`tempo_profile: kafka`, `tempo_kafka_address` of a Service",
+     {"tempo_profile": "kafka", "tempo_kafka_address": "NAME.its-namespace.svc:9092"}, None),
 ]  # fmt: skip
 
 

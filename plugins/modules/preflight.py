@@ -10,7 +10,8 @@ version_added: 0.1.0
 author:
   - orion.tracing contributors (@orion-tracing)
 description:
-  - Checks variables against each other, and against the cluster, helm and the S3 store. Reads only.
+  - Checks variables against each other, and against the cluster, helm, the S3 store, and the Kafka that Tempo 3 writes
+    to. Reads only.
   - Reports all findings at once, each with the variable, what is wrong and what to do. Fails if one is an error.
   - An action plugin evaluates the variables of O(roles) on the controller, with the defaults of these roles, so that
     what is checked is what will be used. Options of roles that are secret are not among them.
@@ -146,6 +147,7 @@ options:
 requirements:
   - helm (3.18 or newer)
   - boto3 (Python package)
+  - kafka-python >= 3, for C(tempo_profile=kafka); without it, Kafka is not asked
 """
 
 EXAMPLES = r"""

@@ -22,7 +22,9 @@ PATIENCE = 400.0
 @pytest.fixture(scope="module")
 def stores(kube: Kube) -> Stores:
     store = setting("ORION_TEST_STORE")
-    makers = {Maker.COLLECTOR, Maker.CONNECTORS, Maker.PROBE} | ({Maker.TEMPO} if store == "tempo" else set())
+    makers = {Maker.COLLECTOR, Maker.CONNECTORS, Maker.PROBE} | (
+        {Maker.TEMPO, Maker.TEMPO_2} if store == "tempo" else set()
+    )
     return Stores({name: through_the_api_server(kube, name) for name in ("prometheus", store)}, makers=makers)
 
 

@@ -110,4 +110,4 @@ def test_the_docs_list_every_alert_and_every_dashboard() -> None:
     alerts = re.findall(r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| (\w+) \|", text, re.MULTILINE)
     assert alerts == [(alert.name, alert.severity) for alert in ALERTS]
     dashboards = re.findall(r"^\| `(orion-[a-z-]+)` \|", text, re.MULTILINE)
-    assert sorted(dashboards) == sorted(one.uid for one in DASHBOARDS)
+    assert sorted(dashboards) == sorted({one.uid for one in DASHBOARDS})

@@ -114,10 +114,27 @@ def test_the_collector_has_the_names() -> None:
     assert b"otelcol_exporter_sent_span_" not in program
 
 
+# What is put before the name of a metric when the program runs, and is a string of its own.
+NAMESPACE = "^tempo(?:db|_live_store|_block_builder|_ingest|_partition_ring|_distributor(?=_produce|_kafka))?_"
+
+
+def absent(program: bytes, *makers: metrics.Maker) -> list[str]:
+    wanted = [name for name, metric in metrics.METRICS.items() if metric.maker in makers]
+    assert len(wanted) > 20
+    bare = {name: re.sub(f"{NAMESPACE}|_(bucket|count|sum)$", "", name) for name in wanted}
+    return [name for name, text in bare.items() if text.encode() not in program]
+
+
 @pytest.mark.needs_tempo
 def test_tempo_has_the_names() -> None:
-    """Each is a string in its binary without the namespace, which is put before it when it runs."""
+    """Each is a string in its binary without the namespace."""
     program = setting("ORION_TEMPO", "tempo").read_bytes()
-    wanted = [name for name, metric in metrics.METRICS.items() if metric.maker is metrics.Maker.TEMPO]
-    bare = {name: re.sub("^tempo(db)?_|_(bucket|count|sum)$", "", name) for name in wanted}
-    assert not [name for name, text in bare.items() if text.encode() not in program]
+    assert not absent(program, metrics.Maker.TEMPO, metrics.Maker.TEMPO_2)
+
+
+@pytest.mark.needs_tempo_3
+def test_tempo_3_has_the_names() -> None:
+    """The same; that it sends them is in tests/unit/charts/test_tempo_3_runs.py."""
+    program = setting("ORION_TEMPO_3", "tempo").read_bytes()
+    assert not absent(program, metrics.Maker.TEMPO, metrics.Maker.TEMPO_3)
+    assert b"ingester_failed_flushes_total" not in program

@@ -31,7 +31,7 @@ class _Dumper(yaml.SafeDumper):
 def files() -> dict[str, str]:
     """The text of each file that is written, by its path below FILES."""
     found = {
-        f"dashboards/{one.uid}.json": json.dumps(one.json(), indent=2, ensure_ascii=False) + "\n" for one in DASHBOARDS
+        f"dashboards/{one.name}.json": json.dumps(one.json(), indent=2, ensure_ascii=False) + "\n" for one in DASHBOARDS
     }
     for name, document in (("prometheus", alerts.prometheus()), ("grafana", alerts.grafana())):
         dumped = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=60)

@@ -301,7 +301,8 @@ class Constant:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """uid: fixed, for links and updates; also the name of the file."""
+    """uid: fixed, for links and updates. form: where several dashboards have one uid, of which the grafana role
+    provisions the one that fits, the end of the name of its file."""
 
     uid: str
     title: str
@@ -312,6 +313,12 @@ class Dashboard:
     hours: int = 1
     refresh: str = "30s"
     sources: Sequence[Source] = field(default=(PROMETHEUS,))
+    form: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return self.uid + self.form
 
     @property
     def panels(self) -> list[Panel]:

@@ -12,9 +12,9 @@ from tools.dashboards.probe import PROBE
 from tools.dashboards.red import RED
 from tools.dashboards.service_map import SERVICE_MAP
 from tools.dashboards.slo import SLO
-from tools.dashboards.tempo import TEMPO
+from tools.dashboards.tempo import TEMPO, TEMPO_3
 from tools.dashboards.traces import TRACES, TRACES_JAEGER
 
 DASHBOARDS: tuple[Dashboard, ...] = (
-    OVERVIEW, RED, SERVICE_MAP, TRACES, TRACES_JAEGER, SLO, APPLICATIONS, COLLECTOR, TEMPO, PROBE,
+    OVERVIEW, RED, SERVICE_MAP, TRACES, TRACES_JAEGER, SLO, APPLICATIONS, COLLECTOR, TEMPO, TEMPO_3, PROBE,
 )  # fmt: skip

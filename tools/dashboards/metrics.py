@@ -21,6 +21,8 @@ class Maker(Enum):
     COLLECTOR = "the Collector's own telemetry, port 8888 of gateways and samplers"
     CONNECTORS = "the samplers' connectors span_metrics and service_graph, by remote write"
     TEMPO = "Tempo's own telemetry, port 3200"
+    TEMPO_2 = "the telemetry of Tempo 2.10, port 3200"
+    TEMPO_3 = "the telemetry of Tempo 3, port 3200"
     PROBE = "the periodic probe, by remote write"
     RULES = "the recording rules of the plan, in the file of the alert rules"
     KUBE_STATE_METRICS = "kube-state-metrics, which many clusters have and this collection does not install"
@@ -97,15 +99,12 @@ METRICS = {
     **_metrics(
         Maker.CONNECTORS, "traces_service_graph_request_failed_total", rare="appears with the first request that fails"
     ),
-    # Tempo 2.10: modules/{distributor,ingester,frontend,overrides}, tempodb/; its mixin shows how they are read
+    # Tempo 2.10 and 3.0: modules/{distributor,ingester,frontend,overrides}, tempodb/; its mixin shows how they are read
     **_metrics(
         Maker.TEMPO,
         "tempo_distributor_bytes_received_total",
         "tempo_distributor_push_duration_seconds_bucket",
         "tempo_distributor_spans_received_total",
-        "tempo_ingester_flush_duration_seconds_bucket",
-        "tempo_ingester_flush_queue_length",
-        "tempo_ingester_live_traces",
         "tempo_receiver_accepted_spans",
         "tempo_request_duration_seconds_bucket",
         "tempo_request_duration_seconds_count",
@@ -114,13 +113,15 @@ METRICS = {
         "tempodb_blocklist_length",
     ),
     **_metrics(
-        Maker.TEMPO,
+        Maker.TEMPO_2,
         "tempo_ingester_blocks_flushed_total",
         "tempo_ingester_failed_flushes_total",
+        "tempo_ingester_flush_duration_seconds_bucket",
         "tempo_ingester_flush_failed_retries_total",
-        "tempodb_compaction_errors_total",
-        "tempodb_backend_bytes_total",
+        "tempo_ingester_flush_queue_length",
+        "tempo_ingester_live_traces",
     ),
+    **_metrics(Maker.TEMPO, "tempodb_compaction_errors_total", "tempodb_backend_bytes_total"),
     **_metrics(
         Maker.TEMPO,
         "tempo_discarded_spans_total",
@@ -134,6 +135,45 @@ METRICS = {
         "tempodb_compaction_bytes_written_total",
         "tempodb_compaction_outstanding_blocks",
         rare=_SOME_COMPACTION,
+    ),
+    # Tempo 3.0: modules/{livestore,blockbuilder,backendscheduler}, pkg/ingest
+    **_metrics(
+        Maker.TEMPO_3,
+        "tempo_block_builder_fetch_records_total",
+        "tempo_block_builder_flushed_blocks",
+        "tempo_block_builder_owned_partitions",
+        "tempo_distributor_kafka_write_bytes_total",
+        "tempo_distributor_kafka_write_latency_seconds_bucket",
+        "tempo_ingest_group_partition_lag",
+        "tempo_ingest_group_partition_lag_seconds",
+        "tempo_live_store_live_traces",
+        "tempo_live_store_local_blocks_flushed_total",
+        "tempo_live_store_local_failed_flushes_total",
+        "tempo_live_store_partition_owned",
+        "tempo_live_store_records_processed_total",
+        "tempo_partition_ring_partitions",
+    ),
+    **_metrics(
+        Maker.TEMPO_3,
+        "tempo_block_builder_fetch_errors_total",
+        "tempo_distributor_produce_failures_total",
+        rare=_FIRST_FAILURE,
+    ),
+    **_metrics(
+        Maker.TEMPO_3,
+        "tempo_live_store_lagged_requests_total",
+        rare="appears with the first answer that may lack spans",
+    ),
+    **_metrics(
+        Maker.TEMPO_3,
+        "tempo_backend_scheduler_jobs_active",
+        "tempo_backend_scheduler_jobs_completed_total",
+        "tempo_backend_scheduler_jobs_created_total",
+        rare="appears with the first job",
+    ),
+    **_metrics(Maker.TEMPO_3, "tempo_backend_scheduler_jobs_failed_total", rare=_FIRST_FAILURE),
+    **_metrics(
+        Maker.TEMPO_3, "tempo_backend_worker_call_retries_total", rare="appears when a worker first has no job to do"
     ),
     **_metrics(
         Maker.TEMPO,

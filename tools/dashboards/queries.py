@@ -88,11 +88,64 @@ QUEUE_SECONDS = (
     f" / (sum by (exporter) ({rate('otelcol_exporter_sent_spans')}) > 0)"
 )
 
-# Blocks that wait for compaction, for each compactor
+# Blocks that wait for compaction, for each compactor: 2.10's, which all say how many wait, or 3.0's workers, for which
+# the scheduler says it.
 OUTSTANDING = (
-    "sum by (tenant) (tempodb_compaction_outstanding_blocks)"
-    " / on () group_left () count(count by (instance) (tempodb_compaction_outstanding_blocks))"
+    "sum by (tenant) (tempodb_compaction_outstanding_blocks) / on () group_left () "
+    "(count(tempo_backend_worker_call_retries_total)"
+    " or count(count by (instance) (tempodb_compaction_outstanding_blocks)))"
 )
+
+
+# Of each partition and group of readers, seconds. Live-stores and generators keep the last figure when nothing more
+# comes; block-builders set theirs to 0. So only a reader that still has something to read counts.
+# Source: modules/livestore/live_store.go, modules/generator/generator_kafka.go, modules/blockbuilder of Tempo 3.0.3
+PARTITION_LAG = (
+    "max by (group, partition) ("
+    "tempo_ingest_group_partition_lag_seconds and on (instance, group, partition) tempo_ingest_group_partition_lag > 0"
+    " or tempo_ingest_group_partition_lag_seconds and on (instance) "
+    "sum by (instance) (rate(tempo_live_store_records_processed_total[10m])) > 0)"
+)
+PARTITIONS = (
+    'sum(max by (state) (tempo_partition_ring_partitions{name="livestore-partitions", state=~"Active|Inactive"}))'
+)
+
+
+def read_partitions(owned: str) -> str:
+    """How many partitions have a reader. owned: its metric. 0 where no reader runs."""
+    return zero(f"count(max by (partition) ({owned}) > 0)")
+
+
+def unread_partitions() -> str:
+    """Partitions that distributors write to and that no live-store, or no block-builder, reads; not of one instance,
+    which does without Kafka."""
+    readers = {
+        "live-store": "tempo_live_store_partition_owned",
+        "block-builder": "tempo_block_builder_owned_partitions",
+    }
+    each = (
+        f'label_replace({PARTITIONS} - ({read_partitions(owned)}), "reader", "{reader}", "", "")'
+        for reader, owned in readers.items()
+    )
+    return f"({' or '.join(each)}) and on () count(tempo_distributor_kafka_write_bytes_total)"
+
+
+def blocks_not_written(window: str = "30m") -> str:
+    """Records per second of each block-builder that reads and writes no block."""
+    fetched, flushed = (
+        total(f"tempo_block_builder_{metric}", by="instance", window=window)
+        for metric in ("fetch_records_total", "flushed_blocks")
+    )
+    return f"{fetched} > 0 unless on (instance) {flushed} > 0"
+
+
+def failed_jobs(window: str = WINDOW) -> str:
+    """The share of the backend-scheduler's jobs that failed, by type."""
+    failed, created = (
+        total(f"tempo_backend_scheduler_jobs_{what}_total", by="job_type", window=window)
+        for what in ("failed", "created")
+    )
+    return f"{failed} / ({created} > 0)"
 
 
 def s3_errors(window: str = WINDOW) -> str:

@@ -27,6 +27,8 @@ GRAFANA, PROMETHEUS_RULE = "grafana", "PrometheusRule"
 RUNBOOKS = "https://github.com/orion-tracing/orion.tracing/blob/main/docs/runbooks"
 PROMETHEUS_UID = "prometheus"
 PLAN_GROUP = "orion-tracing-plan"
+# Ends the name of a dashboard that takes the place of the one before it, with the same uid, where Tempo 3 runs.
+FORM_3 = "-3"
 
 
 def content_values(
@@ -34,8 +36,9 @@ def content_values(
 ) -> Json:
     """The keys "dashboards" and "alerts" of the values of roles/grafana/files/chart.
 
-    variables: all grafana_* variables. dashboards: by uid. rules: a rules file of Prometheus; provisioning: the same
-    rules as Grafana's provisioning file. plan: as the filter tracing_plan returns it.
+    variables: all grafana_* variables. dashboards: by uid, and those for Tempo 3 by uid and FORM_3. rules: a rules file
+    of Prometheus; provisioning: the same rules as Grafana's provisioning file. plan: as the filter tracing_plan returns
+    it.
     Raises InvalidVariables with every error.
     """
     refuse("the grafana role's variables", _problems(variables))
@@ -63,7 +66,8 @@ def content_values(
 
 
 def filled_dashboards(variables: Mapping[str, Any], dashboards: Mapping[str, Json], plan: Json) -> dict[str, Json]:
-    """The dashboards whose data sources exist, with their uids as defaults, and with the plan's figures."""
+    """The dashboards that fit the plan's Tempo and whose data sources exist, by uid; with the sources' uids as
+    defaults, and with the plan's figures."""
     uids = {**linked_uids(variables), "prometheus": str(variables["grafana_prometheus_uid"])}
     constants = {
         "plan_received_spans": plan["load"]["offered_spans_per_second"],
@@ -74,7 +78,11 @@ def filled_dashboards(variables: Mapping[str, Any], dashboards: Mapping[str, Jso
         "price_get": plan["prices"]["get"],
     }
     found = {}
-    for uid, dashboard in dashboards.items():
+    third = {name: one for name, one in dashboards.items() if name.endswith(FORM_3)}
+    fitting = {name: one for name, one in dashboards.items() if name not in third}
+    if plan["tempo_version"].startswith("3."):
+        fitting |= {one["uid"]: one for one in third.values()}
+    for uid, dashboard in fitting.items():
         one = plain(dashboard)
         sources = [variable for variable in one["templating"]["list"] if variable["type"] == "datasource"]
         if any(variable["query"] not in uids for variable in sources):

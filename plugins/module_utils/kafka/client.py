@@ -127,21 +127,27 @@ class Kafka:
         finally:
             admin.close()
 
-    def read(self, name: str) -> Cluster:
+    def read(self, name: str, partly: bool = False) -> Cluster:
+        """partly: without the topic's settings where they may not be read."""
         with _errors(self.address):
             brokers = [one["broker_id"] if "broker_id" in one else one["node_id"] for one in self._brokers()]
             there = name in self._admin.list_topics()
-            topic = self._topic(name) if there else None
+            topic = self._topic(name, partly) if there else None
             return Cluster(len(brokers), self._largest(brokers), topic)
 
     def _brokers(self) -> list[dict[str, Any]]:
         return list(self._admin.describe_cluster()["brokers"])
 
-    def _topic(self, name: str) -> Topic:
+    def _topic(self, name: str, partly: bool) -> Topic:
         [found] = self._admin.describe_topics([name])
         partitions = found["partitions"]
         replicas = min((len(one.get("replica_nodes", one.get("replicas", ()))) for one in partitions), default=0)
-        settings = self._configs("TOPIC", name, (RETENTION, LARGEST, IN_SYNC))
+        try:
+            settings = self._configs("TOPIC", name, (RETENTION, LARGEST, IN_SYNC))
+        except _authorization_errors():
+            if not partly:
+                raise
+            settings = {}
         return Topic(len(partitions), replicas, settings)
 
     def _largest(self, brokers: list[int]) -> int:

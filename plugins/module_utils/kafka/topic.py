@@ -16,6 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
 
 RETENTION, LARGEST, IN_SYNC = "retention.ms", "max.message.bytes", "min.insync.replicas"
+OPTIONS = {RETENTION: "retention", LARGEST: "max_message_bytes", IN_SYNC: "min_insync_replicas"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def plan(wanted: WantedTopic, cluster: Cluster) -> Plan:
     is there, which only Kafka's own tool moves between brokers.
     """
     check_options(wanted)
-    _check_replicas(wanted, cluster)
+    check_replicas(wanted, cluster)
     found, settings = cluster.topic, configs(wanted)
     made = Plan(result={"brokers": cluster.brokers, "broker_max_message_bytes": cluster.max_message_bytes})
     if found is None:
@@ -105,29 +106,31 @@ def verdict(wanted: WantedTopic, cluster: Cluster) -> None:
     check_options(wanted)
     found = cluster.topic
     if found is None:
-        _check_replicas(wanted, cluster)
+        check_replicas(wanted, cluster)
         raise NotFound(
             f"topic: there is no topic {wanted.name}",
             remedy="Create it, or let state: present do it.",
         )
-    if short := list(_shortcomings(wanted, cluster, found)):
+    if short := [text for _option, text in shortcomings(wanted, cluster, found)]:
         raise InvalidInput(
             f"topic {wanted.name} does not fit: {'; '.join(short)}",
             remedy="Change the topic, or let state: present do it (all but its replicas).",
         )
 
 
-def _shortcomings(wanted: WantedTopic, cluster: Cluster, found: Topic) -> Iterator[str]:
+def shortcomings(wanted: WantedTopic, cluster: Cluster, found: Topic) -> Iterator[tuple[str, str]]:
+    """What the topic has too little of: the option of WantedTopic, and a sentence. Settings that are not known pass."""
     if found.partitions < wanted.partitions:
-        yield f"it has {found.partitions} partitions, partitions is {wanted.partitions}"
+        yield "partitions", f"it has {found.partitions} partitions, partitions is {wanted.partitions}"
     if found.replicas < wanted.replication_factor:
-        yield f"a partition has {found.replicas} replicas, replication_factor is {wanted.replication_factor}"
+        text = f"a partition has {found.replicas} replicas, replication_factor is {wanted.replication_factor}"
+        yield "replication_factor", text
     for name, value in configs(wanted).items():
         there = found.configs.get(name)
         if there is None and name == LARGEST:
-            there = cluster.max_message_bytes
+            there = cluster.max_message_bytes or None
         if there is not None and _falls_short(name, there, value):
-            yield f"its {name} is {there}, wanted is {value}"
+            yield OPTIONS[name], f"its {name} is {there}, wanted is {value}"
 
 
 def _falls_short(name: str, there: int | None, wanted: int) -> bool:
@@ -135,7 +138,8 @@ def _falls_short(name: str, there: int | None, wanted: int) -> bool:
     return there is None or (there < wanted and not unlimited)
 
 
-def _check_replicas(wanted: WantedTopic, cluster: Cluster) -> None:
+def check_replicas(wanted: WantedTopic, cluster: Cluster) -> None:
+    """InvalidInput for more replicas than there are brokers, or than a topic has that is there."""
     if wanted.replication_factor > cluster.brokers:
         raise InvalidInput(
             f"replication_factor is {wanted.replication_factor}, but the cluster has {cluster.brokers} broker"

@@ -27,8 +27,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.output impor
     table,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.planner.prices import REGIONS, Prices
+from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import dotted
 from ansible_collections.orion.tracing.plugins.module_utils.sampling.sdk import ARGUMENT, sdk_percentage
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import PROFILES
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import PROFILES, line
 
 
 def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
@@ -127,6 +128,7 @@ def tracing_plan(v: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(result(made)))
     return {
         **found,
+        "tempo_version": dotted(line(v)),
         "table": table(made),
         "snippet": snippet(made),
         # What the inventory has must fit its own num_traces; the snippet has the load's.

@@ -60,6 +60,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
     minor,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import kafka as running_kafka
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import rights
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.store import contradictions_of_store
@@ -121,6 +122,7 @@ class Facts:
     modes: what can instrument pods; None where that was not asked. workloads: all that the cluster has, where some are
     to be instrumented. owners: of those, as rollout.owners has them.
     bucket_exists: None where the store was not asked, or did not say (then s3_error tells why).
+    kafka: what the brokers say; None where Tempo does without.
     tempo: the one that is installed; None where there is none, or its record may not be read. tempo_before: that of the
     usual name, where tempo_release_name is another one.
     grafana: what the Grafana that is to be provisioned says, and what of it is in the cluster.
@@ -140,6 +142,7 @@ class Facts:
     modes: Modes | None = None
     workloads: Snapshot | None = None
     owners: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    kafka: running_kafka.KafkaFacts | None = None
     tempo: InstalledTempo | None = None
     tempo_before: InstalledTempo | None = None
     helm_version: str = ""
@@ -554,6 +557,10 @@ def installed_tempo(v: Variables, facts: Facts) -> Iterator[Finding]:
     yield from changes_refused(v, facts.tempo, facts.tempo_before)
 
 
+def brokers(v: Variables, facts: Facts) -> Iterator[Finding]:
+    yield from running_kafka.findings(v, facts.kafka)
+
+
 def helm(v: Variables, facts: Facts) -> Iterator[Finding]:
     if facts.helm_error:
         problem, remedy = _halves(facts.helm_error)
@@ -651,6 +658,7 @@ FACT_CHECKS: tuple[Callable[[Variables, Facts], Iterator[Finding]], ...] = (
     pull_secrets,
     instrumentation_apis,
     installed_tempo,
+    brokers,
     helm,
     store,
     provisioned_grafana,

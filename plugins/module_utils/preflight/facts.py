@@ -31,6 +31,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.work
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.platform.versions import MIN_HELM, dotted
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import grafana as running_grafana
+from ansible_collections.orion.tracing.plugins.module_utils.preflight import kafka as running_kafka
 from ansible_collections.orion.tracing.plugins.module_utils.preflight import reviews, rights
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks import (
     PULL_SECRETS,
@@ -102,6 +103,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         tempo = pool.submit(_tempo, kube, namespace, release) if namespace and "tempo_image_tag" in v else None
         before = pool.submit(_tempo, kube, namespace, FRONT) if tempo and release != FRONT else None
         instrumented = pool.submit(_instrumented, kube, v) if flag(v, "instrumentation_enabled") else None
+        brokers = pool.submit(running_kafka.ask, kube, v, namespace) if text(v, "tempo_profile") == "kafka" else None
         beside = text(v, "grafana_namespace") if text(v, "grafana_provisioning") == running_grafana.SIDECAR else ""
         grafanas = pool.submit(running_grafana.in_cluster, kube, beside) if beside else None
         found, document = space.result() if space else (True, None)
@@ -131,6 +133,7 @@ def _inside(kube: Kube, v: Variables) -> dict[str, Any]:
         },
         "tempo": tempo.result() if tempo else None,
         "tempo_before": before.result() if before else None,
+        "kafka": brokers.result() if brokers else None,
         "unreadable": tuple(name for name, future in secrets.items() if not future.result()[0]),
         "grafana": running_grafana.GrafanaFacts(grafanas.result() if grafanas else ()),
         **instrumentation,

@@ -36,6 +36,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables 
 from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import GROUP as ADMISSION
 from ansible_collections.orion.tracing.plugins.module_utils.platform.record import APPLIED
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import SIDECAR
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.kafka import SERVICE as KAFKA_SERVICE
 from ansible_collections.orion.tracing.plugins.module_utils.store.url import SERVICE
 
 APPS, BATCH, CORE, POLICIES = "apps", "batch", "", "policy"
@@ -99,6 +100,7 @@ def required(v: Variables, modes: Modes | None = None, absent: Iterable[str] = (
         *_platform(v),
         *_cluster_wide(v, absent),
         *_proof(v),
+        *_kafka(v),
         *(_instrumentation(v, modes) if modes is not None else ()),
         *_grafana(v),
         *_node_agent(v),
@@ -189,6 +191,15 @@ def _proof(v: Variables) -> Iterator[Right]:
             verb = METHODS.get(str(item.get("method") or "GET").upper())
             if verb:
                 yield Right((verb,), CORE, "services/proxy", item["namespace"], "requests of verify_applications")
+
+
+def _kafka(v: Variables) -> Iterator[Right]:
+    host = _text(v, "tempo_kafka_address").rpartition(":")[0]
+    if _text(v, "tempo_profile") != "kafka" or not (match := KAFKA_SERVICE.fullmatch(host)):
+        return
+    name, namespace = match["name"], match["namespace"]
+    yield Right(("get",), CORE, "services", namespace, "whether Kafka's Service is there", (name,), needed=False)
+    yield Right(("list",), DISCOVERY, "endpointslices", namespace, "whether Kafka's Service has pods", needed=False)
 
 
 def _instrumentation(v: Variables, modes: Modes) -> Iterator[Right]:

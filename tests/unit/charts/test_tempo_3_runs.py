@@ -8,6 +8,7 @@ As in test_tempo_runs.py, addresses and folders are exchanged, and some interval
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -34,6 +35,8 @@ from ansible_collections.orion.tracing.tests.unit.charts.tempo_process import (
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 from moto import mock_aws
 
+from tools.dashboards.metrics import METRICS, Maker
+
 pytestmark = pytest.mark.needs_tempo_3
 
 VARIABLES: dict[str, Any] = {
@@ -50,6 +53,7 @@ VARIABLES: dict[str, Any] = {
         # What is younger than this is not searched, so that a search does not see half a trace.
         "query_frontend": {"query_end_cutoff": "1s"},
         "live_store": {"flush_check_period": "1s"},
+        "storage": {"trace": {"blocklist_poll": "2s"}},
     },
 }
 PASSWORD = 'not: "to be" #shown {}'
@@ -169,6 +173,22 @@ def test_components_with_kafka(tempo_3: str, tmp_path: Path, broker: Broker) -> 
         for name in COMPONENTS:
             listed = f"127.0.0.1:{ports[name]['gossip']}" in seen
             assert listed is (name not in ("query-frontend", "backend-scheduler")), (name, seen)
+        names: set[str] = set()
+
+        def sent() -> bool:
+            for part in parts.values():
+                names.update(re.findall(r"^tempo\w+", part.get("/metrics")[1].decode(), re.MULTILINE))
+            return metrics <= names
+
+        # What dashboards and alert rules read, but for what appears with the first failure, job or compaction.
+        metrics = {
+            name for name, metric in METRICS.items() if metric.maker in (Maker.TEMPO, Maker.TEMPO_3) and not metric.rare
+        }
+        try:
+            frontend.until(sent, "every metric")
+        except AssertionError:
+            raise AssertionError(f"missing: {sorted(metrics - names)}") from None
+        assert not {name for name in METRICS if METRICS[name].maker is Maker.TEMPO_2} & names
         parts["live-store"].kill()
 
         def stored() -> Callable[[], Any]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import sys
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.kafka import ask, findings
 from ansible_collections.orion.tracing.tests.kafka_broker import Broker
+from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
 
 PASSWORD = 'no "simple" pass\\word'
@@ -77,6 +81,47 @@ def test_wrong_credentials(broker: Broker) -> None:
     refused = run("kafka_topic", **options(broker, password="wrong-password", timeout=30))
     assert "refused the credentials" in refused["msg"]
     assert "wrong-password" not in json.dumps(refused)
+
+
+def test_preflight_asks_with_tempos_credentials(broker: Broker) -> None:
+    """As preflight does, before anything changes."""
+
+    def said(**changes: Any) -> list[str]:
+        given = {
+            "tempo_profile": "kafka",
+            "tempo_image_tag": "3.0.3",
+            "tempo_kafka_address": broker.address,
+            "tempo_kafka_sasl_secret": "tempo-kafka",
+            "tempo_kafka_topic_replication_factor": 1,
+            "tempo_kafka_topic_min_insync_replicas": 1,
+        }
+        v = role_defaults("tempo", object_storage_bucket="orion-traces") | given | changes
+        facts = ask(kube.client(), v, "tracing")
+        return [f"{one.severity} {one}" for one in findings(v, facts)]
+
+    def secret(password: str) -> dict[str, Any]:
+        data = {"username": "tempo", "password": password}
+        encoded = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+        return {"kind": "Secret", "metadata": {"name": "tempo-kafka", "namespace": "tracing"}, "data": encoded}
+
+    kube = FakeKube(secret(PASSWORD))
+    [missing] = said()
+    assert missing.startswith("error tempo_kafka_topic: is tempo-traces, which Kafka does not have")
+    assert said(tempo_kafka_topic_state="present") == []
+    [replicas] = said(tempo_kafka_topic_state="present", tempo_kafka_topic_replication_factor=3)
+    assert replicas.startswith("error tempo_kafka_topic_replication_factor: is 3, but the cluster has 1 broker")
+    small = options(broker, name="small", partitions=3, max_message_bytes=1048588)
+    assert run("kafka_topic", **small)["changed"]
+    [too_small] = said(tempo_kafka_topic="small")
+    assert "error tempo_kafka_topic: is small: its max.message.bytes is 1048588, wanted is 16000000" in too_small
+    assert run("kafka_topic", **(small | {"max_message_bytes": 16000000}))["changed"]
+    assert said(tempo_kafka_topic="small") == []
+    kube = FakeKube(secret("wrong-password"))
+    [refused] = said()
+    assert refused.startswith("error tempo_kafka_sasl_secret: is tempo-kafka, but the broker at")
+    assert "refused the credentials" in refused and "wrong-password" not in refused
+    [anonymous] = said(tempo_kafka_sasl_secret="")
+    assert anonymous.startswith(f"error tempo_kafka_address: is {broker.address}, but the broker at")
 
 
 def test_no_broker() -> None:

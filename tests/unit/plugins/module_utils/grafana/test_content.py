@@ -16,7 +16,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity imp
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 FILES = Path(__file__).resolve().parents[5] / "roles/grafana/files"
-DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in (FILES / "dashboards").glob("*.json")}
+FORMS = {path.stem: json.loads(path.read_text()) for path in (FILES / "dashboards").glob("*.json")}
+DASHBOARDS = {name: one for name, one in FORMS.items() if not name.endswith("-3")}
 RULES, PROVISIONING = (yaml.safe_load((FILES / f"alerts/{name}.yml").read_text()) for name in ("prometheus", "grafana"))
 NEEDED = {"tracing_environment": "test", "tracing_cluster_name": "test", "object_storage_bucket": "orion-traces"}
 
@@ -30,7 +31,7 @@ PLAN = plan()
 
 def made(**variables: Any) -> dict[str, Any]:
     v = role_defaults("grafana", **{"grafana_tempo_url": "http://tempo:3200", "grafana_jaeger_url": "", **variables})
-    return content.content_values(v, DASHBOARDS, RULES, PROVISIONING, PLAN)
+    return content.content_values(v, FORMS, RULES, PROVISIONING, PLAN)
 
 
 def dashboards(**variables: Any) -> dict[str, Any]:
@@ -52,6 +53,27 @@ def variables_of(dashboard: dict[str, Any]) -> dict[str, str]:
 )
 def test_dashboards_of_a_store_that_is_not_there_are_left_out(variables: dict[str, Any], missing: set[str]) -> None:
     assert DASHBOARDS.keys() - dashboards(**variables).keys() == missing
+
+
+KAFKA = {"tempo_profile": "kafka", "tempo_image_tag": "3.0.3", "tempo_kafka_address": "kafka:9092"}
+
+
+@pytest.mark.parametrize(
+    ("given", "form"),
+    [
+        ({}, "orion-tempo"),
+        ({"tempo_profile": "monolithic"}, "orion-tempo"),
+        (KAFKA, "orion-tempo-3"),
+        ({"tempo_profile": "monolithic", "tempo_image_tag": "3.0.3"}, "orion-tempo-3"),
+    ],
+)
+def test_tempos_dashboard_is_the_one_for_its_version(given: dict[str, Any], form: str) -> None:
+    v = role_defaults("grafana", grafana_tempo_url="http://tempo:3200")
+    found = content.filled_dashboards(v, FORMS, plan(**given))
+    assert found.keys() == DASHBOARDS.keys() - {"orion-traces-jaeger"}
+    assert found["orion-tempo"]["uid"] == "orion-tempo"
+    assert found["orion-tempo"]["panels"] == FORMS[form]["panels"]
+    assert ("tempo_ingester_" in json.dumps(found)) is (form == "orion-tempo")
 
 
 def test_the_uids_of_the_data_sources_are_the_defaults() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,17 @@ def test_administrators_are_asked_about_once() -> None:
         "tempo": None,
         "tempo_before": None,
         "unreadable": (),
+        "kafka": None,
         "grafana": NOTHING,
     }
     assert len(kube.reviews) == 1
+
+
+def test_kafka_is_asked_where_tempo_writes_to_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+    facts = facts_of(cluster(), {**V, "tempo_profile": "kafka", "tempo_kafka_address": address})
+    assert isinstance(facts["kafka"].problem, Unreachable)
 
 
 def test_what_can_instrument_pods_is_asked_where_it_matters() -> None:

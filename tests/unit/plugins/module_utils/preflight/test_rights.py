@@ -48,6 +48,17 @@ def more(given: dict[str, Any], modes: Modes | None = None) -> set[tuple[str, st
     return triples(required(given, modes)) - triples(required(V))
 
 
+def test_kafkas_service_is_looked_at_where_the_address_names_one() -> None:
+    def needed(address: str) -> list[tuple[str, str, tuple[str, ...], bool]]:
+        v = {"tracing_namespace": "tracing", "tempo_profile": "kafka", "tempo_kafka_address": address}
+        return [(one.resource, one.namespace, one.names, one.needed) for one in required(v) if one.namespace == "kafka"]
+
+    expected = [("services", "kafka", ("bootstrap",), False), ("endpointslices", "kafka", (), False)]
+    assert needed("bootstrap.kafka.svc:9092") == expected
+    assert needed("broker-0.bootstrap.kafka.svc.cluster.local:9092") == expected
+    assert needed("kafka.example.com:9092") == []
+
+
 def test_no_right_is_there_twice() -> None:
     every = {**SIDECAR, **AGENT, **INSTRUMENTED, "verify_probe_enabled": True, "grafana_namespace": "tracing"}
     singles = [(one.verbs, one.full_resource, one.namespace, one.names)
