@@ -55,10 +55,16 @@ class KafkaFacts:
     service: str = ""
 
 
+def asked_address(v: Mapping[str, Any]) -> str:
+    """Where the brokers are asked: Tempo may be inside a cluster with them, and this machine outside."""
+    return str(v.get("tempo_kafka_topic_address") or v.get("tempo_kafka_address") or "")
+
+
 def ask(kube: Kube, v: Mapping[str, Any], namespace: str) -> KafkaFacts:
     """namespace: of the Secret with Tempo's credentials. Whatever fails becomes part of the facts."""
-    address, secret = str(v.get("tempo_kafka_address") or ""), str(v.get("tempo_kafka_sasl_secret") or "")
-    if not BROKER.fullmatch(address):
+    inside_address, address = str(v.get("tempo_kafka_address") or ""), asked_address(v)
+    secret = str(v.get("tempo_kafka_sasl_secret") or "")
+    if not BROKER.fullmatch(inside_address) or not BROKER.fullmatch(address):
         return KafkaFacts()
     try:
         username, password = _credentials(kube, namespace, secret) if secret else ("", "")
@@ -74,7 +80,7 @@ def ask(kube: Kube, v: Mapping[str, Any], namespace: str) -> KafkaFacts:
         if not isinstance(problem.__cause__, OSError) or isinstance(problem.__cause__, ConnectionRefusedError):
             return KafkaFacts(problem=problem)
         unasked = "it cannot be reached from where Ansible runs"
-        return KafkaFacts(unasked=unasked, problem=problem, service=_service(kube, address))
+        return KafkaFacts(unasked=unasked, problem=problem, service=_service(kube, inside_address))
     except TracingError as problem:
         return KafkaFacts(problem=problem)
 
@@ -126,11 +132,13 @@ def findings(v: Mapping[str, Any], facts: KafkaFacts | None) -> Iterator[Finding
     if facts is None or v.get("tempo_profile") != "kafka":
         return
     name, address = "tempo_kafka_address", v.get("tempo_kafka_address")
+    if not facts.service and asked_address(v) != address:
+        name, address = "tempo_kafka_topic_address", asked_address(v)
     state = str(v.get("tempo_kafka_topic_state") or IGNORED)
     if facts.service:
         yield error(name, f"is {address}, but {facts.service}", "Correct it, or start Kafka first.")
     elif facts.unasked:
-        yield _unasked(facts, f"is {address}: Kafka was not asked, because {facts.unasked}", state)
+        yield _unasked(name, facts, f"is {address}: Kafka was not asked, because {facts.unasked}", state)
     elif facts.problem:
         secret = isinstance(facts.problem, PermissionDenied) and v.get("tempo_kafka_sasl_secret")
         what = re.sub(r"^(address|username): ", "", facts.problem.what)
@@ -144,7 +152,7 @@ def findings(v: Mapping[str, Any], facts: KafkaFacts | None) -> Iterator[Finding
         yield from _of_topic(wanted, facts.cluster, state)
 
 
-def _unasked(facts: KafkaFacts, what: str, state: str) -> Finding:
+def _unasked(name: str, facts: KafkaFacts, what: str, state: str) -> Finding:
     """A warning; an error where the role would ask in the same way and fail."""
     if state != IGNORED and facts.problem:
         return error(
@@ -154,7 +162,7 @@ def _unasked(facts: KafkaFacts, what: str, state: str) -> Finding:
             facts.problem.why,
         )
     return warning(
-        "tempo_kafka_address",
+        name,
         what,
         "Run the module kafka_topic with state: checked where Kafka can be reached (docs/tempo-3.md), once before the "
         "installation.",

@@ -45,6 +45,18 @@ def test_a_topic_that_fits_is_nothing_to_talk_about() -> None:
     assert found(KafkaFacts(problem=Unreachable("x")), tempo_profile="distributed") == []
 
 
+def test_another_listener_for_this_machine_is_asked_and_named() -> None:
+    """Where the Service for pods is wrong, that is named."""
+    gone = KafkaFacts(problem=Unreachable("address: no broker answers at 127.0.0.1:9094"))
+    [(severity, text)] = found(gone, tempo_kafka_address=INSIDE, tempo_kafka_topic_address="127.0.0.1:9094")
+    assert (severity, text[:50]) == ("error", "tempo_kafka_topic_address: is 127.0.0.1:9094, but ")
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    given = variables(tempo_kafka_address=INSIDE, tempo_kafka_topic_address=f"127.0.0.1:{port}")
+    facts = ask(FakeKube(), given, "tracing")  # type: ignore[arg-type]
+    assert facts.problem and f"no broker answers at 127.0.0.1:{port}" in str(facts.problem)
+
+
 def test_a_missing_topic() -> None:
     missing = KafkaFacts(Cluster(3, 16000000, None))
     for state in ("ignored", "checked"):
