@@ -337,6 +337,12 @@ GATES = (
         "applications",
         "the shop: one request is one trace, across HTTP, Kafka and the database, in three languages",
     ),
+    molecule(
+        "fleet",
+        "fleet",
+        "two namespaces as two inventory hosts: an edge that sends to a central platform, and what fails apart",
+        commands=NIGHTLY,
+    ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),
     molecule(
