@@ -49,7 +49,7 @@ def playbook(name: str, *argv: str, **extra: Any) -> subprocess.CompletedProcess
     return subprocess.run(
         [program, f"playbooks/{name}.yml", "-i", str(INVENTORY), "-e", json.dumps(extra), *argv],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "1000"},
+        env={**os.environ, "COLUMNS": "1000", "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
         capture_output=True,
         text=True,
         check=False,
