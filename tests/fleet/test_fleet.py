@@ -202,5 +202,5 @@ def test_samplers_are_added_with_as_few_split_traces_as_stated() -> None:
     assert found, output
     split, sent, allowed = map(int, found.groups())
     assert split <= allowed and sent > 100
-    # For the log of the gate.
+    # verify.yml shows it.
     sys.stdout.write(f"{found[0]}\n")
