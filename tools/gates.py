@@ -375,6 +375,12 @@ GATES = (
         commands=NIGHTLY,
         images=frozenset({"tempo", "tempo-3"}),
     ),
+    molecule(
+        "fleet",
+        "fleet",
+        "two namespaces as two inventory hosts: an edge that sends to a central platform, and what fails apart",
+        commands=NIGHTLY,
+    ),
     # Nothing beside them: they hold times to bounds
     nightly("parity-clock", "parity in real time", "tests/parity/test_clock.py", needs=TOOLS, alone=True),
     molecule(

@@ -34,7 +34,7 @@ from tools.gates import CLUSTER, MAKE_CLUSTER, NOTHING, REMOVE_CLUSTER, TEST_CLU
 from tools.steps import ROOT, STATE, Failed, environment
 
 # Molecule's scenarios that run on the embedded store where Tempo is not at hand.
-STORE_SCENARIOS = ("site", "applications", "load")
+STORE_SCENARIOS = ("site", "applications", "fleet", "load")
 # Of a failed gate, what is printed; its file has everything.
 PRINTED = 40_000
 # Gates beside the cluster's give way to those on it, which hold times to bounds and take longer all together.

@@ -25,7 +25,7 @@ def options_of(
     arguments = dict(given)
     roles = arguments.get("roles") or []
     found = merged(read.read(role) for role in (roles or [SHARED]))
-    shared = shared_targets(task_vars, read.shared()["tracing_namespace"]["default"])
+    shared = shared_targets(task_vars, read, roles)
     findings = [*found.findings, *read.unknown("preflight", *roles), *shared]
     if "object_storage" in roles:
         arguments.setdefault("s3", connection(found.values))

@@ -68,6 +68,12 @@ class Figures:
     missing: list[str] = field(default_factory=list)
     processes: dict[str, dict[str, Process]] = field(default_factory=dict)
 
+    @property
+    def backends(self) -> list[float]:
+        """How many samplers each gateway knows, of those that tell."""
+        name = "otelcol_loadbalancer_num_backends"
+        return [text.total(one, name) for one in self.gateway.values() if text.has(one, name)]
+
 
 COMPONENTS = ("gateway", "sampler", "tempo")
 # Those whose counters count traces.

@@ -221,15 +221,10 @@ class Probe:
         limit = Deadline(self.clock, min(ROUTE_TIMEOUT_SECONDS, self.deadline.left))
         while True:
             figures = self.pipeline.figures()
-            known = [
-                text.total(samples, "otelcol_loadbalancer_num_backends")
-                for samples in figures.gateway.values()
-                if text.has(samples, "otelcol_loadbalancer_num_backends")
-            ]
-            if all(count == ready for count in known):
+            if all(count == ready for count in figures.backends):
                 return Counters(figures)
             if not limit.wait(POLL_SECONDS):
-                counts = ", ".join(f"{count:.0f}" for count in known)
+                counts = ", ".join(f"{count:.0f}" for count in figures.backends)
                 self.notes.append(f"{ready} samplers are ready, but the gateways know {counts} of them")
                 return Counters(figures)
 

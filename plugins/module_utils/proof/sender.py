@@ -49,6 +49,13 @@ class Sender:
         self.by_gateway: dict[str, int] = dict.fromkeys(gateways, 0)
         self.last_refusal = ""
 
+    def use(self, gateways: Sequence[str]) -> None:
+        """Send to these from now on."""
+        with self._lock:
+            self.gateways = list(gateways)
+            for gateway in gateways:
+                self.by_gateway.setdefault(gateway, 0)
+
     def send(self, document: Mapping[str, Any], first: int, deadline: Deadline) -> None:
         """One request to gateway number first (modulo their count); the next one is asked when it cannot take it.
 
@@ -58,7 +65,8 @@ class Sender:
         body = gzip.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
         attempt = 0
         while True:
-            gateway = self.gateways[(first + attempt) % len(self.gateways)]
+            gateways = self.gateways
+            gateway = gateways[(first + attempt) % len(gateways)]
             reason, pause = self._try(gateway, body, count)
             if not reason:
                 return

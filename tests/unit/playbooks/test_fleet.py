@@ -114,6 +114,25 @@ def test_two_namespaces_of_one_cluster_are_two_hosts(tmp_path: Path, alive: dict
     assert recap(fleet.run()) == {"edge-1": 0, "edge-2": 0}
 
 
+def test_two_namespaces_do_not_make_the_same_objects_of_the_cluster(tmp_path: Path, alive: dict[str, FakeKube]) -> None:
+    one, two, _three = alive
+    fleet = Fleet(
+        tmp_path,
+        {"edge-1": one, "edge-2": one, "edge-3": two},
+        tracing_namespace="{{ inventory_hostname }}",
+        collector_priority_class_create=True,
+        collector_priority_class_name="tracing",
+    )
+    done = fleet.run(instrumentation_mode="policy")
+    text = in_one_line(done)
+    for what in ("the PriorityClass tracing", "the admission policies of instrumentation"):
+        for own, other in (("edge-1", "edge-2"), ("edge-2", "edge-1")):
+            assert f"makes {what} for {own}, as it does for {other} in the same cluster" in text, text
+    # No stand-in serves admission policies, which is an error of its own.
+    assert recap(done) == {"edge-1": 1, "edge-2": 1, "edge-3": 1} and "for edge-3, as it does" not in text
+    assert not any(fake.writes for fake in alive.values())
+
+
 def test_a_cluster_that_is_away_stops_itself_alone(tmp_path: Path, alive: dict[str, FakeKube]) -> None:
     one, two, _three = alive
     fleet = Fleet(tmp_path, {"edge-1": one, "edge-2": DEAD, "edge-3": two})

@@ -32,6 +32,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "otlp_replay": {"path": str(ROOT / "tests/unit/fixtures/probe.jsonl"), "timeout": "1s", "decision_wait": "1s"},
     "preflight": {"binary_path": "/nowhere/helm"},
     "sampling_simulation": {"config": {"policies": [{"name": "all", "type": "always_sample"}]}, "store": {}},
+    "split_trace_probe": {
+        "tail_sampling": {"policies": [{"name": "slow", "type": "latency", "latency": {"threshold_ms": 1000}}]},
+        "moved_percent": 50,
+    },
     "tempo_upgrade": {"namespace": "tracing", "variables": {"tempo_profile": "kafka", "tempo_image_tag": "3.0.3"}},
     "trace_probe": {
         "timeout": "1s",
@@ -82,6 +86,8 @@ def arguments(module: str, chart: Path, tmp_path: Path) -> dict[str, Any]:
         extra = {"chart_ref": str(chart), "binary_path": str(tmp_path / "helm")}
     if module == "local_credentials":
         extra = {"files_dir": str(tmp_path / "files")}
+    if module == "split_trace_probe":
+        extra = {"state_path": str(tmp_path)}
     if module == "preflight":
         extra = {"variables": {"tracing_namespace": "tracing"}}
     return OPTIONS[module] | extra

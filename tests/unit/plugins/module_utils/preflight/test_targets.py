@@ -4,8 +4,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from ansible_collections.orion.tracing.plugins.module_utils.preflight.targets import InstallTarget, repeated
+from ansible_collections.orion.tracing.plugins.module_utils.preflight.targets import (
+    InstallTarget,
+    cluster_objects,
+    repeated,
+    repeated_objects,
+)
 
 URL = "https://k8s.example.com:6443"
 
@@ -42,3 +49,49 @@ def test_other_targets_are_fine(other: InstallTarget) -> None:
 
 def test_what_is_not_known_is_not_the_same() -> None:
     assert repeated(InstallTarget("edge-1", "", ""), [InstallTarget("edge-2", "", "")]) == []
+
+
+def test_other_namespaces_of_a_cluster_are_beside() -> None:
+    own = InstallTarget("a", URL, "tracing")
+    others = [own, InstallTarget("b", URL + "/", "edge"), InstallTarget("c", "https://other", "edge")]
+    assert own.beside(others) == ["b"]
+    assert InstallTarget("d", "", "x").beside([InstallTarget("e", "", "y")]) == []
+
+
+CLASS = {"collector_priority_class_create": True, "collector_priority_class_name": "tracing"}
+POLICIES = {"instrumentation_enabled": True, "instrumentation_mode": "policy"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        (CLASS | POLICIES, ["the PriorityClass tracing", "the admission policies of instrumentation"]),
+        (CLASS | {"collector_priority_class_create": "no"}, []),
+        (POLICIES | {"instrumentation_mode": "operator"}, []),
+        (POLICIES | {"instrumentation_mode": "sdk"}, []),
+        (POLICIES | {"instrumentation_enabled": "false"}, []),
+        # The host's own checks name these.
+        ({"collector_priority_class_create": "perhaps", "instrumentation_enabled": None}, []),
+        ({}, []),
+    ],
+)
+def test_objects_of_the_whole_cluster(variables: dict[str, Any], names: list[str]) -> None:
+    assert [one.name for one in cluster_objects(variables)] == names
+
+
+def test_only_one_host_of_a_cluster_may_make_them() -> None:
+    made = {
+        "a": cluster_objects(CLASS | POLICIES),
+        "b": cluster_objects(CLASS | {"collector_priority_class_name": "other"}),
+        "c": cluster_objects(CLASS | POLICIES | {"instrumentation_mode": "auto"}),
+    }
+    priority, policies = repeated_objects("a", made)
+    assert str(priority) == (
+        "collector_priority_class_create: makes the PriorityClass tracing for a, as it does for c in the same cluster: "
+        "objects of the whole cluster belong to one release. Set collector_priority_class_create to false for all but "
+        "one of these hosts."
+    )
+    assert policies.variable == "instrumentation_enabled" and policies.severity == "error"
+    assert repeated_objects("b", made) == []
+    # What auto stands for depends on the cluster.
+    assert [one.severity for one in repeated_objects("c", made)] == ["error", "warning"]

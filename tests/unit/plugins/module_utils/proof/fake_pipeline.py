@@ -117,7 +117,7 @@ class FakePipeline:
         self.kept_ids: set[str] = set()
         self.accepted: dict[str, int] = {}
         self.policies: dict[str, int] = {}
-        self.kept = self.received = self.blocks_flushed = 0
+        self.kept = self.received = self.blocks_flushed = self.forgotten = 0
         self.objects: list[dict[str, Any]] = []
 
     # ---- the samplers
@@ -131,16 +131,31 @@ class FakePipeline:
 
     def tick(self) -> None:
         for trace_id, (first, spans) in list(self.arrived.items()):
-            if trace_id in self.decided or self.clock.now < first + self.decision_wait:
-                continue
-            self.decided.add(trace_id)
-            policies = self.votes(trace_id, len(spans))
-            for policy in policies:
-                self.policies[policy] = self.policies.get(policy, 0) + 1
-            if policies:
-                self.kept += 1
-                self.kept_ids.add(trace_id)
-                self.export(trace_id, spans)
+            if trace_id not in self.decided and self.clock.now >= first + self.decision_wait:
+                self.decide(trace_id, spans)
+
+    def decide(self, trace_id: str, spans: list[otlp.Span]) -> None:
+        self.decided.add(trace_id)
+        policies = self.votes(trace_id, len(spans))
+        for policy in policies:
+            self.policies[policy] = self.policies.get(policy, 0) + 1
+        if policies:
+            self.kept += 1
+            self.kept_ids.add(trace_id)
+            self.export(trace_id, spans)
+
+    def hand_over(self) -> set[str]:
+        """Decide at once on all traces in progress, as a sampler does that ends. What comes of them later is decided
+        apart. Their ids."""
+        with self.lock:
+            self.tick()
+            moved = self.arrived.keys() - self.decided
+            for trace_id in moved:
+                self.decide(trace_id, self.arrived.pop(trace_id)[1])
+                del self.parts[trace_id]
+                self.decided.discard(trace_id)
+            self.forgotten += len(moved)
+        return moved
 
     def export(self, trace_id: str, spans: list[otlp.Span]) -> None:
         if not self.export_broken:
@@ -160,9 +175,8 @@ class FakePipeline:
     # ---- what happens to pods
 
     def counted(self) -> Counted:
-        return Counted(
-            len(self.arrived), self.kept, len(self.decided), dict(self.policies), self.repeated, self.arrived_spans
-        )
+        traces, decided = len(self.arrived) + self.forgotten, len(self.decided) + self.forgotten
+        return Counted(traces, self.kept, decided, dict(self.policies), self.repeated, self.arrived_spans)
 
     def restart(self, pod: str, told: bool = True) -> None:
         """A container begins anew, and so do its counters. told: whether the pod's status says so already."""
@@ -371,9 +385,8 @@ def status(code: int, message: str) -> Response:
     return reply({"kind": "Status", "status": "Failure", "message": message, "code": code}, code)
 
 
-@contextmanager
-def api_server(fake: FakePipeline) -> Iterator[str]:
-    """The pipeline behind an API server on a socket of this machine; its URL."""
+def behind(kube: FakeKube, fake: FakePipeline) -> None:
+    """The pipeline's pods, and what is behind the API server's proxy."""
 
     def serve(request: Request) -> Response:
         kind, _slash, rest = request.path.removeprefix("/api/v1/namespaces/tracing/").partition("/")
@@ -384,7 +397,13 @@ def api_server(fake: FakePipeline) -> Iterator[str]:
         headers = {name.title(): value for name, value in request.headers.items()}
         return fake.proxy(kind, "tracing", name, port, path, request.method, request.query, request.body, headers)
 
+    kube.on("/namespaces/tracing/(pods$|[^/]+/[^/]+/proxy/)", serve)
+
+
+@contextmanager
+def api_server(fake: FakePipeline) -> Iterator[str]:
+    """The pipeline behind an API server on a socket of this machine; its URL."""
     kube = FakeKube()
-    kube.on("/namespaces/", serve)
+    behind(kube, fake)
     with kube.serving() as url:
         yield url
