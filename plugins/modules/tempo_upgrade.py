@@ -15,7 +15,8 @@ description:
   - Reads from the cluster how far the upgrade is, and returns the step that comes next. It keeps no state of its own,
     so an interrupted upgrade goes on where it was.
   - Fails where bucket, prefix or retention of the two installations differ.
-  - With O(drain=true), it also lets the old ingesters store everything, and waits until nothing is left.
+  - With O(drain=true), it also lets the old ingesters store everything, and waits until nothing is left and the new
+    installation finds it.
 extends_documentation_fragment:
   - orion.tracing.kube
   - orion.tracing.attributes
@@ -42,9 +43,10 @@ options:
     type: bool
     default: false
   timeout:
-    description: How long to wait for that, in seconds.
+    description: How long to wait for that, in seconds. The new installation reads at intervals which blocks there are
+      (C(tempo_blocklist_poll)), so at least two of these.
     type: float
-    default: 600
+    default: 3600
 """
 
 EXAMPLES = r"""
@@ -108,7 +110,7 @@ def main() -> None:
             "old_release": {"type": "str", "default": "tempo"},
             "variables": {"type": "dict", "required": True},
             "drain": {"type": "bool", "default": False},
-            "timeout": {"type": "float", "default": 600},
+            "timeout": {"type": "float", "default": 3600},
         },
         supports_check_mode=True,
     )
@@ -126,7 +128,9 @@ def main() -> None:
         state = tempo_upgrade.read(kube, namespace, old, wanted.release)
         step = next_step(state, wanted, old)
         if step == DRAIN and params["drain"] and not module.check_mode:
-            drained = tempo_upgrade.drain(kube, namespace, old, Deadline(Clock(), params["timeout"]))
+            deadline = Deadline(Clock(), params["timeout"])
+            drained = tempo_upgrade.drain(kube, namespace, old, deadline)
+            tempo_upgrade.await_blocks(kube, namespace, wanted.release, deadline)
             step = next_step(replace(state, drained=True), wanted, old)
     module.exit_json(
         changed=bool(drained),

@@ -21,18 +21,16 @@ KAFKA = {
     "tempo_kafka_address": "kafka:9092",
     "tempo_release_name": "tempo-3",
 }
-POD = {
-    "kind": "Pod",
-    "metadata": {
-        "name": "tempo-ingester-0",
-        "namespace": "tracing",
-        "labels": {
-            "app.kubernetes.io/name": "tempo",
-            "app.kubernetes.io/instance": "tempo",
-            "app.kubernetes.io/component": "ingester",
-        },
-    },
-}
+
+
+def tempo_pod(name: str, instance: str, component: str) -> dict[str, Any]:
+    found = {"name": "tempo", "instance": instance, "component": component}
+    labels = {f"app.kubernetes.io/{label}": value for label, value in found.items()}
+    return {"kind": "Pod", "metadata": {"name": name, "namespace": "tracing", "labels": labels}}
+
+
+POD = tempo_pod("tempo-ingester-0", "tempo", "ingester")
+QUERIER = tempo_pod("tempo-3-querier-0", "tempo-3", "querier")
 
 
 def record(name: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -62,10 +60,15 @@ NEW = record("tempo-3", tempo(**KAFKA, tempo_compaction_enabled=False, tempo_fro
 
 
 def upgrade(
-    *objects: dict[str, Any], waiting: list[int] | None = None, **options: Any
+    *objects: dict[str, Any],
+    waiting: list[int] | None = None,
+    polls: list[tuple[int, float]] | None = None,
+    **options: Any,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The result, and the paths of pods that were asked. waiting: live traces of the ingester, one answer each."""
+    """The result, and the paths of pods that were asked. waiting: live traces of the ingester, one answer each. polls:
+    how often the new querier has read the index of blocks, and the index's age then, one answer each."""
     kube, left, asked = FakeKube(*objects), list(waiting or [0]), []
+    read = list(polls or [(0, 0.0), (1, 0.0)])
 
     def metrics(request: Any) -> Response:
         asked.append("metrics")
@@ -77,6 +80,13 @@ def upgrade(
         asked.append("flush")
         return Response(204, {}, b"")
 
+    def blocks(request: Any) -> Response:
+        asked.append("blocks")
+        count, age = read.pop(0) if len(read) > 1 else read[0]
+        name = 'tempodb_blocklist_tenant_index_age_seconds{tenant="single-tenant"}'
+        return Response(200, {}, f"tempodb_blocklist_poll_duration_seconds_count {count}\n{name} {age}\n".encode())
+
+    kube.on(r"GET .*tempo-3-querier-0:3200/proxy/metrics", blocks)
     kube.on(r"GET .*tempo-ingester-0:3200/proxy/metrics", metrics)
     kube.on(r"GET .*tempo-ingester-0:3200/proxy/flush", flush)
     given = role_defaults("tempo", **{**KAFKA, **options.pop("variables", {})})
@@ -113,6 +123,18 @@ def test_ingesters_are_drained_only_when_that_is_next() -> None:
     assert "have not stored everything" in failed["msg"] and "7 traces or flushes are left" in failed["msg"]
     _found, asked = upgrade(OLD, NEW, POD, collectors("tempo"), drain=True)
     assert "flush" not in asked
+
+
+def test_the_new_one_has_to_find_what_was_drained() -> None:
+    objects = [OLD, NEW, POD, QUERIER, collectors("tempo-3")]
+    # It reads again, but an index from before the drain; then one that was written after it.
+    found, asked = upgrade(*objects, drain=True, polls=[(4, 200.0), (5, 200.0), (5, 200.0), (6, 0.0)])
+    assert found["step"] == "hand_over"
+    assert asked.count("blocks") == 4
+    # Each time it is an old one, however often it is read.
+    failed, _asked = upgrade(*objects, drain=True, polls=[(4, 90.0), (5, 90.0), (6, 90.0)], timeout=1)
+    assert "tempo-3-querier-0 of release tempo-3 had not listed the new blocks within 1 s" in failed["msg"]
+    assert "tempo_blocklist_poll" in failed["msg"]
 
 
 @pytest.mark.parametrize(
