@@ -73,6 +73,8 @@ def controllers(kube: Kube, token: str, folder: Path, program: str) -> Iterator[
     thread.start()
     try:
         yield
+        # Without it, waits only end at their time limits.
+        assert manager.poll() is None, "\n".join(log.read_text().splitlines()[-15:])
     finally:
         stop.set()
         thread.join()
@@ -84,7 +86,11 @@ def _make_ready(host: str, token: str, folder: Path, stop: threading.Event) -> N
     options = {"host": host, "api_key": token, "ca_cert": str(folder / "certificates/apiserver.crt")}
     with closing(Kube.connect(options)) as kube:
         while not stop.wait(INTERVAL):
-            for pod in kube.list("/api/v1/pods"):
+            try:
+                pods = kube.list("/api/v1/pods")
+            except TracingError:
+                continue  # Not answered in time on a loaded machine. Ended here, every wait of helm would time out.
+            for pod in pods:
                 if (pod.get("status") or {}).get("phase") == "Running":
                     continue
                 metadata = pod["metadata"]
