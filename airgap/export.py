@@ -40,8 +40,8 @@ A program's licence is its own; the Go modules compiled into it bring theirs.
 ## Carry these in besides
 These are not built: Tempo because of its licence, the agent for .NET because no package has it. Save each one where its
 registry can be reached, by either command, and put the file into `images`. A local cluster without Tempo uses Jaeger as
-its store, and uses Tempo 2 only: Tempo 3 is for `tempo_profile: kafka`. Without the agent, applications in .NET are not
-instrumented.
+its store, and uses Tempo 2 only: Tempo 3 is for `tempo_profile: kafka`, memcached for `tempo_memcached_enabled`.
+Without the agent, applications in .NET are not instrumented.
 
 {besides}
 

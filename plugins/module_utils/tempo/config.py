@@ -26,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings impor
     GRPC_CLIENT_BYTES,
     GRPC_SERVER_BYTES,
     VERSION_3,
+    caches,
     components,
     generates,
     grpc_message_bytes,
@@ -151,9 +152,8 @@ def _config(v: Mapping[str, Any], release_name: str) -> dict[str, Any]:
             generator["ring"] = MEMBERLIST
         config["metrics_generator"] = generator
         config["overrides"]["defaults"]["metrics_generator"] = {"processors": processors}
-    if v["tempo_memcached_addresses"]:
-        addresses = ",".join(v["tempo_memcached_addresses"])
-        memcached = {"addresses": addresses, "consistent_hash": True, "timeout": "500ms"}
+    if addresses := caches(v, release_name):
+        memcached = {"addresses": ",".join(addresses), "consistent_hash": True, "timeout": "500ms"}
         config["cache"] = {"caches": [{"memcached": memcached, "roles": v["tempo_memcached_roles"]}]}
     block: dict[str, Any] = {}
     if v["tempo_block_version"]:
@@ -321,6 +321,7 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "") -> dict[s
         "imagePullSecrets": [{"name": name} for name in pull_secrets(v, "tempo")],
         "config": config,
         "s3": {"credentialsSecret": v["tempo_s3_credentials_secret"], "caSecret": v["tempo_s3_ca_secret"]},
+        "memcached": _memcached(v),
         "serviceAccount": {"annotations": v["tempo_service_account_annotations"]},
         "kafka": {"saslSecret": _authenticates(v)},
         "components": found,
@@ -346,6 +347,20 @@ def tempo_values(variables: Mapping[str, Any], release_name: str = "") -> dict[s
             "queryFrom": v["tempo_network_policy_query_from"],
             "adminFrom": v["tempo_network_policy_admin_from"],
         },
+    }
+
+
+def _memcached(v: Mapping[str, Any]) -> dict[str, Any]:
+    if not v["tempo_memcached_enabled"]:
+        return {"replicas": 0}
+    size = v["tempo_memcached_memory_mib"]
+    # Hash table, connections and what is being sent, beside the items.
+    memory = f"{size + size // 4 + 64}Mi"
+    return {
+        "replicas": v["tempo_memcached_replicas"],
+        "memoryMib": size,
+        "image": image_values(v, "tempo_memcached"),
+        "resources": {"requests": {"cpu": "100m", "memory": memory}, "limits": {"memory": memory}},
     }
 
 

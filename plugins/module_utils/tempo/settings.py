@@ -77,6 +77,8 @@ INTEGERS = {
     "tempo_ingestion_burst_size_bytes": 0,
     "tempo_max_traces_per_user": 0,
     "tempo_max_bytes_per_trace": 0,
+    "tempo_memcached_replicas": 1,
+    "tempo_memcached_memory_mib": 64,
     "tempo_search_concurrent_jobs": 1,
     "tempo_run_as_user": 0,
     "tempo_run_as_group": 0,
@@ -111,6 +113,7 @@ BOOLEANS = (
     "tempo_ipv6_only",
     "tempo_s3_insecure",
     "tempo_compaction_enabled",
+    "tempo_memcached_enabled",
     "tempo_metrics_generator_enabled",
     "tempo_network_policy_enabled",
 )
@@ -661,8 +664,18 @@ def _cache(reader: Reader, v: Variables) -> None:
     for index, role in enumerate(v[name]):
         if role not in CACHE_ROLES:
             reader.wrong(Place(name).item(index), f"is {role!r}", f"Choose {', '.join(CACHE_ROLES)}.")
-    if v["tempo_memcached_addresses"] and not v[name]:
-        reader.wrong(name, "is empty, but tempo_memcached_addresses is not", f"Name some of {', '.join(CACHE_ROLES)}.")
+    if caches(v, "tempo") and not v[name]:
+        given = (
+            "tempo_memcached_addresses is not" if v["tempo_memcached_addresses"] else "tempo_memcached_enabled is true"
+        )
+        reader.wrong(name, f"is empty, but {given}", f"Name some of {', '.join(CACHE_ROLES)}.")
+    reader.findings += images.problems(v, "tempo_memcached")
+
+
+def caches(v: Variables, release_name: str) -> list[str]:
+    """Addresses of the servers of memcached, the release's own first."""
+    own = f"dns+{release_name}-memcached.{v['tracing_namespace']}.svc:11211"
+    return [*([own] if v["tempo_memcached_enabled"] else []), *v["tempo_memcached_addresses"]]
 
 
 def multitenancy(variables: Variables) -> bool:

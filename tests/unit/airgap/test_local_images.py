@@ -57,7 +57,7 @@ def test_with_tempos_image_the_other_store_is_for_the_tests_alone(folder, capsys
     assert ["tempo", TABLE["tempo"].tag, "archive", *str(file).split()] in lines
     assert ["node", "v" + ARTIFACTS["node"].version + "-orion", "build", "packages"] in lines
     left_out = [line[3].removesuffix(":") for line in lines if line[-3:] == ["is", "left", "out"]]
-    expected = ["grafana", "agent-dotnet"] if not everything else ["tempo-3", "grafana", "agent-dotnet"]
+    expected = ["grafana", "agent-dotnet"] if not everything else ["tempo-3", "memcached", "grafana", "agent-dotnet"]
     assert left_out == [TABLE[name].ref for name in expected]
     assert len(lines) == len(found) + len(expected)
 
@@ -224,7 +224,9 @@ def test_what_is_pulled_needs_no_archive(folder, prepared, monkeypatch):
     written = json.loads(local.LOCAL.read_text())
     assert prepared == [] and written["archives"] == [] and "node_image" not in written
     assert {name: image["ref"] for name, image in written["images"].items()} == {
-        name: image.ref for name, image in TABLE.items() if name not in ("node", "jaeger", "tempo-3", *DEMO)
+        name: image.ref
+        for name, image in TABLE.items()
+        if name not in ("node", "jaeger", "tempo-3", "memcached", *DEMO)
     }
     assert written["demo"] is False and written["demo_archives"] == []
 

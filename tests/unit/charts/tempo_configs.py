@@ -115,6 +115,13 @@ CASES: dict[str, dict[str, Any]] = {
     "files": FILES,
     "kafka-files-ipv6": {**KAFKA, **FILES, "tempo_ipv6_only": True},
     "ipv6-generator": {**GENERATOR, "tempo_ipv6_only": True, "tempo_metrics_generator_replicas": 2},
+    "memcached": {"tempo_memcached_enabled": True, "tempo_memcached_addresses": ["cache.example.com:11211"]},
+    "kafka-memcached": {
+        **KAFKA,
+        "tempo_memcached_enabled": True,
+        "tempo_memcached_replicas": 3,
+        "tempo_memcached_memory_mib": 2048,
+    },
     "open": {"tempo_network_policy_otlp_from": [], "tempo_ingester_storage_class": ""},
     "no-policies": {"tempo_network_policy_enabled": False},
 }

@@ -21,6 +21,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "tempo": {
         "config": {"storage": {}},
         "securityContext": {"runAsUser": 10001, "runAsGroup": 10001},
+        "memcached": {"replicas": 1},
         "components": {
             name: {"terminationGracePeriodSeconds": 30}
             for name in yaml.safe_load((ROLES / "tempo/files/chart/values.yaml").read_text())["components"]
@@ -29,8 +30,9 @@ LEAST: dict[str, dict[str, Any]] = {
     "local_backends": {name: {"enabled": True} for name in ("jaeger", "victorialogs", "kafka", "grafana")},
     "local_demo": {},
 }
-# Charts with several images: the sections of their values that have one.
+# Charts with several images: the sections of their values that have one; "" is that of the values themselves.
 SECTIONS = {
+    "tempo": ("", "memcached"),
     "local_backends": ("seaweedfs", "jaeger", "victorialogs", "kafka", "grafana", "prometheus"),
     "local_demo": ("postgresql", "kafka", "python", "pricing", "storefront"),
 }
@@ -38,6 +40,7 @@ SECTIONS = {
 PROGRAMS = {
     "otel-collector": "/otelcol-contrib",
     "tempo": "/tempo",
+    "memcached": "/usr/local/bin/memcached",
     "seaweedfs": "/usr/bin/weed",
     "prometheus": "/bin/prometheus",
     "jaeger": "/cmd/jaeger/jaeger-linux",
@@ -52,14 +55,16 @@ PROGRAMS = {
     "pricing": "/opt/java/bin/java",
 }
 # All others are 10001.
-USERS = {"prometheus": 65534, "grafana": 472}
+USERS = {"prometheus": 65534, "grafana": 472, "memcached": 11211}
 # Values of a label: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 LABEL = re.compile(r"(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 
 
 def with_images(role: str, image: dict[str, Any]) -> dict[str, Any]:
-    places = {section: {"image": image} for section in SECTIONS.get(role, ())}
-    return overlay(LEAST[role], places or {"image": image})
+    values = LEAST[role]
+    for section in SECTIONS.get(role, ("",)):
+        values = overlay(values, {section: {"image": image}} if section else {"image": image})
+    return values
 
 
 def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,7 +134,7 @@ def test_a_statefulset_gets_rid_of_pods_whose_image_cannot_be_pulled(role, rende
 def test_image_variables_have_the_same_defaults_as_the_chart(role):
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     chart = yaml.safe_load((ROLES / role / "files/chart/values.yaml").read_text())
-    sections = {"": chart} if "image" in chart else {f"_{name}": section for name, section in chart.items()}
+    sections = {f"_{name}": section for name, section in chart.items()} | ({"": chart} if "image" in chart else {})
     for name, section in sections.items():
         if isinstance(section, dict) and "image" in section:
             for key in ("repository", "tag", "digest"):

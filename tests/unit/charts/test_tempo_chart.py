@@ -339,6 +339,26 @@ def test_network_policies(rendered: Callable[[str], list[dict[str, Any]]]) -> No
     assert by_kind(rendered("no-policies"), "NetworkPolicy") == {}
 
 
+def test_memcached_is_for_tempo_alone(rendered: Callable[[str], list[dict[str, Any]]]) -> None:
+    objects = rendered("memcached")
+    deployment = workloads(objects)["tempo-memcached"]
+    assert deployment["spec"]["replicas"] == 2
+    assert "--memory-limit=512" in container(deployment)["args"]
+    assert container(deployment)["resources"]["limits"] == {"memory": "704Mi"}
+    assert container(deployment)["image"] == "docker.io/library/memcached:1.6.39-alpine"
+    policies = by_kind(objects, "NetworkPolicy")
+    for name, policy in policies.items():
+        chosen = selects(policy["spec"]["podSelector"]["matchLabels"], deployment)
+        assert chosen is (name == "tempo-memcached"), name
+    tempo = {"app.kubernetes.io/name": "tempo", "app.kubernetes.io/instance": "tempo"}
+    assert peers(objects, "tempo-memcached") == [{"podSelector": {"matchLabels": tempo}}]
+    (service,) = [one for one in by_kind(objects, "Service").values() if selects(one["spec"]["selector"], deployment)]
+    assert (service["metadata"]["name"], service["spec"]["clusterIP"]) == ("tempo-memcached", "None")
+    [cache] = values_of("memcached")["config"]["cache"]["caches"]
+    assert cache["memcached"]["addresses"] == "dns+tempo-memcached.tracing.svc:11211,cache.example.com:11211"
+    assert "tempo-memcached" not in workloads(rendered("production"))
+
+
 def test_a_config_change_rolls_the_pods(render: Callable[..., list[dict[str, Any]]]) -> None:
     def checksums(values: dict[str, Any]) -> set[str]:
         pods = workloads(render(CHART, values, release="tempo")).values()
@@ -419,6 +439,8 @@ def test_the_default_version_is_the_same_everywhere() -> None:
         ({"s3": {"credentials": "x"}}, ["s3", "credentials"]),
         ({"s3": {"caSecret": "Not A Name"}}, ["s3", "caSecret"]),
         ({"networkPolicy": {"queryFrom": [{"podSelectors": {}}]}}, ["networkPolicy", "queryFrom", "podSelectors"]),
+        ({"memcached": {"memory": 512}}, ["memcached", "memory"]),
+        ({"memcached": {"memoryMib": 1}}, ["memcached", "memoryMib"]),
         ({"image": {"pullPolicy": "Sometimes"}}, ["image", "pullPolicy"]),
     ],
 )

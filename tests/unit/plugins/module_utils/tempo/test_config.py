@@ -441,6 +441,12 @@ def test_strings_of_the_command_line_are_converted() -> None:
             {"tempo_memcached_addresses": ["http://m:1"]},
             r"tempo_memcached_addresses\[0\]: is 'http://m:1', not an addr",
         ),
+        (
+            {"tempo_memcached_enabled": True, "tempo_memcached_roles": []},
+            "tempo_memcached_roles: is empty, but tempo_memcached_enabled is true",
+        ),
+        ({"tempo_memcached_memory_mib": 1}, "tempo_memcached_memory_mib: "),
+        ({"tempo_memcached_image_tag": "a b"}, "tempo_memcached_image_tag: "),
         ({"tempo_memcached_roles": ["blooms"]}, r"tempo_memcached_roles\[0\]: is 'blooms'. Choose bloom, trace-id"),
         (
             {"tempo_memcached_addresses": ["m:1"], "tempo_memcached_roles": []},
