@@ -198,7 +198,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "traces_per_second": {"type": "int", "default": 20},
     "timeout": {"type": "str", "default": "10m"},
 }
-BEGAN, ENDED = "began", "ended"
+BEGAN = "began"
+ENDED = "ended"
 PREPARATION_SECONDS = 120.0
 
 
