@@ -56,6 +56,8 @@ from ansible_collections.orion.tracing.plugins.plugin_utils.components import (
 )
 from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables, merged
 
+# Those by which the bucket is reached.
+STORE_VARIABLES = tuple(f"object_storage_{option}" for option in s3_options())
 # Component → module whose objects are looked at in every run.
 ASKED = (("object_storage", BUCKET), ("instrumentation", WORKLOADS))
 
@@ -190,21 +192,28 @@ class Applied:
 
 def read_applied(kube: Kube, platform: Platform, bucket: BucketProcess | None = None) -> Applied:
     """At the same time: the record, the revisions of the releases, and what instruments pods. While these answers are
-    under way, the variables are evaluated, which only one thread may do. bucket: begins to read what the record has.
+    under way, the variables are evaluated, which only one thread may do. bucket: begins to read what the record has as
+    soon as it is there.
     """
     namespace, instrumented = platform.namespace, platform.instrumented
+    store = {name: platform.read.value(name) for name in STORE_VARIABLES} if bucket else {}
+
+    def recorded() -> records.AppliedRecord | None:
+        record = read_record(kube, namespace)
+        if bucket and record:
+            for call in (call for one in asked_again(store, record) for call in one.calls if call.module == BUCKET):
+                bucket.plan(call.options)
+        return record
+
     with ThreadPoolExecutor(4) as pool:
-        recorded = pool.submit(read_record, kube, namespace)
+        noted = pool.submit(recorded)
         deployed = pool.submit(read_revisions, kube, [namespace])
         modes = pool.submit(served_by, kube, instrumented)
         content = pool.submit(lambda: platform.content)
-        values, record = platform.values, recorded.result()
-        if bucket and record:
-            for call in (call for one in asked_again(values, record) for call in one.calls if call.module == BUCKET):
-                bucket.plan(call.options)
-        revisions, served = deployed.result(), modes.result()
+        values = platform.values
+        record, revisions, served = noted.result(), deployed.result(), modes.result()
         content.result()
-    if others := set(namespaces_of(record)) - {namespace}:
+    if others := set(namespaces_of(record)) - {str(values["tracing_namespace"])}:
         revisions |= read_revisions(kube, others)
     return Applied(record, revisions, served)
 
