@@ -78,8 +78,9 @@ def test_some_policies_do_not_show_parts(of: ProbeSettings, problem: str) -> Non
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "SETTLE_SECONDS", 0.6)
-    monkeypatch.setattr(splits, "READ_SECONDS", 3.0)
+    # Long enough for a machine on which much else runs.
+    monkeypatch.setattr(splits, "SETTLE_SECONDS", 2.5)
+    monkeypatch.setattr(splits, "READ_SECONDS", 15.0)
     monkeypatch.setattr(splits, "ROUTE_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(splits, "GATEWAYS_SECONDS", 0.3)
     monkeypatch.setattr(splits, "POLL_SECONDS", 0.1)
@@ -174,7 +175,8 @@ def test_sending_goes_on_until_the_gateways_know_the_samplers() -> None:
     fake.backends = 1
     report = measure(fake, Change())
     assert report is not None and report.notes == ["2 samplers are ready, but the gateways know 1, 1 of them"]
-    assert report.traces >= 150
+    # 11 moments with 10 traces each until the end of the change.
+    assert report.traces > 110
 
 
 def test_a_change_that_failed_is_not_measured() -> None:
@@ -187,7 +189,8 @@ def test_a_change_that_does_not_end() -> None:
         measure(FakePipeline(real=True), Change(end=10**6), timeout=1.0)
 
 
-def test_a_store_that_does_not_answer() -> None:
+def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "READ_SECONDS", 3.0)
     fake = FakePipeline(real=True)
     fake.search_answers = [Response(503, {}, b"no queriers")] * 1000
     with pytest.raises(TimedOut, match="Tempo gave no answer in 3 s, so how many .* is not known: .*no queriers"):
@@ -199,7 +202,8 @@ def test_no_gateway() -> None:
         measure(FakePipeline(gateways=0, real=True), Change())
 
 
-def test_gateways_that_refuse_end_the_measurement() -> None:
+def test_gateways_that_refuse_end_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "READ_SECONDS", 3.0)
     fake = FakePipeline(real=True)
     fake.answers = [Response(503, {}, b"full")] * 10**4
     with pytest.raises(TimedOut, match="the gateways did not accept spans within 3 s"):
