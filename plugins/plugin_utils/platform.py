@@ -200,9 +200,8 @@ def read_applied(kube: Kube, platform: Platform, bucket: BucketProcess | None = 
 
     def recorded() -> records.AppliedRecord | None:
         record = read_record(kube, namespace)
-        if bucket and record:
-            for call in (call for one in asked_again(store, record) for call in one.calls if call.module == BUCKET):
-                bucket.plan(call.options)
+        if bucket and record and (options := asked_again(store, record, BUCKET)) is not None:
+            bucket.plan(options)
         return record
 
     with ThreadPoolExecutor(4) as pool:
@@ -210,10 +209,10 @@ def read_applied(kube: Kube, platform: Platform, bucket: BucketProcess | None = 
         deployed = pool.submit(read_revisions, kube, [namespace])
         modes = pool.submit(served_by, kube, instrumented)
         content = pool.submit(lambda: platform.content)
-        values = platform.values
+        _values = platform.values
         record, revisions, served = noted.result(), deployed.result(), modes.result()
         content.result()
-    if others := set(namespaces_of(record)) - {str(values["tracing_namespace"])}:
+    if others := set(namespaces_of(record)) - {namespace}:
         revisions |= read_revisions(kube, others)
     return Applied(record, revisions, served)
 
@@ -233,26 +232,26 @@ def unchanged(
     as it was applied; else None."""
     if applied.record is None or not is_recorded(platform, applied):
         return None
-    planned = make(kube, asked_again(platform.values, applied.record), {}, bucket, say)
+    asked = [
+        Component(name, (RoleCall(module, options),))
+        for name, module in ASKED
+        if (options := asked_again(platform.values, applied.record, module)) is not None
+    ]
+    planned = make(kube, asked, {}, bucket, say)
     return None if any(one.changed for one in planned) else planned
 
 
-def asked_again(values: Mapping[str, Any], record: records.AppliedRecord) -> list[Component]:
-    """Components with the calls whose objects are looked at even where nothing has changed. values: of the play."""
-    return [
-        Component(name, (RoleCall(module, {**options, **_connection(values, module)}),))
-        for name, module in ASKED
-        if (options := record.asked.get(module)) is not None
-    ]
-
-
-def _connection(values: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """The options by which the module reaches the store; none of them is in the record, since they hold secrets."""
+def asked_again(values: Mapping[str, Any], record: records.AppliedRecord, module: str) -> dict[str, Any] | None:
+    """The options of the module whose objects are looked at even where nothing has changed; None where it has none.
+    values: of the play. The record does not have those by which the store is reached, since they hold secrets.
+    """
+    options = record.asked.get(module)
+    if options is None:
+        return None
     if module != BUCKET:
-        return {}
+        return dict(options)
     checked = ArgumentSpecValidator(s3_options()).validate(connection(values))
-    found: dict[str, Any] = checked.validated_parameters
-    return found
+    return {**options, **checked.validated_parameters}
 
 
 def asked_in_every_run(components: Iterable[Component]) -> dict[str, dict[str, Any]]:

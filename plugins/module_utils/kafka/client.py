@@ -54,9 +54,8 @@ class _Failures(logging.Handler):
         self.seen += found
         # A broker closes the connection together with its refusal. The client drops what it reads in one go with the
         # end of the connection, so there often is no other trace of a refusal.
-        self._credentials_sent = self._credentials_sent or record.name == CREDENTIALS_LOGGER
-        if found and self._credentials_sent:
-            self.closed_after_credentials = True
+        self._credentials_sent |= record.name == CREDENTIALS_LOGGER
+        self.closed_after_credentials |= bool(found) and self._credentials_sent
 
     @classmethod
     @contextmanager
@@ -197,7 +196,6 @@ def _errors(address: str, failures: _Failures | None = None) -> Iterator[None]:
     from kafka import errors
 
     failures = failures or _Failures()
-
     try:
         yield
     except TracingError:
