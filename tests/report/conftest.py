@@ -8,12 +8,13 @@ import os
 
 import pytest
 from ansible_collections.orion.tracing.tests.report import made
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tools import browser as programs
 
 # A busy machine is slow.
 TIMEOUT = 60_000
+expect.set_options(timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="session")

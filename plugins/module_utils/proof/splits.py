@@ -56,6 +56,9 @@ FIRST_DOCUMENTS = 2
 # Traces begin this many seconds apart at most, those of one moment in one request per service.
 TICK_SECONDS = 0.5
 SENDERS = 4
+# Traces are sent for at least this many times as long as it takes to send as many as may be split. After a quicker change
+# no number of split traces would be too many.
+LEAST_TIMES = 1.5
 # Gateways come and go: after this many seconds their pods are listed again.
 GATEWAYS_SECONDS = 5.0
 # How long gateways may take to know all samplers after the change, while sending goes on.
@@ -152,6 +155,7 @@ class SplitProbe:
         self.decision_wait = Sampling.from_config(maker.settings.tail_sampling).decision_wait
         self.gap = self.decision_wait / 2
         self.tick = min(TICK_SECONDS, self.gap / 2)
+        self.least = LEAST_TIMES * self.decision_wait * share
         self.sent: dict[str, ProbeTrace] = {}
         self.notes: list[str] = []
 
@@ -214,7 +218,7 @@ class SplitProbe:
                     if limit.elapsed >= listed + GATEWAYS_SECONDS:
                         listed = limit.elapsed
                         sender.use(self.pipeline.gateways(limit))
-                    more = more and (routes is None or not self._routed(routes))
+                    more = more and (routes is None or limit.elapsed < self.least or not self._routed(routes))
                     if more:
                         documents = self._begin(tick)
                         first, second = documents[:FIRST_DOCUMENTS], documents[FIRST_DOCUMENTS:]

@@ -179,6 +179,14 @@ def test_sending_goes_on_until_the_gateways_know_the_samplers() -> None:
     assert report.traces > 110
 
 
+def test_a_quick_change_can_fail_too() -> None:
+    fake = FakePipeline(real=True)
+    fake.lose_service = "probe-fulfilment"
+    report = measure(fake, Change(end=2), share=2.0)
+    # Four fifths of a second's worth of traces may be split.
+    assert report is not None and report.traces == report.split > report.allowed == pytest.approx(80, abs=5)
+
+
 def test_a_change_that_failed_is_not_measured() -> None:
     fake = FakePipeline(real=True)
     assert measure(fake, Change(ends_as=splits.ABANDONED)) is None
