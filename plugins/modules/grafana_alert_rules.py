@@ -87,29 +87,12 @@ api_calls:
   sample: 3
 """
 
-from ansible_collections.orion.tracing.plugins.module_utils.grafana import rules
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import ALERT_RULES
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.module import GrafanaModule
 
 
 def main() -> None:
-    module = GrafanaModule(
-        {
-            "folder_uid": {"type": "str", "required": True},
-            "groups": {"type": "list", "elements": "dict", "required": True},
-            "editable": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        }
-    )
-    params = module.params
-    folder, groups, absent = params["folder_uid"], params["groups"], params["state"] == "absent"
-    with module.guard():
-        rules.check(groups, absent)
-    with module.grafana() as grafana:
-        if absent:
-            plan = rules.plan_absent(grafana, folder, [group["name"] for group in groups])
-        else:
-            plan = rules.plan_present(grafana, folder, groups, params["editable"], module.check_mode)
-        module.finish(grafana, plan, rules.apply)
+    GrafanaModule(ALERT_RULES.arguments).carry_out(ALERT_RULES)
 
 
 if __name__ == "__main__":

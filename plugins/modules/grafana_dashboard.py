@@ -113,51 +113,12 @@ api_calls:
   sample: 3
 """
 
-from pathlib import Path
-
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.grafana import dashboards
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import DASHBOARD
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.module import GrafanaModule
-from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import Place
-
-
-def texts(paths: list[str], given: list[object]) -> list[tuple[Place, object]]:
-    """Where each dashboard is from, and what it is. InvalidInput for a file that cannot be read."""
-    found: list[tuple[Place, object]] = [(Place("dashboards").item(index), one) for index, one in enumerate(given)]
-    for path in paths:
-        try:
-            found.append((Place(path), Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{path} cannot be read", str(error)) from None
-    return found
 
 
 def main() -> None:
-    module = GrafanaModule(
-        {
-            "paths": {"type": "list", "elements": "path", "default": []},
-            "dashboards": {"type": "list", "elements": "raw", "default": []},
-            "inputs": {"type": "dict", "default": {}},
-            "folder_uid": {"type": "str", "default": ""},
-            "overwrite": {"type": "bool", "default": False},
-            "commit_message": {"type": "str", "default": "Provisioned by orion.tracing"},
-            "uids": {"type": "list", "elements": "str", "default": []},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        }
-    )
-    params = module.params
-    absent = params["state"] == "absent"
-    with module.guard():
-        inputs = {str(name): str(value) for name, value in params["inputs"].items()}
-        wanted = [] if absent else dashboards.read(texts(params["paths"], params["dashboards"]), inputs)
-    with module.grafana() as grafana:
-        if absent:
-            plan = dashboards.plan_absent(grafana, params["uids"])
-        else:
-            plan = dashboards.plan_present(
-                grafana, wanted, params["folder_uid"], params["overwrite"], params["commit_message"], module.check_mode
-            )
-        module.finish(grafana, plan, dashboards.apply)
+    GrafanaModule(DASHBOARD.arguments).carry_out(DASHBOARD)
 
 
 if __name__ == "__main__":

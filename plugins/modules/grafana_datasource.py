@@ -109,7 +109,7 @@ api_calls:
   sample: 2
 """
 
-from ansible_collections.orion.tracing.plugins.module_utils.grafana import sources
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import DATASOURCE, secrets_of
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.module import GrafanaModule
 
 
@@ -118,26 +118,8 @@ class DatasourceModule(GrafanaModule):
 
 
 def main() -> None:
-    module = DatasourceModule(
-        {
-            "datasources": {"type": "list", "elements": "dict", "required": True},
-            # When they are sent, not one itself.
-            "secrets": {"type": "str", "choices": ["missing", "always"], "default": "missing", "no_log": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        }
-    )
-    wanted, absent = module.params["datasources"], module.params["state"] == "absent"
-    with module.guard():
-        sources.check(wanted, absent=absent)
-    secrets = [value for source in wanted for value in (source.get("secureJsonData") or {}).values()]
-    module.hide(*secrets)
-    with module.grafana() as grafana:
-        grafana.hide(*map(str, secrets))
-        if absent:
-            plan = sources.plan_absent(grafana, wanted)
-        else:
-            plan = sources.plan_present(grafana, wanted, module.params["secrets"])
-        module.finish(grafana, plan, sources.apply)
+    module = DatasourceModule(DATASOURCE.arguments)
+    module.carry_out(DATASOURCE, hidden=lambda params: secrets_of(params["datasources"]))
 
 
 if __name__ == "__main__":

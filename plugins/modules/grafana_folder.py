@@ -75,31 +75,12 @@ api_calls:
   sample: 2
 """
 
-from ansible_collections.orion.tracing.plugins.module_utils.grafana import folders
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import FOLDER
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.module import GrafanaModule
 
 
 def main() -> None:
-    module = GrafanaModule(
-        {
-            "uid": {"type": "str", "required": True},
-            "title": {"type": "str"},
-            "parent_uid": {"type": "str"},
-            "force": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        required_if=[("state", "present", ["title"])],
-    )
-    params = module.params
-    absent = params["state"] == "absent"
-    with module.guard():
-        folders.check(params["uid"], None if absent else params["title"])
-    with module.grafana() as grafana:
-        if absent:
-            plan = folders.plan_absent(grafana, params["uid"], params["force"])
-        else:
-            plan = folders.plan_present(grafana, params["uid"], params["title"], params["parent_uid"])
-        module.finish(grafana, plan, folders.apply)
+    GrafanaModule(FOLDER.arguments, required_if=[("state", "present", ["title"])]).carry_out(FOLDER)
 
 
 if __name__ == "__main__":

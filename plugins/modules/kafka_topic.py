@@ -124,65 +124,26 @@ broker_max_message_bytes:
   sample: 1048588
 """
 
-from typing import Any
-
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import DURATION_REMEDY, duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kafka.client import Kafka
-from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import WantedTopic, check_options, plan, verdict
+from ansible_collections.orion.tracing.plugins.module_utils.kafka.options import (
+    ARGUMENTS,
+    connection_of,
+    plan_of,
+    wanted_of,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
 
 def main() -> None:
-    module = TracingModule(
-        {
-            "address": {"type": "str", "required": True},
-            "username": {"type": "str", "default": ""},
-            "password": {"type": "str", "default": "", "no_log": True},
-            "name": {"type": "str", "required": True},
-            "partitions": {"type": "int", "required": True},
-            "replication_factor": {"type": "int", "default": 3},
-            "min_insync_replicas": {"type": "int", "default": 2},
-            "retention": {"type": "str", "default": "24h"},
-            "max_message_bytes": {"type": "int", "default": 16000000},
-            "timeout": {"type": "float", "default": 10},
-            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
-        },
-        kube=False,
-        supports_check_mode=True,
-        required_by={"password": ["username"]},
-    )
-    params = module.params
+    module = TracingModule(ARGUMENTS, kube=False, supports_check_mode=True, required_by={"password": ["username"]})
     with module.guard():
-        wanted = _wanted(params)
-        check_options(wanted)
-        with Kafka.connected(params["address"], params["username"], params["password"], params["timeout"]) as kafka:
-            cluster = kafka.read(wanted.name)
-            if params["state"] == "checked":
-                verdict(wanted, cluster)
-            made = plan(wanted, cluster)
-            if params["state"] == "present" and not module.check_mode:
+        wanted = wanted_of(module.params)
+        with Kafka.connected(**connection_of(module.params)) as kafka:
+            made = plan_of(module.params, wanted, kafka)
+            if module.params["state"] == "present" and not module.check_mode:
                 run_steps(made.steps, lambda step: kafka.execute(step, wanted))
     module.exit(made)
-
-
-def _wanted(params: dict[str, Any]) -> WantedTopic:
-    for name in ("partitions", "replication_factor", "min_insync_replicas", "max_message_bytes"):
-        if params[name] < 1:
-            raise InvalidInput(f"{name} is {params[name]}", remedy="Give 1 or more.")
-    try:
-        retention = duration_seconds(params["retention"])
-    except ValueError:
-        raise InvalidInput(f"retention is '{params['retention']}', not a Go duration", remedy=DURATION_REMEDY) from None
-    return WantedTopic(
-        params["name"],
-        params["partitions"],
-        params["replication_factor"],
-        retention,
-        params["max_message_bytes"],
-        params["min_insync_replicas"],
-    )
 
 
 if __name__ == "__main__":

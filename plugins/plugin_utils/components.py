@@ -11,14 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
+    GRAFANA,
     RELEASE,
+    TOPIC,
     WORKLOADS,
     Component,
     RoleCall,
@@ -35,10 +39,11 @@ TASKS = {
     "local_demo": ("local_demo", "main"),
     "probe": ("verify", "probe"),
 }
-PLANNED = (RELEASE, BUCKET, WORKLOADS)
+PLANNED = (RELEASE, BUCKET, WORKLOADS, TOPIC, *GRAFANA)
 OWN = "orion.tracing."
-# What only its role can plan.
-UNPLANNED = ("ansible.builtin.include_tasks", "orion.tracing.kafka_topic")
+INCLUDED = "ansible.builtin.include_tasks"
+# Modules of other collections, which only the role can run.
+UNPLANNED = ("amazon.aws.iam_role", "amazon.aws.iam_policy")
 # Variables of the run, which decide nothing about what is applied.
 OF_THE_RUN = ARTIFACTS | {
     "tracing_confirm",
@@ -67,18 +72,36 @@ class RoleTasks:
         role, file = TASKS[name]
         calls: list[RoleCall] = []
         unplanned: list[str] = []
-        for task in self._read.tasks(role, file):
-            # A task in check mode only looks at what another one is going to do.
-            if task.get("check_mode") or not self._applies(role, task, registered):
-                continue
+        for task, defaults in self._tasks(role, self._read.tasks(role, file), registered, {}):
             calls += [
-                self._call(role, module, task[OWN + module], registered)
+                self._call(role, module, {**_of_module(defaults, module), **task[OWN + module]}, registered)
                 for module in PLANNED
                 if OWN + module in task and module in modules
             ]
             if any(module in task for module in UNPLANNED):
                 unplanned.append(str(task["name"]).lower())
         return Component(name, tuple(calls), f"not planned: {', '.join(unplanned)}" if unplanned else "")
+
+    def _tasks(
+        self,
+        role: str,
+        tasks: Sequence[Mapping[str, Any]],
+        registered: Mapping[str, Any],
+        defaults: Mapping[str, Any],
+    ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """Those that apply, also of blocks and of files that are included, with the module_defaults around them."""
+        for task in tasks:
+            # A task in check mode only looks at what another one is going to do.
+            if task.get("check_mode") or not self._applies(role, task, registered):
+                continue
+            if INCLUDED in task:
+                included = self._read.tasks(role, str(task[INCLUDED]).removesuffix(".yml"))
+                yield from self._tasks(role, included, registered, defaults)
+            elif "block" in task:
+                inner = {**defaults, **(task.get("module_defaults") or {})}
+                yield from self._tasks(role, task["block"], registered, inner)
+            else:
+                yield task, defaults
 
     def _applies(self, role: str, task: Mapping[str, Any], registered: Mapping[str, Any]) -> bool:
         return self._read.holds(role, task.get("when", True), registered)
@@ -92,8 +115,33 @@ class RoleTasks:
         return RoleCall(module, checked.validated_parameters)
 
 
+def _of_module(defaults: Mapping[str, Any], module: str) -> dict[str, Any]:
+    """What module_defaults give a module of this collection, by its own name or by its groups."""
+    found: dict[str, Any] = {}
+    for name, options in defaults.items():
+        group = name.removeprefix(f"group/{OWN}")
+        if name == OWN + module or (group != name and module in _groups().get(group, ())):
+            found.update(options)
+    return found
+
+
+@cache
+def _groups() -> Mapping[str, Sequence[str]]:
+    groups: Mapping[str, Sequence[str]] = yaml.safe_load((COLLECTION / "meta/runtime.yml").read_text())["action_groups"]
+    return groups
+
+
 def _spec(module: str) -> Mapping[str, Any]:
     """The module's argument spec. Imported when it is needed: without a change, few are."""
+    if module == TOPIC:
+        from ansible_collections.orion.tracing.plugins.module_utils.kafka.options import ARGUMENTS as TOPICS
+
+        return TOPICS
+    if module in GRAFANA:
+        from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import CALLS
+        from ansible_collections.orion.tracing.plugins.module_utils.grafana.client import GRAFANA_OPTIONS
+
+        return {**GRAFANA_OPTIONS, **CALLS[module].arguments}
     if module == RELEASE:
         from ansible_collections.orion.tracing.plugins.module_utils.helm.arguments import ARGUMENTS as RELEASES
 

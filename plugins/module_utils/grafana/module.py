@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.common.secrets import SHORTEST_SECRET
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import GrafanaCall
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.client import GRAFANA_OPTIONS, TOKEN, Grafana
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 
@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.module.base import T
 class GrafanaModule(TracingModule):
     """A module with the connection options of Grafana, and check mode."""
 
-    def __init__(self, argument_spec: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, argument_spec: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__({**GRAFANA_OPTIONS, **argument_spec}, kube=False, supports_check_mode=True, **kwargs)
         self.hide(os.environ.get(TOKEN, ""))
 
@@ -37,9 +37,15 @@ class GrafanaModule(TracingModule):
             finally:
                 grafana.close()
 
-    def finish(self, grafana: Grafana, plan: Plan, apply: Callable[[Grafana, Plan], None]) -> None:
-        """Apply the plan, unless in check mode, and end with its result."""
-        if not self.check_mode:
-            apply(grafana, plan)
-        plan.result["api_calls"] = grafana.calls
-        self.exit(plan)
+    def carry_out(self, call: GrafanaCall, hidden: Callable[[Mapping[str, Any]], Iterable[str]] | None = None) -> None:
+        """Check the options, plan, apply the plan unless in check mode, and end with its result. hidden: secrets among
+        the options, once they are checked."""
+        with self.guard():
+            planned = call.prepare(self.params)
+        self.hide(*(hidden(self.params) if hidden else ()))
+        with self.grafana() as grafana:
+            plan = planned(grafana, self.check_mode)
+            if not self.check_mode:
+                call.apply(grafana, plan)
+            plan.result["api_calls"] = grafana.calls
+            self.exit(plan)

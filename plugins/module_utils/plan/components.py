@@ -14,7 +14,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.plan import P
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import ReleaseAt
 
-RELEASE, BUCKET, WORKLOADS = "helm_release", "s3_bucket", "instrumentation_workloads"
+RELEASE, BUCKET, WORKLOADS, TOPIC = "helm_release", "s3_bucket", "instrumentation_workloads", "kafka_topic"
+GRAFANA = ("grafana_datasource", "grafana_folder", "grafana_dashboard", "grafana_alert_rules")
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,29 @@ def plan_workloads(kube: Kube, options: Mapping[str, Any], say: Callable[[str], 
     from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.run import instrument
 
     return instrument(kube, wanted_of(options, check=True), Clock(), say)
+
+
+def plan_topic(options: Mapping[str, Any]) -> Plan:
+    """As the module kafka_topic in check mode."""
+    from ansible_collections.orion.tracing.plugins.module_utils.kafka.client import Kafka
+    from ansible_collections.orion.tracing.plugins.module_utils.kafka.options import connection_of, plan_of, wanted_of
+
+    wanted = wanted_of(options)
+    with Kafka.connected(**connection_of(options)) as kafka:
+        return plan_of(options, wanted, kafka)
+
+
+def plan_grafana(module: str, options: Mapping[str, Any]) -> Plan:
+    """As that module in check mode."""
+    from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import CALLS
+    from ansible_collections.orion.tracing.plugins.module_utils.grafana.client import Grafana
+
+    planned = CALLS[module].prepare(options)
+    grafana = Grafana.connect(options)
+    try:
+        plan = planned(grafana, True)
+    finally:
+        grafana.close()
+    # They are about a folder that is not there yet, and the same plan makes it.
+    plan.warnings.clear()
+    return plan

@@ -12,6 +12,8 @@ from typing import Any
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
     BUCKET,
+    GRAFANA,
+    TOPIC,
     WORKLOADS,
     Component,
     ComponentPlan,
@@ -23,6 +25,8 @@ FORMAT = 1
 CREATE, CHANGE, REMOVE, NONE, UNKNOWN = "create", "change", "remove", "none", "unknown"
 DRIFTED = "drifted"
 SECRET = "(secret)"
+# Modules whose objects are the entries of their diff.
+KINDS = {BUCKET: "S3", TOPIC: "Kafka", **dict.fromkeys(GRAFANA, "Grafana")}
 # Longer values are shortened in the plan; JSON of whole lists says little.
 LONGEST = 120
 
@@ -154,12 +158,16 @@ def _action(one: ComponentPlan) -> str:
     changing = [planned for planned in one.planned if planned.plan.changed]
     if all(planned.call.release and not planned.call.installs for planned in changing):
         return REMOVE
+    if all(planned.call.module in GRAFANA for planned in changing):
+        objects = [item for planned in changing for item in _objects(planned)]
+        return CREATE if all(item["action"] == CREATE for item in objects) else CHANGE
     steps = {step.name for planned in changing for step in planned.plan.steps}
     return CREATE if steps & {"install", "create bucket"} else CHANGE
 
 
 def _objects(planned: PlannedCall) -> list[dict[str, Any]]:
-    """Of releases the Kubernetes objects; of the bucket its aspects; of workloads those that get other annotations."""
+    """Of releases the Kubernetes objects; of the bucket its aspects; of Kafka the topic; of Grafana what its modules
+    write; of workloads those that get other annotations."""
     plan, options = planned.plan, planned.call.options
     if planned.call.release:
         actions = {"create": CREATE, "update": CHANGE, "delete": REMOVE}
@@ -172,11 +180,11 @@ def _objects(planned: PlannedCall) -> list[dict[str, Any]]:
             }
             for item in plan.result["objects"]
         ]
-    if planned.call.module == BUCKET:
+    if kind := KINDS.get(planned.call.module):
         return [
             {
                 "action": CREATE if entry["before"] == "" else REMOVE if entry["after"] == "" else CHANGE,
-                "kind": "S3",
+                "kind": kind,
                 "name": entry["after_header"].replace(": bucket", "") or str(options["name"]),
             }
             for entry in plan.diff

@@ -110,6 +110,10 @@ class Planner:
                 return components.plan_release(self.kube, self.connection, call.options, self.drift)
             if call.module == components.BUCKET:
                 return self.bucket(call.options)
+            if call.module == components.TOPIC:
+                return components.plan_topic(call.options)
+            if call.module in components.GRAFANA:
+                return components.plan_grafana(call.module, call.options)
             return components.plan_workloads(self.kube, call.options, self.say)
         except TracingError as error:
             error.details.setdefault("component", component.name)

@@ -56,8 +56,8 @@ FIRST_DOCUMENTS = 2
 # Traces begin this many seconds apart at most, those of one moment in one request per service.
 TICK_SECONDS = 0.5
 SENDERS = 4
-# Traces are sent for at least this many times as long as it takes to send as many as may be split. After a quicker change
-# no number of split traces would be too many.
+# Traces are sent for at least this many times as long as it takes to send as many as may be split. After a quicker
+# change no number of split traces would be too many.
 LEAST_TIMES = 1.5
 # Gateways come and go: after this many seconds their pods are listed again.
 GATEWAYS_SECONDS = 5.0

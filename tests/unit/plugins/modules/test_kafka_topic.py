@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.orion.tracing.plugins.module_utils.kafka.options import ARGUMENTS
+from ansible_collections.orion.tracing.plugins.module_utils.plan.components import plan_topic
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.kafka import ask, findings
 from ansible_collections.orion.tracing.tests.kafka_broker import Broker
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
@@ -48,6 +50,8 @@ def test_made_changed_and_left_alone(broker: Broker) -> None:
     checked = run("kafka_topic", **options(broker, _ansible_check_mode=True))
     assert checked["changed"] and checked["steps"] == ["create topic spans"]
     assert run("kafka_topic", **options(broker, state="checked"))["failed"], "check mode made it"
+    planned = plan_topic({**{name: spec.get("default") for name, spec in ARGUMENTS.items()}, **options(broker)})
+    assert [step.name for step in planned.steps] == checked["steps"] and planned.diff == checked["diff"]
     made = run("kafka_topic", **options(broker))
     assert {name: made[name] for name in ("steps", "diff", "topic")} == {
         name: checked[name] for name in ("steps", "diff", "topic")

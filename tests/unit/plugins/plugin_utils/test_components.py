@@ -4,15 +4,29 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ansible_collections
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.orion.tracing.plugins.module_utils.plan.components import BUCKET, RELEASE, RoleCall
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import CALLS
+from ansible_collections.orion.tracing.plugins.module_utils.plan.components import (
+    BUCKET,
+    GRAFANA,
+    RELEASE,
+    TOPIC,
+    Component,
+    RoleCall,
+)
 from ansible_collections.orion.tracing.plugins.plugin_utils.components import (
+    INCLUDED,
     PLANNED,
     TASKS,
     UNPLANNED,
@@ -49,16 +63,81 @@ def test_options_are_those_of_the_task_as_plain_data() -> None:
     assert yaml.safe_load(yaml.safe_dump(dict(call.options))) == call.options
 
 
+# A process of its own, since Ansible's loader of collections, which finds the filters, replaces Python's.
+PROCESS = """
+import dataclasses, json, sys
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+init_plugin_loader([sys.argv[1]])
+from ansible_collections.orion.tracing.plugins.plugin_utils.components import RoleTasks
+from ansible_collections.orion.tracing.plugins.plugin_utils.role_variables import RoleVariables
+given = {n: trust_as_template(v) if isinstance(v, str) else v for n, v in json.loads(sys.argv[3]).items()}
+loader = DataLoader()
+tasks = RoleTasks(RoleVariables(Templar(loader=loader, variables=given), loader, given))
+print(json.dumps(dataclasses.asdict(tasks.component(sys.argv[2], {}))))
+"""
+
+
+def component_of(name: str, **variables: Any) -> Component:
+    """With the collection's own filters."""
+    first, *_others = ansible_collections.__path__
+    argv = [sys.executable, "-c", PROCESS, str(Path(first).parent), name, json.dumps(variables)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    calls = tuple(RoleCall(call["module"], call["options"]) for call in found["calls"])
+    return Component(found["name"], calls, found["unplanned"])
+
+
+def test_tasks_of_an_included_file_have_the_defaults_of_their_block() -> None:
+    given = {"grafana_provisioning": "api", "grafana_url": "https://grafana.example", "grafana_token": "t"}
+    component = component_of("grafana", **given, grafana_dashboards_enabled=False, grafana_alerts_enabled=True)
+    assert [call.module for call in component.calls] == ["grafana_datasource", "grafana_folder", "grafana_alert_rules"]
+    assert component.unplanned == ""
+    for call in component.calls:
+        assert (call.options["url"], call.options["token"]) == ("https://grafana.example", "t")
+        assert call.options["username"] is None and call.options["state"] == "present"
+    assert component.calls[1].options["title"] == "Tracing"
+
+
+def test_the_topic_is_planned_where_the_role_looks_after_it() -> None:
+    given = {
+        "tempo_profile": "kafka", "tempo_kafka_address": "kafka.shop.svc:9092", "tempo_image_tag": "3.0.3",
+        "object_storage_bucket": "traces", "tempo_s3_credentials_secret": "store",
+    }  # fmt: skip
+    [topic, _release] = component_of("tempo", **given, tempo_kafka_topic_state="checked").calls
+    assert (topic.module, topic.options["state"]) == (TOPIC, "checked")
+    assert topic.options["address"] == "kafka.shop.svc:9092"
+    assert len(component_of("tempo", **given, tempo_kafka_topic_state="ignored").calls) == 1
+
+
+def test_an_iam_role_is_made_by_another_collection() -> None:
+    given = {
+        "object_storage_iam_role_name": "tempo", "object_storage_bucket": "traces",
+    }  # fmt: skip
+    component = component_of("object_storage", **given)
+    assert component.unplanned == "not planned: make tempo's iam role" and len(component.calls) == 1
+
+
 def tasks_in(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     inner = [task for one in tasks for part in ("block", "rescue") for task in tasks_in(one.get(part, []))]
     return [*(one for one in tasks if "block" not in one), *inner]
 
 
+def modules_of(role: str, file: str) -> Iterator[str]:
+    """Of a file of tasks and of those that it includes."""
+    for task in tasks_in(yaml.safe_load((ROLES / role / "tasks" / file).read_text())):
+        if INCLUDED in task:
+            yield from modules_of(role, task[INCLUDED])
+        else:
+            yield from (key for key in task if key not in WORDS)
+
+
 @pytest.mark.parametrize("name", list(TASKS))
 def test_nothing_that_a_role_does_is_left_out_of_the_plan(name: str) -> None:
     role, file = TASKS[name]
-    tasks = yaml.safe_load((ROLES / role / "tasks" / f"{file}.yml").read_text())
-    modules = {key for task in tasks_in(tasks) for key in task if key not in WORDS}
+    modules = set(modules_of(role, f"{file}.yml"))
     planned = {f"orion.tracing.{module}" for module in PLANNED}
     assert modules - planned - set(UNPLANNED) - LEFT_OUT == set()
 
@@ -66,6 +145,10 @@ def test_nothing_that_a_role_does_is_left_out_of_the_plan(name: str) -> None:
 def test_where_a_release_is_not_wanted_it_is_absent() -> None:
     [call] = role_tasks(verify_probe_enabled=False).component("probe", {}).calls
     assert not call.installs and str(call.release) == "tracing/trace-probe"
+
+
+def test_every_module_that_writes_to_grafana_can_be_planned() -> None:
+    assert set(GRAFANA) == set(CALLS)
 
 
 def test_only_the_wanted_modules() -> None:

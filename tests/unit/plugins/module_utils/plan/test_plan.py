@@ -56,9 +56,9 @@ def test_only_what_changes_is_applied() -> None:
 
 
 def test_a_component_that_finds_out_itself_is_applied_and_named() -> None:
-    plan = made(ComponentPlan(Component("grafana", (), "not planned: provision grafana by its http api")))
-    assert plan["apply"] == ["grafana"] and not plan["changed"]
-    assert text.summary(plan) == "Nothing is going to change. grafana will see when it runs."
+    plan = made(ComponentPlan(Component("object_storage", (), "not planned: make tempo's iam role")))
+    assert plan["apply"] == ["object_storage"] and not plan["changed"]
+    assert text.summary(plan) == "Nothing is going to change. object_storage will see when it runs."
 
 
 def test_text_names_objects_pods_and_variables() -> None:

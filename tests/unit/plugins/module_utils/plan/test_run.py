@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import PermissionDenied
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
+from ansible_collections.orion.tracing.plugins.module_utils.plan import plan as plans
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
 from ansible_collections.orion.tracing.plugins.module_utils.plan import run
+from ansible_collections.orion.tracing.plugins.module_utils.plan.components import Component, ComponentPlan, RoleCall
 from ansible_collections.orion.tracing.plugins.module_utils.plan.consequences import kept, of_cost, of_sampling
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import tracing_plan
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_grafana import TOKEN, FakeGrafana
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 RECORDING = Path(__file__).resolve().parents[5] / "tests/data/shop.jsonl.gz"
 INPUTS = AppliedInputs("content", {"tempo_retention": "24h"})
+WHERE = {"host": "edge1", "cluster": "shop", "namespace": "tracing", "api_server": "https://k8s.example"}
 
 
 def record_of_release(name: str, revision: int, status: str = "deployed") -> dict[str, Any]:
@@ -88,6 +93,60 @@ def test_releases_must_have_the_revisions_of_the_record(revisions: dict[str, int
 
 def test_without_a_record_nothing_is_known() -> None:
     assert not run.is_applied(None, INPUTS, {})
+
+
+# Systems beside the cluster
+
+
+def planned(*calls: RoleCall) -> list[ComponentPlan]:
+    planner = run.Planner(FakeKube().client(), {}, print, "ignore", lambda _options: Plan())
+    return planner.plan([Component("grafana", calls)])
+
+
+def test_grafana_is_planned_as_its_modules_do_and_never_written() -> None:
+    fake = FakeGrafana()
+    with fake.serving() as url:
+        options = {"url": url, "token": TOKEN, "validate_certs": True, "timeout": 5, "state": "present"}
+        sources = [{"name": "Tempo", "type": "tempo", "uid": "tempo", "url": "http://tempo:3200"}]
+        model = {"uid": "overview", "title": "Overview", "panels": []}
+        calls = (
+            RoleCall("grafana_datasource", {**options, "datasources": sources, "secrets": "missing"}),
+            RoleCall("grafana_folder", {**options, "uid": "tracing", "title": "Tracing", "parent_uid": None}),
+            RoleCall(
+                "grafana_dashboard",
+                {
+                    **options, "dashboards": [model], "paths": [], "inputs": {}, "folder_uid": "tracing",
+                    "overwrite": False, "commit_message": "m",
+                },
+            ),
+        )  # fmt: skip
+        one = plans.of_components(planned(*calls), INPUTS, {}, WHERE, recorded=False)
+        [component] = one["components"]
+        assert component["action"] == "create" and one["apply"] == ["grafana"] and fake.writes == []
+        assert [(item["action"], item["kind"], item["name"]) for item in component["objects"]] == [
+            ("create", "Grafana", "data source tempo"),
+            ("create", "Grafana", "folder tracing"),
+            ("create", "Grafana", "dashboard overview"),
+        ]
+        # That the folder is not there yet is no news in a plan that makes it.
+        assert [line for one in planned(*calls) for line in one.warnings] == []
+        fake.add_source(**sources[0])
+        fake.add_folder("tracing", "Another title")
+        fake.add_dashboard(model, "tracing")
+        changed = plans.of_components(planned(*calls), INPUTS, {}, WHERE, recorded=False)
+        assert [item["name"] for item in changed["components"][0]["objects"]] == ["folder tracing"]
+        assert changed["components"][0]["action"] == "change" and fake.writes == []
+        fake.add_folder("tracing", "Tracing")
+        assert plans.of_components(planned(*calls), INPUTS, {}, WHERE, recorded=False)["apply"] == []
+
+
+def test_a_grafana_that_refuses_names_the_component() -> None:
+    fake = FakeGrafana()
+    with fake.serving() as url:
+        options = {"url": url, "token": "wrong", "uid": "tracing", "title": "T", "parent_uid": None, "state": "present"}
+        with pytest.raises(PermissionDenied) as caught:
+            planned(RoleCall("grafana_folder", options))
+    assert caught.value.details["component"] == "grafana" and "wrong" not in str(caught.value)
 
 
 # What a change means
