@@ -14,7 +14,8 @@ author:
 description:
   - Reads from the cluster how far the upgrade is, and returns the step that comes next. It keeps no state of its own,
     so an interrupted upgrade goes on where it was.
-  - Fails where bucket, prefix or retention of the two installations differ.
+  - Fails where bucket, prefix or retention of the two installations differ, and where the old one is one instance
+    (C(tempo_profile=monolithic)), which docs/tempo-3.md describes how to upgrade.
   - With O(drain=true), it also lets the old ingesters store everything, and waits until nothing is left and the new
     installation finds it.
 extends_documentation_fragment:

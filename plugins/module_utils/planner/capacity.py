@@ -44,6 +44,7 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
     kept = "tempo_live_store_complete_block_timeout" if kafka else "tempo_ingester_complete_block_timeout"
     open_seconds = read.duration(opened)
     exporters = destinations(v).exporters
+    cached = read.boolean("tempo_memcached_enabled")
     inputs = Inputs(
         traces_per_second=read.number("tracing_expected_traces_per_second", minimum=0.001),
         spans_per_trace=read.number("tracing_expected_spans_per_trace", minimum=1),
@@ -67,6 +68,12 @@ def read_inputs(v: Mapping[str, Any]) -> tuple[Inputs, Prices, list[str]]:
         unsampled_share=sum(one.share for one in exporters if one.traces == "all") / 100,
         own_store=v["tracing_store"] == "tempo",
         global_limit=v["tempo_ingestion_rate_strategy"] == "global",
+        memcached_replicas=read.integer("tempo_memcached_replicas", minimum=1) if cached else 0,
+        memcached_mib=read.integer("tempo_memcached_memory_mib", minimum=64) if cached else 0,
+        # Other servers have a part of them, and their size is not known here.
+        caches_blooms=cached
+        and "bloom" in read.listing("tempo_memcached_roles")
+        and not read.listing("tempo_memcached_addresses"),
     )
     notes = []
     region = v["tracing_region"]

@@ -68,6 +68,11 @@ OBJECTS_PER_BLOCK, PART_BYTES = 12, 10 * MEGABYTE
 POLLS_PER_DAY = DAY / 300
 
 
+# A bloom filter has -ln(p) / ln(2)² bits for each trace of a block; p is 0.01 by default.
+# Source: DefaultBloomFP and NewBloom in tempodb/encoding/common of v2.10.8 and v3.0.3
+BLOOM_BYTES_PER_TRACE = -math.log(0.01) / math.log(2) ** 2 / 8
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What is planned for. Rates are of the whole platform; retention, decision_wait in seconds.
@@ -77,6 +82,8 @@ class Inputs:
     kept_destinations: how many take what is kept. unsampled_share: of all spans, over those that take these; 1 is one.
     own_store: whether kept traces are stored in this platform's Tempo; another store, and recordings, are not planned.
     global_limit: whether all distributors share one ingestion limit (tempo_ingestion_rate_strategy global).
+    memcached_replicas: of the release's own, 0 for none. memcached_mib: what each may cache. caches_blooms: whether it
+    alone has to hold the bloom filters.
     """
 
     traces_per_second: float
@@ -101,6 +108,9 @@ class Inputs:
     unsampled_share: float = 0.0
     own_store: bool = True
     global_limit: bool = False
+    memcached_replicas: int = 0
+    memcached_mib: int = 0
+    caches_blooms: bool = False
 
     @property
     def offered(self) -> float:
@@ -120,10 +130,24 @@ class Inputs:
         """MB per second."""
         return self.kept * self.bytes_per_span / MEGABYTE
 
+    @property
+    def copies(self) -> int:
+        """Of each trace, until compaction merges them."""
+        return self.replication_factor if self.profile == "distributed" else 1
+
+    @property
+    def stored_seconds(self) -> float:
+        """How long what arrives is in the bucket, with copies until the next compaction, whose window is an hour."""
+        return self.retention + (self.copies - 1) * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedComponent:
-    """One component. Of each replica, cpu: cores of its request; memory: bytes of its limit; storage: of its volume."""
+    """One component. Of each replica, cpu: cores of its request; memory: bytes of its limit; storage: of its volume.
+
+    variable: of its resources; "" where the role derives them, so that they are what they are. requested: share of the
+    memory's limit that is requested.
+    """
 
     name: str
     variable: str
@@ -133,12 +157,17 @@ class PlannedComponent:
     storage: int = 0
     replicas_variable: str = ""
     storage_variable: str = ""
+    requested: float = 0.5
+
+    @property
+    def memory_mib(self) -> int:
+        return mebibytes(self.memory) if self.variable else math.ceil(self.memory / MEBIBYTE)
 
     def resources(self) -> dict[str, Any]:
-        """As a role's variable has them; the request is half of the limit."""
+        """As a role's variable has them."""
         return {
-            "requests": {"cpu": f"{millicores(self.cpu)}m", "memory": f"{mebibytes(self.memory / 2)}Mi"},
-            "limits": {"memory": f"{mebibytes(self.memory)}Mi"},
+            "requests": {"cpu": f"{millicores(self.cpu)}m", "memory": f"{mebibytes(self.memory * self.requested)}Mi"},
+            "limits": {"memory": f"{self.memory_mib}Mi"},
         }
 
 
@@ -276,6 +305,33 @@ def _with_kafka(i: Inputs) -> list[PlannedComponent]:
     return [*parts, *([_part("metrics_generator", 1, 0.5, 2.0, alone=True)] if i.metrics_generator else [])]
 
 
+def memcached_mib(i: Inputs) -> int:
+    """What each pod of memcached has to cache: what the inventory says, or its part of the bloom filters of all blocks,
+    if that is more. Queries by trace id read all of these, so a smaller cache would evict what the next one needs.
+    Source: docs/sources/tempo/operations/caching.md of v2.10.8 ("Cache size control")
+    """
+    if not (i.caches_blooms and i.memcached_replicas):
+        return i.memcached_mib
+    blooms = i.kept / i.spans_per_trace * i.stored_seconds * BLOOM_BYTES_PER_TRACE
+    return max(i.memcached_mib, math.ceil(blooms / i.memcached_replicas / MEBIBYTE))
+
+
+def memcached(i: Inputs) -> list[PlannedComponent]:
+    """Its pods, as the inventory has them: no figure is published for how many a load needs."""
+    if not i.memcached_replicas:
+        return []
+    return [
+        PlannedComponent(
+            "memcached",
+            "",
+            i.memcached_replicas,
+            tempo_numbers.MEMCACHED_CPU,
+            tempo_numbers.memcached_memory_mib(memcached_mib(i)) * MEBIBYTE,
+            requested=1.0,
+        )
+    ]
+
+
 def _of(share: float, cpu: float, memory: float) -> tuple[float, float]:
     return share * cpu, share * memory
 
@@ -304,15 +360,14 @@ def plan(i: Inputs, prices: Prices) -> CapacityPlan:
     Live traces in an ingester: what is kept in a minute, twice. Largest trace: a hundred times the usual one, 5 MB at
     least (upstream's default). Without a store of one's own, figures of the bucket and of Tempo are 0.
     """
-    parts = [*collectors(i), *(tempo(i) if i.own_store else [])]
+    parts = [*collectors(i), *([*tempo(i), *memcached(i)] if i.own_store else [])]
     by_name = {part.name: part for part in parts}
     samplers = by_name["sampler"].replicas
     queue = queue_spans(i, samplers)
     kept_traces = i.kept / i.spans_per_trace
     stored_per_day = i.kept * i.bytes_per_span * DAY * i.stored_bytes_per_byte if i.own_store else 0.0
-    copies = i.replication_factor if i.profile == "distributed" else 1
-    # Copies of the replicas are merged by compaction, whose window is an hour.
-    at_rest = stored_per_day * (i.retention / DAY + (copies - 1) / 24)
+    copies = i.copies
+    at_rest = stored_per_day * i.stored_seconds / DAY
     # Of what holds recent traces, and with Kafka as many write blocks.
     ingesters = next((by_name[name].replicas for name in ("ingester", "live_store") if name in by_name), 1)
     blocks = ingesters * DAY / max(i.block_seconds, 60)
@@ -345,7 +400,7 @@ def plan(i: Inputs, prices: Prices) -> CapacityPlan:
         requests=(puts * prices.put + gets * prices.get) / 1000 * load.DAYS_PER_MONTH,
         volumes=volumes / GIBIBYTE * prices.volume,
         compute=load.HOURS_PER_MONTH
-        * sum(p.replicas * (p.cpu * prices.cpu + p.memory / 2 / GIBIBYTE * prices.memory) for p in parts),
+        * sum(p.replicas * (p.cpu * prices.cpu + p.memory * p.requested / GIBIBYTE * prices.memory) for p in parts),
     )
     made.cost["total"] = sum(made.cost.values())
     return made

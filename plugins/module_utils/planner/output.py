@@ -31,7 +31,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.planner.model import
     MEGABYTE,
     CapacityPlan,
     gibibytes,
-    mebibytes,
+    memcached_mib,
     millicores,
 )
 
@@ -42,13 +42,16 @@ def wanted(made: CapacityPlan) -> dict[str, Any]:
     for part in made.parts:
         if part.replicas_variable:
             values[part.replicas_variable] = part.replicas
-        values[part.variable] = part.resources()
+        if part.variable:
+            values[part.variable] = part.resources()
         if part.storage_variable:
             values[part.storage_variable] = f"{gibibytes(part.storage)}Gi"
     values["collector_num_traces"] = made.num_traces
     if made.inputs.persistent_queue:
         values["collector_persistent_queue_volume_size"] = f"{gibibytes(made.queue_volume)}Gi"
     if made.inputs.own_store:
+        if made.inputs.memcached_replicas:
+            values["tempo_memcached_memory_mib"] = memcached_mib(made.inputs)
         values["tempo_max_traces_per_user"] = made.max_traces
         values["tempo_max_bytes_per_trace"] = made.max_bytes_per_trace
     return values
@@ -120,7 +123,7 @@ def result(made: CapacityPlan) -> dict[str, Any]:
                 "name": part.name,
                 "replicas": part.replicas,
                 "cpu": millicores(part.cpu) / 1000,
-                "memory": mebibytes(part.memory) * MEBIBYTE,
+                "memory": part.memory_mib * MEBIBYTE,
                 "storage": part.storage,
             }
             for part in made.parts
@@ -162,7 +165,7 @@ def table(made: CapacityPlan) -> str:
             part.name,
             str(part.replicas),
             f"{millicores(part.cpu)}m",
-            f"{mebibytes(part.memory)}Mi",
+            f"{part.memory_mib}Mi",
             f"{gibibytes(part.storage)}Gi" if part.storage else "",
         ]
         for part in made.parts

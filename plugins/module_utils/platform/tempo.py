@@ -35,6 +35,17 @@ GRACE_SECONDS = {
 DEFAULT_GRACE_SECONDS = 20
 
 
+# What a pod of memcached requests. Reading from memory takes little.
+MEMCACHED_CPU = 0.1
+
+
+def memcached_memory_mib(cached_mib: int) -> int:
+    """Memory of a pod of memcached that may cache so much, both request and limit: hash table, connections and what is
+    being sent, beside the items.
+    """
+    return cached_mib + cached_mib // 4 + 64
+
+
 def ingestion_limit(kept_bytes_per_second: float, distributors: int) -> int:
     """Bytes per second that one distributor accepts: four times its share of what is kept, and 30 MB at least.
 

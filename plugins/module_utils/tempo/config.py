@@ -354,13 +354,12 @@ def _memcached(v: Mapping[str, Any]) -> dict[str, Any]:
     if not v["tempo_memcached_enabled"]:
         return {"replicas": 0}
     size = v["tempo_memcached_memory_mib"]
-    # Hash table, connections and what is being sent, beside the items.
-    memory = f"{size + size // 4 + 64}Mi"
+    memory, cpu = f"{numbers.memcached_memory_mib(size)}Mi", f"{round(1000 * numbers.MEMCACHED_CPU)}m"
     return {
         "replicas": v["tempo_memcached_replicas"],
         "memoryMib": size,
         "image": image_values(v, "tempo_memcached"),
-        "resources": {"requests": {"cpu": "100m", "memory": memory}, "limits": {"memory": memory}},
+        "resources": {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}},
     }
 
 

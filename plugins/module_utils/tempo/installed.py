@@ -20,6 +20,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.platform.versions im
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import FRONT, LINES, VERSION, VERSION_3, line
 
 UPGRADE = "playbooks/upgrade_tempo.yml"
+# How one instance is upgraded, which no playbook does.
+BY_HAND = "docs/tempo-3.md#one-instance"
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,13 @@ def changes_refused(
             "spans that are not in the bucket yet would be lost, and Tempo 2 does not look after Tempo 3's blocks",
         )
     elif wanted > there.line:
+        alone = there.profile == "monolithic"
+        way = f"Upgrade it by hand ({BY_HAND})" if alone else f"Run {UPGRADE} (docs/tempo-3.md#the-upgrade)"
         yield error(
             "tempo_image_tag",
             f"is {tag}, but Tempo {there.version} is installed, which a plain run does not replace by {dotted(wanted)}",
-            f"Run {UPGRADE} (docs/tempo-3.md), or keep tempo_profile: {there.profile} and its tag {there.tag}.",
-            "spans that its ingesters have not stored yet would be lost",
+            f"{way}, or keep tempo_profile: {there.profile} and its tag {there.tag}.",
+            f"spans that {'it has' if alone else 'its ingesters have'} not stored yet would be lost",
         )
     elif given and running and given[0] in LINES and given < running:
         yield error(

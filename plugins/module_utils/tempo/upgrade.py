@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import usable
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import BY_HAND, InstalledTempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import VERSION, VERSION_3
 
 INSTALL, MOVE, DRAIN, HAND_OVER, FINISH, DONE = "install", "move_writes", "drain", "hand_over", "finish", "done"
@@ -53,6 +53,13 @@ class UpgradeState:
 
 def next_step(state: UpgradeState, wanted: WantedTempo, old_release: str) -> str:
     """One of STEPS. Raises for a state from which no step leads on: NotFound, Conflict, or InvalidInput."""
+    # Before anything is asked for that only two installations need.
+    if state.old is not None and state.old.line == VERSION and state.old.profile != "distributed":
+        raise Conflict(
+            f"release {old_release} is one instance (tempo_profile: {state.old.profile})",
+            "nothing can run beside it: it answers queries and stores blocks in one process",
+            f"Upgrade it by hand ({BY_HAND}); tempo_release_name stays {old_release}.",
+        )
     if wanted.line != VERSION_3:
         raise InvalidInput(
             "tempo_image_tag is not a version of Tempo 3",
@@ -73,12 +80,6 @@ def next_step(state: UpgradeState, wanted: WantedTempo, old_release: str) -> str
         raise Conflict(
             f"release {old_release} is Tempo {state.old.version}, not 2.10",
             remedy=f"There is nothing to upgrade: set tempo_release_name: {old_release}, and run playbooks/site.yml.",
-        )
-    if state.old is not None and state.old.profile != "distributed":
-        raise Conflict(
-            f"release {old_release} is one instance (tempo_profile: {state.old.profile})",
-            "it has no ingesters to drain beside another installation",
-            "Upgrade it in place, as docs/tempo-3.md describes.",
         )
     if different := list(_differences(state, wanted, old_release)):
         raise Conflict(

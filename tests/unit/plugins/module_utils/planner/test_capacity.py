@@ -13,13 +13,17 @@ import yaml
 from ansible_collections.orion.tracing.plugins.filter.capacity import FilterModule
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import MEBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import (
+    MEBIBYTE,
+    memory_bytes,
+    quantity,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.linter.variables import lint_variables
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import read_inputs, tracing_plan
 from ansible_collections.orion.tracing.plugins.module_utils.planner.model import plan
 from ansible_collections.orion.tracing.plugins.module_utils.planner.prices import REGIONS
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import sampler_memory
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import ingestion_limit, tempo_values
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings import read
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
@@ -83,6 +87,51 @@ def test_one_instance_has_an_end():
 def test_the_metrics_generator_counts_where_it_runs():
     without, beside = (components(variables(tempo_metrics_generator_enabled=on)) for on in (False, True))
     assert set(beside) - set(without) == {"metrics_generator"}
+
+
+CACHE = {"tempo_memcached_enabled": True, "tempo_memcached_replicas": 3, "tempo_memcached_memory_mib": 512}
+
+
+@pytest.mark.parametrize("profile", ["distributed", "monolithic", "kafka"])
+def test_memcached_counts_as_its_chart_requests_it(profile: str) -> None:
+    v = variables(tempo_profile=profile, tempo_image_tag="3.0.3" if profile == "kafka" else "2.10.8")
+    without, beside = tracing_plan(v), tracing_plan({**v, **CACHE})
+    assert beside["components"][:-1] == without["components"]
+    own = {"object_storage_bucket": "traces", "tempo_kafka_address": "kafka:9092"}
+    chart = tempo_values(
+        role_defaults("tempo", tempo_profile=profile, tempo_image_tag=v["tempo_image_tag"], **own, **CACHE)
+    )
+    requests = chart["memcached"]["resources"]["requests"]
+    assert beside["components"][-1] == {
+        "name": "memcached",
+        "replicas": chart["memcached"]["replicas"],
+        "cpu": float(quantity(requests["cpu"])),
+        "memory": memory_bytes(requests["memory"]),
+        "storage": 0,
+    }
+    month = 3 * (0.1 * 0.04048 + 704 / 1024 * 0.004445) * 730
+    assert beside["cost"]["compute"] - without["cost"]["compute"] == pytest.approx(month, abs=0.02)
+    assert beside["storage"] == without["storage"]
+    assert "\nmemcached " in beside["table"] and "tempo_memcached_resources" not in beside["snippet"]
+    assert "memcached" not in {
+        one["name"] for one in tracing_plan({**v, **CACHE, "tracing_store": "otlp"})["components"]
+    }
+
+
+def test_a_cache_holds_the_bloom_filters_of_all_blocks() -> None:
+    """9.6 bits for each trace: 1,000 a second for 100 days are 9.6 GiB."""
+    v = load(10, tempo_retention="2400h", tempo_replication_factor=1, **CACHE)
+    found = tracing_plan(v)
+    needed = 9.585 / 8 * 1000 * 8_640_000 / 3 / MEBIBYTE
+    [warning] = [line for line in found["warnings"] if "memcached" in line]
+    assert warning == f"tempo_memcached_memory_mib is 512: the load needs {needed:.0f}."
+    assert found["components"][-1]["memory"] / MEBIBYTE == pytest.approx(needed * 1.25 + 64, abs=2)
+    pasted = tracing_plan({**v, **yaml.safe_load(found["snippet"])})
+    assert "memcached" not in str(pasted["warnings"])
+    # Other servers have a part of them; nobody asks for them.
+    for changes in ({"tempo_memcached_addresses": ["cache:11211"]}, {"tempo_memcached_roles": ["frontend-search"]}):
+        other = tracing_plan({**v, **changes})
+        assert "memcached" not in str(other["warnings"]) and other["components"][-1]["memory"] == 704 * MEBIBYTE
 
 
 def test_longer_blocks_are_fewer_writes():
@@ -252,6 +301,7 @@ def test_prices_of_the_region_and_of_the_inventory():
         ({"collector_outage_minutes": "nan"}, "collector_outage_minutes: is 'nan', not a number"),
         ({"plan_queries_per_day": True}, "plan_queries_per_day: is True, not a number. Give a number of at least 0."),
         ({"plan_prices": {"cpu": "nan"}}, "plan_prices: is {'cpu': 'nan'}, not numbers"),
+        ({"tempo_memcached_enabled": True, "tempo_memcached_memory_mib": 1}, "tempo_memcached_memory_mib: is 1, less"),
     ],
 )
 def test_bad_input_is_named(changes, message):

@@ -19,8 +19,11 @@ from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.status.ma
     FakePlatform,
     certificate,
     job,
+    labels_of,
+    pod,
     record,
     secret,
+    workload,
 )
 
 PROMETHEUS = "http://prometheus.monitoring.svc:9090"
@@ -86,6 +89,31 @@ def test_a_platform_that_works() -> None:
     assert [(one["where"], one["days_left"]) for one in found["certificates"]] == [
         ("Secret tracing/tempo-tls, tls.crt", 90)
     ]
+
+
+def test_memcached_is_a_workload_of_tempos_release() -> None:
+    """It has no metrics, and is not Tempo: nothing of it is scraped, and its pods are not Tempo's."""
+    labels = labels_of("tempo-memcached", "memcached")
+    platform = FakePlatform()
+    for item in (
+        workload("Deployment", "tempo-memcached", "tempo", labels, 2, 1),
+        pod("tempo-memcached-0", labels, restarts=1),
+    ):
+        platform.put(item)
+    found = made(platform)
+    assert next(one for one in found["workloads"] if one["name"] == "tempo-memcached") == {
+        "release": "tempo",
+        "kind": "Deployment",
+        "name": "tempo-memcached",
+        "wanted": 2,
+        "ready": 1,
+        "restarts": 1,
+        "last_termination": "",
+        "images": ["registry.test/tempo-memcached:1.2.3"],
+    }
+    assert next(one["restarts"] for one in found["workloads"] if one["name"] == "tempo") == 0
+    assert "Deployment tempo-memcached has 1 of 2 pods ready" in found["limits"]
+    assert not [line for line in platform.log if "memcached" in str(line)]
 
 
 def test_load_is_what_the_pods_counted_since_they_began() -> None:

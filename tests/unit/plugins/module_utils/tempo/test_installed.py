@@ -42,7 +42,12 @@ def test_what_a_release_tells() -> None:
         ({}, {"tempo_image_tag": "2.10.7"}, "warning", ["newer patch"]),
         ({}, {"tempo_image_tag": "2.9.5"}, "error", ["is 2.9.5, but Tempo 2.10.8 is installed, which is newer"]),
         ({}, KAFKA, "error", ["is 3.0.3, but Tempo 2.10.8 is installed", "playbooks/upgrade_tempo.yml"]),
-        (ONE, {**ONE, "tempo_image_tag": "3.0.3"}, "error", ["a plain run does not replace", "upgrade_tempo.yml"]),
+        (
+            ONE,
+            {**ONE, "tempo_image_tag": "3.0.3"},
+            "error",
+            ["a plain run does not replace", "by hand (docs/tempo-3.md#one-instance)"],
+        ),
         (KAFKA, {}, "error", ["Tempo 3.0.3 is installed, and there is no way back", "tempo_profile: kafka"]),
         ({**ONE, "tempo_image_tag": "3.0.3"}, ONE, "error", ["no way back to 2.10"]),
         (KAFKA, {**KAFKA, "tempo_image_tag": "latest"}, "", []),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
-from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import InstalledTempo
+from ansible_collections.orion.tracing.plugins.module_utils.tempo.installed import BY_HAND, InstalledTempo
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.upgrade import UpgradeState, WantedTempo, next_step
 
 OLD = InstalledTempo("distributed", (2, 10), "2.10.8", "traces", "", "168h", True)
@@ -55,6 +56,20 @@ def test_equal_durations_and_prefixes_may_be_written_differently() -> None:
 def test_no_step_leads_on(state: UpgradeState, wanted: WantedTempo, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         next_step(state, wanted, "tempo")
+
+
+@pytest.mark.parametrize(
+    "wanted", [WANTED, replace(WANTED, release="tempo"), replace(WANTED, line=(2, 10)), replace(WANTED, bucket="b")]
+)
+def test_one_instance_is_sent_to_its_section_whatever_is_wanted(wanted: WantedTempo) -> None:
+    """Another name for the release, which other upgrades need, would be a wrong step."""
+    one = replace(OLD, profile="monolithic")
+    with pytest.raises(Conflict) as caught:
+        next_step(UpgradeState(one, one if wanted.release == "tempo" else None), wanted, "tempo")
+    assert "tempo_profile: monolithic" in str(caught.value) and BY_HAND in str(caught.value)
+    page, _hash, anchor = BY_HAND.partition("#")
+    text = (Path(__file__).resolve().parents[5] / page).read_text()
+    assert f"\n### {anchor.replace('-', ' ').capitalize()}\n" in text
 
 
 def test_all_differences_are_told_at_once() -> None:
