@@ -118,6 +118,7 @@ def main() -> None:
     params, v = module.params, module.params["variables"]
     wanted = WantedTempo(
         release=str(v.get("tempo_release_name") or "tempo"),
+        profile=str(v.get("tempo_profile") or ""),
         line=line(v),
         bucket=str(v.get("tempo_s3_bucket") or ""),
         prefix=str(v.get("tempo_s3_prefix") or ""),

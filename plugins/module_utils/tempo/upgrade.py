@@ -29,6 +29,7 @@ class WantedTempo:
     """What the inventory asks for. retention: a Go duration."""
 
     release: str
+    profile: str
     line: tuple[int, int]
     bucket: str
     prefix: str
@@ -59,6 +60,12 @@ def next_step(state: UpgradeState, wanted: WantedTempo, old_release: str) -> str
             f"release {old_release} is one instance (tempo_profile: {state.old.profile})",
             "nothing can run beside it: it answers queries and stores blocks in one process",
             f"Upgrade it by hand ({BY_HAND}); tempo_release_name stays {old_release}.",
+        )
+    if wanted.line == VERSION_3 and wanted.profile != "kafka":
+        raise InvalidInput(
+            f"tempo_profile is {wanted.profile}, which cannot take over from the services of release {old_release}",
+            "it is one instance, whose blocks and queries are not watched step by step",
+            "Set tempo_profile: kafka and tempo_kafka_address (docs/tempo-3.md).",
         )
     if wanted.line != VERSION_3:
         raise InvalidInput(

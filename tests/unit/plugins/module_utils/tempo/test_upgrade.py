@@ -13,7 +13,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.upgrade import
 
 OLD = InstalledTempo("distributed", (2, 10), "2.10.8", "traces", "", "168h", True)
 NEW = InstalledTempo("kafka", (3, 0), "3.0.3", "traces", "", "168h", False)
-WANTED = WantedTempo("tempo-3", (3, 0), "traces", "", "168h")
+WANTED = WantedTempo("tempo-3", "kafka", (3, 0), "traces", "", "168h")
 MOVED: dict[str, Any] = {"old": OLD, "new": NEW, "writes_to_new": True}
 
 
@@ -44,6 +44,7 @@ def test_equal_durations_and_prefixes_may_be_written_differently() -> None:
     [
         (UpgradeState(None, None), WANTED, NotFound, "neither release tempo nor tempo-3 is installed"),
         (UpgradeState(OLD, None), replace(WANTED, line=(2, 10)), InvalidInput, "tempo_image_tag is not a version of"),
+        (UpgradeState(OLD, None), replace(WANTED, profile="monolithic"), InvalidInput, "tempo_profile is monolithic"),
         (UpgradeState(OLD, None), replace(WANTED, release="tempo"), InvalidInput, "tempo_release_name is tempo"),
         (UpgradeState(replace(OLD, profile="monolithic"), None), WANTED, Conflict, "release tempo is one instance"),
         (UpgradeState(NEW, None), WANTED, Conflict, "release tempo is Tempo 3.0.3, not 2.10"),
