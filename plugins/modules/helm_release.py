@@ -17,6 +17,9 @@ description:
   - Asks the API server about each object that differs, by a server-side dry run, before anything is written. Fields
     that cannot change, conflicts with other field managers and objects that are being deleted are errors in check mode
     too.
+  - Keeps the number of replicas of a workload where the chart leaves it to a HorizontalPodAutoscaler from now on, until
+    the autoscaler changes it, and takes it over from the autoscaler where the chart states it again. With Helm 3, and
+    releases that Helm 3 installed, the former cannot be done, and gives a warning.
   - Recovers failed releases, and releases that an interrupted helm left pending, as the options specify.
   - Charts come from a directory, a packaged chart, a chart repository or an OCI registry. A pinned chart is downloaded
     only if something changes.

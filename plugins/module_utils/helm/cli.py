@@ -268,11 +268,13 @@ class Helm:
 
     def applies_on_server(self, wanted: ReleaseOptions, latest: Release | None) -> bool:
         """Whether an upgrade applies objects on the server, where fields that others changed are conflicts: Helm 4 does
-        for releases that it installed, and where force_conflicts asks for it. Known after rendering."""
+        for releases that it installed, and where force_conflicts asks for it; Helm 3 never does. Known after rendering:
+        before, by the release alone."""
+        found = VERSION.fullmatch(self.version)
+        major = int(found[1]) if found else 0
         if latest is not None and latest.apply_method == SSA:
-            return True
-        major = VERSION.fullmatch(self.version)
-        return (latest is None or wanted.force_conflicts) and major is not None and int(major[1]) > 3
+            return major != 3
+        return (latest is None or wanted.force_conflicts) and major > 3
 
     def _major(self) -> int:
         if not self.version:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import Conflict, InvalidInput, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.helm import documents
+from ansible_collections.orion.tracing.plugins.module_utils.helm import documents, replicas
 from ansible_collections.orion.tracing.plugins.module_utils.helm.fields import HELM
 from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mask
 from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
@@ -67,9 +67,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class DryRun:
-    """taken: live objects that exist and are not this release's, with what is recorded there of their owner."""
+    """taken: live objects that exist and are not this release's, with what is recorded there of their owner. force:
+    the release takes numbers of replicas back, which takes a forced apply."""
 
     taken: Mapping[Key, dict[str, Any]] = field(default_factory=dict)
+    force: bool = False
 
 
 def check(
@@ -86,8 +88,9 @@ def check(
     definitions: CRDs that are applied before helm runs. Custom resources of these, and of CRDs among the objects, are
     left out: the API server does not have the new schema yet. on_server: helm applies on the server. force: fields that
     others changed are taken over.
-    Requests: one or two of discovery and one per object, in parallel; with take_ownership one more per object that
-    exists already. None where nothing differs. Conflict or InvalidInput with everything that will be refused.
+    Requests: one or two of discovery and one per object, in parallel; one more per object that exists already with
+    take_ownership, and per workload whose number of replicas is taken back. None where nothing differs. Conflict or
+    InvalidInput with everything that will be refused.
     """
     coming = {
         (str(spec.get("group")), str((spec.get("names") or {}).get("kind")))
@@ -113,15 +116,25 @@ def check(
     except TracingError:
         return DryRun()
 
+    back = replicas.taken_back(before, after, wanted.namespace)
+    forced: set[Key] = set()
+
+    def is_number(key: Key, answer: Response) -> bool:
+        found = on_server and answer.status == CONFLICT and replicas.only_number(answer, key in back)
+        if found:
+            forced.add(key)
+        return found
+
     def ask(key: Key) -> tuple[Key, dict[str, Any] | Refusal | None]:
-        return key, _ask(kube, served, wanted, key, objects[key], on_server, force, is_new=key not in before)
+        is_new = key not in before
+        return key, _ask(kube, served, wanted, key, objects[key], on_server, force, is_new, is_number)
 
     with ThreadPoolExecutor(THREADS) as pool:
         answers = list(pool.map(ask, objects))
     refusals = [answer for _key, answer in answers if isinstance(answer, Refusal)]
     if refusals:
         raise _error(wanted, refusals)
-    return DryRun({key: answer for key, answer in answers if isinstance(answer, dict)})
+    return DryRun({key: answer for key, answer in answers if isinstance(answer, dict)}, bool(forced))
 
 
 def marked(document: Mapping[str, Any], wanted: ReleaseOptions) -> dict[str, Any]:
@@ -142,8 +155,10 @@ def _ask(
     on_server: bool,
     force: bool,
     is_new: bool,
+    is_number: Callable[[Key, Response], bool],
 ) -> dict[str, Any] | Refusal | None:
-    """The refusal; the live object where it is taken over; None otherwise."""
+    """The refusal; the live object where it is taken over; None otherwise. is_number: whether a refusal is only about a
+    number of replicas that is taken back: then the rest of the object is asked about."""
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
     resource = served.resource(key.group, drift.version_of(document), key.kind)
@@ -154,8 +169,11 @@ def _ask(
     sent = marked(drift.prepared(document, resource, full), wanted)
     url = resource.url(inside, key.name)
     query = {"fieldManager": HELM, "force": str(force or not on_server).lower(), "dryRun": "All"}
+    body, headers = json.dumps(sent).encode(), {"Content-Type": APPLY_PATCH}
     try:
-        answer = kube.send("PATCH", url, query, json.dumps(sent).encode(), {"Content-Type": APPLY_PATCH})
+        answer = kube.send("PATCH", url, query, body, headers)
+        if not answer.ok and is_number(key, answer):
+            answer = kube.send("PATCH", url, {**query, "force": "true"}, body, headers)
     except TracingError:
         return None
     if not answer.ok:

@@ -24,6 +24,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import document
 from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import OWNER_ANNOTATION
 
 HELM = "helm"  # the field manager that Helm 4 applies with
+# The field manager that this collection claims spec.replicas with. Not the one of its other fields: an apply removes
+# what it leaves out of its earlier one.
+CLAIM = "orion.tracing/replicas"
 # Lists of Kubernetes' own types that the API server merges by keys (x-kubernetes-list-map-keys in its OpenAPI
 # document); every other list is one value. Needed only for objects without managedFields, which tell it of any type.
 MERGE_KEYS: dict[str, tuple[str, ...]] = {
@@ -121,11 +124,13 @@ QUANTITIES = {
     "value",
 }
 # Who writes fields by design, and which: the last name of the path, or any where there is none. The horizontal pod
-# autoscaler runs in the kube-controller-manager; KEDA scales to and from zero itself; cert-manager injects authorities.
+# autoscaler runs in the kube-controller-manager; KEDA scales to and from zero itself; CLAIM keeps a number for an
+# autoscaler (replicas.py); cert-manager injects authorities.
 BY_DESIGN: dict[str, frozenset[str] | None] = {
     "kube-controller-manager": None,
     "clusterrole-aggregation-controller": frozenset({"rules"}),
     "keda": frozenset({"replicas"}),
+    CLAIM: frozenset({"replicas"}),
     "cainjector": frozenset({"caBundle"}),
     "cert-manager-cainjector": frozenset({"caBundle"}),
 }

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, Step, diff_entry
 from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as charts
-from ansible_collections.orion.tracing.plugins.module_utils.helm import crds, documents, dry_run, release, render
+from ansible_collections.orion.tracing.plugins.module_utils.helm import (
+    crds,
+    documents,
+    dry_run,
+    release,
+    render,
+    replicas,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.helm.chart import Chart
 from ansible_collections.orion.tracing.plugins.module_utils.helm.decide import UNKNOWN, CurrentRelease, ReleaseDecision
 from ansible_collections.orion.tracing.plugins.module_utils.helm.dry_run import DryRun
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from ansible_collections.orion.tracing.plugins.module_utils.helm import drift
 
 NAMESPACE, CRDS, ROLLBACK, UNINSTALL, UPGRADE, TEST = "namespace", "crds", "rollback", "uninstall", "upgrade", "test"
-PUT_BACK, REMOVE_ADDED = "put back", "remove added"
+PUT_BACK, REMOVE_ADDED, CLAIM = "put back", "remove added", "claim"
 TEST_HOOKS = ("test", "test-success")
 
 
@@ -96,29 +103,39 @@ def rendered_of(
 
 
 def make_plan(
-    rendered: Rendered, mask: Mask, dry_run_found: DryRun | None = None, report: drift.DriftReport | None = None
+    rendered: Rendered,
+    mask: Mask,
+    dry_run_found: DryRun | None = None,
+    report: drift.DriftReport | None = None,
+    on_server: bool = True,
 ) -> Plan:
     """The plan for state present. dry_run_found: what the API server said of the objects that differ. report: what
-    drifted."""
+    drifted. on_server: helm applies on the server."""
     plan, wanted, current, decision = Plan(), rendered.wanted, rendered.current, rendered.decision
+    found = dry_run_found or DryRun()
     _warn_of_rounded_numbers(plan, wanted)
     _plan_namespace(plan, current, wanted)
     applied = _plan_crds(plan, current, wanted, mask)
     plan.result["release"] = _summary(rendered)
+    if not rendered.fresh:
+        _plan_replicas(plan, rendered, on_server)
     if decision.rollback_to:
         # Rolling back only unlocks the release where an upgrade follows: what it brings up need not become ready.
         operation = Operation(
-            decision.rollback_to, list(rendered.restored.values()), wait=wanted.wait and not rendered.upgrades
+            decision.rollback_to,
+            list(rendered.restored.values()),
+            wait=wanted.wait and not rendered.upgrades,
+            force=found.force and not rendered.upgrades,
         )
         plan.steps.append(Step(f"roll back to revision {decision.rollback_to}", ROLLBACK, operation))
     if decision.uninstall:
         plan.steps.append(Step("uninstall the unfinished release", UNINSTALL, Operation(wait=True)))
     helms_crds: Objects = {}
     if rendered.upgrades:
-        _plan_upgrade(plan, rendered, report)
+        _plan_upgrade(plan, rendered, report, found.force)
         if rendered.fresh and not wanted.skip_crds:
             helms_crds = {key: item for key, item in current.crds.missing.items() if key not in applied}
-    _plan_objects(plan, rendered, helms_crds, dry_run_found or DryRun(), mask)
+    _plan_objects(plan, rendered, helms_crds, found, mask)
     if report is not None:
         _plan_drift(plan, current, wanted, report, mask)
     if not plan.diff and any(step.action in (UPGRADE, ROLLBACK, UNINSTALL) for step in plan.steps):
@@ -151,14 +168,30 @@ def _summary(rendered: Rendered) -> dict[str, Any]:
     return latest.summary() if latest else release.absent(wanted.name, wanted.namespace)
 
 
-def _plan_upgrade(plan: Plan, rendered: Rendered, report: drift.DriftReport | None) -> None:
+def _plan_upgrade(plan: Plan, rendered: Rendered, report: drift.DriftReport | None, force: bool) -> None:
     wanted, latest, labels = rendered.wanted, rendered.current.history.latest, rendered.decision.labels
     repairs = wanted.drift == REPAIR and report is not None and bool(_repairable(report))
     operation = Operation(
-        objects=list(rendered.after.values()), wait=wanted.wait, labels=labels, force=repairs and _by_server(latest)
+        objects=list(rendered.after.values()),
+        wait=wanted.wait,
+        labels=labels,
+        force=force or (repairs and _by_server(latest)),
     )
     plan.steps.append(Step("install" if rendered.fresh else "upgrade", UPGRADE, operation))
     _show_labels(plan, latest, wanted, labels)
+
+
+def _plan_replicas(plan: Plan, rendered: Rendered, on_server: bool) -> None:
+    """Keep the numbers of replicas that an autoscaler is to set from now on; or say that helm will not."""
+    found = replicas.handed_over((rendered.before, rendered.restored), rendered.after, rendered.wanted.namespace)
+    if found and on_server:
+        plan.steps.append(Step(f"keep the number of replicas of {', '.join(map(str, found))}", CLAIM, found))
+    elif found:
+        plan.warnings += [
+            f"{one} will have one pod until its autoscaler's first look, about 15 seconds after the upgrade: helm"
+            " removes spec.replicas, as it applies on the client here (Helm 3, or a release that Helm 3 installed)."
+            for one in found
+        ]
 
 
 def _plan_objects(plan: Plan, rendered: Rendered, helms_crds: Objects, found: DryRun, mask: Mask) -> None:

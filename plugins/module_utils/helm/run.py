@@ -30,6 +30,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import (
     reference,
     release,
     render,
+    replicas,
     source,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.helm import plan as plans
@@ -207,16 +208,16 @@ def _plan(kube: Kube, helm: Helm, wanted: ReleaseOptions, mask: Mask) -> tuple[C
         helm.check(wanted)
     rendered = plans.rendered_of(wanted, current, decision, chart, objects)
     report = _drift(kube, wanted, current, mask)
-    return chart, plans.make_plan(rendered, mask, _dry_run(kube, helm, rendered), report)
+    on_server = helm.applies_on_server(wanted, current.history.latest)
+    return chart, plans.make_plan(rendered, mask, _dry_run(kube, rendered, on_server), report, on_server)
 
 
-def _dry_run(kube: Kube, helm: Helm, rendered: Rendered) -> dry_run.DryRun:
+def _dry_run(kube: Kube, rendered: Rendered, on_server: bool) -> dry_run.DryRun:
     """The API server's answers about the objects that differ. Nothing is asked if the objects are removed first, or
     their namespace does not exist yet."""
     wanted, current, decision = rendered.wanted, rendered.current, rendered.decision
     if decision.uninstall or current.namespace is None or not (rendered.upgrades or decision.rollback_to):
         return dry_run.DryRun()
-    on_server = helm.applies_on_server(wanted, current.history.latest)
     force = wanted.force_conflicts or wanted.drift == REPAIR
     return dry_run.check(kube, wanted, rendered.before, rendered.after, on_server, force, current.crds.chart)
 
@@ -274,6 +275,9 @@ def _execute(
     if step.action == plans.NAMESPACE:
         path = f"/api/v1/namespaces/{quote(wanted.namespace)}"
         kube.apply(path, plans.namespace_document(wanted), manager=plans.namespace_manager(wanted))
+        return {}
+    if step.action == plans.CLAIM:
+        replicas.claim(kube, step.data)
         return {}
     if step.action == plans.PUT_BACK:
         from ansible_collections.orion.tracing.plugins.module_utils.helm import drift

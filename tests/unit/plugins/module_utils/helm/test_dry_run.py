@@ -5,6 +5,7 @@ Kubernetes 1.34."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm.mask import Mas
 from ansible_collections.orion.tracing.plugins.module_utils.helm.options import ReleaseOptions
 from ansible_collections.orion.tracing.plugins.module_utils.helm.ownership import release_of
 from ansible_collections.orion.tracing.plugins.module_utils.helm.render import Key
+from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.kube.discovery import ApiResource
-from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, refused
+from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request, answer_of, refused
 
 WANTED = ReleaseOptions("r", "ns")
 CLAIMS = (
@@ -108,6 +110,51 @@ def test_a_conflict_names_the_options_that_take_over() -> None:
     with pytest.raises(Conflict, match='conflict with "kubectl".*Set force_conflicts, or drift to repair'):
         check(kube, {}, objects(document()))
     assert check(kube, {}, objects(document()), on_server=False) == DryRun()
+
+
+SCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "web"},
+    "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+}
+SCALED, FIXED_NUMBER = document("Deployment", "web", spec={}), document("Deployment", "web", spec={"replicas": 3})
+
+
+def owned_number(force: str = "false") -> Callable[[Request], Response | None]:
+    cause = {"message": 'conflict with "kube-controller-manager" with subresource "scale"', "field": ".spec.replicas"}
+    status = {"message": "Apply failed with 1 conflict", "details": {"causes": [cause]}}
+
+    def answer(request: Request) -> Response | None:
+        return answer_of(status, 409) if request.query["force"] == force else None
+
+    return answer
+
+
+def test_a_number_that_is_taken_back_from_an_autoscaler_is_no_conflict() -> None:
+    kube = FakeKube(SCALED, namespace="ns")
+    kube.on("PATCH .*/web", owned_number())
+    found = check(kube, objects(SCALED, SCALER), objects(FIXED_NUMBER))
+    assert found == DryRun(force=True)
+    assert [one.query["force"] for one in kube.asked if one.method == "PATCH"] == ["false", "true"]
+    assert kube.writes == []
+    # Nobody wrote the number since, and nothing is forced.
+    assert check(FakeKube(SCALED, namespace="ns"), objects(SCALED, SCALER), objects(FIXED_NUMBER)) == DryRun()
+
+
+def test_a_number_that_is_taken_back_hides_no_other_refusal() -> None:
+    kube = FakeKube(SCALED, namespace="ns")
+    kube.refuse("PATCH .*/web", 422, FIXED[1])
+    kube.on("PATCH .*/web", owned_number())
+    with pytest.raises(InvalidInput, match="field is immutable"):
+        check(kube, objects(SCALED, SCALER), objects(FIXED_NUMBER))
+
+
+def test_a_number_that_an_autoscaler_of_others_owns_is_a_conflict() -> None:
+    kube = FakeKube(SCALED, namespace="ns")
+    kube.on("PATCH .*/web", owned_number())
+    with pytest.raises(Conflict, match="Apply failed with 1 conflict"):
+        check(kube, objects(SCALED), objects(FIXED_NUMBER))
 
 
 def test_an_object_that_is_being_deleted_is_refused() -> None:

@@ -1033,3 +1033,116 @@ def test_nobody_looks_where_nobody_waits(record: dict, wanted: ReleaseOptions) -
     kube = Cluster([record])
     kube.documents["pods"] = {"items": [UNPULLED]}
     assert run(kube, Waiting(), replace(wanted, values={}, wait=False)).result["api_calls"] == 1 + DRY_RUNS
+
+
+# A number of replicas that goes to an autoscaler, and comes back
+
+FIXED = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {replicas: 3}
+"""
+SCALED = """# rendered by helm v4.3.1
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec: {scaleTargetRef: {kind: Deployment, name: web}, minReplicas: 2, maxReplicas: 5}
+"""
+KEPT = "keep the number of replicas of Deployment hfix/web"
+
+
+class Rendering(Program):
+    """Renders a manifest of the test's."""
+
+    def __init__(self, manifest: str, version: str = "v4.3.1") -> None:
+        super().__init__(version=version)
+        self.manifest = manifest
+
+    def __call__(self, argv: list[str], *args: Any, **more: Any) -> Answer:
+        answer = super().__call__(argv, *args, **more)
+        if argv[1] != "upgrade":
+            return answer
+        document = {**json.loads(answer.out), "manifest": self.manifest.replace("v4.3.1", self.version)}
+        return Answer(0, json.dumps(document), "")
+
+
+def scaling(record: dict, manifest: str, method: str, **more: Any) -> Cluster:
+    kube = Cluster([revision(record, 1, "deployed", manifest=manifest, hooks=[], apply_method=method)], **more)
+    kube.documents["web"] = {"metadata": {"name": "web", "uid": "u"}, "spec": {"replicas": 4}}
+    return kube
+
+
+def test_the_number_that_an_autoscaler_takes_over_is_kept(record: dict, wanted: ReleaseOptions) -> None:
+    wanted = replace(wanted, values={})
+    kube, program = scaling(record, FIXED, "ssa"), Rendering(SCALED)
+    checked = run(kube, program, wanted, check_mode=True)
+    assert [step.name for step in checked.steps] == [KEPT, "upgrade"]
+    assert all(query.get("dryRun") for query, method in zip(kube.queries, kube.methods, strict=True) if method != "GET")
+    asked = kube.calls
+
+    kube, program = scaling(record, FIXED, "ssa"), Rendering(SCALED)
+    plan = run(kube, program, wanted)
+    assert ([step.name for step in plan.steps], plan.warnings) == ([KEPT, "upgrade"], [])
+    path = "/apis/apps/v1/namespaces/hfix/deployments/web"
+    assert kube.log[asked:] == [("GET", "/apis"), ("GET", path), ("PATCH", path)]
+    assert kube.queries[-1] == {"fieldManager": "orion.tracing/replicas", "force": "true"}
+    assert kube.bodies[-1]["spec"] == {"replicas": 4}
+    assert "--force-conflicts" not in program.calls[-1]
+
+
+@pytest.mark.parametrize(("method", "version"), [("", "v3.22.0"), ("csa", "v4.3.1"), ("ssa", "v3.22.0")])
+def test_where_the_client_applies_the_loss_of_pods_is_a_warning(
+    record: dict, wanted: ReleaseOptions, method: str, version: str
+) -> None:
+    kube = scaling(record, FIXED, method)
+    plan = run(kube, Rendering(SCALED, version), replace(wanted, values={}))
+    assert [step.name for step in plan.steps] == ["upgrade"]
+    assert len(plan.warnings) == 1
+    assert plan.warnings[0].startswith("Deployment hfix/web will have one pod until its autoscaler's first look")
+    assert all(query.get("dryRun") for query, method in zip(kube.queries, kube.methods, strict=True) if method != "GET")
+
+
+def test_a_rollback_to_an_autoscaler_keeps_the_number(record: dict) -> None:
+    revisions = [
+        revision(record, 1, "superseded", manifest=SCALED, hooks=[], apply_method="ssa"),
+        revision(record, 2, "deployed", manifest=FIXED, hooks=[], apply_method="ssa"),
+    ]
+    kube, program = Cluster(revisions), Program()
+    kube.documents["web"] = {"metadata": {"name": "web", "uid": "u"}, "spec": {"replicas": 4}}
+    plan = run(kube, program, ReleaseOptions("mini", "hfix", rollback_to=1))
+    assert [step.name for step in plan.steps] == [KEPT, "roll back to revision 1"]
+    assert kube.bodies[-1]["spec"] == {"replicas": 4}
+
+
+def test_a_number_that_is_taken_back_is_forced(record: dict, wanted: ReleaseOptions) -> None:
+    class Owned(Cluster):
+        """The autoscaler owns the number."""
+
+        def send(self, method, path, query=None, body=None, headers=None, timeout=30.0) -> Response:
+            answer = super().send(method, path, query, body, headers, timeout)
+            if method != "PATCH" or (query or {}).get("force") == "true":
+                return answer
+            cause = {"message": 'conflict with "kube-controller-manager"', "field": ".spec.replicas"}
+            status = {"message": "Apply failed with 1 conflict", "details": {"causes": [cause]}}
+            return Response(409, {}, json.dumps(status).encode())
+
+    secret = revision(record, 1, "deployed", manifest=SCALED, hooks=[], apply_method="ssa")
+    kube, program = Owned([secret]), Rendering("# rendered by helm v4.3.1\n---\n" + FIXED)
+    plan = run(kube, program, replace(wanted, values={}))
+    assert [step.name for step in plan.steps] == ["upgrade"]
+    assert program.calls[-1][-1] == "--force-conflicts"
+    assert [one["action"] for one in plan.result["objects"]] == ["update", "delete"]
+    assert kube.calls == 1 + 1 + 2  # the record, discovery, two dry runs
+    # Back to that revision by a rollback.
+    older = revision(record, 1, "superseded", manifest=FIXED, hooks=[], apply_method="ssa")
+    newer = revision(record, 2, "deployed", manifest=SCALED, hooks=[], apply_method="ssa")
+    program = Program()
+    run(Owned([older, newer]), program, ReleaseOptions("mini", "hfix", rollback_to=1))
+    assert program.calls[-1][0] == "rollback"
+    assert program.calls[-1][-1] == "--force-conflicts"
