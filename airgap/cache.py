@@ -20,7 +20,7 @@ from .spec import Artifact
 META = "artifact.json"
 # Seconds for which an artefact of other inputs is kept after its last use: longer than a `make test` on a new machine
 KEPT = 3 * 3600
-# Raise a kind's number when its recipe changes what comes out of the same inputs.
+# Raise a kind's number when its recipe changes what comes out of the same inputs, or which of them it refuses.
 RECIPES = {
     "wheel": 1, "pypi": 1, "npm": 1, "bytecode": 1, "go": 1, "link": 1, "debian": 1, "maven": 1, "java": 1,
     "image": 2, "bundle": 2,
