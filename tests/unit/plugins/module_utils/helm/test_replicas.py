@@ -56,11 +56,11 @@ def names(before: dict, after: dict) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
 def test_a_number_that_an_autoscaler_takes_over(kind: str) -> None:
-    before, after = objects(workload(3, kind)), objects(workload(None, kind), autoscaler(kind))
-    assert names(before, after) == [f"{kind} ns/web"]
-    assert taken_back(before, after, "ns") == set()
-    assert taken_back(after, before, "ns") == before.keys()
-    assert names(after, before) == []
+    stated, scaled = objects(workload(3, kind)), objects(workload(None, kind), autoscaler(kind))
+    assert names(stated, scaled) == [f"{kind} ns/web"]
+    assert taken_back(stated, scaled, "ns") == set()
+    assert taken_back(scaled, stated, "ns") == stated.keys()
+    assert names(scaled, stated) == []
 
 
 def test_the_namespace_may_be_named_or_not() -> None:
