@@ -17,7 +17,8 @@ from tools.steps import run
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VARIABLE = "ORION_CHROMIUM"
 ENTRY = "chromium"
-LIBRARIES = "usr/lib/x86_64-linux-gnu"
+# With the folder of libraries that libpulse finds by its absolute path only.
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio")
 # Nothing that would ask a server for anything by itself. Without a sandbox, which root cannot have, and which needs
 # kernel features that containers lack: it opens only files that the tests have made.
 ARGUMENTS = [
@@ -47,7 +48,7 @@ def chromium() -> tuple[Path, dict[str, str]]:
     root = cache.Store(cache.default_root(), cache.digests(artifacts)).folder(ENTRY) / "root"
     fonts = root / "etc/fonts"
     return root / "usr/lib/chromium/chromium", {
-        "LD_LIBRARY_PATH": f"{root / LIBRARIES}",
+        "LD_LIBRARY_PATH": os.pathsep.join(str(root / folder) for folder in LIBRARIES),
         "FONTCONFIG_PATH": str(fonts),
         "FONTCONFIG_SYSROOT": str(root),
     }
