@@ -219,16 +219,17 @@ def test_traces_arrive_again_afterwards(shop: Shop) -> None:
     limit = Deadline(Clock(), 90)
     while True:
         trace_id = new_id(32)
-        status, _order = request(
+        status, answer = request(
             f"{shop.gateway}/api/v1/orders",
             {"sku": "book", "quantity": 1},
             [traceparent(trace_id), ("baggage", f"tenant.id={TENANT}")],
         )
-        assert status == 201
-        patience = Deadline(Clock(), 15)
-        while not (found := shop.now(trace_id)).services >= {"gateway", "orders", "pricing", "fulfilment"}:
-            if not patience.wait(0.5):
-                break
-        else:
-            return
-        assert limit.left, f"no whole trace since the collectors are back:\n{found}"
+        # An order may fail on a busy machine, whose services have time limits for each other.
+        seen = f"{status}: {answer}"
+        patience = Deadline(Clock(), 15 if status == 201 else 0)
+        while patience.wait(0.5):
+            found = shop.now(trace_id)
+            if found.services >= {"gateway", "orders", "pricing", "fulfilment"}:
+                return
+            seen = str(found)
+        assert limit.left, f"no whole trace since the collectors are back:\n{seen}"
