@@ -48,7 +48,8 @@ class Gate:
     name: that of `make test GATE=name`. what: what it shows, in half a sentence. commands: those that it is part of.
     argv is run in cwd, after before. alone: it measures times, so no other gate runs beside it. recordings: it uses the
     recording beside the checkout where there is one. pytest: it counts with its tests, any other gate as one. images:
-    names in airgap/images.yml; without one of them it is not run, which the table has as skipped.
+    names in airgap/images.yml; without one of them it is not run, which the table has as skipped. if_failed: a program
+    that removes what argv leaves on the cluster where it fails, so that the next gate finds what it expects.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Gate:
     recordings: bool = False
     pytest: bool = False
     images: frozenset[str] = frozenset()
+    if_failed: tuple[str, ...] = ()
 
 
 def junit(name: str) -> Path:
@@ -86,9 +88,16 @@ def nightly(name: str, what: str, *argv: str, **settings: Any) -> Gate:
 
 
 def molecule(scenario: str, name: str, what: str, **settings: Any) -> Gate:
-    """destroy=never: the runner removes the cluster."""
-    argv = ("molecule", "test", f"--scenario-name={scenario}", "--destroy=never", "--no-command-borders")
-    return Gate(name, what, argv, needs=CLUSTER, **settings)
+    """destroy=never: the runner removes the cluster. A sequence that fails ends before its cleanup."""
+    options = (f"--scenario-name={scenario}", "--no-command-borders")
+    return Gate(
+        name,
+        what,
+        ("molecule", "test", *options, "--destroy=never"),
+        needs=CLUSTER,
+        if_failed=("molecule", "cleanup", *options),
+        **settings,
+    )
 
 
 def version() -> str:

@@ -219,6 +219,9 @@ class Run:
         if self.with_cluster and gate.needs != CLUSTER and not gate.alone:
             argv = [*GIVE_WAY, *argv]
         code, cpu, left = self._process(argv, gate.cwd, env, log)
+        # Who runs a single gate wants to look at what it left.
+        if code and gate.if_failed and log and not self._stopped.is_set():
+            self._process([*gate.if_failed], gate.cwd, env, log.with_suffix(".if_failed.log"))
         if gate.pytest and code == -signal.SIGSEGV:
             # A crash of the interpreter is no result of a test: this collection has no code of its own below Python.
             # Seen with CPython 3.13.0, in its garbage collector, once in several whole runs of these tests.

@@ -127,6 +127,16 @@ def test_output_is_printed_whole_when_the_gate_ends(capsys: pytest.CaptureFixtur
     assert "=== loud: FAILED, 0 passed, 1 failed, " in said
 
 
+def test_what_a_gate_leaves_where_it_fails_is_removed_unless_somebody_looks(tmp_path: Path) -> None:
+    removed = tmp_path / "removed"
+    fails = replace(shell("fails", "exit 3"), if_failed=("touch", str(removed)))
+    Run([fails], stream=True).gate(fails)
+    run_one(replace(shell("passes", "true"), if_failed=fails.if_failed))
+    assert not removed.exists()
+    assert counted(run_one(fails)) == (0, 1, 0)
+    assert removed.exists()
+
+
 def test_a_gate_whose_setup_fails_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
     def broken() -> None:
         raise Failed("no room")
