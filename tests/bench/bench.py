@@ -60,7 +60,8 @@ class Failed(Exception):
 class Play:
     """One timed ansible-playbook run of a section. changed: tasks that are to change something; None for any number.
 
-    ours: the play that the others of its section are compared with; before: what has to be so first, not timed.
+    ours: the play that the others of its section are compared with; before: what has to be so first, not timed;
+    settles: the play itself is run once before, not timed.
     """
 
     section: str
@@ -73,6 +74,7 @@ class Play:
     options: tuple[str, ...] = ()
     inventory: Path = HERE / "inventory.yml"
     before: Callable[[], None] | None = None
+    settles: bool = False
     seconds: list[float] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
 
@@ -139,7 +141,11 @@ class Bench:
             variables = {"bench_bucket": f"bench-{tag}", "bench_endpoint": self.endpoint}
             plays.append(Play("d", name, playbook, 0, tag == "orion", variables))
         local = ROOT / "inventories/local"
-        plays.append(Play("e", "playbooks/site.yml", ROOT / "playbooks/site.yml", 0, True, inventory=local))
+        ours = Play("e", "playbooks/site.yml", ROOT / "playbooks/site.yml", 0, True, inventory=local)
+        # The endpoint of the store, which is another one from afar, is a variable like any other: what was applied last
+        # has to be what is timed.
+        ours.settles = True
+        plays.append(ours)
         bare = Play("e", "playbooks/site.yml --skip-tags preflight", ROOT / "playbooks/site.yml", 0, inventory=local)
         bare.options = ("--skip-tags", "preflight")
         site = Play("e", "the same with those modules", self._peer_site(), 0, inventory=local)
@@ -212,7 +218,7 @@ class Bench:
             (folder / "roles" / role / "tasks").mkdir(parents=True)
             # The dependency on the role tracing is in meta/main.yml; without the argument spec, which costs a task.
             (folder / "roles" / role / "meta").mkdir()
-            for part in ("defaults", "files", "meta/main.yml"):
+            for part in ("defaults", "files", "vars", "meta/main.yml"):
                 source = ROOT / "roles" / role / part
                 if source.exists():
                     (folder / "roles" / role / part).symlink_to(source)
@@ -226,11 +232,12 @@ class Bench:
         argv = [str(VENV / "bin/ansible-playbook"), str(play.playbook), "-i", str(play.inventory)]
         variables = {**play.variables, **({"bench_message": message} if "bench_message" in play.variables else {})}
         argv += ["-e", json.dumps(variables), *play.options]
-        start = time.monotonic()
         try:
-            done = subprocess.run(
-                argv, cwd=ROOT, env=self.env | play.env, capture_output=True, text=True, timeout=LIMIT, check=False
-            )
+            for _number in range(2 if play.settles else 1):
+                start = time.monotonic()
+                done = subprocess.run(
+                    argv, cwd=ROOT, env=self.env | play.env, capture_output=True, text=True, timeout=LIMIT, check=False
+                )
         except subprocess.TimeoutExpired as error:
             raise Failed(f"{SECTIONS[play.section]}, {play.name}: did not end within {LIMIT:.0f} s.") from error
         seconds = time.monotonic() - start
