@@ -109,7 +109,7 @@ api_calls:
   sample: 2
 """
 
-from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import DATASOURCE, secrets_of
+from ansible_collections.orion.tracing.plugins.module_utils.grafana.calls import DATASOURCE
 from ansible_collections.orion.tracing.plugins.module_utils.grafana.module import GrafanaModule
 
 
@@ -118,8 +118,7 @@ class DatasourceModule(GrafanaModule):
 
 
 def main() -> None:
-    module = DatasourceModule(DATASOURCE.arguments)
-    module.carry_out(DATASOURCE, hidden=lambda params: secrets_of(params["datasources"]))
+    DatasourceModule(DATASOURCE.arguments).carry_out(DATASOURCE)
 
 
 if __name__ == "__main__":

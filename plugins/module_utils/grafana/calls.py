@@ -27,16 +27,17 @@ STATE: dict[str, Any] = {"type": "str", "choices": ["present", "absent"], "defau
 @dataclass(frozen=True)
 class GrafanaCall:
     """arguments: the module's own, without those of the connection. prepare: refuses options that cannot be, before
-    anything is sent."""
+    anything is sent. secrets: among the options, once they are checked."""
 
     arguments: Mapping[str, Mapping[str, Any]]
     prepare: Callable[[Options], Planning]
     apply: Callable[[Grafana, Plan], None]
+    secrets: Callable[[Options], Sequence[str]] = lambda _params: ()
 
 
-def secrets_of(datasources: Sequence[Mapping[str, Any]]) -> list[str]:
+def _secrets(params: Options) -> list[str]:
     """What no message and no result may show of data sources."""
-    return [str(value) for source in datasources for value in (source.get("secureJsonData") or {}).values()]
+    return [str(value) for source in params["datasources"] for value in (source.get("secureJsonData") or {}).values()]
 
 
 def _absent(params: Options) -> bool:
@@ -48,7 +49,7 @@ def _datasources(params: Options) -> Planning:
     sources.check(wanted, absent=absent)
 
     def plan(grafana: Grafana, _check_mode: bool) -> Plan:
-        grafana.hide(*secrets_of(wanted))
+        grafana.hide(*_secrets(params))
         if absent:
             return sources.plan_absent(grafana, wanted)
         return sources.plan_present(grafana, wanted, params["secrets"])
@@ -114,6 +115,7 @@ DATASOURCE = GrafanaCall(
     },
     _datasources,
     sources.apply,
+    _secrets,
 )
 FOLDER = GrafanaCall(
     {

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,12 +37,11 @@ class GrafanaModule(TracingModule):
             finally:
                 grafana.close()
 
-    def carry_out(self, call: GrafanaCall, hidden: Callable[[Mapping[str, Any]], Iterable[str]] | None = None) -> None:
-        """Check the options, plan, apply the plan unless in check mode, and end with its result. hidden: secrets among
-        the options, once they are checked."""
+    def carry_out(self, call: GrafanaCall) -> None:
+        """Check the options, plan, apply the plan unless in check mode, and end with its result."""
         with self.guard():
             planned = call.prepare(self.params)
-        self.hide(*(hidden(self.params) if hidden else ()))
+        self.hide(*call.secrets(self.params))
         with self.grafana() as grafana:
             plan = planned(grafana, self.check_mode)
             if not self.check_mode:

@@ -140,7 +140,7 @@ def _component(one: ComponentPlan) -> dict[str, Any]:
     releases = [planned for planned in one.planned if planned.call.release]
     found: dict[str, Any] = {
         "name": one.name,
-        "action": _action(one),
+        "action": _action(one, objects),
         "steps": [step.name for planned in one.planned for step in planned.plan.steps],
         "objects": objects,
         "note": one.component.unplanned,
@@ -152,14 +152,13 @@ def _component(one: ComponentPlan) -> dict[str, Any]:
     return found
 
 
-def _action(one: ComponentPlan) -> str:
+def _action(one: ComponentPlan, objects: Sequence[Mapping[str, Any]]) -> str:
     if not one.changed:
         return UNKNOWN if one.component.unplanned else NONE
     changing = [planned for planned in one.planned if planned.plan.changed]
     if all(planned.call.release and not planned.call.installs for planned in changing):
         return REMOVE
     if all(planned.call.module in GRAFANA for planned in changing):
-        objects = [item for planned in changing for item in _objects(planned)]
         return CREATE if all(item["action"] == CREATE for item in objects) else CHANGE
     steps = {step.name for planned in changing for step in planned.plan.steps}
     return CREATE if steps & {"install", "create bucket"} else CHANGE

@@ -113,9 +113,7 @@ def test_the_topic_is_planned_where_the_role_looks_after_it() -> None:
 
 
 def test_an_iam_role_is_made_by_another_collection() -> None:
-    given = {
-        "object_storage_iam_role_name": "tempo", "object_storage_bucket": "traces",
-    }  # fmt: skip
+    given = {"object_storage_iam_role_name": "tempo", "object_storage_bucket": "traces"}
     component = component_of("object_storage", **given)
     assert component.unplanned == "not planned: make tempo's iam role" and len(component.calls) == 1
 
