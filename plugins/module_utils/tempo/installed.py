@@ -22,6 +22,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.tempo.settings impor
 UPGRADE = "playbooks/upgrade_tempo.yml"
 # How one instance is upgraded, which no playbook does.
 BY_HAND = "docs/tempo-3.md#one-instance"
+# How one version gets another profile, which no playbook does either.
+OTHER_PROFILE = "docs/tempo-3.md#another-profile"
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,13 @@ def changes_refused(
             f"is {tag}, but Tempo {there.version} is installed, which a plain run does not replace by {dotted(wanted)}",
             f"{way}, or keep tempo_profile: {there.profile} and its tag {there.tag}.",
             f"spans that {'it has' if alone else 'its ingesters have'} not stored yet would be lost",
+        )
+    elif v["tempo_profile"] != there.profile:
+        yield error(
+            "tempo_profile",
+            f"is {v['tempo_profile']}, but Tempo {there.version} is installed with {there.profile}",
+            f"Let it store everything and remove it first ({OTHER_PROFILE}), or keep tempo_profile: {there.profile}.",
+            "what is only on its volumes or in Kafka would not be found any more",
         )
     elif given and running and given[0] in LINES and given < running:
         yield error(

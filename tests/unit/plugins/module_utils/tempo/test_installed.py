@@ -37,7 +37,10 @@ def test_what_a_release_tells() -> None:
     [
         ({}, {}, "", []),
         (KAFKA, KAFKA, "", []),
-        (ONE, {}, "", []),
+        (ONE, ONE, "", []),
+        (ONE, {}, "error", ["is distributed, but Tempo 2.10.8 is installed with monolithic", "another-profile"]),
+        ({}, ONE, "error", ["is monolithic, but Tempo 2.10.8 is installed with distributed"]),
+        (KAFKA, {**ONE, "tempo_image_tag": "3.0.3"}, "error", ["Tempo 3.0.3 is installed with kafka"]),
         ({}, {"tempo_image_tag": "2.10.9"}, "", []),
         ({}, {"tempo_image_tag": "2.10.7"}, "warning", ["newer patch"]),
         ({}, {"tempo_image_tag": "2.9.5"}, "error", ["is 2.9.5, but Tempo 2.10.8 is installed, which is newer"]),
