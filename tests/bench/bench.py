@@ -143,12 +143,11 @@ class Bench:
             variables = {"bench_bucket": f"bench-{tag}", "bench_endpoint": self.endpoint}
             plays.append(Play("d", name, playbook, 0, tag == "orion", variables))
         local = ROOT / "inventories/local"
-        ours = Play("e", "playbooks/site.yml", ROOT / "playbooks/site.yml", 0, True, inventory=local)
         # The endpoint of the store, which is another one from afar, is a variable like any other: what was applied last
         # has to be what is timed.
-        ours.settles = True
-        plays.append(ours)
-        bare = Play("e", "its roles for these, without the plan", ROOT / "playbooks/site.yml", 0, inventory=local)
+        site_yml = ROOT / "playbooks/site.yml"
+        plays.append(Play("e", "playbooks/site.yml", site_yml, 0, ours=True, inventory=local, settles=True))
+        bare = Play("e", "its roles for these, without the plan", site_yml, 0, inventory=local)
         bare.options = ("--tags", ",".join(ROLES), "--skip-tags", "preflight")
         site = Play("e", "the same with those modules", self._peer_site(), 0, inventory=local)
         site.variables = {"bench_bucket": "bench-site"}
