@@ -140,16 +140,18 @@ def trace_rows(trace_id: str, document: Mapping[str, Any]) -> TraceRows:
 
 
 def _read(found: TraceRows, document: Mapping[str, Any]) -> int:
-    """Add the rows and resources in the order of the document. Returns how many spans were there before."""
-    places: dict[str, int] = {}
-    seen: set[tuple[Any, ...]] = set()
+    """Add the rows and resources. Returns how many spans were there before.
+
+    Their order comes from the spans: a store may give the same trace in another order each time (Jaeger with Badger
+    does), and the same trace is to be the same page.
+    """
+    resources: dict[str, dict[str, Any]] = {}
+    kept: dict[tuple[Any, ...], SpanRow] = {}
     repeated = 0
     for part in records.from_document(document).resource_spans:
-        values = part.resource.values() if part.resource else {}
+        values = _sorted(part.resource.values()) if part.resource else {}
         key = repr(values)
-        if key not in places:
-            places[key] = len(found.resources)
-            found.resources.append(values)
+        resources[key] = values
         service = part.resource.service if part.resource else "unknown_service"
         for scope in part.scope_spans:
             about = scope.scope
@@ -157,17 +159,28 @@ def _read(found: TraceRows, document: Mapping[str, Any]) -> int:
             for span in scope.spans:
                 if span.trace_id != found.trace_id:
                     continue
+                row = _row(span, service, scope_name)
                 # Client and server may share an id (Zipkin), so the id alone does not make two spans the same.
-                same = (span.span_id, span.parent_span_id, span.kind_number, span.start, span.end, span.name, key)
-                if same in seen:
+                same = (span.start, span.end, span.span_id, span.parent_span_id, span.kind_number, span.name, key)
+                if same in kept:
                     repeated += 1
-                    continue
-                seen.add(same)
-                found.rows.append(_row(span, service, places[key], scope_name))
+                    row = min(kept[same], row, key=repr)
+                kept[same] = row
+    places: dict[str, int] = {}
+    # As text, since a broken document may have null anywhere.
+    for same in sorted(kept, key=repr):
+        key = same[-1]
+        kept[same].resource = places.setdefault(key, len(places))
+        found.rows.append(kept[same])
+    found.resources = [resources[key] for key in places]
     return repeated
 
 
-def _row(span: records.Span, service: str, resource: int, scope: str) -> SpanRow:
+def _sorted(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(attributes.items(), key=lambda item: str(item[0])))
+
+
+def _row(span: records.Span, service: str, scope: str) -> SpanRow:
     notes = []
     if not span.start:
         notes.append("it has no start time, and is drawn where the trace begins")
@@ -188,18 +201,22 @@ def _row(span: records.Span, service: str, resource: int, scope: str) -> SpanRow
         duration=max(0, span.end - span.start) if span.start else 0,
         status=STATUS_NAMES.get(span.code, "UNSET"),
         message=span.status.message if span.status else "",
-        attributes=span.values(),
-        resource=resource,
+        attributes=_sorted(span.values()),
+        resource=-1,
         scope=scope,
         events=[
-            (one.get("name", ""), int(one.get("timeUnixNano") or 0), records.attribute_map(one.get("attributes") or ()))
+            (
+                one.get("name", ""),
+                int(one.get("timeUnixNano") or 0),
+                _sorted(records.attribute_map(one.get("attributes") or ())),
+            )
             for one in records.listed(span.events)
         ],
         links=[
             (
                 otlp.hex_id(one.get("traceId") or "", otlp.TRACE_ID_DIGITS),
                 otlp.hex_id(one.get("spanId") or "", otlp.SPAN_ID_DIGITS),
-                records.attribute_map(one.get("attributes") or ()),
+                _sorted(records.attribute_map(one.get("attributes") or ())),
             )
             for one in records.listed(span.links)
         ],

@@ -23,7 +23,8 @@ EXAMPLE = "http://victorialogs.logging.svc:9428"
 REMEDY = "Look at the logs of VictoriaLogs, and check its URL."
 # A record as it is stored: names of fields and their values, all of them text.
 Record = Mapping[str, str]
-MESSAGE, TIME, TRACE_ID, SPAN_ID, SERVICE = "_msg", "_time", "trace_id", "span_id", "service.name"
+MESSAGE, TIME, STREAM = "_msg", "_time", "_stream"
+TRACE_ID, SPAN_ID, SERVICE = "trace_id", "span_id", "service.name"
 # Of OTLP, and what log collectors commonly write.
 SEVERITIES = ("severity_text", "severity", "level")
 
@@ -61,9 +62,9 @@ class VictoriaLogs:
     def query(
         self, query: str, start: float | None = None, end: float | None = None, limit: int = 1000
     ) -> list[Record]:
-        """The newest records that a LogsQL query matches, in the order of their times. NotNow if the store cannot say.
+        """The newest records that a LogsQL query matches, in the order of their times, those of one time by stream.
 
-        start, end: Unix seconds, end exclusive.
+        start, end: Unix seconds, end exclusive. NotNow if the store cannot say.
         """
         asked: dict[str, str | int] = {"query": query, "limit": limit}
         asked |= {name: f"{value:.3f}" for name, value in (("start", start), ("end", end)) if value is not None}
@@ -74,7 +75,8 @@ class VictoriaLogs:
             found = [json.loads(line) for line in text.split("\n") if line]
         except ValueError:
             raise ApiError(f"{what} answered {answer.status} with lines that are not JSON", remedy=REMEDY) from None
-        return sorted(found, key=moment)
+        # Streams are read at the same time, so those of the same time come in another order each time.
+        return sorted(found, key=lambda record: (moment(record), record.get(STREAM, "")))
 
 
 def moment(record: Record) -> tuple[str, str]:

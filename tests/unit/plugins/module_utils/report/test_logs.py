@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -63,6 +64,13 @@ def test_more_records_than_a_page_has_are_cut_and_it_says_so() -> None:
     found = logs.LogsOfTraces(reader)(TRACE)
     assert [found["records"][place]["body"] for place in (0, -1)] == ["100", "599"] and len(found["records"]) == 500
     assert found["note"] == "These are the newest 500 records of the trace; VictoriaLogs has more."
+
+
+def test_records_of_one_time_are_in_the_same_order_each_time() -> None:
+    of_streams = [{**RECORD, "_msg": one, "_stream": f'{{service.name="{one}"}}'} for one in ("a", "b", "c")]
+    for order in itertools.permutations(of_streams):
+        _cluster, reader = store(*order)
+        assert [one["body"] for one in logs.LogsOfTraces(reader)(TRACE)["records"]] == ["a", "b", "c"]
 
 
 def test_a_trace_without_records() -> None:

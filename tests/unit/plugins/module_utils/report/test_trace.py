@@ -7,13 +7,14 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import random
 import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import recordings
-from ansible_collections.orion.tracing.plugins.module_utils.report import trace
+from ansible_collections.orion.tracing.plugins.module_utils.report import page, trace
 from ansible_collections.orion.tracing.plugins.module_utils.report.trace import duration_text, trace_rows
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.report.made import (
     BEGIN,
@@ -254,6 +255,43 @@ def test_other_traces_and_no_spans_at_all():
     none = trace_rows(TRACE_ID, {})
     assert (none.rows, none.duration, none.name, none.services()) == ([], 0, "", {})
     assert none.findings == ["the trace has no spans in the store"]
+
+
+@pytest.mark.parametrize("field", ["name", "kind", "startTimeUnixNano", "parentSpanId"])
+def test_null_is_no_reason_to_draw_nothing(field):
+    one = document((1, 0, "web", "a", 0, 9), (2, 1, "web", "b", 0, 9))
+    first, second = otlp.spans(one)
+    second[field] = None
+    first["attributes"] = [{"key": key, "value": {"intValue": "1"}} for key in ("b", None, "a")]
+    assert [len(row.attributes) for row in trace_rows(TRACE_ID, one).rows] == [3, 0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trace_is_the_same_in_whatever_order_a_store_gives_it(seed):
+    attributes = {"b": 1, "a": "x"}
+    event = {"name": "e", "timeUnixNano": str(BEGIN), "attributes": otlp.attributes({"y": 1, "x": 2})}
+    one = document(
+        (1, 0, "shop", "root", 0, 9, {"attributes": attributes, "events": [event]}), (2, 0, "shop", "root too", 0, 9),
+        # Beside each other, at the same time, of the same name; the same id twice; a circle; a span sent twice, which
+        # had changed in between.
+        (3, 1, "till", "charge", 1, 2), (4, 1, "bank", "charge", 1, 2), (4, 1, "till", "charge", 1, 2),
+        (5, 6, "till", "a", 3, 4), (6, 5, "bank", "b", 3, 4),
+        (7, 1, "till", "twice", 5, 6, {"attributes": {"n": 1}}),
+        (7, 1, "till", "twice", 5, 6, {"attributes": {"n": 2}}),
+    )  # fmt: skip
+    given = page.trace_data(trace_rows(TRACE_ID, one))
+    parts = []
+    for whole in one["resourceSpans"]:
+        spans = whole["scopeSpans"][0]["spans"]
+        parts += [{**whole, "scopeSpans": [{**whole["scopeSpans"][0], "spans": [span]}]} for span in spans]
+    dice = random.Random(seed)
+    dice.shuffle(parts)
+    for span in otlp.spans({"resourceSpans": parts}):
+        dice.shuffle(span.get("attributes") or [])
+        for listed in span.get("events") or ():
+            dice.shuffle(listed["attributes"])
+    again = page.trace_data(trace_rows(TRACE_ID, {"resourceSpans": parts}))
+    assert json.dumps(again) == json.dumps(given)
 
 
 def test_fifty_thousand_spans_in_a_chain_or_beside_each_other():
