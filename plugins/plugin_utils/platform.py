@@ -309,7 +309,7 @@ def consequences(
 
     after = merged(map(platform.read.term, ("tempo", "collector", "preflight.plan"))).values
     before = {**after, **{name: applied.record.variables.get(name) for name in after if name in differ}}
-    lines = meaning.of_cost(before, after)
+    lines = meaning.of_cost(before, after) + meaning.of_samplers(before, after)
     if any(name.startswith(("collector_", "tracing_")) for name in differ):
         path = platform.read.term("collector.simulate").values.get("simulate_path") or ""
         lines += meaning.of_sampling(before, after, "" if path.startswith("s3://") else path, say)

@@ -205,10 +205,12 @@ def test_a_host_that_fails_stops_only_itself() -> None:
     assert "collector_sampling_percentage: is 'many', not a number" in printed(done)
 
 
-def test_samplers_are_added_with_as_few_split_traces_as_stated() -> None:
-    done = playbook("scale_samplers", "--limit=central", sampler_replicas=3, collector_sampling_percentage=20)
+@pytest.mark.parametrize("samplers", [3, 2])
+def test_samplers_are_added_and_removed_with_as_few_split_traces_as_stated(samplers: int) -> None:
+    done = playbook("scale_samplers", "--limit=central", sampler_replicas=samplers, collector_sampling_percentage=20)
     assert done.returncode == 0, printed(done)
     output = printed(done)
+    assert ("receive no more spans from the start" in output) == (samplers == 2)
     found = re.search(r"(\d+) of (\d+) traces that were sent over \d+ s lack spans.*?; at most (\d+) were", output)
     assert found, output
     split, sent, allowed = map(int, found.groups())

@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import duration_seconds
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
@@ -34,6 +35,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp.records import 
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.sizes import traces_size
 from ansible_collections.orion.tracing.plugins.module_utils.platform.collector import IDLE_MEMORY, sampler_memory
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.drain import Drain, label_steps
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
     Counters,
     Increase,
@@ -516,21 +518,49 @@ def latency(run: Run) -> None:
 
 def scaled(run: Run) -> None:
     """One more sampler: a quarter of the traces under way moves, and nothing after that."""
-    with run.step(f"3. Samplers 3 → 4 under {MOVING_RATE:,} spans/s") as started:
+
+    def grow(_before: Counters) -> Callable[[], bool]:
+        run.scale("statefulsets", "otel-sampler", 4)
+        return run.known
+
+    other_number(run, "scaled", f"3. Samplers 3 → 4 under {MOVING_RATE:,} spans/s", grow)
+
+
+def scaled_down(run: Run) -> None:
+    """One sampler fewer, emptied first: a quarter of the traces under way moves, and nothing after that."""
+    drain = Drain(run.kube, run.namespace, Selectors(), PATIENCE, run.clock, lambda line: say(f"  {line}"))
+
+    def shrink(before: Counters) -> Callable[[], bool]:
+        run_steps(label_steps(drain.pods(), 3), drain.label)
+        removed = False
+
+        def gone() -> bool:
+            nonlocal removed
+            if not removed:
+                drain.wait(3)
+                before.add(run.pipeline.figures(["sampler"]))
+                run.scale("statefulsets", "otel-sampler", 3)
+                removed = True
+            return run.known() and not run.pod("otel-sampler-3")[0]
+
+        return gone
+
+    other_number(run, "scaled_down", f"4. Samplers 4 → 3 under {MOVING_RATE:,} spans/s", shrink)
+
+
+def other_number(run: Run, name: str, title: str, act: Callable[[Counters], Callable[[], bool]]) -> None:
+    """act: changes the number of samplers between three and four, and gives a condition: whether it is changed."""
+    with run.step(title) as started:
         before = run.counters()
-
-        def grow() -> Callable[[], bool]:
-            run.scale("statefulsets", "otel-sampler", 4)
-            return run.known
-
-        change = Change(run, MOVING_SECONDS / 3, grow)
-        sent = run.send("scaled", MOVING_RATE, MOVING_SECONDS, change)
-        grown = change.done()
-        since = run.settle(before, len(sent.ends))
-        _complete, lacking = run.read(sent, "scaled", started)
+        change = Change(run, MOVING_SECONDS / 3, lambda: act(before))
+        sent = run.send(name, MOVING_RATE, MOVING_SECONDS, change)
+        changed = change.done()
+        run.until("everything is decided and exported", run.drained)
+        since = run.since(before)
+        _complete, lacking = run.read(sent, name, started)
         under_way = MOVING_RATE / traffic.SPANS * run.wait
         split = since.new_traces - len(sent.ends)
-        run.bound("the fourth sampler is ready", "yes", str(grown), grown)
+        run.bound("the number of samplers is changed", "yes", str(changed), changed)
         run.bound("split traces", f"at most a quarter of {under_way:.0f}", str(split), 0 <= split <= under_way / 4)
         times = [sent.ends[one] for one in lacking]
         window = max(times) - min(times) if times else 0.0
@@ -542,7 +572,7 @@ def scaled(run: Run) -> None:
         )
         run.bound_around(change, sent, lacking, 1 / 4)
         run.bound_lost(since)
-        run.figures["scaled"] = {
+        run.figures[name] = {
             "traces": len(sent.ends),
             "under_way": round(under_way),
             "split": split,
@@ -555,7 +585,7 @@ def scaled(run: Run) -> None:
 
 def restarted(run: Run) -> None:
     """A sampler goes and comes back: it decides at its end on what it has, the gateways give the rest to others."""
-    with run.step(f"4. A sampler restarts under {MOVING_RATE:,} spans/s") as started:
+    with run.step(f"5. A sampler restarts under {MOVING_RATE:,} spans/s") as started:
         samplers, _ready = run.replicas("statefulsets", "otel-sampler")
         before = run.counters()
         change = Change(run, MOVING_SECONDS / 3, lambda: run.delete_pod("otel-sampler-1", before))
@@ -580,7 +610,7 @@ def restarted(run: Run) -> None:
 
 def outage(run: Run, seconds: float) -> None:
     """The store is away and a sampler restarts meanwhile: every kept trace is there afterwards, whole."""
-    with run.step(f"5. {run.reader.name} away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
+    with run.step(f"6. {run.reader.name} away for {seconds:.0f} s under {OUTAGE_RATE:,} spans/s") as started:
         namespace, entrance, selector = run.entrance
         replicas, _ready = run.replicas("deployments", entrance, namespace)
         before = run.counters()
@@ -625,7 +655,7 @@ def outage(run: Run, seconds: float) -> None:
 
 def exemplars(run: Run) -> None:
     """Exemplars of the RED metrics open traces."""
-    with run.step("6. Exemplars"):
+    with run.step("7. Exemplars"):
         found: dict[str, None] = {}
 
         def some() -> bool:
@@ -658,7 +688,7 @@ def exemplars(run: Run) -> None:
 def memory(run: Run) -> None:
     """Spans that wait for their decision are most of what a sampler takes, and as much as planned."""
     seconds = run.wait + 15
-    with run.step(f"7. Memory: {HELD_RATE:,} spans/s of {HELD_ATTRIBUTES} attributes held for {run.wait:.0f} s"):
+    with run.step(f"8. Memory: {HELD_RATE:,} spans/s of {HELD_ATTRIBUTES} attributes held for {run.wait:.0f} s"):
         idle = {
             pod: text.total(samples, "otelcol_process_memory_rss")
             for pod, samples in run.pipeline.figures(["sampler"]).sampler.items()
@@ -688,7 +718,7 @@ def main() -> int:
     parser.add_argument("--outage", type=float, default=300.0, help="seconds that the store is away")
     parser.add_argument("--store", choices=("tempo", "jaeger"), default="tempo", help="what traces are read from")
     parser.add_argument("--output", type=Path, help="figures as JSON")
-    parser.add_argument("--steps", default="steady,latency,scaled,restarted,outage,exemplars")
+    parser.add_argument("--steps", default="steady,latency,scaled,scaled_down,restarted,outage,exemplars")
     options = parser.parse_args()
     kube = Kube.connect({"kubeconfig": options.kubeconfig})
     run = Run(kube, options.namespace, options.store)
@@ -696,6 +726,7 @@ def main() -> int:
         "steady": lambda: steady(run),
         "latency": lambda: latency(run),
         "scaled": lambda: scaled(run),
+        "scaled_down": lambda: scaled_down(run),
         "restarted": lambda: restarted(run),
         "outage": lambda: outage(run, options.outage),
         "exemplars": lambda: exemplars(run),

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TracingError
 from ansible_collections.orion.tracing.plugins.module_utils.common.quantities import GIBIBYTE
+from ansible_collections.orion.tracing.plugins.module_utils.inventory.variables import integer, usable
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
 
 SAMPLER = ("sampler", "config", "processors", "tail_sampling")
@@ -32,6 +33,17 @@ def of_cost(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     if abs(stored[1] - stored[0]) >= 0.05:
         lines.append(f"traces in the bucket: {stored[0]:,.1f} → {stored[1]:,.1f} GiB")
     return lines
+
+
+def of_samplers(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What fewer samplers lose, if the number is just set. before, after: variables of the collector role."""
+    was, now = (usable(0, integer, one.get("collector_sampler_replicas")) for one in (before, after))
+    if not 0 < now < was:
+        return []
+    return [
+        f"samplers: {was} → {now}; those that go end with what is in their queues, unless they are emptied first "
+        f"(playbooks/scale_samplers.yml -e sampler_replicas={now})"
+    ]
 
 
 def of_sampling(

@@ -141,6 +141,7 @@ def _platform(v: Variables) -> Iterator[Right]:
         READ, DISCOVERY, "endpointslices", namespace, "the gateways' Role contains it, for the samplers' addresses"
     )
     yield from _diagnosis(namespace)
+    yield Right(("patch",), CORE, "pods", namespace, "scale_samplers.yml empties samplers that are to go", needed=False)
 
 
 def _records(namespace: str) -> Iterator[Right]:

@@ -308,7 +308,7 @@ class Pipeline:
 
     def pods(self, selector: str) -> dict[str, bool]:
         """Pods of a label selector that are not being deleted: name → ready, sorted by name."""
-        return {name: _ready(item) for name, item in self._alive(selector).items()}
+        return {name: is_ready(item) for name, item in self._alive(selector).items()}
 
     def images(self) -> dict[str, list[str]]:
         """Images that run now, by component; several while one is being replaced."""
@@ -346,7 +346,7 @@ class Pipeline:
                     f"namespace {self.namespace} has no gateway pod with the labels {self.selectors.gateway}",
                     remedy="Check the options namespace and gateway_selector, and that the collector is installed.",
                 )
-            if ready := [name for name, is_ready in pods.items() if is_ready]:
+            if ready := [name for name, answers in pods.items() if answers]:
                 return ready
             if not deadline.wait(1.0):
                 raise TimedOut(
@@ -435,6 +435,6 @@ def _process(pod: Mapping[str, Any]) -> Process:
     return pod["metadata"].get("uid", ""), sum(one.get("restartCount", 0) for one in containers)
 
 
-def _ready(pod: Mapping[str, Any]) -> bool:
+def is_ready(pod: Mapping[str, Any]) -> bool:
     conditions = pod.get("status", {}).get("conditions") or ()
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -74,6 +74,26 @@ def test_the_cost_is_shown_before_anything_changes(scale: Callable[..., subproce
     assert text.index("At most 17500") < text.index("not rendered")
 
 
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({}, "The samplers that go receive no more spans from the start, and are removed when they have sent what"),
+        ({"sampler_drain": "false"}, "The samplers that go are removed with what is in their queues (sampler_drain is"),
+    ],
+)
+def test_samplers_that_go_are_emptied_first(
+    scale: Callable[..., subprocess.CompletedProcess[str]], extra: dict[str, str], words: str
+) -> None:
+    text = in_one_line(scale(sampler_replicas=2, **extra))
+    assert "3 samplers now, 2 afterwards." in text and words in text, text
+    assert ("Empty the samplers that go" in text) and text.index(words) < text.index("not rendered")
+
+
+def test_a_number_that_is_overridden_is_refused(scale: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    text = in_one_line(scale(sampler_replicas=4, collector_sampler_replicas=3))
+    assert "collector_sampler_replicas is 3, given with -e, which overrides sampler_replicas. Leave it out." in text
+
+
 def test_the_same_number_changes_nothing(scale: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = scale(sampler_replicas="3")
     text = in_one_line(done)

@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "local_secret": {"name": "s", "namespace": "ns", "keys": ["password"]},
     "otlp_replay": {"path": str(ROOT / "tests/unit/fixtures/probe.jsonl"), "timeout": "1s", "decision_wait": "1s"},
     "preflight": {"binary_path": "/nowhere/helm"},
+    "sampler_drain": {"replicas": 1},
     "sampling_simulation": {"config": {"policies": [{"name": "all", "type": "always_sample"}]}, "store": {}},
     "split_trace_probe": {
         "tail_sampling": {"policies": [{"name": "slow", "type": "latency", "latency": {"threshold_ms": 1000}}]},

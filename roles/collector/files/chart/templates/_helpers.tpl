@@ -58,6 +58,10 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
     {{- include "otel-collector.labels" . | nindent 4 }}
+    {{- if eq $tier "sampler" }}
+    # Not in the StatefulSet's selector: the module sampler_drain changes it to take a sampler out of the Service.
+    orion.tracing/receives-spans: "true"
+    {{- end }}
   annotations:
     checksum/config: {{ include "otel-collector.config" . | sha256sum }}
     {{- with $root.Values.podAnnotations }}

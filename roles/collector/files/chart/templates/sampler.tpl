@@ -13,6 +13,7 @@ spec:
   clusterIP: None
   selector:
     {{- include "otel-collector.selector" $tier | nindent 4 }}
+    orion.tracing/receives-spans: "true"
   ports:
     - name: otlp-grpc
       port: 4317

@@ -14,7 +14,12 @@ from ansible_collections.orion.tracing.plugins.module_utils.plan import plan as 
 from ansible_collections.orion.tracing.plugins.module_utils.plan import record as records
 from ansible_collections.orion.tracing.plugins.module_utils.plan import run
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import Component, ComponentPlan, RoleCall
-from ansible_collections.orion.tracing.plugins.module_utils.plan.consequences import kept, of_cost, of_sampling
+from ansible_collections.orion.tracing.plugins.module_utils.plan.consequences import (
+    kept,
+    of_cost,
+    of_samplers,
+    of_sampling,
+)
 from ansible_collections.orion.tracing.plugins.module_utils.plan.record import AppliedInputs
 from ansible_collections.orion.tracing.plugins.module_utils.planner.capacity import tracing_plan
 from ansible_collections.orion.tracing.plugins.module_utils.platform.load import DAYS_PER_MONTH
@@ -173,6 +178,16 @@ def test_nothing_is_said_where_nothing_differs_or_before_is_not_known() -> None:
     assert of_cost({}, variables()) == []
     assert of_sampling({}, variables(), "", print) == []
     assert of_sampling(variables(), variables(), "", print) == []
+
+
+def test_fewer_samplers_are_emptied_first_or_lose_something() -> None:
+    [line] = of_samplers({"collector_sampler_replicas": "4"}, {"collector_sampler_replicas": 3})
+    assert line == (
+        "samplers: 4 → 3; those that go end with what is in their queues, unless they are emptied first "
+        "(playbooks/scale_samplers.yml -e sampler_replicas=3)"
+    )
+    for was, now in ((3, 3), (3, 4), (None, 2), (3, None), ("many", 2)):
+        assert of_samplers({"collector_sampler_replicas": was}, {"collector_sampler_replicas": now}) == []
 
 
 def test_policies_before_and_after_are_tried_on_a_recording() -> None:

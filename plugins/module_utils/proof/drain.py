@@ -1,0 +1,174 @@
+# Copyright: orion.tracing contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Private to this collection: not an interface for users, may change in any release.
+"""Empties samplers before they are removed: takes them out of the Service by which gateways find samplers, and waits
+until they have decided and sent everything.
+
+A sampler that just ends decides at once on parts of traces, and its queue stays behind: in memory it is lost when the
+destination does not answer, and on disk it stays on a volume that nothing reads any more, even if the destination does
+answer. Source: persistentQueue.Shutdown of exporter/exporterhelper v0.159.0, which sends nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step
+from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
+    COLLECTOR_METRICS_PORT,
+    Selectors,
+    is_ready,
+    scrape,
+)
+
+# Of a sampler's pod. The Service has it in its selector, the StatefulSet does not: so the pod stays the StatefulSet's.
+LABEL = "orion.tracing/receives-spans"
+RECEIVES, DRAINED = "true", "false"
+# A request of a gateway may still be on its way when the gateway has just forgotten the sampler.
+LOOKS = 2
+PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class SamplerPod:
+    """labelled: whether it has the label at all; pods of earlier versions of the chart do not."""
+
+    name: str
+    ready: bool
+    receives: bool
+    labelled: bool
+
+    @property
+    def ordinal(self) -> int:
+        return int(self.name.rpartition("-")[2])
+
+
+def sampler_pods(items: Iterable[dict[str, Any]]) -> list[SamplerPod]:
+    """Of pods as the API server lists them, in the order of their numbers, without those that are being deleted."""
+    found = []
+    for item in items:
+        metadata = item["metadata"]
+        if "deletionTimestamp" not in metadata:
+            label = (metadata.get("labels") or {}).get(LABEL)
+            found.append(SamplerPod(metadata["name"], is_ready(item), label == RECEIVES, label is not None))
+    return sorted(found, key=lambda pod: pod.ordinal)
+
+
+def label_steps(pods: Sequence[SamplerPod], replicas: int) -> list[Step]:
+    """What makes the samplers 0 to replicas - 1 receive spans, and no others. Pure.
+
+    NotFound for samplers without the label, which nothing takes out of the Service.
+    """
+    if old := [pod.name for pod in pods if not pod.labelled]:
+        raise NotFound(
+            f"{', '.join(old)} {'has' if len(old) == 1 else 'have'} no label {LABEL}",
+            "an earlier version of the collector role has installed them",
+            "Run playbooks/site.yml first.",
+        )
+    steps = []
+    for pod in pods:
+        if pod.receives != (pod.ordinal < replicas):
+            what = "take {} out of the Service" if pod.receives else "put {} back into the Service"
+            steps.append(Step(what.format(pod.name), "label", (pod.name, DRAINED if pod.receives else RECEIVES)))
+    return steps
+
+
+@dataclass
+class Drain:
+    """The samplers of a namespace. timeout: seconds until they have to be empty. say: is called with progress."""
+
+    kube: Kube
+    namespace: str
+    selectors: Selectors
+    timeout: float
+    clock: Clock
+    say: Callable[[str], None]
+
+    def pods(self) -> list[SamplerPod]:
+        return sampler_pods(self._list(self.selectors.sampler))
+
+    def label(self, step: Step) -> None:
+        name, value = step.data
+        path, body = f"/api/v1/namespaces/{self.namespace}/pods/{name}", {"metadata": {"labels": {LABEL: value}}}
+        try:
+            self.kube.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+        except PermissionDenied as error:
+            remedy = (
+                f"Grant the verb patch on pods in namespace {self.namespace} to the user of the kubeconfig, or leave "
+                "the samplers as they are (sampler_drain: false of the playbook scale_samplers)."
+            )
+            raise PermissionDenied(error.what, error.why, remedy, **error.details) from error
+
+    def wait(self, replicas: int) -> None:
+        """Until the samplers from number replicas on hold nothing. TimedOut if they still do."""
+        limit, empty, said = Deadline(self.clock, self.timeout), 0, 0.0
+        while True:
+            reasons = list(self._reasons(replicas))
+            empty = 0 if reasons else empty + 1
+            if empty == LOOKS:
+                return
+            if reasons and limit.elapsed - said >= PROGRESS_SECONDS:
+                said = limit.elapsed
+                self.say(f"{said:.0f} s: {', '.join(reasons)}")
+            if not limit.wait(1.0):
+                raise TimedOut(
+                    f"the samplers that are to go are not empty after {self.timeout:.0f} s",
+                    ", ".join(reasons) or "they were only just empty",
+                    "See whether the samplers' destinations answer, and try again; all samplers receive spans again.",
+                )
+
+    def _reasons(self, replicas: int) -> Iterator[str]:
+        """Why they are not empty yet, for people."""
+        pods = self.pods()
+        for step in label_steps(pods, replicas):
+            # One that was replaced meanwhile has the label of the StatefulSet's template.
+            self.label(step)
+            yield f"{step.data[0]} was replaced"
+        known = sum(pod.ready for pod in pods if pod.ordinal < replicas)
+        for item in self._list(self.selectors.gateway):
+            if is_ready(item) and "deletionTimestamp" not in item["metadata"]:
+                yield from self._of_gateway(item["metadata"]["name"], known)
+        for pod in pods:
+            if pod.ordinal >= replicas:
+                yield from self._of_sampler(pod.name)
+
+    def _of_gateway(self, name: str, known: int) -> Iterator[str]:
+        samples = self._samples(name)
+        metric = "otelcol_loadbalancer_num_backends"
+        if samples is None:
+            yield f"{name} does not answer"
+        elif text.has(samples, metric) and round(text.total(samples, metric)) != known:
+            yield f"{name} sends to {round(text.total(samples, metric))} samplers instead of {known}"
+
+    def _of_sampler(self, name: str) -> Iterator[str]:
+        samples = self._samples(name)
+        if samples is None:
+            yield f"{name} does not answer"
+            return
+        if undecided := round(text.total(samples, "otelcol_processor_tail_sampling_sampling_traces_on_memory")):
+            yield f"{name} has {undecided:,} undecided traces"
+        queues = text.by_label(samples, "otelcol_exporter_queue_size", "exporter", data_type="traces")
+        for exporter, size in sorted(queues.items()):
+            if size:
+                yield f"{name} has {round(size):,} spans for {exporter} in its queue"
+
+    def _samples(self, pod: str) -> text.Samples | None:
+        try:
+            answer = scrape(self.kube, self.namespace, pod, COLLECTOR_METRICS_PORT)
+        except Unreachable:
+            return None
+        return text.parse(answer.text) if answer.ok else None
+
+    def _list(self, selector: str) -> list[dict[str, Any]]:
+        return self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
