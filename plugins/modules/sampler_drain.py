@@ -92,12 +92,11 @@ steps:
   sample: [take otel-sampler-3 out of the Service]
 """
 
-from contextlib import suppress
 from typing import Any
 
 from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock
-from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput, TracingError
-from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan, run_steps
+from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.proof.drain import Drain, label_steps
@@ -127,15 +126,7 @@ def main() -> None:
         steps = label_steps(pods, params["replicas"])
         drained = [pod.name for pod in pods if pod.ordinal >= params["replicas"]]
         if not module.check_mode:
-            try:
-                run_steps(steps, drain.label)
-                if drained:
-                    drain.wait(params["replicas"])
-            except TracingError:
-                # Whether this run or an earlier one took them out.
-                with suppress(TracingError):
-                    run_steps(label_steps(drain.pods(), len(pods)), drain.label)
-                raise
+            drain.carry_out(steps, params["replicas"], drained)
     module.exit(Plan(steps=steps, result={"drained": drained}))
 
 

@@ -12,6 +12,7 @@ answer. Source: persistentQueue.Shutdown of exporter/exporterhelper v0.159.0, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     NotFound,
     PermissionDenied,
     TimedOut,
+    TracingError,
     Unreachable,
 )
-from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step
+from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step, run_steps
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
@@ -109,6 +111,21 @@ class Drain:
                 "the samplers as they are (sampler_drain: false of the playbook scale_samplers)."
             )
             raise PermissionDenied(error.what, error.why, remedy, **error.details) from error
+
+    def carry_out(self, steps: Sequence[Step], replicas: int, leaving: Sequence[str]) -> None:
+        """Change the labels, and wait until the samplers that are leaving are empty.
+
+        If that fails, all samplers receive spans again, also those that an earlier run took out.
+        """
+        try:
+            run_steps(steps, self.label)
+            if leaving:
+                self.wait(replicas)
+        except TracingError:
+            with suppress(TracingError):
+                pods = self.pods()
+                run_steps(label_steps(pods, len(pods)), self.label)
+            raise
 
     def wait(self, replicas: int) -> None:
         """Until the samplers from number replicas on hold nothing. TimedOut if they still do."""

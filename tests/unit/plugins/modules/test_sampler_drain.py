@@ -123,6 +123,13 @@ def test_a_destination_that_does_not_answer_is_a_failure_and_all_is_as_before() 
     assert tiers.labels == ["true"] * 4
 
 
+def test_one_that_an_earlier_run_took_out_is_put_back_too() -> None:
+    tiers = Tiers(otel_sampler_2=(0, 3))
+    tiers.stuck = True
+    tiers.put(pod("otel-sampler-3", "sampler", **{LABEL: "false"}))
+    assert drain(tiers, 2, timeout="1s")["failed"] and tiers.labels == ["true"] * 4
+
+
 def test_without_the_right_to_change_pods_nothing_is_waited_for() -> None:
     tiers = Tiers()
     tiers.on("^PATCH ", refused(403, "no"))
