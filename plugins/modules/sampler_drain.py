@@ -94,14 +94,13 @@ steps:
 
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Plan
 from ansible_collections.orion.tracing.plugins.module_utils.module.base import TracingModule
 from ansible_collections.orion.tracing.plugins.module_utils.module.progress import progress
 from ansible_collections.orion.tracing.plugins.module_utils.proof.drain import Drain, label_steps
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import PIPELINE_OPTIONS, seconds
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **{name: PIPELINE_OPTIONS[name] for name in ("namespace", "gateway_selector", "sampler_selector", "progress_file")},
@@ -121,7 +120,7 @@ def main() -> None:
         timeout = seconds(params, "timeout")
     with module.client() as kube:
         selectors = Selectors(gateway=params["gateway_selector"], sampler=params["sampler_selector"])
-        drain = Drain(kube, params["namespace"], selectors, timeout, Clock(), progress(params))
+        drain = Drain(Pipeline(kube, params["namespace"], selectors), timeout, progress(params))
         pods = drain.pods()
         steps = label_steps(pods, params["replicas"])
         drained = [pod.name for pod in pods if pod.ordinal >= params["replicas"]]

@@ -528,7 +528,7 @@ def scaled(run: Run) -> None:
 
 def scaled_down(run: Run) -> None:
     """One sampler fewer, emptied first: a quarter of the traces under way moves, and nothing after that."""
-    drain = Drain(run.kube, run.namespace, Selectors(), PATIENCE, run.clock, lambda line: say(f"  {line}"))
+    drain = Drain(run.pipeline, PATIENCE, lambda line: say(f"  {line}"))
 
     def shrink(before: Counters) -> Callable[[], bool]:
         run_steps(label_steps(drain.pods(), 3), drain.label)
@@ -555,8 +555,7 @@ def other_number(run: Run, name: str, title: str, act: Callable[[Counters], Call
         change = Change(run, MOVING_SECONDS / 3, lambda: act(before))
         sent = run.send(name, MOVING_RATE, MOVING_SECONDS, change)
         changed = change.done()
-        run.until("everything is decided and exported", run.drained)
-        since = run.since(before)
+        since = run.settle(before, len(sent.ends))
         _complete, lacking = run.read(sent, name, started)
         under_way = MOVING_RATE / traffic.SPANS * run.wait
         split = since.new_traces - len(sent.ends)

@@ -11,28 +11,21 @@ answer. Source: persistentQueue.Shutdown of exporter/exporterhelper v0.159.0, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Clock, Deadline
+from ansible_collections.orion.tracing.plugins.module_utils.common.clock import Deadline
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import (
     NotFound,
     PermissionDenied,
     TimedOut,
     TracingError,
-    Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.common.plan import Step, run_steps
-from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.proof import prometheus_text as text
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import (
-    COLLECTOR_METRICS_PORT,
-    Selectors,
-    is_ready,
-    scrape,
-)
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, is_ready
 
 # Of a sampler's pod. The Service has it in its selector, the StatefulSet does not: so the pod stays the StatefulSet's.
 LABEL = "orion.tracing/receives-spans"
@@ -56,14 +49,12 @@ class SamplerPod:
         return int(self.name.rpartition("-")[2])
 
 
-def sampler_pods(items: Iterable[dict[str, Any]]) -> list[SamplerPod]:
-    """Of pods as the API server lists them, in the order of their numbers, without those that are being deleted."""
+def sampler_pods(items: Iterable[Mapping[str, Any]]) -> list[SamplerPod]:
+    """Of pods as the API server lists them, in the order of their numbers."""
     found = []
     for item in items:
-        metadata = item["metadata"]
-        if "deletionTimestamp" not in metadata:
-            label = (metadata.get("labels") or {}).get(LABEL)
-            found.append(SamplerPod(metadata["name"], is_ready(item), label == RECEIVES, label is not None))
+        label = (item["metadata"].get("labels") or {}).get(LABEL)
+        found.append(SamplerPod(item["metadata"]["name"], is_ready(item), label == RECEIVES, label is not None))
     return sorted(found, key=lambda pod: pod.ordinal)
 
 
@@ -88,26 +79,24 @@ def label_steps(pods: Sequence[SamplerPod], replicas: int) -> list[Step]:
 
 @dataclass
 class Drain:
-    """The samplers of a namespace. timeout: seconds until they have to be empty. say: is called with progress."""
+    """The samplers of a pipeline. timeout: seconds until they have to be empty. say: is called with progress."""
 
-    kube: Kube
-    namespace: str
-    selectors: Selectors
+    pipeline: Pipeline
     timeout: float
-    clock: Clock
     say: Callable[[str], None]
 
     def pods(self) -> list[SamplerPod]:
-        return sampler_pods(self._list(self.selectors.sampler))
+        return sampler_pods(self.pipeline.alive(self.pipeline.selectors.sampler).values())
 
     def label(self, step: Step) -> None:
         name, value = step.data
-        path, body = f"/api/v1/namespaces/{self.namespace}/pods/{name}", {"metadata": {"labels": {LABEL: value}}}
+        namespace, body = self.pipeline.namespace, {"metadata": {"labels": {LABEL: value}}}
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}"
         try:
-            self.kube.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+            self.pipeline.kube.request("PATCH", path, body=body, content_type="application/merge-patch+json")
         except PermissionDenied as error:
             remedy = (
-                f"Grant the verb patch on pods in namespace {self.namespace} to the user of the kubeconfig, or leave "
+                f"Grant the verb patch on pods in namespace {namespace} to the user of the kubeconfig, or leave "
                 "the samplers as they are (sampler_drain: false of the playbook scale_samplers)."
             )
             raise PermissionDenied(error.what, error.why, remedy, **error.details) from error
@@ -129,7 +118,7 @@ class Drain:
 
     def wait(self, replicas: int) -> None:
         """Until the samplers from number replicas on hold nothing. TimedOut if they still do."""
-        limit, empty, said = Deadline(self.clock, self.timeout), 0, 0.0
+        limit, empty, said = Deadline(self.pipeline.clock, self.timeout), 0, 0.0
         while True:
             reasons = list(self._reasons(replicas))
             empty = 0 if reasons else empty + 1
@@ -153,15 +142,15 @@ class Drain:
             self.label(step)
             yield f"{step.data[0]} was replaced"
         known = sum(pod.ready for pod in pods if pod.ordinal < replicas)
-        for item in self._list(self.selectors.gateway):
-            if is_ready(item) and "deletionTimestamp" not in item["metadata"]:
-                yield from self._of_gateway(item["metadata"]["name"], known)
+        for gateway, ready in self.pipeline.pods(self.pipeline.selectors.gateway).items():
+            if ready:
+                yield from self._of_gateway(gateway, known)
         for pod in pods:
             if pod.ordinal >= replicas:
                 yield from self._of_sampler(pod.name)
 
     def _of_gateway(self, name: str, known: int) -> Iterator[str]:
-        samples = self._samples(name)
+        samples = self.pipeline.samples(name)
         metric = "otelcol_loadbalancer_num_backends"
         if samples is None:
             yield f"{name} does not answer"
@@ -169,7 +158,7 @@ class Drain:
             yield f"{name} sends to {round(text.total(samples, metric))} samplers instead of {known}"
 
     def _of_sampler(self, name: str) -> Iterator[str]:
-        samples = self._samples(name)
+        samples = self.pipeline.samples(name)
         if samples is None:
             yield f"{name} does not answer"
             return
@@ -179,13 +168,3 @@ class Drain:
         for exporter, size in sorted(queues.items()):
             if size:
                 yield f"{name} has {round(size):,} spans for {exporter} in its queue"
-
-    def _samples(self, pod: str) -> text.Samples | None:
-        try:
-            answer = scrape(self.kube, self.namespace, pod, COLLECTOR_METRICS_PORT)
-        except Unreachable:
-            return None
-        return text.parse(answer.text) if answer.ok else None
-
-    def _list(self, selector: str) -> list[dict[str, Any]]:
-        return self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)

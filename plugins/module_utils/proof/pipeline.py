@@ -308,7 +308,7 @@ class Pipeline:
 
     def pods(self, selector: str) -> dict[str, bool]:
         """Pods of a label selector that are not being deleted: name → ready, sorted by name."""
-        return {name: is_ready(item) for name, item in self._alive(selector).items()}
+        return {name: is_ready(item) for name, item in self.alive(selector).items()}
 
     def images(self) -> dict[str, list[str]]:
         """Images that run now, by component; several while one is being replaced."""
@@ -320,7 +320,7 @@ class Pipeline:
         }
         found = {}
         for component, selector in components.items():
-            pods = self._alive(selector).values() if selector else ()
+            pods = self.alive(selector).values() if selector else ()
             images = {
                 container["image"] for pod in pods for container in (pod.get("spec") or {}).get("containers") or ()
             }
@@ -328,7 +328,8 @@ class Pipeline:
                 found[component] = sorted(images)
         return found
 
-    def _alive(self, selector: str) -> dict[str, dict[str, Any]]:
+    def alive(self, selector: str) -> dict[str, dict[str, Any]]:
+        """The same as the API server lists them, by name."""
         try:
             items = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods", selector)
         except PermissionDenied as error:
@@ -369,22 +370,24 @@ class Pipeline:
                 pod: _process(item)
                 for selector in selectors[part]
                 if selector
-                for pod, item in self._alive(selector).items()
+                for pod, item in self.alive(selector).items()
             }
         targets = [
             (part, pod, TEMPO_PORT if part == "tempo" else COLLECTOR_METRICS_PORT)
             for part, processes in found.processes.items()
             for pod in processes
         ]
-        for (part, pod, _port), samples in zip(targets, in_threads(self._scrape, targets), strict=True):
+        for (part, pod, _port), samples in zip(
+            targets, in_threads(lambda target: self.samples(*target[1:]), targets), strict=True
+        ):
             if samples is None:
                 found.missing.append(pod)
             else:
                 getattr(found, part)[pod] = samples
         return found
 
-    def _scrape(self, target: tuple[str, str, int]) -> text.Samples | None:
-        _part, pod, port = target
+    def samples(self, pod: str, port: int = COLLECTOR_METRICS_PORT) -> text.Samples | None:
+        """The metrics of a pod; None if it does not answer."""
         try:
             answer = scrape(self.kube, self.namespace, pod, port)
         except Unreachable:

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.common.errors import TimedOut
 from ansible_collections.orion.tracing.plugins.module_utils.kube.answers import Response
 from ansible_collections.orion.tracing.plugins.module_utils.proof.drain import LABEL, Drain
-from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Selectors
+from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube, Request, refused
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import FakeClock
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
@@ -168,7 +168,7 @@ class Waiting:
     def __init__(self, tiers: Tiers, timeout: float = 60.0) -> None:
         self.said: list[str] = []
         self.clock = FakeClock()
-        self.drain = Drain(tiers.client(), "tracing", Selectors(), timeout, self.clock, self.said.append)
+        self.drain = Drain(Pipeline(tiers.client(), "tracing", Selectors(), self.clock), timeout, self.said.append)
 
 
 def test_a_sampler_that_is_replaced_meanwhile_is_taken_out_again() -> None:
