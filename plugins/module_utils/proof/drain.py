@@ -113,7 +113,9 @@ class Drain:
         except TracingError:
             with suppress(TracingError):
                 pods = self.pods()
-                run_steps(label_steps(pods, len(pods)), self.label)
+                # One of a lower number may be missing just now.
+                every = max((pod.ordinal for pod in pods), default=-1) + 1
+                run_steps(label_steps(pods, every), self.label)
             raise
 
     def wait(self, replicas: int) -> None:

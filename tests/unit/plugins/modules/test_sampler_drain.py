@@ -130,6 +130,14 @@ def test_one_that_an_earlier_run_took_out_is_put_back_too() -> None:
     assert drain(tiers, 2, timeout="1s")["failed"] and tiers.labels == ["true"] * 4
 
 
+def test_the_last_one_is_put_back_while_another_is_missing() -> None:
+    tiers = Tiers(otel_sampler_3=(0, 3))
+    tiers.stuck = True
+    del tiers.objects["/api/v1/namespaces/tracing/pods/otel-sampler-1"]
+    del tiers.held["otel-sampler-1"]
+    assert drain(tiers, timeout="1s")["failed"] and tiers.labels == ["true"] * 3
+
+
 def test_without_the_right_to_change_pods_nothing_is_waited_for() -> None:
     tiers = Tiers()
     tiers.on("^PATCH ", refused(403, "no"))
