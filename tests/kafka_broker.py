@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ansible_collections.orion.tracing.tests.ports import free_ports
+
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 90.0
 
@@ -28,11 +30,6 @@ def _built(name: str) -> Path:
     subprocess.run([*argv, "build", name], cwd=ROOT, check=True, capture_output=True)
     done = subprocess.run([*argv, "path", name], cwd=ROOT, check=True, capture_output=True, text=True)
     return Path(done.stdout.strip())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def _quoted(text: str) -> str:
@@ -58,7 +55,7 @@ class Broker:
         """users: password by name; the first one is the broker's own. settings: of server.properties, beside ours."""
         folder.mkdir(parents=True)
         [java] = map(str, list(_built("jre").glob("**/bin/java"))[:1])
-        port, control = _free_port(), _free_port()
+        port, control = free_ports(2)
         listener = "SASL_PLAINTEXT" if users else "PLAINTEXT"
         found = {
             "process.roles": "broker,controller",

@@ -58,7 +58,8 @@ options:
     elements: path
     default: []
   node_ports:
-    description: Node ports to publish on the host's loopback address, each at a free port chosen at creation.
+    description: Node ports to publish on the host's loopback address, each at a free port from 20000 to 29999 that is
+      chosen at creation.
     type: list
     elements: int
     default: []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.languages import LANGUAGES
 from ansible_collections.orion.tracing.plugins.module_utils.instrumentation.variables import chart_values
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ADMISSION = "/apis/admissionregistration.k8s.io/v1beta1"
@@ -50,12 +50,6 @@ NAMESPACES: dict[str, dict[str, Any]] = {
 QUOTA = {"requests.cpu": "4", "requests.memory": "4Gi", "limits.cpu": "4", "limits.memory": "4Gi"}
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def until(condition: Any, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until it holds; fails with the end of the log when the process ends, or at the deadline."""
     deadline = time.monotonic() + DEADLINE
@@ -77,7 +71,8 @@ def serving(folder: Path, policies: bool = True, audit: bool = False) -> Iterato
     (folder / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
     key = folder / "service-accounts.key"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-    clients, peers, port = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}", free_port()
+    port, *etcds = free_ports(3)
+    clients, peers = (f"http://127.0.0.1:{one}" for one in etcds)
     etcd = [folder / "etcd", f"--data-dir={folder / 'data'}", "--unsafe-no-fsync",
             f"--listen-client-urls={clients}", f"--advertise-client-urls={clients}",
             f"--listen-peer-urls={peers}", f"--initial-advertise-peer-urls={peers}",

@@ -28,6 +28,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.orion.tracing.tests.ports import free_ports
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/parity"))
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -47,9 +49,8 @@ def store() -> Iterator[str]:
     import socket
 
     import boto3
-    from real import free_ports
 
-    (port,) = free_ports(1)
+    (port,) = free_ports()
     argv = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -77,9 +78,9 @@ def collect(binary: str, bodies: list[bytes], times: int, exporter: dict[str, An
 
     exporter: its id and settings.
     """
-    from real import LIMIT, Running, free_ports
+    from real import LIMIT, Running
 
-    (port,) = free_ports(1)
+    (port,) = free_ports()
     config = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
         "exporters": exporter,

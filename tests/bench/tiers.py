@@ -19,9 +19,7 @@ import gzip
 import http.client
 import json
 import os
-import random
 import resource
-import socket
 import struct
 import subprocess
 import tempfile
@@ -39,6 +37,7 @@ from typing import Any
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.common.mappings import overlay
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,22 +225,6 @@ class Sink:
 # The processes
 
 
-_numbers = iter(random.sample(range(20000, 32000), 2000))  # below what the kernel gives to outgoing connections
-
-
-def ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    free: list[int] = []
-    while len(free) < count:
-        number = next(_numbers)
-        try:
-            socket.create_server(("127.0.0.1", number)).close()
-            free.append(number)
-        except OSError:
-            continue
-    return free
-
-
 @dataclass
 class Collector:
     process: subprocess.Popen[bytes]
@@ -290,7 +273,7 @@ def wait(what: str, done: Callable[[], bool]) -> None:
 
 
 def start(otelcol: str, folder: Path, name: str, config: dict[str, Any], environment: dict[str, str]) -> Collector:
-    health, metrics, zpages, pprof = ports(4)
+    health, metrics, zpages, pprof = free_ports(4)
     for extension, port in (("health_check", health), ("zpages", zpages), ("pprof", pprof)):
         config["extensions"][extension]["endpoint"] = f"127.0.0.1:{port}"
     reader = config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
@@ -354,7 +337,7 @@ def send(port: int, requests: list[bytes], connections: int) -> None:
 def measure(otelcol: str, recording: Recording, mode: str, options: argparse.Namespace) -> dict[str, Any]:
     sink = Sink()
     values = shipped(dict(options.set), sink)
-    gateway_port, *sampler_ports = ports(3)
+    gateway_port, *sampler_ports = free_ports(3)
     collectors: dict[str, Collector] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(options.keep or name)

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ansible_collections.orion.tracing.tests.ports import free_ports
+
 USER, PASSWORD = "reader", "correct horse"  # the registry knows this one by its bcrypt hash
 HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n"
 
@@ -82,12 +84,6 @@ def run(*argv: str | Path, **kwargs) -> str:
     return done.stdout
 
 
-def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as listener:
-        listener.bind((address, 0))
-        return listener.getsockname()[1]
-
-
 @contextmanager
 def serve_repository(folder: Path, login: bool = False, tls: tuple[Path, Path] | None = None) -> Iterator[Server]:
     """A folder with packaged charts and their index.yaml. tls: certificate and key."""
@@ -113,7 +109,7 @@ def serve_registry(
     folder: Path, login: bool = False, tls: tuple[Path, Path] | None = None, address: str = "127.0.0.1"
 ) -> Iterator[Registry]:
     """A registry that keeps its data in a folder. tls: certificate and key. address: of this machine."""
-    host = f"{address}:{free_port(address)}"
+    host = f"{address}:{free_ports(address=address)[0]}"
     config: dict = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},

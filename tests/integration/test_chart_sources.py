@@ -34,7 +34,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.helm import chart as
 from ansible_collections.orion.tracing.plugins.module_utils.helm import source, values_files
 from ansible_collections.orion.tracing.plugins.module_utils.helm.cli import Answer, Helm, run_process
 from ansible_collections.orion.tracing.plugins.module_utils.helm.source import Source
-from chart_servers import PASSWORD, USER, Registry, Server, free_port, run, serve_registry, serve_repository
+from ansible_collections.orion.tracing.tests.ports import free_ports
+from chart_servers import PASSWORD, USER, Registry, Server, run, serve_registry, serve_repository
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -298,7 +299,7 @@ def test_what_a_repository_does_not_have(helm: Helm, serve, login: bool, name: s
 
 
 def test_a_repository_that_does_not_answer(helm: Helm, serve) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_ports()[0]}"
     with pytest.raises(Unreachable, match=f"(?s){url}.*connection refused.*HTTPS_PROXY"):
         pull(Source(chart_ref="demo", chart_repo_url=url, chart_version="1.0.0"), helm)
     with pytest.raises(NotFound, match="404"):
@@ -386,7 +387,7 @@ def test_what_a_registry_does_not_have(helm: Helm, registry: Registry, name: str
 
 def test_a_registry_that_does_not_answer(helm: Helm) -> None:
     with pytest.raises(Unreachable, match="connection refused"):
-        pull(of_registry(Registry(f"127.0.0.1:{free_port()}")), helm)
+        pull(of_registry(Registry(f"127.0.0.1:{free_ports()[0]}")), helm)
 
 
 def test_a_registry_with_a_certificate_of_its_own(helm: Helm, tls_registry: Registry, packages: Packages) -> None:

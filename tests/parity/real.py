@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from ansible_collections.orion.tracing.tests.ports import free_ports
 
 LIMIT = 120.0
 METRIC = "otelcol_processor_tail_sampling_"
@@ -39,18 +40,6 @@ Spans = dict[str, set[str]]  # trace id -> ids of the spans that were kept
 
 class DidNotStart(Exception):
     """The collector ended by itself; the message is the end of its log."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago. Somebody else may take one: Collector then tries others."""
-    sockets = [socket.socket() for _number in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 class Running:
@@ -238,21 +227,13 @@ class Collector:
         self._log = folder / "collector.log"
         self._config = folder / "collector.yaml"
         try:
-            for attempt in range(3):
-                self._ports = free_ports(1 + groups)
-                config = configuration(processors, self._ports, self._sink.port)
-                self._config.write_text(_dumped(config))
-                with self._log.open("wb") as log:
-                    argv = [binary, f"--config={self._config}"]
-                    self.process = subprocess.Popen(
-                        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-                    )
-                try:
-                    self.until("the receivers' ports", self._listens)
-                    break
-                except DidNotStart:
-                    if attempt == 2 or "address already in use" not in self._log.read_text():
-                        raise
+            self._ports = free_ports(1 + groups)
+            config = configuration(processors, self._ports, self._sink.port)
+            self._config.write_text(_dumped(config))
+            with self._log.open("wb") as log:
+                argv = [binary, f"--config={self._config}"]
+                self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            self.until("the receivers' ports", self._listens)
             self._connections = [self._connect(port) for port in self._ports[1:]]
         except BaseException:
             self.close()

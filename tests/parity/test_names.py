@@ -12,14 +12,15 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.names impo
     RESERVED_DIMENSIONS,
     detector_settings,
 )
-from real import DidNotStart, Running, free_ports, validate_file
+from ansible_collections.orion.tracing.tests.ports import free_ports
+from real import DidNotStart, Running, validate_file
 
 # These ask the cluster or the machine's provider when they are made, and there is neither.
 NEED_THEIR_CLOUD = frozenset({"akamai", "eks", "kubeadm", "openshift", "scaleway"})
 
 
 def _with(processors: dict, connectors: dict) -> dict:
-    [port] = free_ports(1)
+    [port] = free_ports()
     pipelines: dict = {
         "traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": ["debug", *connectors]}
     }

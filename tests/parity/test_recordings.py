@@ -29,8 +29,9 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.otlp.recordings import FileRecording
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import S3Recording
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
-from real import LIMIT, Running, Sink, free_ports
+from real import LIMIT, Running, Sink
 from shipped import chart_values
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +68,7 @@ def run(binary: str, folder: Path, config: dict[str, Any], bodies: list[bytes]) 
 
     It decides when it ends, that is, on whole traces.
     """
-    (port,) = free_ports(1)
+    (port,) = free_ports()
     sink = Sink(1)
     config["receivers"] = {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}}
     tempo = config["exporters"]["otlp_http/tempo"]

@@ -17,10 +17,11 @@ from urllib.parse import urlencode
 
 import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.queries.stores import Ask
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.conftest import render_chart
-from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import Sampler, free_ports, until
+from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import Sampler, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "roles/local_backends/files/chart"

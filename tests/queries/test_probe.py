@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.proof.variables import chart_values
 from ansible_collections.orion.tracing.plugins.plugin_utils.probe_program import program
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.queries.stack import Stack
 from ansible_collections.orion.tracing.tests.queries.stores import Stores
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.conftest import render_chart
-from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import free_ports, until
+from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import until
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.test_periodic import PROBE_VARIABLES
 
 CHART = Path(__file__).resolve().parents[2] / "roles/verify/files/chart"
@@ -118,7 +119,7 @@ def test_traces_that_are_missing_fail(run: Run, folder: Path, metric: Callable[[
 
 
 def test_a_store_that_does_not_answer_is_named(run: Run, metric: Callable[[str], float | None]) -> None:
-    [port] = free_ports(1)
+    [port] = free_ports()
     code, text = run(store_url=f"http://127.0.0.1:{port}", timeout=3.0)
     assert code == 1 and f"FAILED: no answer from http://127.0.0.1:{port}" in text
     until(lambda: metric("orion_probe_completeness_ratio") == 0, "the metric of completeness")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import tempfile
 import time
@@ -33,6 +34,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.local.kind import (
     serves_policies_on_request,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.platform.admission import KIND
+
+# Where ports of this machine are looked for: below those that it gives to connections, one of which can take a port
+# that was free a moment ago, or is free while the container engine restarts (from 32768 in Linux, 49152 in macOS).
+HOST_PORTS = range(20000, 30000)
 
 
 class RunCommand(Protocol):
@@ -204,13 +209,13 @@ def private_file() -> Iterator[str]:
 
 
 def free_ports(node_ports: list[int]) -> dict[int, int]:
-    """A free port on loopback for every node port; all are held until all are chosen."""
-    with contextlib.ExitStack() as stack:
-        ports = {}
-        for inner in node_ports:
-            listener = stack.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            ports[inner] = listener.getsockname()[1]
+    """A free port on loopback for every node port."""
+    ports: dict[int, int] = {}
+    for port in random.sample(HOST_PORTS, len(HOST_PORTS)):
+        if len(ports) == len(node_ports):
+            break
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports[node_ports[len(ports)]] = port
     return ports
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import threading
@@ -28,6 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.collector.config imp
 from ansible_collections.orion.tracing.plugins.module_utils.collector.exporters import SECRET_DIRECTORY
 from ansible_collections.orion.tracing.plugins.module_utils.collector.queues import QUEUE_DIRECTORY
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 
 LIMIT = 60.0
@@ -42,14 +42,6 @@ def until(done: Callable[[], Any], what: str) -> None:
     while not done():
         assert time.monotonic() < end, f"{what}: not within {LIMIT:g} s"
         time.sleep(0.1)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _number in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def program(variable: str, name: str) -> str:
@@ -108,7 +100,7 @@ class Sampler:
             self.config["extensions"][extension]["endpoint"] = "127.0.0.1:0"
         for receiver, settings in self.config["receivers"].items():
             if f"otlp_grpc/{receiver.partition('/')[2]}" in self.config["exporters"]:
-                [port] = free_ports(1)
+                [port] = free_ports()
                 endpoint = settings["protocols"]["grpc"]["endpoint"] = f"127.0.0.1:{port}"
                 self.config["exporters"][f"otlp_grpc/{receiver.partition('/')[2]}"]["endpoint"] = endpoint
         reader = self.config["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
@@ -227,7 +219,7 @@ class Receiver:
     answer: status and body for a request. tls: of the server; the common name of a client's certificate is the peer.
     """
 
-    port: int = field(default_factory=lambda: free_ports(1)[0])
+    port: int = field(default_factory=lambda: free_ports()[0])
     answer: Callable[[Request], tuple[int, bytes]] = lambda _request: (200, b"")
     tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.orion.tracing.plugins.module_utils.store.logs import VictoriaLogs
-from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import free_ports, program, until
+from ansible_collections.orion.tracing.tests.ports import free_ports
+from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import program, until
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
 ARGS = ("-httpListenAddr=:9428", "-storageDataPath=/var/lib/victorialogs")
@@ -36,7 +37,7 @@ class Server:
 @contextlib.contextmanager
 def started(folder: Path, args: Sequence[str] = ARGS) -> Iterator[Server]:
     """A server with these arguments, its port and folder exchanged; it ends with the block."""
-    server = Server(program("ORION_VICTORIALOGS", "victorialogs"), free_ports(1)[0])
+    server = Server(program("ORION_VICTORIALOGS", "victorialogs"), free_ports()[0])
     exchanged = [
         arg.replace(":9428", f"127.0.0.1:{server.port}").replace("/var/lib/victorialogs", str(folder / "victorialogs"))
         for arg in args

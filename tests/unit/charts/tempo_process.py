@@ -7,7 +7,6 @@ remote write.
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import subprocess
 import threading
@@ -26,6 +25,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kube.client import K
 from ansible_collections.orion.tracing.plugins.module_utils.local.credentials import new_certificate
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
 from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -38,12 +38,8 @@ PROXY = "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/prox
 PORTS = ("http", "grpc", "otlp-grpc", "otlp-http", "gossip")
 
 
-def free_ports(names: tuple[str, ...]) -> dict[str, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _name in names]
-    ports = dict(zip(names, (one.getsockname()[1] for one in sockets), strict=True))
-    for one in sockets:
-        one.close()
-    return ports
+def ports_by_name() -> dict[str, int]:
+    return dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
 
 
 class Quiet(WSGIRequestHandler):
@@ -106,7 +102,7 @@ class Server:
         ports: Mapping[str, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        self.ports = dict(ports or free_ports(PORTS))
+        self.ports = dict(ports or ports_by_name())
         self.program, self.folder, self.target = program, folder, target
         self.process: subprocess.Popen[bytes] | None = None
         self.env = {**KEYS, **(env or {})}

@@ -29,6 +29,7 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import references
 from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import ProbeResult
 from ansible_collections.orion.tracing.plugins.module_utils.proof.periodic import metrics as probe_metrics
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
@@ -37,7 +38,6 @@ from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
     Request,
     Sampler,
     failed_request,
-    free_ports,
     program,
     until,
 )

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.orion.tracing.plugins.module_utils.collector.edges import RECEIVER
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import (
     Gateway,
     Receiver,
     Sampler,
     failed_request,
-    free_ports,
     program,
     until,
 )
@@ -33,7 +33,7 @@ class Cluster:
     """A gateway in front of one sampler."""
 
     def __init__(self, folder: Path, variables: dict[str, Any], secrets: dict[str, dict[str, str]]) -> None:
-        otelcol, (port,) = program("ORION_OTELCOL", "otelcol"), free_ports(1)
+        otelcol, (port,) = program("ORION_OTELCOL", "otelcol"), free_ports()
         alone = {"collector_jaeger_enabled": False, "collector_zipkin_enabled": False}
         variables = role_defaults("collector", **variables, **alone, collector_resource_detectors=["env"])
         self.sampler = Sampler(otelcol, folder / "sampler", variables, secrets)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -27,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.otlp import document
 from ansible_collections.orion.tracing.plugins.module_utils.store import jaeger as module
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria, NotNow, StoredTrace
+from ansible_collections.orion.tracing.tests.ports import free_ports
 
 CHART = Path(__file__).resolve().parents[3] / "roles/local_backends/files/chart"
 LIMIT = 60.0
@@ -55,10 +55,7 @@ class Server:
     """The real Jaeger with the chart's configuration, its ports and folders exchanged."""
 
     def __init__(self, program: str, config: str, folder: Path) -> None:
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _port in LISTENED]
-        self.ports = dict(zip(LISTENED, (one.getsockname()[1] for one in sockets), strict=True))
-        for one in sockets:
-            one.close()
+        self.ports = dict(zip(LISTENED, free_ports(len(LISTENED)), strict=True))
         text = re.sub(r"0\.0\.0\.0:(\d+)", lambda match: f"127.0.0.1:{self.ports[int(match[1])]}", config)
         text = text.replace("host: 0.0.0.0", "host: 127.0.0.1").replace("port: 8888", f"port: {self.ports[8888]}")
         assert "0.0.0.0" not in text

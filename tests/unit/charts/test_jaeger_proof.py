@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -28,6 +27,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Pro
 from ansible_collections.orion.tracing.plugins.module_utils.s3.client import Store
 from ansible_collections.orion.tracing.plugins.module_utils.s3.recording import Range, S3Recording
 from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.simulated_aws import simulated_aws
 
@@ -42,14 +42,6 @@ def program(variable: str, name: str) -> str:
     if not os.access(path, os.X_OK):
         pytest.fail(f"{name}'s binary is needed: set {variable} (`python -m airgap path {name}` prints it)")
     return path
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _number in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def answers(url: str) -> bool:

@@ -16,9 +16,10 @@ import yaml
 from ansible_collections.orion.tracing.plugins.module_utils.collector.config import collector_values
 from ansible_collections.orion.tracing.plugins.module_utils.collector.node_agent import LOGS, STATE_DIRECTORY
 from ansible_collections.orion.tracing.plugins.module_utils.inventory.findings import InvalidVariables
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.charts.conftest import restricted_findings
-from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import free_ports, program, until
+from ansible_collections.orion.tracing.tests.unit.charts.live_sampler import program, until
 from ansible_collections.orion.tracing.tests.unit.charts.live_victorialogs import Server, started
 
 CHART = Path(__file__).resolve().parents[3] / "roles/collector/files/chart"
@@ -100,7 +101,7 @@ class Agent:
 
     def __init__(self, folder: Path, store: Server, **changes: Any) -> None:
         self.pods = folder / "pods"
-        self.folder, [metrics] = folder, free_ports(1)
+        self.folder, [metrics] = folder, free_ports()
         config = yaml.safe_load(
             yaml.safe_dump(values(**changes)["nodeAgent"]["config"])
             .replace(LOGS, str(self.pods))

@@ -23,10 +23,9 @@ from ansible_collections.orion.tracing.tests.kafka_broker import Broker
 from ansible_collections.orion.tracing.tests.unit.charts.tempo_process import (
     BUCKET,
     LIMIT,
-    PORTS,
     Server,
     around,
-    free_ports,
+    ports_by_name,
     reader_of,
     remote_write,
     s3_store,
@@ -126,7 +125,7 @@ def test_components_with_kafka(tempo_3: str, tmp_path: Path, broker: Broker) -> 
         stack.enter_context(mock_aws())
         host, client = stack.enter_context(s3_store(tmp_path))
         url, written = stack.enter_context(remote_write())
-        ports = {name: free_ports(PORTS) for name in COMPONENTS}
+        ports = {name: ports_by_name() for name in COMPONENTS}
         given = {
             "tempo_profile": "kafka",
             "tempo_s3_endpoint": host,

@@ -18,6 +18,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.kafka.options import
 from ansible_collections.orion.tracing.plugins.module_utils.plan.components import plan_topic
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.kafka import ask, findings
 from ansible_collections.orion.tracing.tests.kafka_broker import Broker
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.modules.as_process import run
@@ -129,8 +130,7 @@ def test_preflight_asks_with_tempos_credentials(broker: Broker) -> None:
 
 
 def test_no_broker() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
+    [port] = free_ports()
     gone = run("kafka_topic", address=f"127.0.0.1:{port}", name="spans", partitions=1)
     assert f"no broker answers at 127.0.0.1:{port}" in gone["msg"]
     inside = run("kafka_topic", address="kafka.nowhere.svc:9092", name="spans", partitions=1)

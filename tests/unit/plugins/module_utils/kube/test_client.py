@@ -21,6 +21,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
     Unreachable,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import APPLY_PATCH, Kube
+from ansible_collections.orion.tracing.tests.ports import free_ports
 
 
 class Server(ThreadingHTTPServer):
@@ -269,8 +270,7 @@ def test_reads_outlast_a_restarting_server(slept, breaks, answers) -> None:
 
 
 def test_reads_outlast_refused_connections(monkeypatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    [port] = free_ports()
     started: list[Server] = []
 
     def sleep(seconds: float) -> None:

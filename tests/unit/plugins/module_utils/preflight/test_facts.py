@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.facts impo
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.grafana import NOTHING
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import required
 from ansible_collections.orion.tracing.plugins.module_utils.tempo.config import tempo_values
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
@@ -117,8 +117,7 @@ def test_administrators_are_asked_about_once() -> None:
 
 
 def test_kafka_is_asked_where_tempo_writes_to_it() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        address = f"127.0.0.1:{one.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports()[0]}"
     facts = facts_of(cluster(), {**V, "tempo_profile": "kafka", "tempo_kafka_address": address})
     assert isinstance(facts["kafka"].problem, Unreachable)
 

@@ -16,6 +16,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.errors import
 )
 from ansible_collections.orion.tracing.plugins.module_utils.kafka.topic import Cluster, Topic
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.kafka import KafkaFacts, ask, findings
+from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.role_defaults import role_defaults
 from ansible_collections.orion.tracing.tests.unit.plugins.fake_kube import FakeKube
 
@@ -50,8 +51,7 @@ def test_another_listener_for_this_machine_is_asked_and_named() -> None:
     gone = KafkaFacts(problem=Unreachable("address: no broker answers at 127.0.0.1:9094"))
     [(severity, text)] = found(gone, tempo_kafka_address=INSIDE, tempo_kafka_topic_address="127.0.0.1:9094")
     assert (severity, text[:50]) == ("error", "tempo_kafka_topic_address: is 127.0.0.1:9094, but ")
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
+    [port] = free_ports()
     given = variables(tempo_kafka_address=INSIDE, tempo_kafka_topic_address=f"127.0.0.1:{port}")
     facts = ask(FakeKube(), given, "tracing")  # type: ignore[arg-type]
     assert facts.problem and f"no broker answers at 127.0.0.1:{port}" in str(facts.problem)
@@ -189,8 +189,7 @@ def test_a_service_that_may_not_be_read_is_not_known() -> None:
 
 
 def test_a_port_that_refuses_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        address = f"127.0.0.1:{one.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports()[0]}"
     facts = asked(FakeKube(), address)
     [(severity, text)] = found(facts, tempo_kafka_address=address)
     assert severity == "error"
