@@ -129,7 +129,8 @@ run:
   returned: when something was measured
   type: str
 traces:
-  description: Number of traces that were sent.
+  description:
+    - Number of traces of which all parts were accepted in time. Others are not counted; RV(notes) has their number.
   returned: when something was measured
   type: int
 per_second:

@@ -6,7 +6,8 @@
 Each trace is sent in two parts, half a decision wait apart, and is one that the policies keep as a whole, but of which
 they drop one of the parts alone. A sampler that gets both parts keeps all spans; where the parts are decided apart, the
 store has some of them. So what is read back shows how many were split. No counters are needed, which begin anew with
-every restart.
+every restart. A trace of which a part was accepted too late is not counted: the policies would have decided on what was
+there in time, whatever the samplers did.
 """
 
 from __future__ import annotations
@@ -91,6 +92,16 @@ class SplitReport:
         return self.split <= self.allowed
 
 
+@dataclass
+class Begun:
+    """Traces that begin at a tick. in_time: no sampler decides before it ends. documents: one per service."""
+
+    tick: int
+    in_time: Deadline
+    ids: list[str]
+    documents: list[otlp.Document]
+
+
 class TraceMaker:
     """Makes traces whose parts are decided otherwise than the whole.
 
@@ -157,13 +168,14 @@ class SplitProbe:
         self.tick = min(TICK_SECONDS, self.gap / 2)
         self.least = LEAST_TIMES * self.decision_wait * share
         self.sent: dict[str, ProbeTrace] = {}
+        self.late: set[str] = set()
         self.notes: list[str] = []
 
     def run(self, began: Callable[[], None], state: Callable[[], str]) -> SplitReport | None:
         """Send until the change has ended, then read back. None where it was abandoned.
 
         began is called when the first traces were accepted. state: CHANGING, ENDED or ABANDONED. TimedOut for a change
-        that takes longer than the timeout, or a store that does not answer.
+        that takes longer than the timeout, parts that are all too late, or a store that does not answer.
         """
         start = self.clock.time_ns() // 10**9 - MARGIN_SECONDS
         sender = Sender(self.pipeline, self.pipeline.gateways(Deadline(self.clock, ROUTE_TIMEOUT_SECONDS)))
@@ -179,6 +191,7 @@ class SplitProbe:
         while not decisions.made(sent.elapsed, counters.add(self.pipeline.figures(SAMPLING_TIERS))):
             if not sent.wait(POLL_SECONDS):
                 break
+        self._leave_out_late()
         whole, there = self._read(start, self.clock.time_ns() // 10**9 + MARGIN_SECONDS)
         split = [one for one in self.sent if one not in whole]
         per_second = len(self.sent) / seconds
@@ -196,7 +209,7 @@ class SplitProbe:
 
     def _send(self, sender: Sender, limit: Deadline, began: Callable[[], None], state: Callable[[], str]) -> bool:
         """Whether the change came to its end."""
-        later: deque[tuple[float, int, list[otlp.Document]]] = deque()
+        later: deque[tuple[float, Begun]] = deque()
         running: list[Future[None]] = []
         listed, tick, more = 0.0, 0, True
         routes: Deadline | None = None
@@ -220,16 +233,16 @@ class SplitProbe:
                         sender.use(self.pipeline.gateways(limit))
                     more = more and (routes is None or limit.elapsed < self.least or not self._routed(routes))
                     if more:
-                        documents = self._begin(tick)
-                        first, second = documents[:FIRST_DOCUMENTS], documents[FIRST_DOCUMENTS:]
-                        running += self._submit(pool, sender, tick, first)
-                        later.append((limit.elapsed + self.gap, tick, second))
+                        begun = self._begin(tick)
+                        running += self._submit(pool, sender, begun, begun.documents[:FIRST_DOCUMENTS])
+                        later.append((limit.elapsed + self.gap, begun))
                         if not tick:
                             _raise(running)
                             began()
                     while later and later[0][0] <= limit.elapsed:
-                        _due, number, second = later.popleft()
-                        running += self._submit(pool, sender, number, second, FIRST_DOCUMENTS)
+                        _due, begun = later.popleft()
+                        second = begun.documents[FIRST_DOCUMENTS:]
+                        running += self._submit(pool, sender, begun, second, FIRST_DOCUMENTS)
                     running = _raise([future for future in running if future.done()], running)
                     if not more and not later:
                         _raise(running)
@@ -239,29 +252,48 @@ class SplitProbe:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _begin(self, tick: int) -> list[otlp.Document]:
-        """The documents of the traces that begin at a tick, one per service."""
-        now, found = self.clock.time_ns(), []
+    def _begin(self, tick: int) -> Begun:
+        now, found = self.clock.time_ns(), list[ProbeTrace]()
         due = round((tick + 1) * self.tick * self.rate) - round(tick * self.tick * self.rate)
         for _number in range(max(due, 1 if not tick else 0)):
             if (one := self.maker.make(now)) is not None:
                 self.sent[one.trace_id] = one
-                found.append(one.documents)
-        return [otlp.merge(same) for same in zip(*found, strict=True)]
+                found.append(one)
+        documents = [otlp.merge(same) for same in zip(*(one.documents for one in found), strict=True)]
+        return Begun(tick, Deadline(self.clock, self.decision_wait), [one.trace_id for one in found], documents)
 
     def _submit(
         self,
         pool: ThreadPoolExecutor,
         sender: Sender,
-        tick: int,
+        begun: Begun,
         documents: Sequence[otlp.Document],
         place: int = 0,
     ) -> list[Future[None]]:
         """To different gateways, as from applications."""
         limit = Deadline(self.clock, READ_SECONDS)
-        return [
-            pool.submit(sender.send, document, tick + number, limit) for number, document in enumerate(documents, place)
-        ]
+
+        def send(document: otlp.Document, gateway: int) -> None:
+            sender.send(document, gateway, limit)
+            if not begun.in_time.left:
+                self.late.update(begun.ids)
+
+        return [pool.submit(send, document, begun.tick + number) for number, document in enumerate(documents, place)]
+
+    def _leave_out_late(self) -> None:
+        if len(self.late) == len(self.sent):
+            raise TimedOut(
+                f"the gateways accepted no trace whole within the decision wait of {self.decision_wait:g} s, so how "
+                "many traces were decided in parts is not known",
+                "this machine, the way to the API server, or the gateways were too slow",
+            )
+        if self.late:
+            self.notes.append(
+                f"{len(self.late):,} more traces are not counted: parts of them were accepted later than the decision "
+                "wait after the first"
+            )
+        for one in self.late:
+            del self.sent[one]
 
     def _routed(self, limit: Deadline) -> bool:
         """Whether every gateway knows the samplers that are ready now, or was given time for it."""

@@ -185,7 +185,9 @@ def test_what_was_split_is_measured_and_shown(platform: Platform) -> None:
     found = re.search(r"(\d+) of (\d+) traces that were sent over \d+ s lack spans; at most (\d+) were", text)
     assert found is not None, text
     split, sent, allowed = map(int, found.groups())
-    assert 5 <= split <= 35 and sent > split and allowed == pytest.approx(70, abs=3)
+    assert 5 <= split <= allowed and sent > split
+    # 20 traces a second × 2 s × (1/4 + 2 × 3/4); how long they were sent is measured in real time.
+    assert allowed == pytest.approx(70, rel=0.2)
     assert re.search(r"At the expected load, that is about \d+ traces; at most 350 were stated beforehand", text)
     assert "changed=1 " in text and platform.left() == []
 

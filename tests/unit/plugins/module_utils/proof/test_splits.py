@@ -1,10 +1,14 @@
 # Copyright: orion.tracing contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Traces in two parts, against a pipeline in memory in real time, whose samplers hand their traces over on demand."""
+"""Traces in two parts, against a pipeline in memory whose samplers hand their traces over on demand.
+
+Time is a number and requests are sent at once, so nothing here depends on how fast this machine is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from random import Random
 from typing import Any
 
@@ -76,14 +80,35 @@ def test_some_policies_do_not_show_parts(of: ProbeSettings, problem: str) -> Non
     assert maker(of).problem == problem
 
 
+class AtOnce:
+    """A ThreadPoolExecutor that calls in the caller's thread."""
+
+    def __init__(self, _threads: int) -> None:
+        pass
+
+    def __enter__(self) -> AtOnce:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, call: Callable[..., None], *arguments: Any) -> Future[None]:
+        future: Future[None] = Future()
+        try:
+            future.set_result(call(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, **_: object) -> None:
+        pass
+
+
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Long enough for a machine on which much else runs.
-    monkeypatch.setattr(splits, "SETTLE_SECONDS", 2.5)
-    monkeypatch.setattr(splits, "READ_SECONDS", 15.0)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(splits, "ROUTE_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(splits, "GATEWAYS_SECONDS", 0.3)
-    monkeypatch.setattr(splits, "POLL_SECONDS", 0.1)
 
 
 class Change:
@@ -119,7 +144,7 @@ def measure(
 
 @pytest.mark.parametrize("reader", [Tempo, Jaeger])
 def test_without_a_change_every_trace_is_whole(reader: type[Any]) -> None:
-    fake, change = FakePipeline(real=True), Change()
+    fake, change = FakePipeline(), Change()
     if reader is Jaeger:
         fake.query_service, fake.jaeger_service = "", "jaeger"
     report = measure(fake, change, reader=reader)
@@ -132,7 +157,7 @@ def test_without_a_change_every_trace_is_whole(reader: type[Any]) -> None:
 
 
 def test_traces_in_progress_during_a_handover_are_counted_as_split() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
     change = Change(at_5=fake.hand_over)
     report = measure(fake, change)
     assert report is not None and report.passed and report.missing == 0
@@ -143,15 +168,43 @@ def test_traces_in_progress_during_a_handover_are_counted_as_split() -> None:
     assert f"{report.split} of {report.traces} traces" in splits.line(report)
 
 
+def test_parts_that_are_accepted_too_late_are_not_counted() -> None:
+    fake = FakePipeline()
+
+    def stall() -> None:
+        """Nothing is sent until the samplers have decided on all that they have."""
+        fake.clock.sleep(0.5)
+        fake.tick()
+
+    report = measure(fake, Change(at_5=stall))
+    assert report is not None and (report.split, report.passed) == (0, True)
+    assert report.traces == len(fake.stored)
+    [note] = report.notes
+    assert (
+        note
+        == "20 more traces are not counted: parts of them were accepted later than the decision wait after the first"
+    )
+
+
+def test_parts_that_are_all_too_late() -> None:
+    fake = FakePipeline()
+
+    def slow() -> None:
+        fake.clock.sleep(0.5)
+
+    with pytest.raises(TimedOut, match=r"accepted no trace whole within the decision wait of 0.4 s, so how many"):
+        measure(fake, Change(**{f"at_{number}": slow for number in range(1, 20)}))
+
+
 def test_more_than_expected_does_not_pass() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
     report = measure(fake, Change(at_5=fake.hand_over), share=0.01)
     assert report is not None and report.allowed == 1 < report.split and not report.passed
     assert splits.document(report)["passed"] is False
 
 
 def test_traces_that_are_lost_count_too() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
     fake.lose_service = "probe-fulfilment"  # where the error is
     report = measure(fake, Change())
     assert report is not None and report.split == report.missing == report.traces and not report.passed
@@ -159,7 +212,7 @@ def test_traces_that_are_lost_count_too() -> None:
 
 
 def test_gateways_may_be_replaced_meanwhile() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
 
     def replace() -> None:
         for number in range(2):
@@ -171,7 +224,7 @@ def test_gateways_may_be_replaced_meanwhile() -> None:
 
 
 def test_sending_goes_on_until_the_gateways_know_the_samplers() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
     fake.backends = 1
     report = measure(fake, Change())
     assert report is not None and report.notes == ["2 samplers are ready, but the gateways know 1, 1 of them"]
@@ -180,7 +233,7 @@ def test_sending_goes_on_until_the_gateways_know_the_samplers() -> None:
 
 
 def test_a_quick_change_can_fail_too() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
     fake.lose_service = "probe-fulfilment"
     report = measure(fake, Change(end=2), share=2.0)
     assert report is not None and report.traces == report.split > report.allowed
@@ -188,31 +241,29 @@ def test_a_quick_change_can_fail_too() -> None:
 
 
 def test_a_change_that_failed_is_not_measured() -> None:
-    fake = FakePipeline(real=True)
+    fake = FakePipeline()
     assert measure(fake, Change(ends_as=splits.ABANDONED)) is None
 
 
 def test_a_change_that_does_not_end() -> None:
     with pytest.raises(TimedOut, match="the change of the samplers did not end in 1 s"):
-        measure(FakePipeline(real=True), Change(end=10**6), timeout=1.0)
+        measure(FakePipeline(), Change(end=10**6), timeout=1.0)
 
 
-def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "READ_SECONDS", 3.0)
-    fake = FakePipeline(real=True)
+def test_a_store_that_does_not_answer() -> None:
+    fake = FakePipeline()
     fake.search_answers = [Response(503, {}, b"no queriers")] * 1000
-    with pytest.raises(TimedOut, match="Tempo gave no answer in 3 s, so how many .* is not known: .*no queriers"):
+    with pytest.raises(TimedOut, match="Tempo gave no answer in 180 s, so how many .* is not known: .*no queriers"):
         measure(fake, Change())
 
 
 def test_no_gateway() -> None:
     with pytest.raises(NotFound, match="no gateway pod"):
-        measure(FakePipeline(gateways=0, real=True), Change())
+        measure(FakePipeline(gateways=0), Change())
 
 
-def test_gateways_that_refuse_end_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splits, "READ_SECONDS", 3.0)
-    fake = FakePipeline(real=True)
+def test_gateways_that_refuse_end_the_measurement() -> None:
+    fake = FakePipeline()
     fake.answers = [Response(503, {}, b"full")] * 10**4
-    with pytest.raises(TimedOut, match="the gateways did not accept spans within 3 s"):
+    with pytest.raises(TimedOut, match="the gateways did not accept spans within 180 s"):
         measure(fake, Change())
