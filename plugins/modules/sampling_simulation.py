@@ -66,7 +66,7 @@ options:
         type: bool
         default: false
       limit:
-        description: Maximum number of traces to read.
+        description: Maximum number of traces to read, the newest ones.
         type: int
         default: 1000
       reader:

@@ -61,7 +61,7 @@ options:
     type: str
     default: 1h
   limit:
-    description: The most traces that a search gives.
+    description: The most traces that a search gives, the newest ones.
     type: int
     default: 20
   compare:

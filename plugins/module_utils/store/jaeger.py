@@ -59,25 +59,29 @@ class Jaeger(StoreReader):
         """
         services = criteria.services or among or self._services()
 
-        def one(service: str) -> dict[str, int]:
-            found: dict[str, int] = {}
+        def one(service: str) -> tuple[dict[str, int], dict[str, int]]:
+            found, begun = dict[str, int](), dict[str, int]()
             for document in self._find(service, criteria, start * NANOSECONDS, end * NANOSECONDS):
                 found |= matches(document, criteria)
+                begun |= begins(document)
                 if len(found) >= limit:
                     break
-            return found
+            return found, begun
 
-        found: dict[str, int] = {}
-        for some in in_threads(one, list(services)):
+        found, begun = dict[str, int](), dict[str, int]()
+        for some, times in in_threads(one, list(services)):
             found |= some
-        return dict(list(found.items())[:limit])
+            begun |= times
+        newest = sorted(found, key=begun.__getitem__, reverse=True)
+        return {trace_id: found[trace_id] for trace_id in newest[:limit]}
 
     def _services(self) -> list[str]:
         answer = self.endpoint.get("api/v3/services", {})
         return list(read_json(answer, "Jaeger's GET /api/v3/services", REMEDY).get("services") or ())
 
     def _find(self, service: str, criteria: Criteria, start: int, end: int) -> Iterator[otlp.Document]:
-        """All traces with a span of a service in a time range (nanoseconds), as answers with less than PAGE of them.
+        """All traces with a span of a service in a time range (nanoseconds), as answers with less than PAGE of them,
+        those of later ranges first.
 
         An answer has no order and no next page, so a range with more is divided. Jaeger 2.13 does not read
         query.attributes here yet, and error has a form of its own in each store, so matches looks at all spans.
@@ -101,8 +105,8 @@ class Jaeger(StoreReader):
             yield document
             return
         middle = (start + end) // 2
-        yield from self._find(service, criteria, start, middle)
         yield from self._find(service, criteria, middle, end)
+        yield from self._find(service, criteria, start, middle)
 
     def _result(self, path: str, query: dict[str, Any], what: str) -> otlp.Document:
         answer = self.endpoint.get(path, query)
@@ -120,6 +124,15 @@ def matches(document: otlp.Document, criteria: Criteria) -> dict[str, int]:
             if _matches(span, criteria):
                 found.setdefault(otlp.hex_id(span["traceId"], 32), set()).add(span["spanId"])
     return {trace_id: len(span_ids) for trace_id, span_ids in found.items()}
+
+
+def begins(document: otlp.Document) -> dict[str, int]:
+    """Trace id → when its first span began (Unix nanoseconds)."""
+    found: dict[str, int] = {}
+    for span in otlp.spans(document):
+        trace_id, begin = otlp.hex_id(span["traceId"], 32), int(span["startTimeUnixNano"])
+        found[trace_id] = min(begin, found.get(trace_id, begin))
+    return found
 
 
 def _matches(span: otlp.Span, criteria: Criteria) -> bool:

@@ -85,7 +85,8 @@ class StoreReader(Protocol):
     def search(
         self, criteria: Criteria, start: int, end: int, limit: int, among: Collection[str] = ()
     ) -> dict[str, int]:
-        """Up to so many traces that match: trace id → number of matching spans. NotNow if the store cannot say.
+        """Up to so many traces that match, the newest ones: trace id → number of matching spans. NotNow if the store
+        cannot say.
 
         among: each of these traces has a span of one of these services. It spares a store that searches one service at
         a time all others. New spans become searchable some seconds after they can be read by id.

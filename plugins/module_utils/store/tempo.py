@@ -9,6 +9,7 @@ Source: https://grafana.com/docs/tempo/latest/api_docs/
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -22,6 +23,10 @@ from ansible_collections.orion.tracing.plugins.module_utils.store.reader import 
 )
 
 REMEDY = "Look at the logs of the query-frontend."
+# Otherwise a search with a limit ends with whichever traces are found first.
+# Source: https://grafana.com/docs/tempo/latest/traceql/construct-traceql-queries/ (retrieving most recent results)
+NEWEST = " with (most_recent=true)"
+HINTS = re.compile(r"\bwith\s*\(")
 
 
 class Tempo(StoreReader):
@@ -50,8 +55,9 @@ class Tempo(StoreReader):
         return self.search_traceql(traceql(criteria), start, end, limit)
 
     def search_traceql(self, text: str, start: int, end: int, limit: int) -> dict[str, int]:
-        """As search, for a query in TraceQL."""
-        query: dict[str, str | int] = {"q": text, "start": start, "end": end, "limit": limit, "spss": 1}
+        """As search, for a query in TraceQL. One with hints of its own is sent as it is."""
+        asked = text if HINTS.search(text) else text + NEWEST
+        query: dict[str, str | int] = {"q": asked, "start": start, "end": end, "limit": limit, "spss": 1}
         answer = read_json(self.endpoint.get("api/search", query), "Tempo's GET /api/search", REMEDY)
         return {otlp.hex_id(trace["traceID"], 32): _matched(trace) for trace in answer.get("traces") or []}
 

@@ -24,7 +24,8 @@ from ansible_collections.orion.tracing.plugins.module_utils.common.mappings impo
 from ansible_collections.orion.tracing.plugins.module_utils.kube.client import Kube
 from ansible_collections.orion.tracing.plugins.module_utils.local.credentials import new_certificate
 from ansible_collections.orion.tracing.plugins.module_utils.otlp import documents as otlp
-from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo
+from ansible_collections.orion.tracing.plugins.module_utils.store.reader import Criteria
+from ansible_collections.orion.tracing.plugins.module_utils.store.tempo import Tempo, traceql
 from ansible_collections.orion.tracing.tests.ports import free_ports
 from ansible_collections.orion.tracing.tests.unit.charts import tempo_configs as configs
 from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Handler, serving
@@ -200,9 +201,11 @@ def reader_of(server: Server) -> Iterator[Tempo]:
             kube.close()
 
 
-def trace(route: str, padding: int = 0) -> tuple[str, otlp.Document]:
-    """A trace of a client and a server whose spans are of this route; the second one failed and took 1.2 s."""
-    trace_id, parent, now = otlp.new_id(32), otlp.new_id(16), time.time_ns()
+def trace(route: str, padding: int = 0, age: int = 0) -> tuple[str, otlp.Document]:
+    """A trace of a client and a server whose spans are of this route; the second one failed and took 1.2 s.
+
+    age: seconds since its end."""
+    trace_id, parent, now = otlp.new_id(32), otlp.new_id(16), time.time_ns() - age * 10**9
     values = {"http.route": route, "padding": "x" * padding}
     spans = [
         otlp.span(trace_id, parent, "", "GET", "CLIENT", now - 1_300_000_000, now, values),
@@ -216,6 +219,20 @@ def trace(route: str, padding: int = 0) -> tuple[str, otlp.Document]:
         for service, span in zip(("shop", "orders"), spans, strict=True)
     ]
     return trace_id, otlp.merge(documents)
+
+
+def reads_the_newest(server: Server, reader: Tempo) -> None:
+    """A search that finds more than it may give. The first one sent is the newest."""
+    sent = [trace("/orders/many", age=age) for age in (5, 10, 15, 20)]
+    for _trace_id, document in sent:
+        server.until(lambda document=document: server.send(document)[0] == 200, "accepted")  # type: ignore[misc]
+    criteria = Criteria(attributes={"http.route": "/orders/many"})
+    server.until(lambda: len(reader.search(criteria, *around(), 10)) == 4, "all traces")
+    for limit in (1, 2):
+        assert set(reader.search(criteria, *around(), limit)) == {trace_id for trace_id, _document in sent[:limit]}
+    # A search that has hints is asked as it is.
+    text = traceql(criteria) + " with (most_recent=false)"
+    assert len(reader.search_traceql(text, *around(), 10)) == 4
 
 
 def around() -> tuple[int, int]:

@@ -190,6 +190,8 @@ def test_search_finds_all_where_an_answer_holds_only_some(server: Server, monkey
     server.until(lambda: len(reader.search(Criteria(("till",)), start, end, 100)) == 32, "all traces")
     found = reader.search(Criteria(("shop",), attributes={"mine": True}), start, end, 100)
     assert sorted(int(one, 16) for one in found) == list(range(2, 33, 2))
+    for some in (("shop",), ("till",), ()):
+        assert [int(one, 16) for one in reader.search(Criteria(some), start, end, 7)] == list(range(32, 25, -1))
 
 
 def test_only_badger_keeps_traces_over_a_restart(server: Server) -> None:

@@ -27,6 +27,7 @@ from ansible_collections.orion.tracing.tests.unit.charts.tempo_process import (
     around,
     ports_by_name,
     reader_of,
+    reads_the_newest,
     remote_write,
     s3_store,
     trace,
@@ -95,6 +96,7 @@ def test_one_instance_writes_blocks_and_reads_them(tempo_3: str, tmp_path: Path)
         assert server.get("/status/version")[0] == 200
         reader = stack.enter_context(reader_of(server))
         trace_id = read_back(server, server, reader, "/orders/here")
+        reads_the_newest(server, reader)
         assert server.until(lambda: written, "remote write")[0] == "/api/v1/write"
         assert set(server.until(lambda: formats(client), "blocks in the bucket")) == {"vParquet4"}
         server.kill()

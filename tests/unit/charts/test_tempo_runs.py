@@ -29,6 +29,7 @@ from ansible_collections.orion.tracing.tests.unit.charts.tempo_process import (
     Server,
     around,
     reader_of,
+    reads_the_newest,
     remote_write,
     s3_store,
     trace,
@@ -98,6 +99,11 @@ def test_a_trace_is_read_back_by_id_and_by_search(running: tuple[Server, Tempo, 
     assert server.until(search(operation="GET /orders/here"), "search by operation") == {trace_id: 1}
     assert search(attributes={"http.route": "/orders/here"}, minimum_duration=2)() == {}
     assert search(operation='GET "quoted\\')() == {}
+
+
+def test_a_search_with_a_limit_gives_the_newest(running: tuple[Server, Tempo, Any, list[str]]) -> None:
+    server, reader, _client, _written = running
+    reads_the_newest(server, reader)
 
 
 def test_grpc_is_received_too(running: tuple[Server, Tempo, Any, list[str]]) -> None:

@@ -137,13 +137,17 @@ def test_a_search_in_words_and_in_traceql(url: str, stores: Stores, tmp_path: Pa
     result = report(url, path, search="service=web min=50ms", limit=7, grafana_url="https://g.example.com", **END)
     assert result["traces"] == [A, B]
     asked = next(query for where, query in stores.asked if where == "api/search")
-    assert asked["q"] == '{ (resource.service.name = "web") && duration >= 50000000ns }'
+    assert asked["q"] == '{ (resource.service.name = "web") && duration >= 50000000ns } with (most_recent=true)'
     end = BEGIN // 10**9 + 10
     assert (asked["start"], asked["end"], asked["limit"]) == (str(end - 60), str(end), "7")
     assert data(path)["traces"][0]["link"].startswith("https://g.example.com/explore?")
-    stores.asked.clear()
-    report(url, path, search="{ status = error }", **END)
-    assert next(query for where, query in stores.asked if where == "api/search")["q"] == "{ status = error }"
+    for text, sent in (
+        ("{ status = error }", "{ status = error } with (most_recent=true)"),
+        ("{ status = error } with(most_recent = false)", "{ status = error } with(most_recent = false)"),
+    ):
+        stores.asked.clear()
+        report(url, path, search=text, **END)
+        assert next(query for where, query in stores.asked if where == "api/search")["q"] == sent
 
 
 def test_jaegers_search_over_all_services(url: str, tmp_path: Path) -> None:
