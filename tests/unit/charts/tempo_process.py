@@ -32,7 +32,7 @@ from ansible_collections.orion.tracing.tests.unit.plugins.http_server import Han
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-LIMIT = 60.0
+LIMIT = 120.0
 BUCKET = "orion-traces"
 KEYS = {"AWS_ACCESS_KEY_ID": "orion", "AWS_SECRET_ACCESS_KEY": "not-to-be-shown"}
 PROXY = "/api/v1/namespaces/tracing/services/http:tempo-query-frontend:3200/proxy"
