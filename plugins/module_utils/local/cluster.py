@@ -111,9 +111,10 @@ class Kind:
         return self.run("docker", "run", "--rm", "--entrypoint=cat", image, VERSION_FILE).strip()
 
     def create(self, node: Archive | None) -> dict[int, int]:
-        ports = free_ports(self.params["node_ports"])
+        api_port, *host_ports = free_ports(1 + len(self.params["node_ports"]))
+        ports = dict(zip(self.params["node_ports"], host_ports, strict=True))
         plain_node = node is not None and not node.boots
-        config = kind_config(self.params["node_image"] or "", plain_node, ports, self.node_version())
+        config = kind_config(self.params["node_image"] or "", plain_node, api_port, ports, self.node_version())
         with private_file() as kubeconfig:
             argv = ["--name", self.params["name"], "--config", "-", "--kubeconfig", kubeconfig, "--wait", "180s"]
             self.kind("create", "cluster", *argv, data=json.dumps(config))
@@ -208,15 +209,19 @@ def private_file() -> Iterator[str]:
         yield os.path.join(folder, "kubeconfig")
 
 
-def free_ports(node_ports: list[int]) -> dict[int, int]:
-    """A free port on loopback for every node port."""
-    ports: dict[int, int] = {}
+def free_ports(count: int) -> list[int]:
+    """Different free ports on loopback."""
+    ports: list[int] = []
     for port in random.sample(HOST_PORTS, len(HOST_PORTS)):
-        if len(ports) == len(node_ports):
-            break
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports[node_ports[len(ports)]] = port
-    return ports
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Conflict(
+        f"fewer than {count} of the ports {HOST_PORTS[0]} to {HOST_PORTS[-1]} of this machine are free",
+        "the API server and every node port are published at one of them",
+        "End what listens there.",
+    )
 
 
 def replacement(kind: Kind, node: Archive | None, archives: list[Archive]) -> Plan:

@@ -111,12 +111,15 @@ def default_node_version(kind_version: str) -> str:
     return "v1.35" if kind_version.split(".")[:2] == ["0", "31"] else ""
 
 
-def kind_config(node_image: str, plain_node: bool, ports: dict[int, int], version: str) -> dict[str, Any]:
+def kind_config(
+    node_image: str, plain_node: bool, api_port: int, ports: dict[int, int], version: str
+) -> dict[str, Any]:
     """kind's own configuration for a cluster of one node.
 
     node_image: reference, or "" for kind's default. plain_node: the node has no init system (the image that airgap
     builds) and starts kube-proxy itself, with those subnets; false for an image of kind's own.
-    ports: node port → port on the host's loopback address. version: of Kubernetes in the node.
+    api_port: of the API server, on the host's loopback address. ports: node port → port there.
+    version: of Kubernetes in the node.
     Source: https://kind.sigs.k8s.io/docs/user/configuration/
     """
     node: dict[str, Any] = {
@@ -128,9 +131,15 @@ def kind_config(node_image: str, plain_node: bool, ports: dict[int, int], versio
     }
     if node_image:
         node["image"] = node_image
-    config: dict[str, Any] = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
+    networking: dict[str, Any] = {"apiServerPort": api_port}
     if plain_node:
-        config["networking"] = {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
+        networking |= {"kubeProxyMode": "none", "podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"}
+    config: dict[str, Any] = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": networking,
+        "nodes": [node],
+    }
     if serves_policies_on_request(version):
         config |= {"featureGates": {KIND: True}, "runtimeConfig": {POLICY_API: "true"}}
     return config

@@ -60,28 +60,28 @@ def test_archive_errors_name_the_option(tmp_path) -> None:
 
 
 def test_kind_config_of_a_plain_node() -> None:
-    config = kind_config("kindest/node:v1", True, {30333: 40001}, "v1.34.4")
+    config = kind_config("kindest/node:v1", True, 20001, {30333: 20002}, "v1.34.4")
     assert config["nodes"][0]["image"] == "kindest/node:v1"
     assert config["nodes"][0]["extraPortMappings"][0]["listenAddress"] == "127.0.0.1"
-    assert config["networking"]["kubeProxyMode"] == "none"
+    assert config["networking"]["kubeProxyMode"] == "none" and config["networking"]["apiServerPort"] == 20001
 
 
 def test_kind_config_leaves_upstreams_node_alone() -> None:
-    config = kind_config("", False, {}, "")
+    config = kind_config("", False, 20001, {}, "")
     assert "image" not in config["nodes"][0]
-    assert "networking" not in config
+    assert config["networking"] == {"apiServerPort": 20001}
 
 
 @pytest.mark.parametrize("version", ["v1.34.4", "v1.35.0", default_node_version("0.31.0")])
 def test_a_version_with_the_policies_as_beta_is_asked_to_serve_them(version: str) -> None:
-    config = kind_config("", False, {}, version)
+    config = kind_config("", False, 20001, {}, version)
     assert config["featureGates"] == {"MutatingAdmissionPolicy": True}
     assert config["runtimeConfig"] == {"admissionregistration.k8s.io/v1beta1": "true"}
 
 
 @pytest.mark.parametrize("version", ["v1.31.4", "v1.33.7", "v1.36.0", "v1.37.0", default_node_version("0.33.0")])
 def test_a_version_that_has_no_such_gate_or_needs_none_is_left_alone(version: str) -> None:
-    assert not {"featureGates", "runtimeConfig"} & kind_config("", False, {}, version).keys()
+    assert not {"featureGates", "runtimeConfig"} & kind_config("", False, 20001, {}, version).keys()
 
 
 def test_ports_that_an_existing_cluster_does_not_publish() -> None:
