@@ -50,7 +50,8 @@ options:
       - Which traces, as words that each are C(key=value) and have to hold for the same span. C(service), C(name),
         C(error=true) and C(min=200ms) are its service, name, status and least duration; any other key is a span
         attribute.
-      - A text that begins with C({) is TraceQL, which only Tempo understands.
+      - A text that begins with C({) is TraceQL, which only Tempo understands. It is asked with the hint
+        C(most_recent), unless it has hints of its own.
     type: str
     default: ''
   end:
