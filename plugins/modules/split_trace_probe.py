@@ -130,7 +130,7 @@ run:
   type: str
 traces:
   description:
-    - Number of traces of which all parts were accepted in time. Others are not counted; RV(notes) has their number.
+    - Number of traces of which all parts were sent in time. Others are not counted; RV(notes) has their number.
   returned: when something was measured
   type: int
 per_second:

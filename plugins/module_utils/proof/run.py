@@ -230,7 +230,7 @@ class Probe:
 
     def _send(self, sender: Sender) -> None:
         with ThreadPoolExecutor(THREADS) as pool:
-            running: list[Future[None]] = [
+            running: list[Future[int]] = [
                 pool.submit(sender.send, document, gateway, self.deadline)
                 for gateway, document in probe.requests(self.traces)
             ]

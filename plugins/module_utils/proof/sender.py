@@ -56,8 +56,9 @@ class Sender:
             for gateway in gateways:
                 self.by_gateway.setdefault(gateway, 0)
 
-    def send(self, document: Mapping[str, Any], first: int, deadline: Deadline) -> None:
-        """One request to gateway number first (modulo their count); the next one is asked when it cannot take it.
+    def send(self, document: Mapping[str, Any], first: int, deadline: Deadline) -> int:
+        """One request to gateway number first (modulo their count); the next one is asked when it cannot take it. How
+        often it was sent again.
 
         A document may so be sent twice if an answer got lost: Tempo takes the same span once.
         """
@@ -69,7 +70,7 @@ class Sender:
             gateway = gateways[(first + attempt) % len(gateways)]
             reason, pause = self._try(gateway, body, count)
             if not reason:
-                return
+                return attempt
             attempt += 1
             with self._lock:
                 self.retries += 1

@@ -6,8 +6,9 @@
 Each trace is sent in two parts, half a decision wait apart, and is one that the policies keep as a whole, but of which
 they drop one of the parts alone. A sampler that gets both parts keeps all spans; where the parts are decided apart, the
 store has some of them. So what is read back shows how many were split. No counters are needed, which begin anew with
-every restart. A trace of which a part was accepted too late is not counted: the policies would have decided on what was
-there in time, whatever the samplers did.
+every restart. A trace of which a part was sent too late is not counted: the policies would have decided on what was
+there in time, whatever the samplers did. One that gateways refused at first is counted, since that may come of the
+change.
 """
 
 from __future__ import annotations
@@ -274,8 +275,8 @@ class SplitProbe:
         limit = Deadline(self.clock, READ_SECONDS)
 
         def send(document: otlp.Document, gateway: int) -> None:
-            sender.send(document, gateway, limit)
-            if not begun.in_time.left:
+            sent_again = sender.send(document, gateway, limit)
+            if not begun.in_time.left and not sent_again:
                 self.late.update(begun.ids)
 
         return [pool.submit(send, document, begun.tick + number) for number, document in enumerate(documents, place)]
@@ -283,14 +284,14 @@ class SplitProbe:
     def _leave_out_late(self) -> None:
         if len(self.late) == len(self.sent):
             raise TimedOut(
-                f"the gateways accepted no trace whole within the decision wait of {self.decision_wait:g} s, so how "
-                "many traces were decided in parts is not known",
-                "this machine, the way to the API server, or the gateways were too slow",
+                f"no trace was sent whole within the decision wait of {self.decision_wait:g} s, so how many traces "
+                "were decided in parts is not known",
+                "this machine, or the way to the gateways, was too slow",
             )
         if self.late:
             self.notes.append(
-                f"{len(self.late):,} more traces are not counted: parts of them were accepted later than the decision "
-                "wait after the first"
+                f"{len(self.late):,} more traces are not counted: this machine, or the way to the gateways, was so "
+                "slow that a part was sent later than the decision wait after the first"
             )
         for one in self.late:
             del self.sent[one]
