@@ -190,6 +190,19 @@ def managed(v: Variables) -> bool:
     return "object_storage_bucket" in v and flag({"object_storage_manage": True, **v}, "object_storage_manage")
 
 
+def uses_bucket(v: Variables) -> bool:
+    """Whether anything of this host makes the bucket or writes to it. An edge may have its name from a group of all
+    hosts alone."""
+    exporters = v.get("collector_exporters")
+    recorded = isinstance(exporters, list) and any(
+        isinstance(one, Mapping)
+        and one.get("protocol") == "s3"
+        and (one.get("bucket") or v.get("object_storage_bucket")) == v.get("object_storage_bucket")
+        for one in exporters
+    )
+    return managed(v) or recorded or (text(v, "tracing_store") or "tempo") == "tempo"
+
+
 # Checks of variables.
 
 

@@ -41,6 +41,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.preflight.checks imp
     named_secrets,
     secret_references,
     text,
+    uses_bucket,
 )
 from ansible_collections.orion.tracing.plugins.module_utils.preflight.rights import Right
 from ansible_collections.orion.tracing.plugins.module_utils.s3 import names
@@ -212,9 +213,11 @@ def _helm_version(binary: str, run: Runner) -> str:
 
 
 def store_facts(params: dict[str, Any]) -> dict[str, Any]:
-    """Whether the bucket is there, asked by HeadBucket. Nothing for a name that no bucket can have."""
-    bucket = text(params["variables"], "object_storage_bucket")
-    if "object_storage_bucket" not in params["variables"] or names.problem(bucket):
+    """Whether the bucket is there, asked by HeadBucket. Nothing for a name that no bucket can have, and for a bucket
+    that this host does not use."""
+    v = params["variables"]
+    bucket = text(v, "object_storage_bucket")
+    if "object_storage_bucket" not in v or names.problem(bucket) or not uses_bucket(v):
         return {}
     try:
         store = Store.connect(params.get("s3") or {})

@@ -333,6 +333,25 @@ def test_bucket() -> None:
     assert "s3:ListBucket on bucket traces was refused" in str(denied)
 
 
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"tracing_store": "tempo"}, True),
+        ({"tracing_store": "otlp"}, False),
+        ({"tracing_store": "otlp", "object_storage_manage": True}, True),
+        ({"tracing_store": "otlp", "collector_exporters": [{"name": "a", "protocol": "grpc"}]}, False),
+        ({"tracing_store": "otlp", "collector_exporters": [{"name": "a", "protocol": "s3"}]}, True),
+        ({"tracing_store": "otlp", "collector_exporters": [{"name": "a", "protocol": "s3", "bucket": "traces"}]}, True),
+        ({"tracing_store": "otlp", "collector_exporters": [{"name": "a", "protocol": "s3", "bucket": "b"}]}, False),
+        ({"tracing_store": "otlp", "collector_exporters": "none"}, False),
+    ],
+)
+def test_a_bucket_that_this_host_does_not_use_is_not_asked_for(changes: dict[str, Any], asked: bool) -> None:
+    keys = {"endpoint_url": "http://127.0.0.1:1", "access_key": "a", "secret_key": "b", "region": "us-east-1"}
+    variables = {"object_storage_bucket": "traces", "object_storage_manage": False, **changes}
+    assert ("s3_error" in store_facts({"variables": variables, "s3": keys})) is asked
+
+
 def test_no_bucket_to_ask_for() -> None:
     assert store_answer(403, "Not_A_Bucket") == {}
     assert store_facts({"variables": {}}) == {}
