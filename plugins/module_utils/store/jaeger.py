@@ -59,21 +59,22 @@ class Jaeger(StoreReader):
         """
         services = criteria.services or among or self._services()
 
-        def one(service: str) -> tuple[dict[str, int], dict[str, int]]:
-            found, begun = dict[str, int](), dict[str, int]()
+        def one(service: str) -> dict[str, tuple[int, int]]:
+            """Trace id → when it began, and how many spans match."""
+            found: dict[str, tuple[int, int]] = {}
             for document in self._find(service, criteria, start * NANOSECONDS, end * NANOSECONDS):
-                found |= matches(document, criteria)
-                begun |= begins(document)
+                if counts := matches(document, criteria):
+                    begun = begins(document)
+                    found |= {trace_id: (begun[trace_id], count) for trace_id, count in counts.items()}
                 if len(found) >= limit:
                     break
-            return found, begun
+            return found
 
-        found, begun = dict[str, int](), dict[str, int]()
-        for some, times in in_threads(one, list(services)):
+        found: dict[str, tuple[int, int]] = {}
+        for some in in_threads(one, list(services)):
             found |= some
-            begun |= times
-        newest = sorted(found, key=begun.__getitem__, reverse=True)
-        return {trace_id: found[trace_id] for trace_id in newest[:limit]}
+        newest = sorted(found, key=found.__getitem__, reverse=True)
+        return {trace_id: found[trace_id][1] for trace_id in newest[:limit]}
 
     def _services(self) -> list[str]:
         answer = self.endpoint.get("api/v3/services", {})
@@ -127,10 +128,10 @@ def matches(document: otlp.Document, criteria: Criteria) -> dict[str, int]:
 
 
 def begins(document: otlp.Document) -> dict[str, int]:
-    """Trace id → when its first span began (Unix nanoseconds)."""
+    """Trace id → when its first span began (Unix nanoseconds), 0 where one has no such time."""
     found: dict[str, int] = {}
     for span in otlp.spans(document):
-        trace_id, begin = otlp.hex_id(span["traceId"], 32), int(span["startTimeUnixNano"])
+        trace_id, begin = otlp.hex_id(span["traceId"], 32), int(span.get("startTimeUnixNano") or 0)
         found[trace_id] = min(begin, found.get(trace_id, begin))
     return found
 

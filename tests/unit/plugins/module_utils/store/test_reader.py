@@ -19,7 +19,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof import probe, 
 from ansible_collections.orion.tracing.plugins.module_utils.proof.options import PIPELINE_OPTIONS, connect
 from ansible_collections.orion.tracing.plugins.module_utils.proof.pipeline import Pipeline, Selectors
 from ansible_collections.orion.tracing.plugins.module_utils.proof.run import Probe, Proof
-from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger
+from ansible_collections.orion.tracing.plugins.module_utils.store.jaeger import Jaeger, begins
 from ansible_collections.orion.tracing.tests.unit.plugins.module_utils.proof.fake_pipeline import FakePipeline
 
 pytestmark = pytest.mark.slow
@@ -171,3 +171,13 @@ def test_options_choose_the_reader() -> None:
     assert connect(kube, params | {"store_reader": "none"})[1] is None
     central = connect(kube, params | {"store_service": "tempo", "store_port": 8080})[1]
     assert central is not None and vars(central)["endpoint"].service == "tempo"
+
+
+def test_when_traces_of_jaeger_began() -> None:
+    """A span without a start time, which stores may have, is no obstacle."""
+    spans = [
+        {"traceId": "1" * 32, "startTimeUnixNano": "9"},
+        {"traceId": "1" * 32, "startTimeUnixNano": "7"},
+        {"traceId": "2" * 32},
+    ]
+    assert begins({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) == {"1" * 32: 7, "2" * 32: 0}
