@@ -68,7 +68,7 @@ class Gate:
 
 
 def junit(name: str) -> Path:
-    """Where a pytest gate writes its results."""
+    """Where the tests of a gate write their results."""
     return WORK / "junit" / f"{name}.xml"
 
 
@@ -95,6 +95,8 @@ def molecule(scenario: str, name: str, what: str, **settings: Any) -> Gate:
         what,
         ("molecule", "test", *options, "--destroy=never"),
         needs=CLUSTER,
+        # pytest reads it, where verify.yml runs it.
+        env={"PYTEST_ADDOPTS": f"--junitxml={junit(name)}", **settings.pop("env", {})},
         if_failed=("molecule", "cleanup", *options),
         **settings,
     )

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs gates: which ones, in which order, what they need, what they counted, and one line of totals at the end.
 
-A gate that runs pytest counts with its tests, any other as one. A skipped test is a failure: where something is
-missing, the set-up has to bring it. The exception is Tempo, whose image nothing builds (docs/testing.md): what was not
-run for that is counted as skipped, in a line of its own.
+A gate that runs pytest, by itself or in a scenario of Molecule, counts with its tests, any other as one. A skipped test
+is a failure: where something is missing, the set-up has to bring it. The exception is Tempo, whose image nothing builds
+(docs/testing.md): what was not run for that is counted as skipped, in a line of its own.
 
 There are two lanes beside each other: gates that need the test cluster, and all others. Each lane runs its gates one
 after another. Then come those that have to be alone. The output of a gate goes into a file and is printed when the gate
@@ -14,6 +14,7 @@ ends; that of a gate that was asked for alone is printed as it comes.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ from tools.steps import ROOT, STATE, Failed, environment
 STORE_SCENARIOS = ("site", "applications", "fleet", "load")
 # Of a failed gate, what is printed; its file has everything.
 PRINTED = 40_000
+# How many failures of a gate the last lines of a run name, and characters of each: CI systems often show only the end.
+NAMED, WIDTH = 5, 300
 # Gates beside the cluster's give way to those on it, which hold times to bounds and take longer all together.
 GIVE_WAY = ("nice", "-n", "5")
 # How long programs that a gate has started may take to end after it.
@@ -47,16 +50,20 @@ END_SECONDS = 10.0
 class Outcome:
     """seconds: elapsed; cpu: processor seconds of the gate's processes, without what runs in the cluster. skipped:
     tests of a component that is not at hand. note: what to say of it in the table. tempo_3: of the skipped, those that
-    need Tempo 3."""
+    need Tempo 3. failures: what failed, and why, one string each."""
 
     name: str
     passed: int
-    failed: int
     seconds: float
+    failures: tuple[str, ...] = ()
     skipped: int = 0
     cpu: float = 0.0
     note: str = ""
     tempo_3: int = 0
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
 
 
 @dataclass
@@ -123,24 +130,35 @@ class Process:
                 continue
 
 
-def count(junit: Path) -> tuple[int, int, int, int]:
-    """Tests of a pytest run that passed, that failed, and that a component was not at hand for; of these, those that
-    need Tempo 3.
+def results(junit: Path) -> tuple[int, list[str], int, int]:
+    """Of a pytest run: how many tests passed, the failed ones with the first line of what they say, how many a
+    component was not at hand for, and how many of these need Tempo 3.
 
     A skipped test has failed, unless tests/conftest.py has marked it with the property not_at_hand.
     """
-    passed = failed = skipped = tempo_3 = 0
+    passed, failed, skipped, tempo_3 = 0, list[str](), 0, 0
     for test in ET.parse(junit).getroot().iter("testcase"):
-        if test.find("failure") is not None or test.find("error") is not None:
-            failed += 1
-        elif test.find("skipped") is None:
+        [*problems] = (one for one in test if one.tag in ("failure", "error", "skipped"))
+        absent = test.find("properties/property[@name='not_at_hand']")
+        if not problems:
             passed += 1
-        elif (absent := test.find("properties/property[@name='not_at_hand']")) is not None:
+        elif absent is not None and all(one.tag == "skipped" for one in problems):
             skipped += 1
             tempo_3 += absent.get("value") == "Tempo 3"
         else:
-            failed += 1
+            message = problems[0].get("message", "").strip().partition("\n")[0]
+            failed.append(f"{test.get('classname')}::{test.get('name')}: {message}")
     return passed, failed, skipped, tempo_3
+
+
+def last_error(output: str) -> str:
+    """What a program without pytest failed for: Ansible's last error with its task, of any other the last line."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines() if line.strip()]
+    errors = [number for number, line in enumerate(lines) if line.startswith("[ERROR]: ")]
+    if not errors:
+        return lines[-1] if lines else "no output"
+    task = next((line for line in reversed(lines[: errors[-1]]) if line.startswith("TASK [")), "TASK []")
+    return f"{task.strip(' *')} {lines[errors[-1]]}"
 
 
 class Run:
@@ -166,7 +184,7 @@ class Run:
         """Runs a gate, prints its output, and keeps its outcome."""
         if gate.images and not gate.images <= self.tools.result().images:
             missing = " and ".join(sorted(gate.images - self.tools.result().images))
-            outcome = Outcome(gate.name, 0, 0, 0.0, skipped=1, tempo_3=1, note=f"not run, without the image {missing}")
+            outcome = Outcome(gate.name, 0, 0.0, skipped=1, tempo_3=1, note=f"not run, without the image {missing}")
             self.outcomes.append(outcome)
             return outcome
         self.say(f"\n=== {gate.name}: {gate.what}" if self.stream else f"=== {gate.name} …")
@@ -184,22 +202,25 @@ class Run:
             log.write_text(f"{error}\n{(getattr(error, 'stderr', b'') or b'').decode(errors='replace')}")
             if self.stream:
                 self.say(log.read_text())
-        passed, failed, skipped, tempo_3 = (0, 1, 0, 0) if code or left else (1, 0, 0, 0)
-        if gate.pytest and gates.junit(gate.name).exists():
-            passed, failed, skipped, tempo_3 = count(gates.junit(gate.name))
-            failed = max(failed, 1 if code or left else 0)
+        output = "" if self.stream else log.read_text(errors="replace")
+        passed, failures, skipped, tempo_3 = 0 if code or left else 1, list[str](), 0, 0
+        if gates.junit(gate.name).exists():
+            passed, failures, skipped, tempo_3 = results(gates.junit(gate.name))
+        failures += [f"it left a process behind, which was ended: {one}" for one in left]
+        if code and not failures:
+            failures.append("see its output above" if self.stream else last_error(output))
         note = recordings.note() if gate.recordings else ""
-        outcome = Outcome(gate.name, passed, failed, time.monotonic() - start, skipped, cpu, note, tempo_3)
+        seconds = time.monotonic() - start
+        outcome = Outcome(gate.name, passed, seconds, tuple(failures), skipped, cpu, note, tempo_3)
         lines = []
         if not self.stream:
-            output = log.read_text(errors="replace")
-            if failed:
+            if failures:
                 lines += [f"\n=== output of {gate.name}, all of it in {log.relative_to(WORK)}", output[-PRINTED:]]
             elif gate.pytest:
                 lines += output.strip().splitlines()[-8:]
-        lines += [f"    {gate.name} left a process behind, which was ended: {one}" for one in left]
+        lines += [f"    {gate.name}: {one}" for one in failures[:NAMED]]
         lines.append(
-            f"=== {gate.name}: {'FAILED' if failed else 'ok'}, {passed} passed, {failed} failed, "
+            f"=== {gate.name}: {'FAILED' if failures else 'ok'}, {passed} passed, {len(failures)} failed, "
             f"{outcome.seconds:.1f} s ({cpu:.1f} s of processor time){'; ' + note if note else ''}"
         )
         if not self._stopped.is_set():
@@ -246,7 +267,7 @@ class Run:
             self._running.discard(process)
 
     def _without(self, gate: Gate, missing: str) -> None:
-        self.outcomes.append(Outcome(f"{gate.name} ({missing})", 0, 1, 0.0))
+        self.outcomes.append(Outcome(gate.name, 0, 0.0, (f"it was not run: {missing}",)))
 
     def _here(self, selected: Iterable[Gate]) -> None:
         """Gates that need no cluster."""
@@ -270,7 +291,7 @@ class Run:
             found = local.prepare(everything=True) if with_images else local.test_tools()
         except (AirgapError, Failed, OSError) as error:
             self.tools.set_result(Tools({}, failed=str(error)))
-            self.outcomes.append(Outcome("preparation", 0, 1, time.monotonic() - start))
+            self.outcomes.append(Outcome("preparation", 0, time.monotonic() - start, (str(error),)))
             self.say(f"=== preparation: FAILED: {error}")
             return
         # Empty where Tempo is not at hand: what the user's own environment says is not what the last line would tell.
@@ -336,7 +357,7 @@ def without_tempo(outcomes: Sequence[Outcome], installed: bool) -> list[Outcome]
     if scenarios:
         what += f", and {' and '.join(scenarios)} on it, which used the embedded store"
     note = f"not run, since {_why(installed)}: {what}"
-    line = Outcome(f"Tempo {tempo_version()}", 0, 0, 0.0, skipped + len(scenarios), note=note)
+    line = Outcome(f"Tempo {tempo_version()}", 0, 0.0, skipped=skipped + len(scenarios), note=note)
     return [*(replace(one, skipped=one.tempo_3) for one in outcomes), line]
 
 
@@ -351,7 +372,7 @@ def without_tempo_3(outcomes: Sequence[Outcome], installed: bool) -> list[Outcom
     what = f"{skipped - len(scenarios)} tests with its binary"
     what += f", and the gate {' and '.join(scenarios)}" if scenarios else ""
     note = f"not run, since {_why(installed)}, and ORION_TEMPO_3 is not set: {what}"
-    line = Outcome("Tempo 3", 0, 0, 0.0, skipped, note=note)
+    line = Outcome("Tempo 3", 0, 0.0, skipped=skipped, note=note)
     return [*(replace(one, skipped=one.skipped - one.tempo_3, tempo_3=0) for one in outcomes), line]
 
 
@@ -362,12 +383,16 @@ def _why(installed: bool) -> str:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A line for each outcome, and the totals alone on the last one."""
+    """A line for each outcome, one for each failure, and the totals alone on the last one."""
     width = max(4, *(len(one.name) for one in outcomes))
     lines = ["Gate" + " " * (width - 2) + "passed  failed  skipped  seconds  processor s"]
     for one in outcomes:
         line = f"{one.name:<{width}}  {one.passed:6}  {one.failed:6}  {one.skipped:7}  {one.seconds:7.1f}"
         lines.append(f"{line}  {one.cpu:11.1f}  {one.note}".rstrip())
+    for one in outcomes:
+        lines += [f"FAILED {one.name}: {failure}"[:WIDTH] for failure in one.failures[:NAMED]]
+        if one.failed > NAMED:
+            lines.append(f"FAILED {one.name}: {one.failed - NAMED} more")
     total = f"{sum(one.passed for one in outcomes)} passed, {sum(one.failed for one in outcomes)} failed"
     if skipped := sum(one.skipped for one in outcomes):
         total += f", {skipped} skipped"
