@@ -20,7 +20,7 @@ from ansible_collections.orion.tracing.plugins.module_utils.proof.expected_trace
 from ansible_collections.orion.tracing.plugins.module_utils.store.reader import MARGIN_SECONDS, NotNow, StoreReader
 
 NAMESPACE = "shop"
-# From a request to a complete trace in the store: the agents' batches (5 s), the decision wait (3 s), the store's part.
+# From a request to a complete trace in the store: the agents' batches (1 s), the decision wait (8 s), the store's part.
 PATIENCE = 60.0
 TENANT = "acme"
 

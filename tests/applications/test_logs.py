@@ -27,10 +27,14 @@ def complete(trace: Trace) -> bool:
 
 
 def records(logs: VictoriaLogs, trace_id: str, services: set[str]) -> list[Record]:
-    """The records of a trace as soon as there is one of each service."""
+    """The records of a trace as soon as there is one of each service, each once: what was sent again because the answer
+    came late is stored twice."""
     limit = Deadline(Clock(), PATIENCE)
     while True:
-        found = logs.records(trace_id)
+        found = []
+        for one in logs.records(trace_id):
+            if one not in found:
+                found.append(one)
         missing = services - {one["service.name"] for one in found}
         if not missing:
             return found

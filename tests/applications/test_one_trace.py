@@ -278,7 +278,7 @@ def test_a_message_from_outside_any_trace_starts_one(shop: Shop) -> None:
 def test_messages_that_are_processed_together_are_linked(shop: Shop) -> None:
     """One order of each request fails at first, so its trace is kept. The trace of a batch is one of its own, kept with
     the same share as others: so batches until one is kept."""
-    limit = Deadline(Clock(), 2 * PATIENCE)
+    limit = Deadline(Clock(), 3 * PATIENCE)
     orders = [{"sku": sku, "quantity": 1} for sku in ("book", "book", "book", "book", "flaky-shipment")]
     batches: dict[str, list[SeenSpan]] = {}  # trace id of the batch → spans that are linked to it
     kept = Trace()

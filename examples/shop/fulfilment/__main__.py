@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the fulfilment service."""
 
+import logging
 from contextlib import AsyncExitStack
 from itertools import chain
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import CommitFailedError, KafkaConnectionError
 
 from fulfilment.app import create_app
 from fulfilment.messages import GROUP
@@ -17,6 +18,8 @@ from service import serve, setting, wait_for
 
 DATABASE, KAFKA = setting("DATABASE_URL"), setting("KAFKA_BOOTSTRAP_SERVERS")
 LARGEST_BATCH = 100
+
+logger = logging.getLogger("fulfilment")
 
 
 async def create_topics() -> None:
@@ -47,6 +50,8 @@ async def consume() -> None:
                 group_id=GROUP,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
+                # That of Kafka's own clients. aiokafka's 10 s are soon over on a machine that does much else.
+                session_timeout_ms=45_000,
             )
         )
         shipping = Shipping(store, producer)
@@ -55,7 +60,11 @@ async def consume() -> None:
             first = await consumer.getone()
             others = await consumer.getmany(timeout_ms=0, max_records=LARGEST_BATCH - 1)
             await shipping.process([first, *chain.from_iterable(others.values())])
-            await consumer.commit()
+            try:
+                await consumer.commit()
+            except CommitFailedError as error:
+                # The group took this member for dead. Its messages are delivered again, which the store allows for.
+                logger.warning("processed, but not committed: %s", error)
 
 
 serve(create_app(consume))

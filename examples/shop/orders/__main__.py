@@ -31,7 +31,7 @@ async def connect() -> AsyncIterator[Ordering]:
         stack.push_async_callback(producer.stop)
         await wait_for("Kafka", producer.start, KafkaConnectionError)
 
-        prices = await stack.enter_async_context(httpx.AsyncClient(base_url=PRICING, timeout=10))
+        prices = await stack.enter_async_context(httpx.AsyncClient(base_url=PRICING, timeout=20))
         yield Ordering(store, prices, producer)
 
 

@@ -43,7 +43,7 @@ async function order(path, body, response) {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(40_000),
     });
   } catch (error) {
     // A handled exception is on no span unless it is recorded. The agent sets the status, from the 502.
@@ -74,7 +74,9 @@ app.get('/healthz', (request, response) => {
   response.json({ status: 'ok' });
 });
 
-const server = http.createServer(withTenant);
+// Longer than a client keeps an idle connection (the API server's proxy 90 s): a request that is sent on a connection
+// which the server has just closed is lost.
+const server = http.createServer({ keepAliveTimeout: 95_000 }, withTenant);
 server.listen(PORT, () => log.info({ port: PORT }, 'the storefront serves'));
 
 process.on('SIGTERM', () => server.close());
