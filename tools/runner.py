@@ -390,7 +390,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
         line = f"{one.name:<{width}}  {one.passed:6}  {one.failed:6}  {one.skipped:7}  {one.seconds:7.1f}"
         lines.append(f"{line}  {one.cpu:11.1f}  {one.note}".rstrip())
     for one in outcomes:
-        lines += [f"FAILED {one.name}: {failure}"[:WIDTH] for failure in one.failures[:NAMED]]
+        firsts = [failure.partition("\n")[0] for failure in one.failures[:NAMED]]
+        lines += [f"FAILED {one.name}: {first}"[:WIDTH] for first in firsts]
         if one.failed > NAMED:
             lines.append(f"FAILED {one.name}: {one.failed - NAMED} more")
     total = f"{sum(one.passed for one in outcomes)} passed, {sum(one.failed for one in outcomes)} failed"

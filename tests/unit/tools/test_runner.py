@@ -137,7 +137,7 @@ def test_the_last_lines_name_what_failed_and_why(some: Gate) -> None:
         run_one(tests_in_it),
         run_one(shell("ruff", "printf 'Found 3 errors.\n\n'; exit 1")),
         run_one(shell("silent", "exit 1")),
-        replace(Outcome("unit", 0, 1.0), failures=tuple(f"test {number}: {'x' * 500}" for number in range(7))),
+        replace(Outcome("unit", 0, 1.0), failures=tuple(f"test {number}: {'x' * 500}\ny" for number in range(7))),
     ]
     *lines, empty, total = runner.table(outcomes).splitlines()
     lines = lines[len(outcomes) + 1 :]
